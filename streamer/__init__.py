@@ -1,0 +1,61 @@
+"""A declarative, config-driven service for requests over WebSockets.
+
+The names below are the public ones; each is imported when it is first used, so that `import streamer` stays quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamer.contracts.components import BuildContext, Component, Kind, Stability, handler
+    from streamer.contracts.handlers import (
+        BaseHandler,
+        Handler,
+        HandlerFunc,
+        HandlerWithProgress,
+        ProgressReporter,
+        simple_handler,
+    )
+    from streamer.contracts.middleware import Middleware
+    from streamer.core.errors import Error, StreamerError
+    from streamer.core.messages import ProgressUpdate, Request, Result
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "BaseHandler": "contracts.handlers",
+    "BuildContext": "contracts.components",
+    "Component": "contracts.components",
+    "Error": "core.errors",
+    "Handler": "contracts.handlers",
+    "HandlerFunc": "contracts.handlers",
+    "HandlerWithProgress": "contracts.handlers",
+    "Kind": "contracts.components",
+    "Middleware": "contracts.middleware",
+    "ProgressReporter": "contracts.handlers",
+    "ProgressUpdate": "core.messages",
+    "Request": "core.messages",
+    "Result": "core.messages",
+    "Stability": "contracts.components",
+    "StreamerError": "core.errors",
+    "handler": "contracts.components",
+    "hookimpl": "plugins.hookspecs",
+    "simple_handler": "contracts.handlers",
+}
+
+__all__ = [*sorted(_PLACES), "__version__"]  # noqa: PLE0604 - strings, all of them
+
+
+def __getattr__(name: str) -> Any:
+    place = _PLACES.get(name)
+    if place is None:
+        raise AttributeError(f"module 'streamer' has no attribute {name!r}")
+    value = getattr(import_module(f"streamer.{place}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})

@@ -1,0 +1,129 @@
+"""The parent's end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+
+from streamer.children.framing import Unframer, frame
+
+
+class Child(asyncio.Protocol):
+    """A child process that runs one function of ours and talks in whole messages.
+
+    The child ignores SIGINT and SIGTERM (a Ctrl-C reaches the whole process group; the parent decides when its
+    children go) and ends by itself when its parent's end of the socket closes, however the parent died.
+
+    Args:
+        target: `module:function`; called in the child with a `streamer.children.child.Channel`.
+        on_message: called on the loop with each message of the child.
+        on_exit: called once on the loop when the child is gone, unless `close` or `kill` was called first.
+    """
+
+    def __init__(self, target: str, *, on_message: Callable[[bytes], None], on_exit: Callable[[], None]) -> None:
+        self._target = target
+        self._on_message = on_message
+        self._on_exit: Callable[[], None] | None = on_exit
+        self._unframer = Unframer()
+        self._outbox: list[bytes] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._gone: asyncio.Future[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the child."""
+        assert self._process is not None, "the child has not been started"
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Starts the process. It does not wait for its first word.
+
+        Raises:
+            OSError: the machine refuses another process.
+        """
+        loop = self._loop = asyncio.get_running_loop()
+        self._gone = loop.create_future()
+        ours, theirs = socket.socketpair()
+        try:
+            # The child needs our import path, whatever made it (a script's folder, an editable install, PYTHONPATH).
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+            self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - returns at once, and runs this interpreter only
+                [sys.executable, "-m", "streamer.children.child", str(theirs.fileno()), self._target],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=environment,
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        ours.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        await loop.create_connection(lambda: self, sock=ours)
+
+    def send(self, message: bytes) -> None:
+        """Sends one message. All that is sent in one turn of the loop leaves in one write. Lost if it is gone."""
+        if self._transport is None:
+            return
+        outbox = self._outbox
+        outbox.append(frame(message))
+        if len(outbox) == 1:
+            assert self._loop is not None
+            self._loop.call_soon(self._flush)
+
+    def kill(self) -> None:
+        """Ends the child now, by SIGKILL. `on_exit` will not be called."""
+        self._on_exit = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def close(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - a bound on the child, not on the caller
+        """Lets the child finish what it was sent and end by itself; kills it after `timeout` seconds."""
+        self._on_exit = None
+        if self._transport is not None:
+            self._flush()
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            assert self._gone is not None
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._gone), timeout)
+        self.kill()
+
+    def _flush(self) -> None:
+        if self._transport is not None and self._outbox:
+            self._transport.write(b"".join(self._outbox))
+        self._outbox.clear()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Part of `asyncio.Protocol`."""
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
+        self._transport = transport  # type: ignore[assignment]  # uvloop's transports do not inherit asyncio's
+
+    def data_received(self, data: bytes) -> None:
+        """Part of `asyncio.Protocol`."""
+        for message in self._unframer.feed(data):
+            self._on_message(message)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - its reason changes nothing
+        """Part of `asyncio.Protocol`."""
+        self._transport = None
+        self._outbox.clear()
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+        on_exit, self._on_exit = self._on_exit, None
+        if on_exit is not None:
+            # A child may close its socket and yet live on; gone means gone.
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+            on_exit()

@@ -1,0 +1,151 @@
+"""The frozen settings: what `streamer.yaml` says, with every default filled in. Durations are seconds, sizes bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentUse:
+    """One use of a component: `{use: name, …options}`."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """As written, after interpolation, with the option schema's defaults filled in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSettings:
+    name: str = "streamer"
+    async_threshold: float = 5.0
+    expose_errors: bool = False
+    strict_messages: bool = False
+    max_depth: int = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSettings:
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    host: str = "127.0.0.1"
+    port: int = 8080
+    path: str = "/ws"
+    max_message_size: int = 128 * 1024
+    max_connections: int = 20_000
+    max_running: int = 128
+    """Requests being answered directly at one time, per connection; one more is RATE_LIMITED."""
+    max_buffered: int = 1024 * 1024
+    """Bytes waiting to be sent per connection, beyond what the kernel took. Above it nothing more is read from the
+    connection and progress is kept to its newest; at four times it the connection is closed with 3008."""
+    allowed_origins: tuple[str, ...] = ()
+    """Empty: any. A request without an Origin header (not a browser) is always allowed."""
+    handshake_timeout: float = 10.0
+    ping_interval: float = 30.0
+    """Silence after which a ping is sent."""
+    ping_timeout: float = 20.0
+    """How long its pong may take."""
+    idle_timeout: float = 0.0
+    """Close a connection that sent no message for so long; 0: never."""
+    drain_timeout: float = 30.0
+    tls: TlsSettings | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendSettings:
+    store: ComponentUse = ComponentUse(name="sqlite")
+    connections: ComponentUse = ComponentUse(name="local")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    concurrency: int = 64
+    lease: float = 30.0
+    poll_interval: float = 1.0
+    """How often the queue is looked at when nothing wakes the worker (retries that fall due do)."""
+    result_ttl: float = 7 * 86400.0
+    max_queued: int = 100_000
+    progress_interval: float = 0.1
+    processes: int = 0
+    """Processes for CPU-bound handlers; 0: one per core."""
+    threads: int = 32
+    """Threads for handlers that are plain functions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrySettings:
+    max_attempts: int = 3
+    initial: float = 1.0
+    factor: float = 2.0
+    max: float = 30.0
+    jitter: float = 0.2
+    """Each wait is multiplied by a random number between 1 - jitter and 1 + jitter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionSettings:
+    name: str
+    handler: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+    estimated_duration: float | None = None
+    """None: the handler says."""
+    mode: str = "auto"
+    """`sync`, `async` or `auto`."""
+    timeout: float | None = None
+    """Of one attempt; None: no limit."""
+    schema: Any = None
+    """The payload's JSON Schema, loaded; None: anything."""
+    schema_path: Path | None = None
+    """Where `schema` came from, for relative `$ref`s; None when written inline or brought by the handler."""
+    result_schema: Any = None
+    result_schema_path: Path | None = None
+    retry: RetrySettings = RetrySettings()
+    concurrency: int | None = None
+    priority: int = 0
+    max_wait: float | None = None
+    """The longest that a client's `wait` may ask for; None: `service.async_threshold`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginSettings:
+    allow: tuple[str, ...] | None = None
+    """Distributions that may load; None: all that are installed."""
+    block: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    level: str = "info"
+    format: str = "auto"
+    """`auto` (people-readable on a terminal, JSON otherwise), `json` or `console`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole file."""
+
+    path: Path
+    """Absolute path of the file."""
+    service: ServiceSettings = ServiceSettings()
+    server: ServerSettings = ServerSettings()
+    backends: BackendSettings = BackendSettings()
+    worker: WorkerSettings = WorkerSettings()
+    plugins: PluginSettings = PluginSettings()
+    logs: LogSettings = LogSettings()
+    auth: ComponentUse = ComponentUse(name="none")
+    middleware: tuple[ComponentUse, ...] = ()
+    actions: Mapping[str, ActionSettings] = field(default_factory=dict)
+    secrets: frozenset[str] = frozenset()
+    """Values that must never be shown: filled from `${…}` in places marked secret."""
+
+    @property
+    def base_dir(self) -> Path:
+        """What relative paths in the file are relative to."""
+        return self.path.parent

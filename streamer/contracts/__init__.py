@@ -1,0 +1,1 @@
+"""What others implement: protocols, with the promise written beside each method."""

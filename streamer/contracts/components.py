@@ -1,0 +1,150 @@
+"""A component: something that a plugin offers and `streamer.yaml` names."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from streamer.core.clock import Clock, SystemClock
+
+NO_OPTIONS: Final[Mapping[str, Any]] = {"type": "object", "additionalProperties": False}
+
+
+class Kind(StrEnum):
+    """What a component is for, and so where the file may name it."""
+
+    HANDLER = "handler"
+    MIDDLEWARE = "middleware"
+    STORE = "store"
+    CONNECTIONS = "connections"
+    AUTH = "auth"
+    COMMAND = "command"
+
+
+class Stability(StrEnum):
+    """What may change about a component without a major version."""
+
+    STABLE = "stable"
+    BETA = "beta"
+    EXPERIMENTAL = "experimental"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildContext:
+    """What a factory may use of the service that it builds for."""
+
+    base_dir: Path
+    """The configuration file's folder; relative paths in options are relative to it."""
+    clock: Clock = field(default_factory=SystemClock)
+    service: str = "streamer"
+    settings: Any = None
+    """The whole frozen `Settings`, for components that need more than their own options."""
+    logger: Any = field(default_factory=lambda: logging.getLogger("streamer"))
+
+    def path(self, text: str) -> Path:
+        """An option's path, absolute: relative ones from the file's folder, `~` expanded."""
+        return (self.base_dir / Path(text).expanduser()).resolve()
+
+
+Factory = Callable[[Mapping[str, Any], BuildContext], Any]
+"""Called with checked options, defaults filled in. Returns the component's object, or an async context manager that
+yields it and tidies up after the service has stopped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """Kind, name, factory and the JSON Schema of the options: all that the file's checks and the runtime need."""
+
+    kind: Kind
+    name: str
+    """As the plugin calls it. In the file: `<entry point>.<name>`; built-ins have no prefix."""
+    factory: Factory
+    summary: str = ""
+    """One line, shown by `streamer list`."""
+    options: Mapping[str, Any] = field(default_factory=lambda: NO_OPTIONS)
+    """JSON Schema (2020-12) of the options object. A property with `writeOnly: true` is a secret."""
+    stability: Stability = Stability.STABLE
+    immediate: bool = False
+    """The object promises what `Middleware.immediate` says: it may be stepped without a task."""
+
+    # Of handlers only: defaults that an action in the file may override.
+    schema: Mapping[str, Any] | None = None
+    """JSON Schema of the payload."""
+    result_schema: Mapping[str, Any] | None = None
+    estimated_duration: str | None = None
+    """A duration with its unit, as in the file."""
+    description: str = ""
+
+    # Filled in when the component is registered; a plugin leaves them alone.
+    namespace: str = ""
+    distribution: str = "streamer-router"
+    version: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """The name that the file uses."""
+        return f"{self.namespace}.{self.name}" if self.namespace else self.name
+
+
+def handler(
+    name: str,
+    target: Any,
+    *,
+    summary: str = "",
+    options: Mapping[str, Any] | None = None,
+    schema: Mapping[str, Any] | None = None,
+    result_schema: Mapping[str, Any] | None = None,
+    estimated_duration: str | None = None,
+    description: str = "",
+    cpu_bound: bool = False,
+    stability: Stability = Stability.STABLE,
+) -> Component:
+    """A handler component of a class or a function.
+
+    Args:
+        name: what the file calls it, after the plugin's prefix.
+        target: a class whose instances are handlers (made with the options as keyword arguments); or a function
+            `f(request, **options)`: an `async def` runs on the loop, a plain `def` in a thread, one that is
+            `cpu_bound` in a process of its own pool (it and what it takes and returns must be picklable).
+        summary: one line; the target's docstring's first when empty.
+        options: JSON Schema of the options object; none are allowed when left out.
+        schema: JSON Schema of the payload, the default of actions that name none.
+        result_schema: JSON Schema of the result's data.
+        estimated_duration: such as `"200ms"`; the default of actions that name none.
+        description: for the people who call it.
+        cpu_bound: run the function in a process.
+        stability: what may change.
+    """
+    doc = (inspect.getdoc(target) or "").partition("\n")[0]
+
+    def build(given: Mapping[str, Any], _context: BuildContext) -> Any:
+        if inspect.isclass(target):
+            return target(**given)
+        return FunctionTarget(target, dict(given), cpu_bound)
+
+    return Component(
+        kind=Kind.HANDLER,
+        name=name,
+        factory=build,
+        summary=summary or doc,
+        options=NO_OPTIONS if options is None else options,
+        stability=stability,
+        schema=schema,
+        result_schema=result_schema,
+        estimated_duration=estimated_duration,
+        description=description or summary or doc,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionTarget:
+    """A plain function that the runtime makes a handler of."""
+
+    function: Callable[..., Any]
+    options: dict[str, Any]
+    cpu_bound: bool = False

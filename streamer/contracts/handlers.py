@@ -1,0 +1,99 @@
+"""What runs a request."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, runtime_checkable
+
+from streamer.core.messages import Reporter as ProgressReporter
+from streamer.core.messages import Request, Result
+
+__all__ = [
+    "BaseHandler",
+    "Handler",
+    "HandlerFunc",
+    "HandlerWithProgress",
+    "ProgressReporter",
+    "simple_handler",
+]
+
+ProcessFunction = Callable[[Request], Awaitable[Any]]
+Validator = Callable[[Request], None]
+
+
+@runtime_checkable
+class Handler(Protocol):
+    """Runs the requests of one action. One instance serves all of them, at the same time."""
+
+    def validate(self, request: Request, /) -> None:
+        """Raises `Error` (or ValueError, which becomes VALIDATION_ERROR) when the request cannot be run.
+
+        Called once, at admission, after the action's JSON Schema. It must not block.
+        """
+        ...
+
+    def estimated_duration(self) -> float:
+        """Seconds that a run usually takes; decides whether the request is queued. The file may override it."""
+        ...
+
+    async def process(self, request: Request, /) -> Result:
+        """Runs the request. A queued request may be run more than once: after a worker's death, or after an error
+        that says `retryable`. Cancellation (timeout, shutdown, the owner's wish) arrives as CancelledError.
+        """
+        ...
+
+
+@runtime_checkable
+class HandlerWithProgress(Handler, Protocol):
+    """A handler that says how far it is."""
+
+    async def process_with_progress(self, request: Request, reporter: ProgressReporter, /) -> Result:
+        """As `process`, and taken instead of it for queued requests."""
+        ...
+
+
+class BaseHandler:
+    """Estimate and validator for handlers that want to write only `process`.
+
+    Args:
+        estimated_duration: seconds.
+        validator: raises when a request cannot be run.
+    """
+
+    def __init__(self, *, estimated_duration: float = 0.0, validator: Validator | None = None) -> None:
+        self._estimated_duration = estimated_duration
+        self._validator = validator
+
+    def estimated_duration(self) -> float:
+        """Seconds that a run usually takes."""
+        return self._estimated_duration
+
+    def validate(self, request: Request, /) -> None:
+        """Asks the validator, when there is one."""
+        if self._validator is not None:
+            self._validator(request)
+
+
+class HandlerFunc(BaseHandler):
+    """A handler made of one coroutine function."""
+
+    def __init__(
+        self,
+        process: ProcessFunction,
+        estimated_duration: float = 0.0,
+        validator: Validator | None = None,
+    ) -> None:
+        super().__init__(estimated_duration=estimated_duration, validator=validator)
+        self._process = process
+
+    async def process(self, request: Request, /) -> Result:
+        """Calls the function; plain data that it returns becomes the result's data."""
+        value = await self._process(request)
+        return value if isinstance(value, Result) else Result(data=value)
+
+
+def simple_handler(name: str, process: ProcessFunction) -> HandlerFunc:
+    """A handler with an estimate of 100 ms and no validator; `name` is what it is called in messages."""
+    handler = HandlerFunc(process, 0.1)
+    handler.__dict__["name"] = name
+    return handler

@@ -1,0 +1,181 @@
+"""Where queued requests live.
+
+`RequestStore` is the little that the router needs. `RequestQueue` is a whole store; `streamer.testing` holds the
+suite that every implementation must pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from streamer.core.messages import ErrorBody, Request
+from streamer.core.records import RequestRecord, Status
+
+Key = tuple[str, str]
+"""Owner and id of a request."""
+
+
+class Lease(NamedTuple):
+    """One claim, as its worker names it."""
+
+    owner: str
+    id: str
+    fence: int
+
+
+class Claims(NamedTuple):
+    """What a claim brought."""
+
+    records: list[RequestRecord]
+    """Now PROCESSING under this worker, each with a new fence."""
+    abandoned: list[RequestRecord]
+    """Now FAILED: their worker had died in their last attempt. Their owners are still to be told."""
+    next_due: float | None
+    """When the next record becomes due, as wall-clock seconds; None when nothing waits."""
+
+
+class Page(NamedTuple):
+    """One page of a listing."""
+
+    records: list[RequestRecord]
+    cursor: str | None
+    """Pass it back for the next page; None at the end."""
+
+
+class RequestStore(Protocol):
+    """What the router needs of a store."""
+
+    async def enqueue(self, request: Request, /) -> RequestRecord | None:
+        """Stores the request durably before it returns.
+
+        Returns None when it is newly stored, or the record that already stood under its owner and id.
+
+        Raises:
+            Error: OVERLOADED when the queue is full.
+            StoreError: it could not be stored; then it is not stored.
+        """
+        ...
+
+
+class RequestQueue(Protocol):
+    """A durable store of requests. Every method is safe to call from many tasks at once.
+
+    All transitions are those of `streamer.core.records.advance`. Each write is durable when its method returns, and
+    each is safe to repeat: a write that was already made by the same claim succeeds again without effect.
+    """
+
+    async def enqueue(self, record: RequestRecord, /) -> RequestRecord | None:
+        """Stores a PENDING record.
+
+        Returns None when newly stored, else the record that already stood under this key, unchanged.
+
+        Raises:
+            Error: OVERLOADED, with `retry_after_ms`, when `max_queued` records are PENDING or RETRYING.
+        """
+        ...
+
+    async def claim(
+        self, worker: str, limit: int, lease: float, *, headroom: Mapping[str, int] | None = None
+    ) -> Claims:
+        """Takes up to `limit` records that are due, higher priority first, then the longest due.
+
+        A PROCESSING record whose lease ran out is due; one that has no attempt left is abandoned instead.
+
+        Args:
+            worker: name of the worker, written into each record.
+            limit: at most so many records; 0 only abandons and reports `next_due`.
+            lease: seconds until the claim runs out unless renewed.
+            headroom: for each action with a limit of its own, how many more of it may be claimed now (0: none).
+                Actions that are not named are limited by `limit` alone. `next_due` leaves out actions without headroom.
+        """
+        ...
+
+    async def renew(self, leases: Sequence[Lease], lease: float, /) -> list[Lease]:
+        """Extends the claims by `lease` seconds from now. Returns those that were lost (taken over, or ended)."""
+        ...
+
+    async def update_progress(
+        self, claim: Lease, /, *, seq: int, percentage: float, message: str = "", metadata: bytes = b""
+    ) -> None:
+        """Writes down how far the claim's handler is.
+
+        Raises:
+            LeaseLost: the claim is no longer the newest.
+        """
+        ...
+
+    async def complete(self, claim: Lease, /, *, seq: int, result: bytes) -> None:
+        """Ends the request with a result (JSON text).
+
+        Raises:
+            LeaseLost: the claim is no longer the newest, or the request has already ended otherwise.
+        """
+        ...
+
+    async def fail(self, claim: Lease, /, *, seq: int, error: ErrorBody, retry_at: float | None = None) -> None:
+        """Ends the attempt with an error: RETRYING until `retry_at`, or FAILED without it.
+
+        Raises:
+            LeaseLost: as for `complete`.
+        """
+        ...
+
+    async def release(self, leases: Sequence[Lease], /) -> None:
+        """Gives claims back to the queue unharmed; their attempt does not count. Lost ones are passed over."""
+        ...
+
+    async def cancel(self, key: Key, /, message: str = "The request was cancelled") -> RequestRecord:
+        """Ends a request that has not ended, queued or running, as CANCELLED. A running one's worker learns it by
+        its next write or renewal.
+
+        Raises:
+            Error: NOT_FOUND.
+            TransitionRefused: it has already ended.
+        """
+        ...
+
+    async def requeue(self, key: Key, /) -> RequestRecord:
+        """Runs a FAILED or CANCELLED request again, under a new count of attempts.
+
+        Raises:
+            Error: NOT_FOUND.
+            TransitionRefused: it is in another state.
+        """
+        ...
+
+    async def get(self, key: Key, /) -> RequestRecord | None:
+        """The record, as of the last durable write."""
+        ...
+
+    async def find(self, id: str, /) -> list[RequestRecord]:  # noqa: A002 - the field's own name
+        """Every owner's record with this id: for operators, never for clients."""
+        ...
+
+    async def list(
+        self,
+        *,
+        owner: str | None = None,
+        status: Status | None = None,
+        action: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page:
+        """Records, newest first by `created_at`. A cursor stays valid while records come and go.
+
+        Raises:
+            Error: VALIDATION_ERROR for a cursor that this store did not give.
+        """
+        ...
+
+    async def counts(self) -> dict[Status, int]:
+        """How many records are in each state; every state is named."""
+        ...
+
+    async def purge(self, finished_before: float, /) -> int:
+        """Deletes terminal records that ended before that time. Returns how many."""
+        ...
+
+    async def close(self) -> None:
+        """Finishes the writes under way and gives up the store. Calls after it raise StoreUnavailable."""
+        ...

@@ -1,0 +1,37 @@
+"""The clock. Nothing else in the package reads the time or sleeps, so a test can hold it still."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where time comes from."""
+
+    def now(self) -> float:
+        """Wall-clock seconds since 1970-01-01 UTC: for what is stored and shown. It may jump."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back: for measuring and for waiting."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Returns after that many seconds of `monotonic`."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    now = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
+    sleep = staticmethod(asyncio.sleep)
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC with milliseconds, as every message writes it: `2026-01-01T12:00:00.000Z`."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
