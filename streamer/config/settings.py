@@ -39,8 +39,8 @@ class ServerSettings:
     path: str = "/ws"
     max_message_size: int = 128 * 1024
     max_connections: int = 20_000
-    max_running: int = 128
-    """Requests being answered directly at one time, per connection; one more is RATE_LIMITED."""
+    max_running: int = 1024
+    """Requests being answered or stored at one time, per connection; one more is RATE_LIMITED."""
     max_buffered: int = 1024 * 1024
     """Bytes waiting to be sent per connection, beyond what the kernel took. Above it nothing more is read from the
     connection and progress is kept to its newest; at four times it the connection is closed with 3008."""

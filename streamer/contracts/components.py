@@ -112,7 +112,9 @@ def handler(
             `f(request, **options)`: an `async def` runs on the loop, a plain `def` in a thread, one that is
             `cpu_bound` in a process of its own pool (it and what it takes and returns must be picklable).
         summary: one line; the target's docstring's first when empty.
-        options: JSON Schema of the options object; none are allowed when left out.
+        options: JSON Schema of the options object; none are allowed when left out. A property with `format: path`
+            reaches the target as an absolute `pathlib.Path`, resolved as `BuildContext.path` does; so does each
+            item of an array whose `items` say so.
         schema: JSON Schema of the payload, the default of actions that name none.
         result_schema: JSON Schema of the result's data.
         estimated_duration: such as `"200ms"`; the default of actions that name none.
@@ -121,24 +123,41 @@ def handler(
         stability: what may change.
     """
     doc = (inspect.getdoc(target) or "").partition("\n")[0]
+    option_schema = NO_OPTIONS if options is None else options
 
-    def build(given: Mapping[str, Any], _context: BuildContext) -> Any:
+    def build(given: Mapping[str, Any], context: BuildContext) -> Any:
+        ready = _with_paths(given, option_schema, context)
         if inspect.isclass(target):
-            return target(**given)
-        return FunctionTarget(target, dict(given), cpu_bound)
+            return target(**ready)
+        return FunctionTarget(target, ready, cpu_bound)
 
     return Component(
         kind=Kind.HANDLER,
         name=name,
         factory=build,
         summary=summary or doc,
-        options=NO_OPTIONS if options is None else options,
+        options=option_schema,
         stability=stability,
         schema=schema,
         result_schema=result_schema,
         estimated_duration=estimated_duration,
         description=description or summary or doc,
     )
+
+
+def _with_paths(given: Mapping[str, Any], option_schema: Mapping[str, Any], context: BuildContext) -> dict[str, Any]:
+    properties = option_schema.get("properties", {})
+    return {name: _with_path(value, properties.get(name), context) for name, value in given.items()}
+
+
+def _with_path(value: Any, schema: Any, context: BuildContext) -> Any:
+    if not isinstance(schema, Mapping):
+        return value
+    if isinstance(value, str) and schema.get("format") == "path":
+        return context.path(value)
+    if isinstance(value, (list, tuple)):
+        return [_with_path(item, schema.get("items"), context) for item in value]
+    return value
 
 
 @dataclass(frozen=True, slots=True)

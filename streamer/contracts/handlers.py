@@ -68,6 +68,10 @@ class BaseHandler:
         """Seconds that a run usually takes."""
         return self._estimated_duration
 
+    def validates(self) -> bool:
+        """Whether `validate` can refuse anything: there is a validator, or a subclass has a check of its own."""
+        return self._validator is not None or type(self).validate is not BaseHandler.validate
+
     def validate(self, request: Request, /) -> None:
         """Asks the validator, when there is one."""
         if self._validator is not None:

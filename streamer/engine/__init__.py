@@ -1,0 +1,1 @@
+"""The service itself. It knows only contracts: no socket, no file, no plugin."""

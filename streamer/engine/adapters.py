@@ -1,0 +1,130 @@
+"""Between a request as handlers see it and its record as stores keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from streamer.contracts.stores import Lease, RequestQueue
+from streamer.core.errors import INTERNAL_ERROR, NOT_FOUND, Error
+from streamer.core.messages import Request, Result, error_body
+from streamer.core.records import RequestRecord
+from streamer.engine.codec import encode_json
+from streamer.engine.outcomes import stored_result
+from streamer.engine.routes import Route
+
+DEFAULT_MAX_ATTEMPTS = 3
+
+
+class RequestQueueAdapter:
+    """Makes a whole queue the small store that the router needs, and speaks of its records as requests.
+
+    Args:
+        queue: the store.
+        routes: say how often requests of an action may be attempted, and their priority; three times and 0 without.
+    """
+
+    def __init__(self, queue: RequestQueue, routes: Mapping[str, Route] | None = None) -> None:
+        self._queue = queue
+        self._routes = {} if routes is None else routes
+
+    async def enqueue(self, request: Request, /) -> RequestRecord | None:
+        """Part of `RequestStore`."""
+        route = self._routes.get(request.action)
+        return await self._queue.enqueue(
+            RequestRecord(
+                owner=request.owner,
+                id=request.id,
+                action=request.action,
+                payload=encode_json(request.payload),
+                metadata=request.metadata,
+                connection_id=request.connection_id,
+                created_at=request.created_at,
+                updated_at=request.created_at,
+                due_at=request.created_at,
+                max_attempts=DEFAULT_MAX_ATTEMPTS if route is None else route.retry.max_attempts,
+                priority=0 if route is None else route.priority,
+            )
+        )
+
+    async def get_async_request(self, request_id: str, owner: str | None = None) -> Request:
+        """The stored request.
+
+        Raises:
+            Error: NOT_FOUND.
+        """
+        return convert_async_request_to_request(await self._record(request_id, owner))
+
+    async def update_progress(
+        self, request_id: str, percentage: float, message: str = "", owner: str | None = None
+    ) -> None:
+        """Writes down how far the newest claim of the request is.
+
+        Raises:
+            Error: NOT_FOUND.
+            LeaseLost: the request is not running.
+        """
+        record = await self._record(request_id, owner)
+        await self._queue.update_progress(_lease(record), seq=record.seq + 1, percentage=percentage, message=message)
+
+    async def complete_request(self, request_id: str, result: Result, owner: str | None = None) -> None:
+        """Ends the newest claim of the request with a result.
+
+        Raises:
+            Error: NOT_FOUND.
+            LeaseLost: the request is not running.
+        """
+        record = await self._record(request_id, owner)
+        await self._queue.complete(_lease(record), seq=record.seq + 1, result=stored_result(result))
+
+    async def fail_request(self, request_id: str, error: Exception, owner: str | None = None) -> None:
+        """Ends the newest claim of the request with an error; one that is not an `Error` becomes INTERNAL_ERROR.
+
+        Raises:
+            Error: NOT_FOUND.
+            LeaseLost: the request is not running.
+        """
+        record = await self._record(request_id, owner)
+        known = error if isinstance(error, Error) else Error(INTERNAL_ERROR, str(error))
+        await self._queue.fail(_lease(record), seq=record.seq + 1, error=error_body(known))
+
+    async def _record(self, request_id: str, owner: str | None) -> RequestRecord:
+        if owner is not None:
+            record = await self._queue.get((owner, request_id))
+            found = [] if record is None else [record]
+        else:
+            found = await self._queue.find(request_id)
+        if not found:
+            raise Error(NOT_FOUND, f"Request {request_id!r} not found")
+        if len(found) > 1:
+            raise Error(NOT_FOUND, f"Request {request_id!r} belongs to {len(found)} owners; name one")
+        return found[0]
+
+
+def convert_async_request_to_request(record: RequestRecord) -> Request:
+    """The request that a stored record was made of."""
+    return Request(
+        id=record.id,
+        action=record.action,
+        payload=_payload(record),
+        metadata=record.metadata,
+        connection_id=record.connection_id,
+        owner=record.owner,
+        created_at=record.created_at,
+        attempt=max(record.attempts, 1),
+    )
+
+
+def same_request(record: RequestRecord, request: Request) -> bool:
+    """Whether a record is of this very request: the same action and the same payload."""
+    return record.action == request.action and _payload(record) == request.payload
+
+
+def _payload(record: RequestRecord) -> Any:
+    return msgspec.json.decode(record.payload)
+
+
+def _lease(record: RequestRecord) -> Lease:
+    return Lease(record.owner, record.id, record.fence)

@@ -1,0 +1,209 @@
+"""Bytes to messages and back. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+import msgspec
+
+from streamer.core.errors import INTERNAL_ERROR, VALIDATION_ERROR, Error
+from streamer.core.messages import ErrorMessage, Outgoing, error_body
+from streamer.core.units import parse_duration
+
+ACTION_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+MAX_ID_LENGTH: Final = 128
+DEFAULT_MAX_DEPTH: Final = 64
+
+
+class Envelope(msgspec.Struct):
+    """A client's message, field by field."""
+
+    action: str
+    id: str | None = None
+    payload: Any = None
+    metadata: dict[str, str] | None = None
+    type: str = "request"
+    wait: str | float | None = None
+
+
+class _StrictEnvelope(Envelope, forbid_unknown_fields=True):
+    """The same, refusing fields that the protocol does not know."""
+
+
+class _OnlyId(msgspec.Struct):
+    id: Any = None
+
+
+class MalformedError(Exception):
+    """A message that cannot be read; carries the answer and the request id as far as one could be read."""
+
+    def __init__(self, error: Error, request_id: str | None = None) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.request_id = request_id
+
+
+class Codec:
+    """Decodes messages under the limits of one service.
+
+    Args:
+        max_depth: how many levels of arrays and objects a message may have, its own object being the first.
+        strict: refuse unknown top-level fields.
+    """
+
+    def __init__(self, *, max_depth: int = DEFAULT_MAX_DEPTH, strict: bool = False) -> None:
+        self._max_depth = max_depth
+        self._decode = msgspec.json.Decoder(_StrictEnvelope if strict else Envelope).decode
+
+    def decode(self, frame: bytes) -> Envelope:
+        """The message.
+
+        Raises:
+            MalformedError: it is not one; the answer to send is inside.
+        """
+        try:
+            envelope = self._decode(frame)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+            raise self._explain(frame, problem) from None
+        # Fewer brackets than levels allowed cannot be too deep: two scans in C spare the walk.
+        if frame.count(b"[") + frame.count(b"{") > self._max_depth and _depth(envelope.payload) >= self._max_depth:
+            raise MalformedError(self._too_deep(), _readable_id(envelope.id))
+        request_id = envelope.id
+        if request_id is not None and not (0 < len(request_id) <= MAX_ID_LENGTH and request_id.isprintable()):
+            raise MalformedError(_invalid("/id", "must be 1 to 128 printable characters"))
+        if envelope.type != "request":
+            raise MalformedError(_invalid("/type", "must be 'request' when it is given"), request_id)
+        return envelope
+
+    def _explain(self, frame: bytes, problem: Exception) -> MalformedError:
+        """The clearest answer that a frame which did not decode allows. Slow, and only for broken frames."""
+        request_id = _find_id(frame)
+        if isinstance(problem, RecursionError):
+            return MalformedError(self._too_deep(), request_id)
+        if isinstance(problem, UnicodeDecodeError):
+            return MalformedError(Error(VALIDATION_ERROR, "The message holds a lone surrogate"), request_id)
+        if isinstance(problem, msgspec.ValidationError):
+            return MalformedError(_shape_error(str(problem)), request_id)
+        if not frame.strip():
+            return MalformedError(Error(VALIDATION_ERROR, "The message is empty; a JSON object was expected"))
+        if request_id is None and _SURROGATE.search(frame) is None:
+            return MalformedError(Error(VALIDATION_ERROR, f"The message is not valid JSON: {problem}"))
+        return MalformedError(
+            Error(VALIDATION_ERROR, f"The message is not valid JSON: {_json_problem(frame, problem)}"), request_id
+        )
+
+    def _too_deep(self) -> Error:
+        return Error(VALIDATION_ERROR, f"The message has more than {self._max_depth} levels of arrays and objects")
+
+
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_AT: Final = re.compile(r" - at `\$?(.*)`$")
+
+
+def _json_problem(frame: bytes, problem: Exception) -> str:
+    if _SURROGATE.search(frame) is not None:
+        return "it holds a lone surrogate escape"
+    return str(problem)
+
+
+def _shape_error(text: str) -> Error:
+    """An error of the envelope's shape, with the place as a JSON Pointer."""
+    match = _AT.search(text)
+    place = ""
+    if match is not None:
+        text = text[: match.start()]
+        place = "".join(f"/{part}" for part in re.findall(r"[A-Za-z_]+", match[1]))
+    if text.startswith("Object missing required field"):
+        return _invalid("/action", "is required", "The message names no action")
+    if not place and text.startswith("Expected `object`"):
+        return Error(VALIDATION_ERROR, "The message must be a JSON object")
+    return _invalid(place, text)
+
+
+def _invalid(pointer: str, text: str, message: str = "") -> Error:
+    where = pointer.lstrip("/") or "the message"
+    return Error(
+        VALIDATION_ERROR,
+        message or f"Invalid message: {where}: {text}",
+        {"errors": [{"path": pointer, "message": text}]},
+    )
+
+
+def _readable_id(value: object) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_ID_LENGTH and value.isprintable() else None
+
+
+def _find_id(frame: bytes) -> str | None:
+    """The request id of a frame whose other fields are broken, if it can be read at all."""
+    try:
+        return _readable_id(msgspec.json.decode(frame, type=_OnlyId).id)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        value = json.loads(frame)
+    except (ValueError, RecursionError):
+        return None
+    return _readable_id(value.get("id")) if isinstance(value, dict) else None
+
+
+def _depth(value: object) -> int:
+    """Levels of arrays and objects in a value; iterative, since it is there to refuse deep ones."""
+    depth = 0
+    level: list[Any] = [value]
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        depth += 1
+        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
+    return depth
+
+
+def parse_wait(wait: str | float | None) -> float | None:
+    """Seconds of a client's `wait`.
+
+    Raises:
+        Error: VALIDATION_ERROR for a negative number or a text that is no duration.
+    """
+    if wait is None:
+        return None
+    if isinstance(wait, str):
+        try:
+            return parse_duration(wait)
+        except ValueError as problem:
+            raise _invalid("/wait", str(problem)) from None
+    if not 0 <= wait <= 1e9:  # noqa: PLR2004 - some thirty years: anything beyond is a slip, and NaN fails both sides
+        raise _invalid("/wait", "must be zero or more seconds")
+    return wait
+
+
+_encoder = msgspec.json.Encoder()
+encode_json = _encoder.encode
+
+
+def encode(message: Outgoing) -> bytes:
+    """The message as JSON text.
+
+    Raises:
+        Error: INTERNAL_ERROR when a handler's data is not JSON.
+    """
+    try:
+        return encode_json(message)
+    except (TypeError, ValueError, RecursionError, OverflowError) as problem:
+        raise not_json(problem) from problem
+
+
+def not_json(problem: Exception) -> Error:
+    """The error of a handler that gave back what JSON cannot say."""
+    error = Error(INTERNAL_ERROR, "The request could not be completed")
+    error.add_note(f"the handler's result is not JSON: {problem}")
+    return error
+
+
+def encode_error(error: Error, request_id: str | None, seq: int | None = None) -> bytes:
+    """An `error` message; details that are not JSON are left out rather than lose the message."""
+    body = error_body(error)
+    try:
+        return encode_json(ErrorMessage(body, request_id, seq))
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        body.details = {}
+        return encode_json(ErrorMessage(body, request_id, seq))

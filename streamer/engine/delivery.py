@@ -1,0 +1,105 @@
+"""Messages of queued requests to whoever follows them."""
+
+from __future__ import annotations
+
+from streamer.contracts.connections import ConnectionManager
+from streamer.contracts.stores import Key
+from streamer.core.errors import ConnectionGone
+
+
+class _Following:
+    """One connection that follows one request."""
+
+    __slots__ = ("ended", "held")
+
+    def __init__(self) -> None:
+        self.held: list[tuple[bytes, str | None]] | None = []
+        """What waits for the acknowledgment; None once that was sent."""
+        self.ended = False
+        """The terminal message is among what waits."""
+
+
+class Delivery:
+    """Who follows which request, and that nothing of a request reaches a connection before its acknowledgment.
+
+    Exactly one terminal message per connection: following ends with it.
+    """
+
+    def __init__(self, connections: ConnectionManager) -> None:
+        self._connections = connections
+        self._followers: dict[Key, dict[str, _Following]] = {}
+        self._followed: dict[str, set[Key]] = {}
+
+    def follow(self, key: Key, connection_id: str) -> bool:
+        """The connection gets the request's messages from now on; until `acknowledged` they are held back.
+
+        Returns whether that is new: a connection that follows already goes on as it is.
+        """
+        connections = self._followers.setdefault(key, {})
+        if connection_id in connections:
+            return False
+        connections[connection_id] = _Following()
+        self._followed.setdefault(connection_id, set()).add(key)
+        return True
+
+    def unfollow(self, key: Key, connection_id: str) -> None:
+        """The connection gets no more of the request, and nothing of what was held back."""
+        self._drop(key, connection_id)
+        keys = self._followed.get(connection_id)
+        if keys is not None:
+            keys.discard(key)
+            if not keys:
+                del self._followed[connection_id]
+
+    def forget(self, connection_id: str) -> None:
+        """The connection has ended."""
+        for key in self._followed.pop(connection_id, ()):
+            self._drop(key, connection_id)
+
+    def followed(self, key: Key) -> bool:
+        """Whether anybody follows the request."""
+        return key in self._followers
+
+    async def acknowledged(self, key: Key, connection_id: str) -> None:
+        """The acknowledgment was sent: what was held back for it follows."""
+        following = self._followers.get(key, {}).get(connection_id)
+        if following is None or following.held is None:
+            return
+        held = following.held
+        while held:
+            data, replaces = held.pop(0)
+            await self._send(connection_id, data, replaces)
+        following.held = None
+        if following.ended:
+            self.unfollow(key, connection_id)
+
+    async def progress(self, key: Key, message: bytes) -> None:
+        """Sends progress to all followers; where a client is slow only the newest survives."""
+        for connection_id, following in list(self._followers.get(key, {}).items()):
+            if following.held is None:
+                await self._send(connection_id, message, key[1])
+            else:
+                following.held.append((message, key[1]))
+
+    async def terminal(self, key: Key, message: bytes) -> None:
+        """Sends the terminal message to all followers and ends their following."""
+        for connection_id, following in list(self._followers.get(key, {}).items()):
+            if following.held is None:
+                self.unfollow(key, connection_id)
+                await self._send(connection_id, message, None)
+            elif not following.ended:
+                following.held.append((message, None))
+                following.ended = True
+
+    def _drop(self, key: Key, connection_id: str) -> None:
+        connections = self._followers.get(key)
+        if connections is not None:
+            connections.pop(connection_id, None)
+            if not connections:
+                del self._followers[key]
+
+    async def _send(self, connection_id: str, message: bytes, replaces: str | None) -> None:
+        try:
+            await self._connections.send(connection_id, message, replaces=replaces)
+        except ConnectionGone:
+            self.forget(connection_id)

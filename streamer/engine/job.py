@@ -1,0 +1,186 @@
+"""One attempt of one queued request: from the claim to the written outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from streamer.contracts.stores import Lease
+from streamer.core.errors import INVALID_ACTION, TIMEOUT, Error, LeaseLost, StoreError
+from streamer.core.messages import ErrorMessage, Request, Result, error_body
+from streamer.core.records import RequestRecord
+from streamer.core.units import format_duration
+from streamer.engine.boundary import boundary_error
+from streamer.engine.codec import encode_json
+from streamer.engine.outcomes import complete_message, stored_result, terminal_message
+from streamer.engine.progress import JobReporter
+from streamer.engine.routes import Route
+
+if TYPE_CHECKING:
+    from streamer.engine.worker import Worker
+
+_RETRY_WRITE = (0.1, 0.5, 1.0, 2.0, 5.0)
+"""Waits between tries to write an outcome that the store refused; the last one repeats while the lease lives."""
+
+
+class Job:
+    """One attempt. It owns a task; `stop` ends the handler, the outcome depends on why."""
+
+    __slots__ = ("_reason", "_task", "_worker", "_writing", "lease", "record", "reporter", "started")
+
+    def __init__(self, worker: Worker, record: RequestRecord) -> None:
+        self._worker = worker
+        self._task: asyncio.Task[None] | None = None
+        self._reason = ""
+        self._writing = False
+        self.record = record
+        self.lease = Lease(record.owner, record.id, record.fence)
+        self.reporter = JobReporter(worker.pump, self, record.fence)
+        self.started = worker.clock.monotonic()
+
+    def start(self) -> None:
+        """Begins to run."""
+        self._task = asyncio.create_task(self._run())
+
+    def stop(self, reason: str) -> None:
+        """Cancels the handler: `release` gives the claim back to the queue, `lost` leaves it to whoever has it.
+
+        An outcome that is being written is not cut off: it is about to end the attempt by itself.
+        """
+        if not self._reason and self._task is not None:
+            self._reason = reason
+            if not self._writing:
+                self._task.cancel()
+
+    async def _run(self) -> None:
+        worker = self._worker
+        try:
+            route = worker.routes.get(self.record.action)
+            try:
+                if route is None:
+                    raise Error(INVALID_ACTION, f"The action {self.record.action!r} is no longer declared")  # noqa: TRY301 - ends like a handler's own error
+                result = await self._handle(route)
+                # Encoded before it is written: what is not JSON is the handler's error, not the store's.
+                stored = stored_result(result)
+            except Error as error:
+                await self._fail(route, error)
+            except Exception as problem:  # noqa: BLE001 - the error boundary: whatever a handler raises ends here
+                unexpected = boundary_error(
+                    problem, worker.logger, expose=worker.expose_errors,
+                    request_id=self.record.id, action=self.record.action, attempt=self.record.attempts,
+                )  # fmt: skip
+                await self._fail(route, unexpected)
+            else:
+                await self._complete(stored)
+        except asyncio.CancelledError:
+            if self._reason == "lost":
+                await self._lost()
+            else:
+                await self._release()
+        except LeaseLost:
+            await self._lost()
+        finally:
+            worker.finished(self)
+
+    async def _handle(self, route: Route) -> Result:
+        record = self.record
+        request = Request(
+            id=record.id,
+            action=record.action,
+            payload=msgspec.json.decode(record.payload),
+            metadata=record.metadata,
+            connection_id=record.connection_id,
+            owner=record.owner,
+            created_at=record.created_at,
+            attempt=record.attempts,
+            progress=self.reporter,
+        )
+        try:
+            if route.timeout is None:
+                value: Any = await route.pipeline.queued(request)
+            else:
+                value = await self._bounded(route, request, route.timeout)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Nobody cancelled this attempt: the handler let a cancellation of its own through.
+            raise RuntimeError("the handler was cancelled from within") from None
+        return value if type(value) is Result else Result(data=value)
+
+    async def _bounded(self, route: Route, request: Request, limit: float) -> Any:
+        try:
+            async with asyncio.timeout(limit) as bound:
+                return await route.pipeline.queued(request)
+        except TimeoutError:
+            if not bound.expired():
+                raise
+            raise Error(TIMEOUT, f"The request took longer than {format_duration(limit)}") from None
+
+    async def _complete(self, stored: bytes) -> None:
+        worker, record = self._worker, self.record
+        await worker.pump.flush(self.reporter)
+        seq = self.reporter.next_seq()
+        await self._write(lambda: worker.queue.complete(self.lease, seq=seq, result=stored))
+        if worker.delivery.followed(record.key):
+            await worker.delivery.terminal(record.key, complete_message(record.id, seq, stored, worker.clock.now()))
+
+    async def _fail(self, route: Route | None, error: Error) -> None:
+        worker, record = self._worker, self.record
+        await worker.pump.flush(self.reporter)
+        seq = self.reporter.next_seq()
+        body = error_body(error)
+        try:
+            encode_json(body)
+        except (TypeError, ValueError, RecursionError, OverflowError):
+            body.details = {}
+        if route is not None and error.retryable and record.attempts < record.max_attempts:
+            retry_at = worker.clock.now() + route.retry.delay(record.attempts, worker.generator)
+            await self._write(lambda: worker.queue.fail(self.lease, seq=seq, error=body, retry_at=retry_at))
+            return
+        await self._write(lambda: worker.queue.fail(self.lease, seq=seq, error=body))
+        await worker.delivery.terminal(record.key, encode_json(ErrorMessage(body, record.id, seq)))
+
+    async def _write(self, write: Any) -> None:
+        """Writes the outcome, again and again while the store refuses: work that was done must not be lost.
+
+        Once the worker stops it gives up; the claim then runs out, and the request is attempted again.
+        """
+        worker = self._worker
+        self._writing = True
+        tries = 0
+        while True:
+            try:
+                await write()
+            except LeaseLost:
+                raise
+            except StoreError as problem:
+                if self._reason:
+                    raise asyncio.CancelledError from problem
+                worker.logger.error(
+                    "an outcome could not be written; trying again", request_id=self.record.id, error=str(problem)
+                )
+                await worker.clock.sleep(_RETRY_WRITE[min(tries, len(_RETRY_WRITE) - 1)])
+                tries += 1
+            else:
+                return
+
+    async def _release(self) -> None:
+        try:
+            await self._worker.queue.release([self.lease])
+        except StoreError as problem:
+            # Its lease runs out by itself; another worker takes it then.
+            self._worker.logger.warning("a claim was not given back", request_id=self.record.id, error=str(problem))
+
+    async def _lost(self) -> None:
+        """Somebody else ended or owns the request; if it was ended, those who wait here are told."""
+        worker = self._worker
+        worker.logger.warning("claim lost", request_id=self.record.id, action=self.record.action)
+        try:
+            record = await worker.queue.get(self.record.key)
+        except StoreError:
+            return
+        if record is not None and record.terminal:
+            await worker.delivery.terminal(record.key, terminal_message(record))

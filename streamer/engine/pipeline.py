@@ -1,0 +1,147 @@
+"""Middleware and handler folded, once, into the few callables that a request goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streamer.contracts.handlers import BaseHandler, Handler
+from streamer.contracts.middleware import AdmitNext, HandlerMiddleware, Middleware, Next
+from streamer.core.errors import Error
+from streamer.core.messages import Request, Result
+from streamer.engine.codec import not_json
+from streamer.engine.validation import Validator
+
+AnyMiddleware = Middleware | HandlerMiddleware
+
+
+class Pipeline(NamedTuple):
+    """What a route runs."""
+
+    validate: Callable[[Request], None] | None
+    """The handler's own check; None when it has none, so that nothing is called."""
+    admit: AdmitNext | None
+    """None when no middleware stands at admission."""
+    direct: Next
+    """Around `process`: for requests answered at once."""
+    queued: Next
+    """Around `process_with_progress` where the handler has it: for the worker."""
+    estimate: Callable[[], float]
+
+
+def compose(
+    handler: Handler, middlewares: Sequence[AnyMiddleware], result_validator: Validator | None = None
+) -> Pipeline:
+    """Folds the middlewares, first listed outermost, around the handler.
+
+    A method that a middleware does not override is left out. A callable in the original's shape (handler to
+    handler) stands at its place in the order, and what it makes of `validate` and `estimated_duration` counts too.
+    """
+    direct: Next = handler.process
+    queued: Next = _with_progress(handler)
+    if middlewares or result_validator is not None:
+        direct, queued = _as_result(direct), _as_result(queued)
+    if result_validator is not None:
+        direct, queued = _checked(direct, result_validator), _checked(queued, result_validator)
+    admit: AdmitNext | None = None
+    face = handler
+    for middleware in reversed(middlewares):
+        if isinstance(middleware, Middleware):
+            if type(middleware).process is not Middleware.process:
+                direct, queued = _around(middleware, direct), _around(middleware, queued)
+            if type(middleware).admit is not Middleware.admit:
+                admit = _admission(middleware, admit or _accept)
+        else:
+            face = middleware(_Stage(face, direct, queued))
+            direct, queued = face.process, _with_progress(face)
+    return Pipeline(_own_validation(face), admit, direct, queued, face.estimated_duration)
+
+
+def is_immediate(handler_is: bool, middlewares: Sequence[AnyMiddleware]) -> bool:
+    """Whether the whole may be stepped without a task: the handler's component and every middleware say so."""
+    return handler_is and all(isinstance(item, Middleware) and item.immediate for item in middlewares)
+
+
+async def _accept(_request: Request) -> None:
+    """The innermost admission: nobody objected."""
+
+
+def _with_progress(handler: Handler) -> Next:
+    run: Any = getattr(handler, "process_with_progress", None)
+    if run is None:
+        return handler.process
+
+    def process(request: Request) -> Awaitable[Result]:
+        return run(request, request.progress)  # type: ignore[no-any-return]  # the handler's own coroutine
+
+    return process
+
+
+def _around(middleware: Middleware, inner: Next) -> Next:
+    process = middleware.process
+
+    def call(request: Request) -> Awaitable[Result]:
+        return process(request, inner)
+
+    return call
+
+
+def _admission(middleware: Middleware, inner: AdmitNext) -> AdmitNext:
+    admit = middleware.admit
+
+    def call(request: Request) -> Awaitable[None]:
+        return admit(request, inner)
+
+    return call
+
+
+def _as_result(inner: Next) -> Next:
+    """Middleware is promised a Result; a handler may return plain data."""
+
+    async def call(request: Request) -> Result:
+        value: Any = await inner(request)
+        return value if type(value) is Result else Result(data=value)
+
+    return call
+
+
+def _checked(inner: Next, validator: Validator) -> Next:
+    async def call(request: Request) -> Result:
+        result = await inner(request)
+        if result.success:
+            try:
+                plain = msgspec.to_builtins(result.data)
+            except (TypeError, ValueError) as problem:
+                raise not_json(problem) from problem
+            if not validator.is_valid(plain):
+                wrong = validator.error(plain, "result")
+                error = Error("INTERNAL_ERROR", "The request could not be completed")
+                error.add_note(f"the handler's result does not match the action's result_schema: {wrong.message}")
+                raise error
+        return result
+
+    return call
+
+
+def _own_validation(handler: Handler) -> Callable[[Request], None] | None:
+    if isinstance(handler, BaseHandler) and not handler.validates():
+        return None
+    return handler.validate
+
+
+class _Stage:
+    """What a middleware in the original's shape wraps: the rest of the pipeline with a handler's face."""
+
+    def __init__(self, handler: Handler, direct: Next, queued: Next) -> None:
+        self.validate = handler.validate
+        self.estimated_duration = handler.estimated_duration
+        self._direct = direct
+        self._queued = queued
+
+    async def process(self, request: Request, /) -> Result:
+        return await self._direct(request)
+
+    async def process_with_progress(self, request: Request, _reporter: Any, /) -> Result:
+        return await self._queued(request)

@@ -1,0 +1,131 @@
+"""The reporter that a queued request's handler speaks to, and the pump that sends what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from streamer.core.clock import Clock
+from streamer.core.messages import ProgressUpdate, Reporter
+from streamer.core.records import first_seq
+
+Emit = Callable[["JobReporter", ProgressUpdate, int], Awaitable[None]]
+
+
+class JobReporter(Reporter):
+    """Takes reports from the loop, from threads and (through the pool's channel) from processes.
+
+    It keeps at most two: the first report of the attempt, which always goes out, and the newest one.
+    """
+
+    __slots__ = ("_lock", "_metadata", "_pump", "_seq", "claim", "first", "latest", "saved", "sent")
+
+    def __init__(self, pump: ProgressPump, claim: Any, fence: int) -> None:
+        self._pump = pump
+        self._lock = threading.Lock()
+        self._metadata: dict[str, Any] = {}
+        self._seq = first_seq(fence)
+        self.claim = claim
+        """Whose progress it is; the pump hands it on."""
+        self.first: ProgressUpdate | None = None
+        self.latest: ProgressUpdate | None = None
+        self.sent = False
+        """Whether the attempt's first report was taken."""
+        self.saved = -math.inf
+        """When progress was last written down, in monotonic seconds."""
+
+    def report(self, percentage: float, message: str = "", **metadata: Any) -> None:
+        pump = self._pump
+        with self._lock:
+            before = self.latest
+            floor = before.percentage if before is not None else 0.0
+            percentage = float(percentage)
+            # Not-a-number fails every comparison, and so counts as no change.
+            percentage = min(percentage, 100.0) if percentage > floor else floor
+            if self._metadata:
+                metadata = {**self._metadata, **metadata}
+            update = ProgressUpdate(
+                percentage=percentage, message=str(message), metadata=metadata or None, timestamp=pump.clock.now()
+            )
+            self.latest = update
+            if not self.sent:
+                self.sent = True
+                self.first = update
+        pump.mark(self)
+
+    def set_metadata(self, key: str, value: Any) -> None:
+        with self._lock:
+            self._metadata = {**self._metadata, key: value}
+
+    def next_seq(self) -> int:
+        """The number of the next message of this request. Called on the loop only."""
+        self._seq += 1
+        return self._seq
+
+    @property
+    def seq(self) -> int:
+        """The newest number given out."""
+        return self._seq
+
+    def take(self) -> list[ProgressUpdate]:
+        """What is to be sent now, in order: nothing, one report, or the first and the newest."""
+        with self._lock:
+            first, self.first = self.first, None
+            latest = self.latest
+            pump_dirty = self._pump.dirty
+            if self not in pump_dirty:
+                return []
+            del pump_dirty[self]
+        if first is not None and first is not latest and latest is not None:
+            return [first, latest]
+        return [] if latest is None else [latest]
+
+
+class ProgressPump:
+    """Sends what reporters hold, at most once per interval and request, all requests in one task.
+
+    Args:
+        emit: sends one update; must not raise.
+        interval: seconds between two reports of one request; 0 sends each turn of the loop.
+    """
+
+    def __init__(self, emit: Emit, *, interval: float, clock: Clock) -> None:
+        self.clock = clock
+        self.dirty: dict[JobReporter, None] = {}
+        self._emit = emit
+        self._interval = interval
+        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._called = False
+
+    def mark(self, reporter: JobReporter) -> None:
+        """Notes, from any thread, that the reporter has something to send."""
+        self.dirty[reporter] = None
+        if threading.get_ident() == self._thread:
+            self._wake.set()
+        elif not self._called:
+            # One wake-up for any number of reports: a tight loop in a thread must not flood the loop's queue.
+            self._called = True
+            self._loop.call_soon_threadsafe(self._woken)
+
+    def _woken(self) -> None:
+        self._called = False
+        self._wake.set()
+
+    async def flush(self, reporter: JobReporter) -> None:
+        """Sends what one reporter still holds: its last value before the terminal message."""
+        for update in reporter.take():
+            await self._emit(reporter, update, reporter.next_seq())
+
+    async def run(self) -> None:
+        """Sends until it is cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            for reporter in list(self.dirty):
+                await self.flush(reporter)
+            await self.clock.sleep(self._interval)

@@ -1,0 +1,405 @@
+"""One inbound message to its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Coroutine, Mapping
+from datetime import timedelta
+from typing import Any
+
+from streamer.contracts.connections import ConnectionManager, Peer
+from streamer.contracts.handlers import Handler
+from streamer.contracts.stores import RequestStore
+from streamer.core.clock import Clock, SystemClock
+from streamer.core.errors import (
+    CONFLICT,
+    INVALID_ACTION,
+    OVERLOADED,
+    RATE_LIMITED,
+    TIMEOUT,
+    VALIDATION_ERROR,
+    ConnectionGone,
+    Error,
+    StoreError,
+)
+from streamer.core.ids import new_id
+from streamer.core.messages import Acknowledgment, ErrorBody, Request, Response, Result, error_body
+from streamer.core.records import RequestRecord
+from streamer.core.units import format_duration, parse_duration
+from streamer.engine.adapters import same_request
+from streamer.engine.boundary import boundary_error, log_notes
+from streamer.engine.codec import (
+    ACTION_NAME,
+    Codec,
+    Envelope,
+    MalformedError,
+    encode,
+    encode_error,
+    encode_json,
+    parse_wait,
+)
+from streamer.engine.delivery import Delivery
+from streamer.engine.outcomes import terminal_message
+from streamer.engine.pipeline import AnyMiddleware, compose
+from streamer.engine.routes import Route
+from streamer.engine.stepping import Resumed
+
+DEFAULT_THRESHOLD = 5.0
+
+
+class Router:
+    """Decides what becomes of each message: answered at once, queued, or refused.
+
+    It is built by the runtime from `streamer.yaml`, or by hand::
+
+        router = Router(store, connections)
+        router.set_async_threshold(5)
+        router.set_middleware(logging_middleware(print))
+        router.handle("echo", EchoHandler())
+        await router.route(event)  # an API Gateway WebSocket event
+
+    Args:
+        store: where queued requests go.
+        connections: how answers of `route` and messages of queued requests reach clients.
+        clock: time.
+        logger: for what no client may see.
+        delivery: shared with the worker of the same process, when there is one.
+        codec: limits of depth and strictness.
+        max_running: requests of one connection being answered or stored at one time; one more is RATE_LIMITED.
+        expose_errors: send the text of unexpected exceptions to clients (development only).
+    """
+
+    def __init__(
+        self,
+        store: RequestStore,
+        connections: ConnectionManager,
+        *,
+        clock: Clock | None = None,
+        logger: Any = None,
+        delivery: Delivery | None = None,
+        codec: Codec | None = None,
+        max_running: int = 1024,
+        expose_errors: bool = False,
+    ) -> None:
+        if logger is None:
+            import structlog  # noqa: PLC0415 - a tenth of a second that the runtime has spent already
+
+            logger = structlog.get_logger("streamer")
+        self.store = store
+        self.connections = connections
+        self.clock = clock or SystemClock()
+        self.logger = logger
+        self.delivery = delivery or Delivery(connections)
+        self.routes: dict[str, Route] = {}
+        self.service_routes: Mapping[str, Route] = {}
+        self._lookup: dict[str, Route] = {}
+        self._decode = (codec or Codec()).decode
+        self._max_running = max_running
+        self._expose_errors = expose_errors
+        self._threshold = DEFAULT_THRESHOLD
+        self._middleware: tuple[AnyMiddleware, ...] = ()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._draining = False
+        self.on_queued: Any = None
+        """Called after each acknowledgment: wakes the worker of the same process."""
+
+    # Declaring
+
+    def set_async_threshold(self, duration: float | str | timedelta) -> None:
+        """At or above this estimate requests are queued: seconds, `"5s"`, or a timedelta. For later `handle` calls."""
+        self._threshold = _seconds(duration)
+
+    def set_middleware(self, *middleware: AnyMiddleware) -> None:
+        """Adds middleware, first outermost, around the handlers of later `handle` calls."""
+        self._middleware += middleware
+
+    def handle(self, action: str, handler: Handler) -> None:
+        """Declares an action.
+
+        Raises:
+            ValueError: the name is empty, malformed, reserved or taken, or the handler is None.
+        """
+        if not ACTION_NAME.fullmatch(action):
+            raise ValueError(f"{action!r} is not an action name: 1 to 128 of A-Z a-z 0-9 . _ - are")
+        if action.startswith("streamer."):
+            raise ValueError(f"{action!r}: the prefix 'streamer.' is reserved for the service's own actions")
+        if handler is None:
+            raise ValueError(f"the handler of {action!r} is None")
+        pipeline = compose(handler, self._middleware)
+        estimate = _seconds(pipeline.estimate())
+        self.add(Route(name=action, handler=handler, pipeline=pipeline, estimate=estimate, threshold=self._threshold))
+
+    def add(self, route: Route) -> None:
+        """Declares a compiled action.
+
+        Raises:
+            ValueError: the action is declared already.
+        """
+        if route.name in self.routes:
+            raise ValueError(f"a handler for {route.name!r} is declared already")
+        self.routes[route.name] = self._lookup[route.name] = route
+
+    def add_service_routes(self, routes: Mapping[str, Route]) -> None:
+        """Declares the service's own actions."""
+        self.service_routes = routes
+        self._lookup.update(routes)
+
+    # Receiving
+
+    def receive(self, peer: Peer, frame: bytes) -> None:
+        """Part of `FrameReceiver`: one message of an open connection. What is ready at once is sent at once."""
+        try:
+            envelope = self._decode(frame)
+        except MalformedError as problem:
+            peer.send(encode_error(problem.error, problem.request_id))
+            return
+        request_id = envelope.id
+        if request_id is None:
+            request_id = new_id("req_")
+        try:
+            route, queued = self._decide(envelope)
+            request = Request(
+                id=request_id,
+                action=envelope.action,
+                payload=envelope.payload,
+                metadata=envelope.metadata or {},
+                connection_id=peer.id,
+                owner=peer.owner,
+                created_at=self.clock.now(),
+            )
+            validate = route.pipeline.validate
+            if validate is not None:
+                self._validate(validate, request)
+        except Error as error:
+            peer.send(encode_error(error, request_id))
+            return
+        if peer.running >= self._max_running:
+            peer.send(encode_error(_too_many(self._max_running), request_id))
+        elif queued:
+            peer.running += 1
+            self._spawn(self._queue(peer, route, request))
+        elif route.immediate:
+            self._step(peer, route, request)
+        else:
+            peer.running += 1
+            self._spawn(self._answer(peer, route, request))
+
+    def disconnected(self, peer: Peer) -> None:
+        """Part of `FrameReceiver`. What runs for the connection runs to its end; queued requests go on."""
+        self.delivery.forget(peer.id)
+
+    async def route(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Handles one API Gateway WebSocket event, answers through the connection manager, and returns when done.
+
+        Returns:
+            `{"statusCode": 200}`, also when the answer is an error: the client has been told.
+        """
+        context = event["requestContext"]
+        peer = _EventPeer(context["connectionId"])
+        body = event.get("body") or ""
+        before = set(self._tasks)
+        self.receive(peer, body.encode("utf-8", "replace"))
+        if mine := self._tasks - before:
+            await asyncio.wait(mine)
+        for message in peer.sent:
+            try:
+                await self.connections.send(peer.id, message)
+            except ConnectionGone:
+                break
+        return {"statusCode": 200}
+
+    # Ending
+
+    def begin_drain(self) -> None:
+        """Refuses new requests with OVERLOADED; those under way go on."""
+        self._draining = True
+
+    async def settle(self) -> None:
+        """Returns when no request is being answered or queued."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def stop(self) -> None:
+        """Cancels what is still being answered."""
+        for task in list(self._tasks):
+            task.cancel()
+        await self.settle()
+
+    # Inside
+
+    def _decide(self, envelope: Envelope) -> tuple[Route, bool]:
+        route = self._lookup.get(envelope.action)
+        if route is None:
+            raise self._unknown(envelope.action)
+        if self._draining:
+            raise Error(OVERLOADED, "The service is shutting down; connect again", {"retry_after_ms": 1000})
+        validator = route.validator
+        if validator is not None and not validator.is_valid(envelope.payload):
+            raise validator.error(envelope.payload)
+        if envelope.wait is None:
+            return route, route.queued
+        return route, route.queues(parse_wait(envelope.wait))
+
+    def _validate(self, validate: Any, request: Request) -> None:
+        try:
+            validate(request)
+        except Error:
+            raise
+        except ValueError as problem:
+            raise Error(VALIDATION_ERROR, str(problem)) from None
+        except Exception as problem:  # noqa: BLE001 - the error boundary
+            raise self._boundary(problem, request) from None
+
+    def _step(self, peer: Peer, route: Route, request: Request) -> None:
+        """Runs the first step by hand: a handler that does not wait is answered without a task."""
+        coroutine: Any = (
+            self._run(route, request) if route.pipeline.admit is not None else route.pipeline.direct(request)
+        )
+        try:
+            waits_for = coroutine.send(None)
+        except StopIteration as stop:
+            peer.send(self._encode(request, stop.value))
+        except Error as error:
+            log_notes(error, self.logger, request_id=request.id, action=request.action)
+            peer.send(encode_error(error, request.id))
+        except Exception as problem:  # noqa: BLE001 - the error boundary
+            peer.send(encode_error(self._boundary(problem, request), request.id))
+        else:
+            peer.running += 1
+            self._spawn(self._answer(peer, route, request, Resumed(coroutine, waits_for)))
+
+    async def _run(self, route: Route, request: Request) -> Any:
+        if route.pipeline.admit is not None:
+            await route.pipeline.admit(request)
+        return await route.pipeline.direct(request)
+
+    async def _answer(self, peer: Peer, route: Route, request: Request, begun: Any = None) -> None:
+        try:
+            if begun is None:
+                begun = self._run(route, request)
+            if route.timeout is None:
+                value = await begun
+            else:
+                value = await _bounded(begun, route.timeout)
+            answer = self._encode(request, value)
+        except Error as error:
+            log_notes(error, self.logger, request_id=request.id, action=request.action)
+            answer = encode_error(error, request.id)
+        except asyncio.CancelledError:
+            peer.send(
+                encode_error(Error(OVERLOADED, "The service is shutting down; the request was cut off"), request.id)
+            )
+            raise
+        except Exception as problem:  # noqa: BLE001 - the error boundary
+            answer = encode_error(self._boundary(problem, request), request.id)
+        finally:
+            peer.running -= 1
+        peer.send(answer)
+
+    async def _queue(self, peer: Peer, route: Route, request: Request) -> None:
+        key = (request.owner, request.id)
+        follows = False
+        try:
+            if route.pipeline.admit is not None:
+                await route.pipeline.admit(request)
+            follows = self.delivery.follow(key, peer.id)
+            stood = await self.store.enqueue(request)
+            if stood is not None and not same_request(stood, request):
+                raise Error(  # noqa: TRY301 - answered like every refusal below
+                    CONFLICT, f"The id {request.id!r} belongs to another request of yours", {"action": stood.action}
+                )
+        except Error as error:
+            refusal = error
+        except StoreError as problem:
+            self.logger.error("a request could not be stored", request_id=request.id, error=str(problem))
+            refusal = Error(OVERLOADED, "The request could not be stored; send it again", {"retry_after_ms": 1000})
+        except Exception as problem:  # noqa: BLE001 - the error boundary
+            refusal = self._boundary(problem, request)
+        else:
+            peer.running -= 1
+            peer.send(encode_json(Acknowledgment(request.id)))
+            await self.delivery.acknowledged(key, peer.id)
+            if stood is not None:
+                await self._replay(stood)
+            elif self.on_queued is not None:
+                self.on_queued()
+            return
+        peer.running -= 1
+        if follows:
+            self.delivery.unfollow(key, peer.id)
+        peer.send(encode_error(refusal, request.id))
+
+    async def _replay(self, record: RequestRecord) -> None:
+        """The same request sent again: it is followed, or its outcome told if it has ended."""
+        if record.terminal:
+            await self.delivery.terminal(record.key, terminal_message(record))
+
+    def _encode(self, request: Request, value: Any) -> bytes:
+        if type(value) is not Result:
+            value = Result(data=value)
+        error = value.error
+        body: ErrorBody | None = None if error is None else error_body(error)
+        try:
+            return encode(Response(request.id, value.success, value.data, body, value.metadata))
+        except Error as problem:
+            log_notes(problem, self.logger, request_id=request.id, action=request.action)
+            return encode_error(problem, request.id)
+
+    def _unknown(self, action: str) -> Error:
+        if not ACTION_NAME.fullmatch(action):
+            message = "must be 1 to 128 of A-Z a-z 0-9 . _ -"
+            return Error(
+                VALIDATION_ERROR, f"Invalid action: {message}", {"errors": [{"path": "/action", "message": message}]}
+            )
+        error = Error(INVALID_ACTION, f"Unknown action: {action}")
+        near = difflib.get_close_matches(action, self._lookup, n=3)
+        return error.with_detail("did_you_mean", near) if near else error
+
+    def _boundary(self, problem: Exception, request: Request) -> Error:
+        return boundary_error(
+            problem, self.logger, expose=self._expose_errors,
+            request_id=request.id, connection_id=request.connection_id, action=request.action,
+        )  # fmt: skip
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _seconds(duration: float | str | timedelta) -> float:
+    if isinstance(duration, timedelta):
+        return duration.total_seconds()
+    return parse_duration(duration) if isinstance(duration, str) else float(duration)
+
+
+def _too_many(limit: int) -> Error:
+    return Error(
+        RATE_LIMITED,
+        f"This connection has {limit} requests under way; wait for one of them",
+        {"retry_after_ms": 100},
+    )
+
+
+async def _bounded(begun: Any, limit: float) -> Any:
+    try:
+        async with asyncio.timeout(limit) as bound:
+            return await begun
+    except TimeoutError:
+        if not bound.expired():
+            raise
+        raise Error(TIMEOUT, f"The request took longer than {format_duration(limit)}") from None
+
+
+class _EventPeer:
+    """The connection of one event: it collects what is to be posted."""
+
+    def __init__(self, connection_id: str) -> None:
+        self.id = connection_id
+        self.owner = f"connection:{connection_id}"
+        self.running = 0
+        self.sent: list[bytes] = []
+
+    def send(self, data: bytes, /) -> None:
+        self.sent.append(data)

@@ -1,0 +1,59 @@
+"""A route: one action with everything bound that its requests need. After start nothing looks up a name."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from streamer.contracts.handlers import Handler
+from streamer.engine.pipeline import Pipeline
+from streamer.engine.routing import Mode, is_queued
+from streamer.engine.validation import Validator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often, and with what waits between, a queued request is attempted."""
+
+    max_attempts: int = 3
+    initial: float = 1.0
+    factor: float = 2.0
+    max: float = 30.0
+    jitter: float = 0.2
+
+    def delay(self, attempt: int, generator: random.Random) -> float:
+        """Seconds to wait after that attempt (1 is the first) has failed."""
+        # A large attempt number must not overflow: 64 doublings are beyond any maximum.
+        delay = min(self.max, self.initial * self.factor ** min(attempt - 1, 64))
+        return delay * generator.uniform(1 - self.jitter, 1 + self.jitter)
+
+
+@dataclass(slots=True, kw_only=True)
+class Route:
+    """One action, compiled."""
+
+    name: str
+    handler: Handler
+    pipeline: Pipeline
+    validator: Validator | None = None
+    immediate: bool = False
+    """The whole pipeline may be stepped without a task."""
+    mode: Mode = Mode.AUTO
+    estimate: float = 0.0
+    threshold: float = 5.0
+    max_wait: float | None = None
+    timeout: float | None = None
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    concurrency: int | None = None
+    priority: int = 0
+    description: str = ""
+    schema: object = None
+    queued: bool = field(init=False)
+    """What happens to a request without a `wait` of its own."""
+
+    def __post_init__(self) -> None:
+        self.queued = self.queues(None)
+
+    def queues(self, wait: float | None) -> bool:
+        """Whether a request whose client is ready to wait so many seconds goes into the queue."""
+        return is_queued(self.mode, self.estimate, self.threshold, wait, self.max_wait)

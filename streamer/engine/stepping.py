@@ -1,0 +1,36 @@
+"""Going on, inside a task, with a coroutine whose first step was made without one."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+
+class Resumed:
+    """Awaits the rest of a coroutine that has already yielded once.
+
+    Args:
+        coroutine: stepped by hand until it yielded.
+        waits_for: what it yielded; the task must wait for that before it goes on.
+    """
+
+    __slots__ = ("_coroutine", "_waits_for")
+
+    def __init__(self, coroutine: Any, waits_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        coroutine = self._coroutine
+        waits_for = self._waits_for
+        while True:
+            try:
+                sent = yield waits_for
+            except BaseException as problem:  # noqa: BLE001 - a cancellation belongs to the coroutine
+                step, argument = coroutine.throw, problem
+            else:
+                step, argument = coroutine.send, sent
+            try:
+                waits_for = step(argument)
+            except StopIteration as stop:
+                return stop.value

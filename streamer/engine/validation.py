@@ -1,0 +1,75 @@
+"""JSON Schema compiled once; every violation with its JSON Pointer. The only importer of jsonschema-rs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import jsonschema_rs
+
+from streamer.core.errors import VALIDATION_ERROR, Error
+
+MAX_VIOLATIONS: Final = 100
+"""More are not listed: a payload of 100,000 wrong items must not make an answer of megabytes."""
+
+Check = Callable[[Any], None]
+
+
+class SchemaError(ValueError):
+    """A schema that does not compile."""
+
+
+class Validator:
+    """One compiled schema.
+
+    Args:
+        schema: a JSON Schema; 2020-12 unless its `$schema` says otherwise.
+        resources: schemas that `$ref`s may name, by URI. Nothing is ever fetched.
+        base_uri: what relative `$ref`s are relative to.
+
+    Raises:
+        SchemaError: it does not compile.
+    """
+
+    def __init__(self, schema: Any, resources: Mapping[str, Any] | None = None, base_uri: str | None = None) -> None:
+        try:
+            registry = jsonschema_rs.Registry([*(resources or {}).items()], draft=jsonschema_rs.Draft202012)
+            validator = jsonschema_rs.validator_for(
+                schema,
+                registry=registry,
+                base_uri=base_uri,
+                validate_formats=True,
+                ignore_unknown_formats=True,
+                offline=True,
+                pattern_options=jsonschema_rs.RegexOptions(),
+            )
+        except (ValueError, jsonschema_rs.ReferencingError) as problem:
+            raise SchemaError(str(problem)) from None
+        self.is_valid: Callable[[Any], bool] = validator.is_valid
+        self._iter_errors = validator.iter_errors
+
+    def check(self, value: Any, what: str = "payload") -> None:
+        """Returns if the value is valid.
+
+        Raises:
+            Error: VALIDATION_ERROR with all violations (the first hundred) in `details.errors`.
+        """
+        if not self.is_valid(value):
+            raise self.error(value, what)
+
+    def error(self, value: Any, what: str = "payload") -> Error:
+        """The VALIDATION_ERROR of a value that is not valid."""
+        errors = []
+        for violation in self._iter_errors(value):
+            errors.append({"path": pointer(violation.instance_path), "message": violation.message})
+            if len(errors) == MAX_VIOLATIONS:
+                break
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        where = first["path"] or f"the {what}"
+        return Error(VALIDATION_ERROR, f"Invalid {what}: {where}: {first['message']}{more}", {"errors": errors})
+
+
+def pointer(path: list[str | int]) -> str:
+    """RFC 6901 JSON Pointer of a path."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)

@@ -1,0 +1,248 @@
+"""Claims queued requests, runs them, records how they ended, tells their owners."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from streamer.contracts.stores import Key, RequestQueue
+from streamer.core.clock import Clock
+from streamer.core.errors import Error, LeaseLost, StoreError
+from streamer.core.messages import ProgressUpdate
+from streamer.core.records import RequestRecord, Status
+from streamer.engine.codec import encode_json
+from streamer.engine.delivery import Delivery
+from streamer.engine.job import Job
+from streamer.engine.outcomes import progress_message, terminal_message
+from streamer.engine.progress import JobReporter, ProgressPump
+from streamer.engine.routes import Route
+
+STOP_GRACE = 5.0
+"""Seconds that handlers get to end after they were cancelled."""
+
+SAVE_INTERVAL = 1.0
+"""Seconds between two durable writes of one request's progress: enough for whoever asks after a crash."""
+
+
+class Worker:
+    """Runs queued requests of one store.
+
+    Args:
+        queue: where they are.
+        routes: by action.
+        delivery: where their messages go.
+        clock: time.
+        logger: bound with what concerns the whole service.
+        name: written into each claim.
+        concurrency: how many run at one time.
+        lease: seconds a claim lives without renewal; it is renewed three times within.
+        poll_interval: seconds between looks at the queue when nothing wakes the worker.
+        progress_interval: seconds between two progress messages of one request.
+        expose_errors: send the text of unexpected exceptions to clients (development only).
+        generator: of the jitter.
+    """
+
+    def __init__(
+        self,
+        queue: RequestQueue,
+        routes: Mapping[str, Route],
+        delivery: Delivery,
+        *,
+        clock: Clock,
+        logger: Any,
+        name: str,
+        concurrency: int = 64,
+        lease: float = 30.0,
+        poll_interval: float = 1.0,
+        progress_interval: float = 0.1,
+        expose_errors: bool = False,
+        generator: random.Random | None = None,
+    ) -> None:
+        self.queue = queue
+        self.routes = routes
+        self.delivery = delivery
+        self.clock = clock
+        self.logger = logger
+        self.name = name
+        self.expose_errors = expose_errors
+        self.generator = generator or random.Random()  # noqa: S311 - jitter, not a secret
+        self.pump = ProgressPump(self._emit, interval=progress_interval, clock=clock)
+        self.running: dict[Key, Job] = {}
+        self._limits = {route.name: route.concurrency for route in routes.values() if route.concurrency is not None}
+        self._concurrency = concurrency
+        self._lease = lease
+        self._poll_interval = poll_interval
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._next_due: float | None = None
+        self._more = False
+
+    def wake(self) -> None:
+        """Says that there may be something to claim."""
+        self._wake.set()
+
+    async def step(self) -> int:
+        """Claims what fits and starts it. Returns how many were started; they run on in tasks.
+
+        Raises:
+            StoreError: the store did not answer; nothing was started.
+        """
+        capacity = self._concurrency - len(self.running)
+        if capacity <= 0:
+            self._more = False
+            return 0
+        claims = await self.queue.claim(self.name, capacity, self._lease, headroom=self._headroom())
+        self._next_due = claims.next_due
+        self._more = len(claims.records) == capacity
+        for record in claims.abandoned:
+            self.logger.error(
+                "request abandoned: its worker died in its last attempt",
+                request_id=record.id, action=record.action, attempts=record.attempts,
+            )  # fmt: skip
+            await self.delivery.terminal(record.key, terminal_message(record))
+        for record in claims.records:
+            self._idle.clear()
+            job = Job(self, record)
+            self.running[record.key] = job
+            job.start()
+        return len(claims.records)
+
+    async def run(self) -> None:
+        """Steps until it is cancelled, renewing leases and sending progress beside."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.pump.run())
+            group.create_task(self._renew())
+            group.create_task(self._claim())
+
+    async def idle(self) -> None:
+        """Returns when nothing runs."""
+        await self._idle.wait()
+
+    async def drain(self, timeout: float) -> int:  # noqa: ASYNC109 - a bound on the handlers, not on the caller
+        """Waits so long for the running handlers, then gives what still runs back to the queue.
+
+        Call it when `run` no longer claims. Returns how many were given back.
+        """
+        await self._idle_within(timeout)
+        jobs = list(self.running.values())
+        for job in jobs:
+            job.stop("release")
+        if not await self._idle_within(STOP_GRACE):
+            # A handler that swallows its cancellation must not hold the service up; its lease runs out by itself.
+            for job in self.running.values():
+                self.logger.error("a handler does not stop", request_id=job.record.id, action=job.record.action)
+        return len(jobs)
+
+    async def _idle_within(self, seconds: float) -> bool:
+        waiting = asyncio.ensure_future(self._idle.wait())
+        bound = asyncio.ensure_future(self.clock.sleep(seconds))
+        await asyncio.wait({waiting, bound}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        bound.cancel()
+        return self._idle.is_set()
+
+    def finished(self, job: Job) -> None:
+        """The job has left nothing to do. Called by the job."""
+        self.running.pop(job.record.key, None)
+        if not self.running:
+            self._idle.set()
+        self._wake.set()
+
+    def _headroom(self) -> dict[str, int] | None:
+        if not self._limits:
+            return None
+        headroom = dict(self._limits)
+        for job in self.running.values():
+            if job.record.action in headroom:
+                headroom[job.record.action] -= 1
+        return headroom
+
+    async def _claim(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                await self.step()
+            except StoreError as problem:
+                self.logger.error("the queue cannot be read; trying again", error=str(problem))
+                self._more = False
+                self._next_due = None
+            if not self._more:
+                await self._sleep()
+
+    async def _sleep(self) -> None:
+        """Returns when woken, when the next record falls due, or after the poll interval."""
+        if self._wake.is_set():
+            return
+        delay = self._poll_interval
+        if self._next_due is not None and len(self.running) < self._concurrency:
+            delay = min(delay, max(self._next_due - self.clock.now(), 0.001))
+        alarm = asyncio.ensure_future(self.clock.sleep(delay))
+        alarm.add_done_callback(lambda _: self._wake.set())
+        try:
+            await self._wake.wait()
+        finally:
+            alarm.cancel()
+
+    async def _renew(self) -> None:
+        """Three renewals a lease: two may fail before it runs out."""
+        while True:
+            await self.clock.sleep(self._lease / 3)
+            leases = [job.lease for job in self.running.values()]
+            if not leases:
+                continue
+            try:
+                lost = await self.queue.renew(leases, self._lease)
+            except StoreError as problem:
+                self.logger.error("leases could not be renewed; trying again", error=str(problem))
+                continue
+            for lease in lost:
+                job = self.running.get((lease.owner, lease.id))
+                if job is not None and job.lease == lease:
+                    job.stop("lost")
+
+    async def _emit(self, reporter: JobReporter, update: ProgressUpdate, seq: int) -> None:
+        job: Job = reporter.claim
+        key = job.record.key
+        if self.delivery.followed(key):
+            try:
+                message = progress_message(key[1], seq, update)
+            except Error as problem:
+                self.logger.error(
+                    "progress metadata is not JSON", request_id=key[1], error=problem.__notes__[0]
+                )  # fmt: skip
+                update.metadata = None
+                message = progress_message(key[1], seq, update)
+            await self.delivery.progress(key, message)
+        now = self.clock.monotonic()
+        if reporter.saved + SAVE_INTERVAL <= now and now - job.started >= SAVE_INTERVAL:
+            reporter.saved = now
+            await self._save(job, update, seq)
+
+    async def _save(self, job: Job, update: ProgressUpdate, seq: int) -> None:
+        try:
+            await self.queue.update_progress(
+                job.lease,
+                seq=seq,
+                percentage=update.percentage,
+                message=update.message,
+                metadata=encode_json(update.metadata) if update.metadata else b"",
+            )
+        except LeaseLost:
+            job.stop("lost")
+        except (StoreError, TypeError, ValueError) as problem:
+            self.logger.warning("progress was not saved", request_id=job.record.id, error=str(problem))
+
+
+def current(record: RequestRecord, job: Job | None) -> RequestRecord:
+    """The record with what its running job has reported since the last durable write."""
+    if job is None or job.record.fence != record.fence or record.status is not Status.PROCESSING:
+        return record
+    latest = job.reporter.latest
+    if latest is None:
+        return record
+    return msgspec.structs.replace(record, percentage=latest.percentage, message=latest.message)
