@@ -1,0 +1,107 @@
+"""One plugin through pluggy: its hooks found, checked and called. The traps of pluggy are caught here."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterator
+from typing import cast
+
+import pluggy
+
+from streamer.contracts.components import Component
+from streamer.core.errors import PluginError
+from streamer.plugins import hookspecs
+from streamer.plugins.checks import returned_problems
+from streamer.plugins.hookspecs import KINDS, PROJECT
+
+
+def offered(plugin: object, name: str) -> list[Component]:
+    """Every component that the plugin's hooks return, sorted by kind and name.
+
+    Args:
+        plugin: a module or an object.
+        name: what messages of pluggy call it.
+
+    Raises:
+        PluginError: one line for each thing that is wrong.
+    """
+    if inspect.isclass(plugin):
+        raise PluginError(f"the entry point names the class {plugin.__name__}; name a module, or an instance of it")
+    implementations = _implementations(plugin, name)
+    problems = list(_undecorated(plugin, offers_nothing=not implementations))
+    components: list[Component] = []
+    for hook, implementation in implementations:
+        try:
+            components += _call(hook, implementation)
+        except PluginError as error:
+            problems.append(str(error))
+    if not problems and not components:
+        problems.append(
+            f"it offers nothing: no function with @streamer.hookimpl returns a component (hooks: {', '.join(KINDS)})"
+        )
+    if problems:
+        raise PluginError("\n".join(problems))
+    # pluggy calls the last registered first; by name, no order of anything can matter.
+    return sorted(components, key=lambda component: (component.kind, component.name))
+
+
+def _implementations(plugin: object, name: str) -> list[tuple[str, pluggy.HookImpl]]:
+    # A manager for each plugin: what one of them does to its manager, no other can see.
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(plugin, name)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise PluginError("\n".join(_unknown_hooks(manager, plugin)) or " ".join(str(error).split())) from error
+    callers = manager.get_hookcallers(plugin) or []
+    return [(caller.name, each) for caller in callers if caller.has_spec() for each in caller.get_hookimpls()]
+
+
+def _unknown_hooks(manager: pluggy.PluginManager, plugin: object) -> list[str]:
+    callers = manager.get_hookcallers(plugin) or []
+    return [
+        f"there is no hook {caller.name!r}{_did_you_mean(caller.name)}" for caller in callers if not caller.has_spec()
+    ]
+
+
+def _did_you_mean(name: str) -> str:
+    close = difflib.get_close_matches(name, KINDS, 1)
+    return f" (did you mean {close[0]!r}?)" if close else f" (hooks: {', '.join(KINDS)})"
+
+
+def _undecorated(plugin: object, *, offers_nothing: bool) -> Iterator[str]:
+    """Functions that were meant as hooks but lack the mark; pluggy passes them over without a word."""
+    for name in dir(plugin):
+        if name not in KINDS and not (offers_nothing and difflib.get_close_matches(name, KINDS, 1, 0.8)):
+            continue
+        function = inspect.getattr_static(plugin, name)
+        if callable(function) and not hasattr(function, f"{PROJECT}_impl"):
+            meant = "" if name in KINDS else _did_you_mean(name)
+            yield f"the function {name!r} is not decorated with @streamer.hookimpl, so it is never called{meant}"
+
+
+def _call(hook: str, implementation: pluggy.HookImpl) -> list[Component]:
+    function = implementation.function
+    if implementation.hookwrapper or implementation.wrapper:
+        raise PluginError(f"{hook} is a wrapper; a plugin may only add to what there is")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise PluginError(f"{hook} is asynchronous; hooks are plain functions: write def, not async def")
+    if inspect.isgeneratorfunction(function):
+        raise PluginError(f"{hook} is a generator; return a list instead of yielding")
+    try:
+        returned = function()
+    except Exception as error:
+        raise PluginError(f"{hook} failed: {one_line(error)}") from error
+    if inspect.iscoroutine(returned):
+        returned.close()
+    problems = list(returned_problems(hook, returned))
+    if problems:
+        raise PluginError("\n".join(problems))
+    return list(cast("list[Component]", returned))
+
+
+def one_line(error: BaseException) -> str:
+    """Type and text of an exception, without line breaks."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,138 @@
+"""Discovery: from entry points to a checked registry."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol
+
+from streamer import __version__
+from streamer.core.errors import PluginError
+from streamer.plugins.checks import name_problem
+from streamer.plugins.loading import offered, one_line
+from streamer.plugins.registry import PluginInfo, PluginStatus, Registry
+
+GROUP: Final = "streamer"
+"""The entry-point group in which plugins announce themselves."""
+
+OWN_DISTRIBUTION: Final = "streamer-router"
+
+
+class Permissions(Protocol):
+    """Which distributions may load, as `plugins:` of the file says it."""
+
+    @property
+    def allow(self) -> tuple[str, ...] | None:
+        """None: all that are installed."""
+        ...
+
+    @property
+    def block(self) -> tuple[str, ...]:
+        """Stronger than `allow`."""
+        ...
+
+
+def normalised(distribution: str) -> str:
+    """A distribution's name as PEP 503 compares it: `My_Plugin` and `my-plugin` are one."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def discover(
+    settings: Permissions,
+    *,
+    builtins: Sequence[object] = (),
+    entry_points: Callable[..., Iterable[importlib.metadata.EntryPoint]] = importlib.metadata.entry_points,
+) -> Registry:
+    """Loads every plugin that is allowed and checks all that it offers.
+
+    Args:
+        settings: which distributions may load. One that may not is never imported.
+        builtins: modules or objects with hooks, whose components get no prefix.
+        entry_points: called with `group=`; `importlib.metadata.entry_points` or a double of it.
+
+    Raises:
+        PluginError: one line for each thing that is wrong, over all plugins.
+    """
+    problems: list[str] = []
+    plugins: list[PluginInfo] = []
+    to_load: dict[str, tuple[PluginInfo, importlib.metadata.EntryPoint]] = {}
+    for entry_point in entry_points(group=GROUP):
+        info = _describe(entry_point)
+        reason = _why_blocked(info, settings)
+        wrong_name = name_problem(info.name)
+        if reason:
+            plugins.append(dataclasses.replace(info, status=PluginStatus.BLOCKED, reason=reason))
+        elif wrong_name is not None:
+            problems.append(f"{_title(info)}: {wrong_name}; {_way_out(info)}")
+        elif info.name in to_load:
+            problems.append(_conflict(info, to_load[info.name][0]))
+        else:
+            to_load[info.name] = (info, entry_point)
+    # Built-ins are ours: what is wrong with them is no reason to name a way out.
+    own = PluginInfo(name="", distribution=OWN_DISTRIBUTION, version=__version__)
+    for builtin in builtins:
+        module = getattr(builtin, "__name__", type(builtin).__name__)
+        plugins.append(_loaded(dataclasses.replace(own, module=module), builtin, problems))
+    for name in sorted(to_load):
+        info, entry_point = to_load[name]
+        try:
+            plugin = entry_point.load()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a foreign module does when it is imported
+            problems.append(
+                f"{_title(info)}: importing {info.module} failed: {one_line(error)}; mend or uninstall it, or "
+                f"{_way_out(info)}"
+            )
+        else:
+            plugins.append(_loaded(info, plugin, problems))
+    if problems:
+        raise PluginError("\n".join(problems))
+    return Registry.of(plugins)
+
+
+def _loaded(info: PluginInfo, plugin: object, problems: list[str]) -> PluginInfo:
+    try:
+        components = offered(plugin, info.name or info.module)
+    except PluginError as error:
+        way_out = f"; {_way_out(info)}" if info.name else ""
+        problems.extend(f"{_title(info)}: {line}{way_out}" for line in str(error).splitlines())
+        return info
+    filled = tuple(
+        dataclasses.replace(component, namespace=info.name, distribution=info.distribution, version=info.version)
+        for component in components
+    )
+    return dataclasses.replace(info, components=filled)
+
+
+def _describe(entry_point: importlib.metadata.EntryPoint) -> PluginInfo:
+    distribution = entry_point.dist
+    # A broken installation may have metadata without a name; it can still be told apart by its entry point.
+    name = (distribution.name if distribution is not None else None) or f"unknown-distribution-of-{entry_point.name}"
+    version = (distribution.version if distribution is not None else None) or ""
+    return PluginInfo(name=entry_point.name, distribution=name, version=version, module=entry_point.value)
+
+
+def _why_blocked(info: PluginInfo, settings: Permissions) -> str:
+    name = normalised(info.distribution)
+    if name in {normalised(blocked) for blocked in settings.block}:
+        return "named in plugins.block"
+    if settings.allow is not None and name not in {normalised(allowed) for allowed in settings.allow}:
+        return "not named in plugins.allow"
+    return ""
+
+
+def _conflict(second: PluginInfo, first: PluginInfo) -> str:
+    one, other = sorted((first.origin, second.origin))
+    return (
+        f"two plugins are called {second.name!r}: one of the distribution {one}, one of {other}; "
+        f"uninstall one of them, or block it with plugins.block"
+    )
+
+
+def _title(info: PluginInfo) -> str:
+    return f"plugin {info.name!r} of the distribution {info.origin}" if info.name else f"built-in {info.module}"
+
+
+def _way_out(info: PluginInfo) -> str:
+    return f"block it with plugins.block: [{info.distribution}]"

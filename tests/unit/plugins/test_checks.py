@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from streamer.contracts.components import Component, Kind, handler
+from streamer.plugins.checks import name_problem, returned_problems
+
+
+def problems(component: Component) -> list[str]:
+    return list(returned_problems("streamer_handlers", [component]))
+
+
+def made(**changes) -> Component:
+    return Component(**{"kind": Kind.HANDLER, "name": "a", "factory": print, **changes})
+
+
+@pytest.mark.parametrize("name", ["a", "create_user", "Create-User2", "x" * 64])
+def test_a_good_name_is_let_through(name):
+    assert name_problem(name) is None
+    assert problems(handler(name, print)) == []
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "1a", "_a", "a b", "ä", "a\n", "x" * 65, None, 3])
+def test_a_name_with_wrong_characters_is_refused(name):
+    (problem,) = problems(made(name=name))
+    assert f"the name {name!r} is not allowed: a letter, then letters, digits, '_' or '-'" in problem
+
+
+def test_a_factory_that_cannot_be_called_is_refused():
+    assert problems(made(factory="echo")) == [
+        "handler 'a': its factory is a str, not a callable of options and context"
+    ]
+
+
+def test_options_that_are_not_a_json_schema_are_refused_with_their_place():
+    (problem,) = problems(made(options={"type": "object", "properties": {"size": {"type": "integr"}}}))
+    assert problem.startswith("handler 'a': its options is not a valid JSON Schema: at $.properties.size.type: ")
+
+
+@pytest.mark.parametrize("options", [[], "object", None, True])
+def test_options_that_are_no_dict_are_refused(options):
+    (problem,) = problems(made(options=options))
+    assert "not a JSON Schema in a dict" in problem
+
+
+def test_options_that_do_not_describe_an_object_are_refused():
+    (problem,) = problems(made(options={}))
+    assert "must have type: object" in problem
+
+
+def test_schemas_of_payload_and_result_are_checked_in_their_own_dialect():
+    old = {"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"a": {"minimum": "x"}}}
+    first, second = problems(made(schema={"type": 3}, result_schema=old))
+    assert "its schema is not a valid JSON Schema" in first
+    assert "its result_schema is not a valid JSON Schema: at $.definitions.a.minimum" in second
+    assert problems(made(schema={"type": "string"}, result_schema={"type": "null"})) == []
+
+
+@pytest.mark.parametrize("text", ["5", "fast", 5])
+def test_an_estimate_that_is_no_duration_is_refused(text):
+    (problem,) = problems(made(estimated_duration=text))
+    assert "its estimated_duration is wrong" in problem
+
+
+def test_an_estimate_with_a_unit_is_let_through():
+    assert problems(made(estimated_duration="200ms")) == []
