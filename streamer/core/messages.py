@@ -47,6 +47,8 @@ class Request(msgspec.Struct, kw_only=True):
     """Seconds since 1970-01-01 UTC."""
     attempt: int = 1
     """1 for the first run; above 1 the handler has run before, perhaps not to its end."""
+    queued: bool = False
+    """Whether it came through the queue; False when the client waits for a direct answer."""
     progress: Reporter = SILENT
     """Where a handler reports how far it is; silent when the request is answered at once."""
 

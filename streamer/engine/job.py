@@ -95,6 +95,7 @@ class Job:
             owner=record.owner,
             created_at=record.created_at,
             attempt=record.attempts,
+            queued=True,
             progress=self.reporter,
         )
         try:

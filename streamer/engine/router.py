@@ -26,6 +26,7 @@ from streamer.core.errors import (
 from streamer.core.ids import new_id
 from streamer.core.messages import Acknowledgment, ErrorBody, Request, Response, Result, error_body
 from streamer.core.records import RequestRecord
+from streamer.core.stepping import Resumed
 from streamer.core.units import format_duration, parse_duration
 from streamer.engine.adapters import same_request
 from streamer.engine.boundary import boundary_error, log_notes
@@ -43,7 +44,6 @@ from streamer.engine.delivery import Delivery
 from streamer.engine.outcomes import terminal_message
 from streamer.engine.pipeline import AnyMiddleware, compose
 from streamer.engine.routes import Route
-from streamer.engine.stepping import Resumed
 
 DEFAULT_THRESHOLD = 5.0
 

@@ -81,10 +81,17 @@ class Worker:
         self._idle.set()
         self._next_due: float | None = None
         self._more = False
+        self._paused = False
+        self._claiming = asyncio.Lock()
 
     def wake(self) -> None:
         """Says that there may be something to claim."""
         self._wake.set()
+
+    def pause(self) -> None:
+        """Claims nothing from now on; what runs goes on, its leases are renewed, its progress is sent."""
+        self._paused = True
+        self.wake()
 
     async def step(self) -> int:
         """Claims what fits and starts it. Returns how many were started; they run on in tasks.
@@ -92,8 +99,12 @@ class Worker:
         Raises:
             StoreError: the store did not answer; nothing was started.
         """
+        async with self._claiming:
+            return await self._step()
+
+    async def _step(self) -> int:
         capacity = self._concurrency - len(self.running)
-        if capacity <= 0:
+        if capacity <= 0 or self._paused:
             self._more = False
             return 0
         claims = await self.queue.claim(self.name, capacity, self._lease, headroom=self._headroom())
@@ -126,8 +137,11 @@ class Worker:
     async def drain(self, timeout: float) -> int:  # noqa: ASYNC109 - a bound on the handlers, not on the caller
         """Waits so long for the running handlers, then gives what still runs back to the queue.
 
-        Call it when `run` no longer claims. Returns how many were given back.
+        Call `pause` first; `run` must still be running, to renew and to report. Returns how many were given back.
         """
+        async with self._claiming:
+            # A claim that was under way has been taken in by now; no other follows.
+            pass
         await self._idle_within(timeout)
         jobs = list(self.running.values())
         for job in jobs:
@@ -163,7 +177,7 @@ class Worker:
         return headroom
 
     async def _claim(self) -> None:
-        while True:
+        while not self._paused:
             self._wake.clear()
             try:
                 await self.step()

@@ -1,0 +1,1 @@
+"""From settings and components to a running service."""

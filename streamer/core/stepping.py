@@ -1,4 +1,4 @@
-"""Going on, inside a task, with a coroutine whose first step was made without one."""
+"""Coroutines stepped by hand, so that work which does not wait needs no task."""
 
 from __future__ import annotations
 
@@ -34,3 +34,12 @@ class Resumed:
                 waits_for = step(argument)
             except StopIteration as stop:
                 return stop.value
+
+
+class EnterTask:
+    """Awaited, it suspends once: whoever stepped the coroutine by hand then goes on with it inside a task."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield

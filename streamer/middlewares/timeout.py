@@ -1,0 +1,65 @@
+"""A bound on how long a handler may take."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from streamer.contracts.middleware import Middleware, Next
+from streamer.core.errors import TIMEOUT, Error
+from streamer.core.messages import Request, Result
+from streamer.core.stepping import EnterTask, Resumed
+from streamer.core.units import format_duration
+
+OPTIONS: Final = {
+    "type": "object",
+    "properties": {
+        "limit": {
+            "type": "string",
+            "format": "duration",
+            "default": "30s",
+            "description": "For requests that are answered at once.",
+        },
+        "queued_limit": {
+            "type": "string",
+            "format": "duration",
+            "description": "For one attempt of a queued request; none when left out.",
+        },
+    },
+    "additionalProperties": False,
+}
+
+
+class Timeout(Middleware):
+    """Ends a handler with TIMEOUT. A handler that never waits is not measured: it cannot be interrupted anyway."""
+
+    immediate = True
+
+    def __init__(self, *, limit: float = 30.0, queued_limit: float | None = None) -> None:
+        self._limit = limit
+        self._queued_limit = queued_limit
+
+    async def process(self, request: Request, next: Next, /) -> Result:  # noqa: A002 - the contract's name
+        limit = self._queued_limit if request.queued else self._limit
+        if limit is None:
+            return await next(request)
+        # The first step is made by hand: a timer, and a task to cancel, are needed only once the handler waits.
+        coroutine: Any = next(request)
+        try:
+            waits_for = coroutine.send(None)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]  # what the rest of the pipeline returned
+        rest = Resumed(coroutine, waits_for)
+        try:
+            if _without_task():
+                await EnterTask()
+            async with asyncio.timeout(limit) as bound:
+                return await rest  # type: ignore[no-any-return]  # as above
+        except TimeoutError:
+            if not bound.expired():
+                raise
+            raise Error(TIMEOUT, f"The request took longer than {format_duration(limit)}") from None
+
+
+def _without_task() -> bool:
+    return asyncio.current_task() is None

@@ -1,0 +1,125 @@
+"""Builds a service from settings and components, in one exit stack: a half-done start is undone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from streamer.config.settings import ComponentUse, Settings
+from streamer.contracts.components import BuildContext, Component, Kind
+from streamer.contracts.stores import RequestQueue
+from streamer.core.clock import Clock, SystemClock
+from streamer.engine.adapters import RequestQueueAdapter
+from streamer.engine.codec import Codec
+from streamer.engine.delivery import Delivery
+from streamer.engine.pipeline import AnyMiddleware
+from streamer.engine.router import Router
+from streamer.engine.service_actions import service_routes
+from streamer.engine.worker import Worker
+from streamer.handlers.functions import adapt
+from streamer.handlers.processes import Processes
+from streamer.handlers.threads import Threads
+from streamer.runtime.compiler import compile_route
+
+Components = Mapping[tuple[Kind, str], Component]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What was built. Nothing listens and nothing is claimed until `serve` starts it."""
+
+    settings: Settings
+    store: RequestQueue
+    connections: Any
+    delivery: Delivery
+    router: Router
+    worker: Worker
+
+
+@contextlib.asynccontextmanager
+async def open_service(
+    settings: Settings, components: Components, *, logger: Any, clock: Clock | None = None
+) -> AsyncIterator[Service]:
+    """Builds every component that the file uses, and binds every action to its validator, pipeline and handler.
+
+    Args:
+        settings: the file.
+        components: by kind and full name, as the registry has them.
+        logger: bound with what concerns the whole service.
+        clock: time; the machine's when left out.
+
+    Raises:
+        StartError: something that only a start can show, such as a store that another process holds.
+        StreamerError: as the component's factory raises.
+    """
+    clock = clock or SystemClock()
+    context = BuildContext(
+        base_dir=settings.base_dir, clock=clock, service=settings.service.name, settings=settings, logger=logger
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        builder = _Builder(stack, components, context)
+        store = await builder.build(Kind.STORE, settings.backends.store)
+        connections = await builder.build(Kind.CONNECTIONS, settings.backends.connections)
+        await builder.build(Kind.AUTH, settings.auth)
+        middlewares: list[AnyMiddleware] = [await builder.build(Kind.MIDDLEWARE, use) for use in settings.middleware]
+        threads = await stack.enter_async_context(Threads(settings.worker.threads))
+        processes = await stack.enter_async_context(Processes(settings.worker.processes or os.cpu_count() or 1))
+
+        delivery = Delivery(connections)
+        router = Router(
+            RequestQueueAdapter(store, {}),
+            connections,
+            clock=clock,
+            logger=logger,
+            delivery=delivery,
+            codec=Codec(max_depth=settings.service.max_depth, strict=settings.service.strict_messages),
+            max_running=settings.server.max_running,
+            expose_errors=settings.service.expose_errors,
+        )
+        for action in settings.actions.values():
+            component = components[Kind.HANDLER, action.handler]
+            made = await builder.build(Kind.HANDLER, ComponentUse(name=action.handler, options=action.options))
+            handler = adapt(made, threads=threads, processes=processes)
+            router.add(compile_route(action, settings.service, component, handler, middlewares))
+        router.store = RequestQueueAdapter(store, router.routes)
+        worker = Worker(
+            store,
+            router.routes,
+            delivery,
+            clock=clock,
+            logger=logger,
+            name=f"{platform.node()}:{os.getpid()}",
+            concurrency=settings.worker.concurrency,
+            lease=settings.worker.lease,
+            poll_interval=settings.worker.poll_interval,
+            progress_interval=settings.worker.progress_interval,
+            expose_errors=settings.service.expose_errors,
+        )
+        router.add_service_routes(service_routes(router.routes, store, worker, clock))
+        router.on_queued = worker.wake
+        yield Service(
+            settings=settings,
+            store=store,
+            connections=connections,
+            delivery=delivery,
+            router=router,
+            worker=worker,
+        )
+
+
+class _Builder:
+    def __init__(self, stack: contextlib.AsyncExitStack, components: Components, context: BuildContext) -> None:
+        self._stack = stack
+        self._components = components
+        self._context = context
+
+    async def build(self, kind: Kind, use: ComponentUse) -> Any:
+        """The component's object; what it must tidy up is on the stack."""
+        made = self._components[kind, use.name].factory(use.options, self._context)
+        if hasattr(type(made), "__aenter__"):
+            return await self._stack.enter_async_context(made)
+        return made

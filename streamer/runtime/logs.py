@@ -1,0 +1,74 @@
+"""Logs: for people on a terminal, JSON bytes otherwise. Configured once, when the service starts."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import orjson
+import structlog
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def configure(level: str = "info", form: str = "auto", stream: Any = None) -> Any:
+    """Sets up structlog and returns the service's logger.
+
+    Args:
+        level: debug, info, warning or error; what lies below costs next to nothing.
+        form: `json`, `console`, or `auto`: console when the stream is a terminal.
+        stream: where lines go; standard error when left out, so that standard output stays free for results.
+    """
+    stream = sys.stderr if stream is None else stream
+    console = form == "console" or (form == "auto" and stream.isatty())
+    shared: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
+    if console:
+        structlog.configure(
+            processors=[
+                *shared,
+                structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False),
+                structlog.dev.ConsoleRenderer(colors=stream.isatty()),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+            logger_factory=structlog.PrintLoggerFactory(stream),
+            cache_logger_on_first_use=True,
+        )
+    else:
+        structlog.configure(
+            processors=[
+                *shared,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(serializer=_dumps),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+            logger_factory=structlog.BytesLoggerFactory(getattr(stream, "buffer", stream)),
+            cache_logger_on_first_use=True,
+        )
+    logger = structlog.get_logger()
+    _forward(logger, LEVELS[level])
+    return logger
+
+
+def _dumps(value: Any, **_: Any) -> bytes:
+    # A log line must come out whatever is in it: what orjson cannot say is written as text.
+    return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS)
+
+
+class _Forwarding(logging.Handler):
+    """Hands what libraries log through the standard library to the same place."""
+
+    def __init__(self, logger: Any) -> None:
+        super().__init__()
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._logger.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
+
+
+def _forward(logger: Any, level: int) -> None:
+    root = logging.getLogger()
+    root.handlers = [handler for handler in root.handlers if not isinstance(handler, _Forwarding)]
+    root.addHandler(_Forwarding(logger))
+    root.setLevel(max(level, logging.WARNING))

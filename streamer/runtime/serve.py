@@ -1,0 +1,94 @@
+"""Runs a service until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from streamer.config.settings import Settings
+from streamer.core.clock import Clock, SystemClock
+from streamer.core.errors import StoreError
+from streamer.runtime.assembly import Components, Service, open_service
+from streamer.transports.websocket import WebSocketTransport
+
+PURGE_INTERVAL = 60.0
+"""Seconds between two looks for results older than `worker.result_ttl`."""
+
+
+def serve(settings: Settings, components: Components, *, logger: Any, clock: Clock | None = None) -> None:
+    """Serves until SIGTERM or SIGINT, then drains.
+
+    Raises:
+        StreamerError: it could not start, in one line; or its store failed for good.
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings, components, logger, clock or SystemClock()))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - not to be had on every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(settings: Settings, components: Components, logger: Any, clock: Clock) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with open_service(settings, components, logger=logger, clock=clock) as service:
+        transport = WebSocketTransport(
+            settings.server, receiver=service.router, registry=service.connections, clock=clock, logger=logger
+        )
+        await transport.start()
+        background = [
+            asyncio.create_task(service.worker.run(), name="worker"),
+            asyncio.create_task(_purge(service, clock, logger), name="purge"),
+        ]
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        logger.info("ready", url=_url(settings, transport.port), actions=len(service.router.routes))
+        try:
+            await asyncio.wait([*background, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in background:
+                if task.done():
+                    task.result()
+        finally:
+            await _drain(service, transport, [*background, stopping], logger)
+
+
+async def _drain(service: Service, transport: WebSocketTransport, tasks: list[asyncio.Task[Any]], logger: Any) -> None:
+    """No new connections, no new requests; what runs may finish; what does not goes back to the queue."""
+    timeout = service.settings.server.drain_timeout
+    logger.info("draining", running=len(service.worker.running), connections=len(service.connections))
+    transport.begin_drain()
+    service.router.begin_drain()
+    service.worker.pause()
+    returned = await service.worker.drain(timeout)
+    await service.router.stop()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await transport.close()
+    logger.info("stopped", returned_to_queue=returned)
+
+
+async def _purge(service: Service, clock: Clock, logger: Any) -> None:
+    while True:
+        with contextlib.suppress(StoreError):
+            purged = await service.store.purge(clock.now() - service.settings.worker.result_ttl)
+            if purged:
+                logger.info("expired results deleted", count=purged)
+        await clock.sleep(PURGE_INTERVAL)
+
+
+def _url(settings: Settings, port: int) -> str:
+    scheme = "ws" if settings.server.tls is None else "wss"
+    host = settings.server.host
+    if ":" in host:
+        host = f"[{host}]"
+    return f"{scheme}://{host}:{port}{settings.server.path}"
