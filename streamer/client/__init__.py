@@ -1,0 +1,50 @@
+"""The Python client: `StreamerClient` for asyncio, `SyncStreamerClient` for code that blocks.
+
+::
+
+    async with StreamerClient("ws://127.0.0.1:8080/ws") as client:
+        report = await client.request("generate_report", {"year": 2026}, on_progress=print)
+
+Errors of the service are exceptions: `RequestFailed`, with a subclass for each of the service's own codes.
+"""
+
+from streamer.client.client import StreamerClient
+from streamer.client.errors import (
+    Cancelled,
+    Conflict,
+    ConnectionFailed,
+    ConnectionLost,
+    Forbidden,
+    InternalError,
+    InvalidAction,
+    NotFound,
+    Overloaded,
+    RateLimited,
+    RequestFailed,
+    TimedOut,
+    Unauthorized,
+    ValidationFailed,
+)
+from streamer.client.handle import RequestHandle
+from streamer.client.sync import SyncRequestHandle, SyncStreamerClient
+
+__all__ = [
+    "Cancelled",
+    "Conflict",
+    "ConnectionFailed",
+    "ConnectionLost",
+    "Forbidden",
+    "InternalError",
+    "InvalidAction",
+    "NotFound",
+    "Overloaded",
+    "RateLimited",
+    "RequestFailed",
+    "RequestHandle",
+    "StreamerClient",
+    "SyncRequestHandle",
+    "SyncStreamerClient",
+    "TimedOut",
+    "Unauthorized",
+    "ValidationFailed",
+]

@@ -1,0 +1,142 @@
+"""One request that waits for its answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+from typing import Any, Final
+
+from streamer.client.errors import request_failed
+from streamer.client.messages import TERMINAL, Inbound, progress_update
+from streamer.core.errors import StreamerError
+from streamer.core.messages import ProgressUpdate, Result
+
+_UNREAD_UPDATES: Final = 1000
+
+
+class RequestHandle:
+    """A request under way; `StreamerClient.submit` makes it.
+
+    `async for update in handle` yields a `ProgressUpdate` for each report and stops when the request has ended,
+    however it ended: `result()` tells. Reports that nobody has read yet are kept, the newest thousand of them.
+    Several tasks may wait on one handle; each report goes to one of those that iterate.
+    """
+
+    def __init__(self, request_id: str) -> None:
+        self._id = request_id
+        self._seq = -1
+        self._queued = False
+        self._ending: Result | StreamerError | None = None
+        self._updates: deque[ProgressUpdate] = deque(maxlen=_UNREAD_UPDATES)
+        self._waiters: list[asyncio.Future[None]] = []
+        self.abandoned = False
+        """Nobody waits any more; the id may be used again on this connection."""
+
+    def __repr__(self) -> str:
+        state = "ended" if self.done else "queued" if self._queued else "sent"
+        return f"<RequestHandle {self._id!r}, {state}>"
+
+    @property
+    def id(self) -> str:
+        """The request's id, to ask for its status on this or a later connection."""
+        return self._id
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended: with a result, an error, or the loss of the connection."""
+        return self._ending is not None
+
+    @property
+    def answered(self) -> bool:
+        """Whether anything has been heard of it."""
+        return self._queued or self.done
+
+    async def acknowledged(self) -> bool:
+        """Waits for the service's first word. True: it is stored durably and will run. False: it was answered at once.
+
+        Raises:
+            RequestFailed: it was refused.
+            ConnectionLost: the connection ended first.
+        """
+        while not self.answered:
+            await self._change()
+        if self._queued:
+            return True
+        await self.outcome()
+        return False
+
+    async def result(self) -> Any:
+        """Waits for the end and returns the result's data.
+
+        Raises:
+            RequestFailed: the request failed.
+            ConnectionLost: the connection ended first.
+        """
+        return (await self.outcome()).data
+
+    async def outcome(self) -> Result:
+        """As `result`, with the metadata that the handler gave beside the data."""
+        while self._ending is None:
+            await self._change()
+        if isinstance(self._ending, StreamerError):
+            raise self._ending
+        return self._ending
+
+    async def __aiter__(self) -> AsyncGenerator[ProgressUpdate, None]:
+        """Each report of progress, in order, until the end."""
+        while True:
+            while self._updates:
+                yield self._updates.popleft()
+            if self._ending is not None:
+                return
+            await self._change()
+
+    def receive(self, message: Inbound) -> None:
+        """Takes one message of this request. What is not newer than the last one, or of unknown type, is dropped."""
+        kind = message.type
+        if message.seq is not None:
+            if message.seq <= self._seq:
+                return
+            self._seq = message.seq
+            self._queued = True
+        if kind == "progress":
+            self._updates.append(progress_update(message))
+        elif kind == "acknowledgment":
+            self._queued = True
+        elif kind in TERMINAL:
+            self.end(_ending(message))
+            return
+        self._wake()
+
+    def end(self, ending: Result | StreamerError) -> None:
+        """Nothing more will come."""
+        self._ending = ending
+        self._wake()
+
+    async def _change(self) -> None:
+        # A future for each waiter: one that several share would be cancelled for all by the first that gives up.
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+            raise
+
+    def _wake(self) -> None:
+        if self._waiters:
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+
+def _ending(message: Inbound) -> Result | StreamerError:
+    if message.type == "error":
+        return request_failed(message.error, message.request_id)
+    data = message.data if message.type == "response" else message.result
+    if message.success is True:
+        return Result(data=data, metadata=message.metadata if isinstance(message.metadata, dict) else None)
+    return request_failed(message.error, message.request_id, data)

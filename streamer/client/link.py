@@ -1,0 +1,215 @@
+"""One WebSocket connection: whole text messages in and out, and why it ended. It knows nothing of requests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from ssl import SSLContext
+from typing import Final
+
+from picows import (
+    WSCloseCode,
+    WSError,
+    WSFrame,
+    WSHandshakeError,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    ws_connect,
+)
+
+from streamer.client.errors import ConnectionFailed
+
+ABNORMAL: Final = 1006
+_NO_CODE: Final = 1005
+_TOO_LARGE: Final = 1009
+_CLOSE_TIMEOUT: Final = 5.0
+_PONG_TIMEOUT: Final = 20.0
+
+logger = logging.getLogger("streamer.client")
+
+
+class Link(WSListener):
+    """The listener that picows calls. Everything happens on the loop's thread.
+
+    Args:
+        on_message: called with each whole text message.
+        on_end: called once when the connection has ended, with its close code and the reason's words.
+        max_message_size: bytes of one message, over all its fragments.
+    """
+
+    def __init__(
+        self, on_message: Callable[[bytes], None], on_end: Callable[[int, str], None], max_message_size: int
+    ) -> None:
+        self._on_message = on_message
+        self._on_end = on_end
+        self._max_message_size = max_message_size
+        self._transport: WSTransport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._fragments: list[bytes] | None = None
+        self._ended_by: tuple[int, str] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._gone: asyncio.Task[None] | None = None
+        self.ended = False
+        """Whether the connection has ended."""
+
+    @property
+    def full(self) -> bool:
+        """Whether more is waiting to be sent than the socket should hold; then await `room` before sending."""
+        return self._room is not None
+
+    async def room(self) -> None:
+        """Returns when the socket has taken enough of what waits, or the connection has ended."""
+        while self._room is not None:
+            await asyncio.shield(self._room)
+
+    def send(self, text: bytes) -> None:
+        """Sends one text message at once, or buffers it; silent when the connection has ended."""
+        assert self._transport is not None
+        self._transport.send(WSMsgType.TEXT, text)
+
+    async def close(self) -> None:
+        """Says goodbye, waits a little for the answer, and is gone."""
+        transport, gone = self._transport, self._gone
+        assert transport is not None
+        assert gone is not None
+        self._ended_by = self._ended_by or (1000, "closed by this client")
+        transport.send_close(WSCloseCode.OK)
+        await asyncio.wait([gone], timeout=_CLOSE_TIMEOUT)
+        transport.disconnect(graceful=False)
+        await asyncio.shield(gone)
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Part of `picows.WSListener`."""
+        self._transport = transport
+        self._gone = self._loop.create_task(_wait_gone(transport))
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Part of `picows.WSListener`."""
+        kind = frame.msg_type
+        if kind == WSMsgType.TEXT and frame.fin:
+            self._on_message(frame.get_payload_as_bytes())
+        elif kind == WSMsgType.TEXT:
+            self._fragments = [frame.get_payload_as_bytes()]
+        elif kind == WSMsgType.CONTINUATION:
+            self._continue(transport, frame)
+        elif kind == WSMsgType.CLOSE:
+            self._closed(transport, frame.get_payload_as_bytes())
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """Part of `picows.WSListener`."""
+        if self._ended_by is None:
+            sent = transport.close_handshake.sent if transport.close_handshake is not None else None
+            self._ended_by = (ABNORMAL, sent.reason if sent is not None else "without a close message")
+        self.ended = True
+        self.resume_writing()
+        self._on_end(*self._ended_by)
+
+    def pause_writing(self) -> None:
+        """Part of `picows.WSListener`."""
+        if self._room is None:
+            self._room = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Part of `picows.WSListener`."""
+        if self._room is not None:
+            self._room.set_result(None)
+            self._room = None
+
+    def _continue(self, transport: WSTransport, frame: WSFrame) -> None:
+        if self._fragments is None:
+            return
+        self._fragments.append(frame.get_payload_as_bytes())
+        if sum(map(len, self._fragments)) > self._max_message_size:
+            self._fragments = None
+            self._ended_by = (_TOO_LARGE, f"the service sent a message over {self._max_message_size} bytes")
+            transport.send_close(WSCloseCode.MESSAGE_TOO_BIG)
+            transport.disconnect()
+        elif frame.fin:
+            whole, self._fragments = b"".join(self._fragments), None
+            self._on_message(whole)
+
+    def _closed(self, transport: WSTransport, body: bytes) -> None:
+        # Read by hand: picows' enumeration has no place for the codes from 3000 on.
+        code = int.from_bytes(body[:2]) if len(body) >= 2 else _NO_CODE  # noqa: PLR2004 - the code's two bytes
+        if self._ended_by is None:
+            self._ended_by = (code, body[2:].decode(errors="replace"))
+        if not transport.is_close_frame_sent:
+            transport.send_close(WSCloseCode.OK)
+        transport.disconnect()
+
+
+async def _wait_gone(transport: WSTransport) -> None:
+    # What the peer did against the protocol is told by the close code; picows tells it here a second time.
+    with contextlib.suppress(WSError):
+        await transport.wait_disconnected()
+
+
+async def open_link(
+    make: Callable[[], Link],
+    url: str,
+    *,
+    shown: str,
+    headers: Mapping[str, str] | None,
+    ssl: SSLContext | None,
+    open_timeout: float,
+    ping_interval: float | None,
+    max_message_size: int,
+) -> Link:
+    """Connects.
+
+    Args:
+        make: makes the listener, once the server has agreed.
+        url: `ws://` or `wss://`, with its query.
+        shown: the same for people, without secrets.
+        headers: more of them, for the upgrade request.
+        ssl: None takes the system's trust for `wss://`.
+        open_timeout: seconds for TCP and TLS, and as many again for the upgrade.
+        ping_interval: seconds of silence before a ping; None sends none.
+        max_message_size: bytes of one frame.
+
+    Raises:
+        ConnectionFailed: for every reason there is.
+    """
+    try:
+        # picows' own limit covers the upgrade and tidies up after it; ours covers what comes before.
+        async with asyncio.timeout(2 * open_timeout):
+            _, link = await ws_connect(
+                make,
+                url,
+                ssl_context=ssl,
+                websocket_handshake_timeout=open_timeout,
+                enable_auto_ping=ping_interval is not None,
+                auto_ping_idle_timeout=ping_interval or 0,
+                auto_ping_reply_timeout=min(ping_interval or 0, _PONG_TIMEOUT),
+                max_frame_size=max_message_size,
+                extra_headers=headers,
+                max_redirects=0,  # a redirect would carry the client's secrets to a host that nobody named
+                logger_name=logger,
+            )
+    except WSHandshakeError as error:
+        raise _refused(shown, error) from error
+    except (WSError, ValueError) as error:
+        raise ConnectionFailed(shown, f"{error}") from error
+    except TimeoutError as error:
+        raise ConnectionFailed(shown, f"no answer within {open_timeout:g} s") from error
+    except OSError as error:
+        raise ConnectionFailed(shown, f"{error.strerror or error} (is the server running there?)") from error
+    if not isinstance(link, Link):
+        # picows gives None when the peer hangs up in the middle of the upgrade.
+        raise ConnectionFailed(shown, "the server ended the connection during the upgrade; is it a WebSocket server?")
+    return link
+
+
+def _refused(shown: str, error: WSHandshakeError) -> ConnectionFailed:
+    response = error.response
+    if response is None or response.status == 101:  # noqa: PLR2004 - Switching Protocols
+        return ConnectionFailed(shown, f"{error} (is it a WebSocket server?)")
+    status = response.status
+    reason = f"the server refused with {status.value} {status.phrase}"
+    words = (error.raw_body or b"")[:200].decode(errors="replace").strip()
+    if "Location" in response.headers:
+        words = f"it points to {response.headers['Location']}; use that address if you trust it"
+    return ConnectionFailed(shown, f"{reason}: {words}" if words else reason, status=status.value)

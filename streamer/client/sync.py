@@ -1,0 +1,191 @@
+"""The same client for code without an event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from ssl import SSLContext
+from typing import Any, Self
+
+from streamer.client.client import StreamerClient
+from streamer.client.errors import ConnectionLost
+from streamer.client.handle import RequestHandle
+from streamer.client.threads import LoopThread
+from streamer.core.messages import ProgressUpdate, Result
+
+
+class SyncStreamerClient:
+    """The blocking twin of `StreamerClient`: same arguments, same methods, same errors. Use it with `with`.
+
+    A thread of its own runs the connection. Requests may be made from any thread, many at a time; each blocks its
+    caller only. `on_progress` is called in the caller's thread.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        client_id: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        ssl: SSLContext | None = None,
+        open_timeout: float = 10.0,
+        ping_interval: float | None = 30.0,
+        max_message_size: int = 16 * 1024 * 1024,
+    ) -> None:
+        self._client = StreamerClient(
+            url,
+            client_id,
+            headers=headers,
+            ssl=ssl,
+            open_timeout=open_timeout,
+            ping_interval=ping_interval,
+            max_message_size=max_message_size,
+        )
+        self._thread: LoopThread | None = None
+
+    def __repr__(self) -> str:
+        return f"<SyncStreamerClient {self.url}, {'open' if self.connected else 'closed'}>"
+
+    @property
+    def url(self) -> str:
+        """The service's address, without its query."""
+        return self._client.url
+
+    @property
+    def client_id(self) -> str:
+        """The secret that makes this client's requests its own."""
+        return self._client.client_id
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is open."""
+        return self._client.connected
+
+    def connect(self) -> None:
+        """Opens the connection; `with` does it. Does nothing while it is open.
+
+        Raises:
+            ConnectionFailed: the service cannot be reached, or refused.
+        """
+        if self._thread is None:
+            self._thread = LoopThread()
+        try:
+            self._thread.run(self._client.connect())
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Ends the connection and its thread. Requests that still wait raise ConnectionLost."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            try:
+                thread.run(self._client.close())
+            finally:
+                thread.stop()
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def submit(
+        self,
+        action: str,
+        payload: Any = None,
+        *,
+        id: str | None = None,  # noqa: A002 - the field's own name
+        metadata: Mapping[str, str] | None = None,
+        wait: str | float | None = None,
+    ) -> SyncRequestHandle:
+        """As `StreamerClient.submit`."""
+        thread = self._running()
+        handle = thread.run(self._client.submit(action, payload, id=id, metadata=metadata, wait=wait))
+        return SyncRequestHandle(handle, thread)
+
+    def request(
+        self,
+        action: str,
+        payload: Any = None,
+        *,
+        on_progress: Callable[[ProgressUpdate], Any] | None = None,
+        id: str | None = None,  # noqa: A002 - the field's own name
+        metadata: Mapping[str, str] | None = None,
+        wait: str | float | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """As `StreamerClient.request`. `on_progress` is a plain function and is called in this thread."""
+        thread = self._running()
+        options: dict[str, Any] = {"id": id, "metadata": metadata, "wait": wait, "timeout": timeout}
+        if on_progress is None:
+            return thread.run(self._client.request(action, payload, **options))
+        return thread.run_reporting(
+            lambda put: self._client.request(action, payload, on_progress=put, **options), on_progress
+        )
+
+    def stream(
+        self,
+        action: str,
+        payload: Any = None,
+        *,
+        id: str | None = None,  # noqa: A002 - the field's own name
+        metadata: Mapping[str, str] | None = None,
+        wait: str | float | None = None,
+    ) -> Iterator[ProgressUpdate | Result]:
+        """As `StreamerClient.stream`: a `ProgressUpdate` for each report, then one `Result`."""
+        return self._running().iterate(self._client.stream(action, payload, id=id, metadata=metadata, wait=wait))
+
+    def ping(self) -> Any:
+        """As `StreamerClient.ping`."""
+        return self.request("streamer.ping")
+
+    def actions(self) -> Any:
+        """As `StreamerClient.actions`."""
+        return self.request("streamer.actions")
+
+    def status(self, request_id: str) -> Any:
+        """As `StreamerClient.status`."""
+        return self.request("streamer.status", {"request_id": request_id})
+
+    def _running(self) -> LoopThread:
+        if self._thread is None:
+            raise ConnectionLost(self.url, 1000, "it is not open; use the client in a with statement")
+        return self._thread
+
+
+class SyncRequestHandle:
+    """The blocking twin of `RequestHandle`, usable while its client is open."""
+
+    def __init__(self, handle: RequestHandle, thread: LoopThread) -> None:
+        self._handle = handle
+        self._thread = thread
+
+    def __repr__(self) -> str:
+        return repr(self._handle)
+
+    @property
+    def id(self) -> str:
+        """The request's id."""
+        return self._handle.id
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._handle.done
+
+    def acknowledged(self) -> bool:
+        """As `RequestHandle.acknowledged`."""
+        return self._thread.run(self._handle.acknowledged())
+
+    def result(self) -> Any:
+        """As `RequestHandle.result`."""
+        return self._thread.run(self._handle.result())
+
+    def outcome(self) -> Result:
+        """As `RequestHandle.outcome`."""
+        return self._thread.run(self._handle.outcome())
+
+    def __iter__(self) -> Iterator[ProgressUpdate]:
+        """Each report of progress, in order, until the end."""
+        return self._thread.iterate(aiter(self._handle))
