@@ -42,6 +42,11 @@ class Child(asyncio.Protocol):
         assert self._process is not None, "the child has not been started"
         return self._process.pid
 
+    @property
+    def exit_status(self) -> int | None:
+        """How the child ended: its exit status, or the number of the signal below zero. None while it lives."""
+        return None if self._process is None else self._process.returncode
+
     async def start(self) -> None:
         """Starts the process. It does not wait for its first word.
 

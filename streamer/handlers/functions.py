@@ -1,0 +1,103 @@
+"""Makes handlers of what plugins offer: of functions, and of objects that have only `process`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import pickle
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from streamer.contracts.components import FunctionTarget
+from streamer.contracts.handlers import BaseHandler, Handler
+from streamer.core.errors import PluginError
+from streamer.core.messages import Reporter, Request, Result
+from streamer.handlers.processes import ProcessPool
+from streamer.handlers.threads import ThreadPool
+
+Run = Callable[[Request], Awaitable[Any]]
+
+
+def adapt(target: Any, *, threads: ThreadPool, processes: ProcessPool, estimated_duration: float = 0.0) -> Handler:
+    """The handler that a factory's object stands for.
+
+    Args:
+        target: an object with `process` (its missing methods are filled in; one that has all is returned as it is),
+            or a `FunctionTarget`: an `async def` runs on the loop, a plain `def` in a thread, a `cpu_bound` one in a
+            process. All three report progress by `request.progress`, and return a Result or plain JSON data.
+        threads: where plain functions run.
+        processes: where CPU-bound ones run.
+        estimated_duration: seconds, for a target that does not say.
+
+    Raises:
+        PluginError: nothing that can run requests.
+    """
+    if isinstance(target, FunctionTarget):
+        return FunctionHandler(_runner(target, threads, processes), estimated_duration)
+    if not callable(getattr(target, "process", None)):
+        raise PluginError(f"{_name(target)} is not a handler: it needs a method `async def process(self, request)`")
+    if callable(getattr(target, "validate", None)) and callable(getattr(target, "estimated_duration", None)):
+        complete: Handler = target
+        return complete
+    if callable(getattr(target, "process_with_progress", None)):
+        return _FilledWithProgress(target, estimated_duration)
+    return _Filled(target, estimated_duration)
+
+
+class FunctionHandler(BaseHandler):
+    """A handler made of one function, wherever it runs."""
+
+    def __init__(self, run: Run, estimated_duration: float) -> None:
+        super().__init__(estimated_duration=estimated_duration)
+        self._run = run
+
+    async def process(self, request: Request, /) -> Result:
+        """Runs the function; plain data that it returns becomes the result's data."""
+        value = await self._run(request)
+        return value if isinstance(value, Result) else Result(data=value)
+
+
+class _Filled(BaseHandler):
+    """An object that has `process`, with the methods that it lacks."""
+
+    def __init__(self, target: Any, estimated_duration: float) -> None:
+        super().__init__(estimated_duration=estimated_duration, validator=getattr(target, "validate", None))
+        self._target = target
+        self._estimate = getattr(target, "estimated_duration", super().estimated_duration)
+
+    def estimated_duration(self) -> float:
+        return float(self._estimate())
+
+    async def process(self, request: Request, /) -> Any:
+        return await self._target.process(request)
+
+
+class _FilledWithProgress(_Filled):
+    async def process_with_progress(self, request: Request, reporter: Reporter, /) -> Any:
+        return await self._target.process_with_progress(request, reporter)
+
+
+def _runner(target: FunctionTarget, threads: ThreadPool, processes: ProcessPool) -> Run:
+    function, options = target.function, target.options
+    called = function.func if isinstance(function, functools.partial) else function
+    call = called if inspect.isroutine(called) else type(called).__call__
+    if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
+        raise PluginError(f"the handler function {_name(function)} yields; it must return its result")
+    if target.cpu_bound:
+        if inspect.iscoroutinefunction(call):
+            raise PluginError(f"the handler function {_name(function)} is async and cpu_bound; write it as a plain def")
+        try:
+            pickle.dumps((function, options))
+        except Exception as error:
+            raise PluginError(
+                f"the handler function {_name(function)} cannot be sent to a process ({error}); "
+                f"define it, and what its options hold, at the top of a module"
+            ) from error
+        return lambda request: processes.run(function, options, request)
+    if inspect.iscoroutinefunction(call):
+        return functools.partial(function, **options) if options else function
+    return lambda request: threads.run(function, request, **options)
+
+
+def _name(target: Any) -> str:
+    return getattr(target, "__qualname__", None) or type(target).__qualname__

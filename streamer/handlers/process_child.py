@@ -1,0 +1,169 @@
+"""What runs in a process of the pool: takes jobs, runs them, sends back progress and outcome."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import pickle
+import queue
+import signal
+import threading
+import traceback
+from collections import deque
+from typing import Any, Final
+
+from streamer.children.child import Channel
+from streamer.core.errors import Error
+from streamer.core.messages import Reporter
+
+PAUSE: Final = 0.02
+"""Seconds between two reports that are sent: a function that reports in a tight loop must not flood its parent."""
+
+
+class Outbox:
+    """Sends the newest report, at once after a silence, else when the pause since the last one is over."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        # Held while sending, which may block; a report never takes it, so the function is never held up.
+        self._sending = threading.Lock()
+        self._newest: deque[tuple[float, str, dict[str, Any]]] = deque(maxlen=1)
+        self._wake = threading.Event()
+        self._never = threading.Event()
+
+    def put(self, percentage: float, message: str, metadata: dict[str, Any]) -> None:
+        """Takes a report; an older one that has not been sent is dropped."""
+        self._newest.append((percentage, message, metadata))
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def finish(self, outcome: bytes) -> None:
+        """Sends the newest report, if it has not been sent, and the outcome of the job."""
+        with self._sending:
+            self._channel.send(*self._unsent(), outcome)
+
+    def serve(self) -> None:
+        """Sends reports until the parent has gone; for a thread."""
+        with contextlib.suppress(OSError):
+            while True:
+                self._wake.wait()
+                self._wake.clear()
+                with self._sending:
+                    unsent = self._unsent()
+                    if unsent:
+                        self._channel.send(*unsent)
+                self._never.wait(PAUSE)
+
+    def _unsent(self) -> list[bytes]:
+        try:
+            percentage, message, metadata = self._newest.popleft()
+        except IndexError:
+            return []
+        try:
+            return [pickle.dumps(("progress", percentage, message, metadata))]
+        except Exception:  # noqa: BLE001 - metadata that cannot be sent costs itself, not the job
+            return [pickle.dumps(("progress", percentage, message, {}))]
+
+
+class ChannelReporter(Reporter):
+    """The reporter of one job."""
+
+    __slots__ = ("_metadata", "_outbox")
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox: Outbox | None = outbox
+        self._metadata: dict[str, Any] = {}
+
+    def report(self, percentage: float, message: str = "", **metadata: Any) -> None:
+        """Part of `Reporter`."""
+        outbox = self._outbox
+        if outbox is not None:
+            outbox.put(_number(percentage), str(message), {**self._metadata, **metadata})
+
+    def set_metadata(self, key: str, value: Any) -> None:
+        """Part of `Reporter`."""
+        self._metadata = {**self._metadata, key: value}
+
+    def close(self) -> None:
+        """The job has ended: what a thread of it reports from now on must not count for the next one."""
+        self._outbox = None
+
+
+def main(channel: Channel) -> None:
+    """Runs jobs until the parent has gone. A job that runs at that moment ends with the process."""
+    _let_programs_be_stopped()
+    jobs: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    busy = threading.Event()
+    outbox = Outbox(channel)
+    threading.Thread(target=_receive, args=(channel, jobs, busy), name="streamer-receive", daemon=True).start()
+    threading.Thread(target=outbox.serve, name="streamer-progress", daemon=True).start()
+    with contextlib.suppress(OSError):
+        while (job := jobs.get()) is not None:
+            reporter = ChannelReporter(outbox)
+            outcome = run(job, reporter)
+            reporter.close()
+            # Before the outcome leaves: the parent may send the next job as soon as it has it.
+            busy.clear()
+            outbox.finish(outcome)
+
+
+def run(job: bytes, reporter: Reporter) -> bytes:
+    """Runs one job and returns its outcome, ready to send."""
+    try:
+        function, options, request = pickle.loads(job)  # noqa: S301 - from our own parent
+        request.progress = reporter
+        value = function(request, **options)
+    except Error as error:
+        return _pickled_error(error)
+    except BaseException as problem:  # noqa: BLE001 - it belongs to whoever waits, SystemExit included
+        return _pickled_failure(f"{type(problem).__name__}: {problem}", traceback.format_exc())
+    try:
+        return pickle.dumps(("returned", value))
+    except Exception as problem:  # noqa: BLE001 - pickling runs the code of whatever was returned
+        return _pickled_failure(
+            f"the handler's function returned a {type(value).__name__} that cannot be sent back: {problem}",
+            traceback.format_exc(),
+        )
+
+
+def _pickled_error(error: Error) -> bytes:
+    notes = list(getattr(error, "__notes__", ()))
+    try:
+        return pickle.dumps(("error", error.code, error.message, error.details, error.retryable, notes))
+    except Exception as problem:  # noqa: BLE001 - as above
+        notes.append(f"the details of this error cannot be sent: {problem}")
+        return pickle.dumps(("error", error.code, error.message, {}, error.retryable, notes))
+
+
+def _pickled_failure(text: str, where: str) -> bytes:
+    return pickle.dumps(("failed", text, [where]))
+
+
+def _receive(channel: Channel, jobs: queue.SimpleQueue[bytes | None], busy: threading.Event) -> None:
+    with contextlib.suppress(OSError):
+        while messages := channel.receive():
+            busy.set()
+            for message in messages:
+                jobs.put(message)
+    if busy.is_set():
+        # The parent has died; nobody will ever see what the job returns, and it might compute for hours.
+        os._exit(1)
+    jobs.put(None)
+
+
+def _number(percentage: Any) -> float:
+    try:
+        return float(percentage)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _let_programs_be_stopped() -> None:
+    """An ignored signal stays ignored in every program that a handler starts; one that is caught does not."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _nothing)
+
+
+def _nothing(_number: int, _frame: Any) -> None:
+    """The parent decides when its children go."""

@@ -1,0 +1,158 @@
+"""Processes for CPU-bound handlers: one job at a time in each, and a job that must stop is stopped by SIGKILL."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from streamer.children import Child
+from streamer.core.errors import INTERNAL_ERROR, Error
+from streamer.core.messages import SILENT, Reporter, Request
+
+CHILD: Final = "streamer.handlers.process_child:main"
+
+
+class ProcessFailed(Exception):
+    """What a function raised in its process; the traceback from there is in the notes, for the log."""
+
+
+class ProcessPool:
+    """At most `size` processes, started as they are needed. A job beyond that waits for one, in the order of the calls.
+
+    Each process keeps what it has imported, so only its first job pays for that. Its stdout and stderr are ours.
+
+    Args:
+        size: how many functions may run at one time; 0: one per core that this process may use.
+    """
+
+    def __init__(self, size: int = 0) -> None:
+        self.size = size or len(os.sched_getaffinity(0))
+        self._free = asyncio.Semaphore(self.size)
+        # A stack: those that already run are taken again before another is started.
+        self._idle = [_Worker() for _ in range(self.size)]
+        self._busy: set[_Worker] = set()
+        self._closed = False
+
+    async def run(self, function: Callable[..., Any], options: Mapping[str, Any], request: Request) -> Any:
+        """What `function(request, **options)` returns or raises, in a process.
+
+        When the caller is cancelled, the process is killed.
+
+        Raises:
+            Error: the function's own; or INTERNAL_ERROR, retryable, when the process died or could not be started.
+            ProcessFailed: the function raised something else, or returned what cannot be sent back.
+        """
+        reporter = request.progress
+        job = pickle.dumps((function, dict(options), msgspec.structs.replace(request, progress=SILENT)))
+        async with self._free:
+            if self._closed:
+                raise Error(INTERNAL_ERROR, "The service is shutting down", retryable=True)
+            worker = self._idle.pop()
+            self._busy.add(worker)
+            try:
+                return await worker.run(job, reporter)
+            finally:
+                self._busy.discard(worker)
+                self._idle.append(worker)
+
+    async def close(self) -> None:
+        """Kills what still runs and ends the processes. Jobs that wait or run fail as retryable."""
+        self._closed = True
+        for worker in self._busy:
+            worker.abandon("The service is shutting down")
+        await asyncio.gather(*(worker.close() for worker in self._idle))
+
+
+class _Worker:
+    """One process, and the one job that it has."""
+
+    def __init__(self) -> None:
+        self._child: Child | None = None
+        self._job: asyncio.Future[Any] | None = None
+        self._reporter: Reporter = SILENT
+
+    async def run(self, job: bytes, reporter: Reporter) -> Any:
+        self._reporter = reporter
+        self._job = asyncio.get_running_loop().create_future()
+        try:
+            child = self._child = self._child or await self._started()
+            child.send(job)
+            return await self._job
+        except BaseException:
+            if not self._job.done() or self._job.cancelled():
+                self._kill()
+            raise
+        finally:
+            self._job = None
+            self._reporter = SILENT
+
+    async def _started(self) -> Child:
+        child = Child(CHILD, on_message=self._received, on_exit=self._died)
+        try:
+            await child.start()
+        except asyncio.CancelledError:
+            child.kill()
+            raise
+        except OSError as error:
+            problem = Error(INTERNAL_ERROR, "The request could not be completed", retryable=True)
+            problem.add_note(f"no process could be started for a CPU-bound handler: {error}")
+            raise problem from error
+        return child
+
+    def abandon(self, why: str) -> None:
+        """Ends the job that runs, by killing its process."""
+        self._kill()
+        if self._job is not None and not self._job.done():
+            self._job.set_exception(Error(INTERNAL_ERROR, why, retryable=True))
+
+    async def close(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            await child.close()
+
+    def _kill(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+
+    def _died(self) -> None:
+        child, self._child = self._child, None
+        if child is not None and self._job is not None and not self._job.done():
+            self._job.set_exception(_death(child.exit_status))
+
+    def _received(self, message: bytes) -> None:
+        if self._job is None or self._job.done():
+            return
+        try:
+            kind, *rest = pickle.loads(message)  # noqa: S301 - from our own child, over a socket that nobody else has
+        except Exception as error:  # noqa: BLE001 - a class that cannot be made again here may raise anything
+            self._job.set_exception(ProcessFailed(f"what the handler's function returned cannot be read: {error!r}"))
+            return
+        if kind == "progress":
+            percentage, text, metadata = rest
+            self._reporter.report(percentage, text, **metadata)
+        elif kind == "returned":
+            self._job.set_result(rest[0])
+        elif kind == "error":
+            self._job.set_exception(_with_notes(Error(*rest[:3], retryable=rest[3]), rest[4]))
+        else:
+            self._job.set_exception(_with_notes(ProcessFailed(rest[0]), rest[1]))
+
+
+def _with_notes(error: Exception, notes: list[str]) -> Exception:
+    for note in notes:
+        error.add_note(note)
+    return error
+
+
+def _death(status: int | None) -> Error:
+    details: dict[str, Any] = {"exit": status}
+    if status is not None and status < 0:
+        details["signal"] = signal.strsignal(-status)
+    return Error(INTERNAL_ERROR, "The process that ran the request died", details, retryable=True)
