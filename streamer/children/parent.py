@@ -100,8 +100,11 @@ class Child(asyncio.Protocol):
             if self._transport.can_write_eof():
                 self._transport.write_eof()
             assert self._gone is not None
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError, subprocess.TimeoutExpired):
                 await asyncio.wait_for(asyncio.shield(self._gone), timeout)
+                # Its end of the socket closes before it has ended: what it does on its way out is its to finish.
+                assert self._process is not None
+                await asyncio.to_thread(self._process.wait, timeout)
         self.kill()
 
     def _flush(self) -> None:
