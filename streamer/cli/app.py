@@ -1,0 +1,47 @@
+"""The command `streamer`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+import streamer
+from streamer.cli.group import Commands
+from streamer.cli.options import examples
+
+PLACES: Final = {
+    "run": "streamer.cli.run",
+    "check": "streamer.cli.check",
+    "list": "streamer.cli.list",
+    "explain": "streamer.cli.explain",
+    "config": "streamer.cli.config",
+    "schema": "streamer.cli.schema",
+    "call": "streamer.cli.call",
+    "requests": "streamer.cli.requests",
+}
+"""Each command's module, in the order of `streamer --help`."""
+
+
+@click.group(
+    cls=Commands,
+    places=PLACES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "streamer check                          Is streamer.yaml right? Every problem at once",
+        "streamer run                            Serve what ./streamer.yaml declares",
+        'streamer call echo \'{"hello": "world"}\'  Ask the running service, from a second terminal',
+        "streamer explain generate_report        Why it is queued, and what it runs through",
+        "streamer requests list --status FAILED  What went wrong",
+    )
+    + "\n\nPlugins may bring more commands: 'streamer list --kind command' names them.",
+)
+@click.version_option(streamer.__version__, "-V", "--version", prog_name="streamer", message="%(prog)s %(version)s")
+@click.option(
+    "--debug", is_flag=True, envvar="STREAMER_DEBUG", show_envvar=True, help="Show the traceback of an error."
+)
+def app(debug: bool) -> None:
+    """Serves requests over a WebSocket as streamer.yaml declares them: short work answered at once, long work queued
+    durably, its progress streamed and its result delivered.
+    """
+    del debug  # read by the group where an error is told

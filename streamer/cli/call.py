@@ -1,0 +1,85 @@
+"""`streamer call`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from streamer.cli import exits
+from streamer.cli.options import Duration, block, config_option, examples
+from streamer.cli.payload import metadata_of, payload_of
+
+_STATUSES = block("Exit status", *(f"{status:3}  {meaning}" for status, meaning in exits.OF_A_CALL))
+
+
+@click.command(
+    short_help="Send a request to a running service.",
+    epilog=examples(
+        'streamer call echo \'{"hello": "world"}\'',
+        "streamer call generate_report @report.json --timeout 10m",
+        "jq .order order.json | streamer call create_order - --id order-17",
+        "streamer call streamer.actions",
+        "streamer call bulk_operation @items.json --json | jq -r 'select(.type == \"progress\") | .percentage'",
+        "streamer call quote '{}' --url wss://quotes.example.com/ws --wait 2s",
+    )
+    + "\n\n"
+    + _STATUSES,
+)
+@click.argument("action")
+@click.argument("payload", required=False)
+@click.option("--url", help="The service's address; the configuration file's 'server' says when left out.")
+@config_option
+@click.option("--id", "request_id", help="The request's id: the same id with the same payload never runs twice.")
+@click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="A string for the handler; may be repeated.")
+@click.option("--wait", type=Duration(), help="How long to wait for a direct answer before it is queued; 0 queues it.")
+@click.option("--timeout", type=Duration(), help="How long to wait for the outcome; no limit when left out.")
+@click.option(
+    "--client-id",
+    envvar="STREAMER_CLIENT_ID",
+    show_envvar=True,
+    help="A secret that makes queued requests yours: give it again to ask for them later.",
+)
+@click.option("--no-progress", is_flag=True, help="Show no progress.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Write each message of the service as one line of JSON, the outcome last."
+)
+def command(
+    *,
+    action: str,
+    payload: str | None,
+    url: str | None,
+    config_path: Path,
+    request_id: str | None,
+    metadata: tuple[str, ...],
+    wait: float | None,
+    timeout: float | None,
+    client_id: str | None,
+    no_progress: bool,
+    as_json: bool,
+) -> None:
+    """Send one request to a running service and wait for its outcome.
+
+    PAYLOAD is JSON, @FILE, or - for standard input. The result goes to standard output as JSON, the progress to
+    standard error: a moving bar on a terminal, plain lines otherwise.
+    """
+    from streamer.cli.calling import Call
+
+    content, pairs = payload_of(payload), metadata_of(metadata)
+    if url is None:
+        from streamer.cli.reading import url_of_service
+
+        url = url_of_service(config_path)
+    call = Call(
+        url=url,
+        action=action,
+        payload=content,
+        request_id=request_id,
+        metadata=pairs,
+        wait=wait,
+        timeout=timeout,
+        client_id=client_id,
+        as_json=as_json,
+        show_progress=not no_progress,
+    )
+    click.get_current_context().exit(call.run())

@@ -1,0 +1,55 @@
+"""`streamer check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from streamer.cli import exits
+from streamer.cli.options import config_option, examples
+
+
+@click.command(
+    short_help="Check the configuration file: every problem at once.",
+    epilog=examples(
+        "streamer check",
+        "streamer check --config production.yaml",
+        "streamer check && streamer run",
+    ),
+)
+@config_option
+def command(config_path: Path) -> None:
+    """Check the configuration file, its schemas and the plugins that it uses. Nothing is started.
+
+    Every problem goes to standard output, one a line, as FILE:LINE:COLUMN: CODE: PLACE: WHAT. The exit status is 0
+    when all is well and 1 when there is a problem.
+    """
+    from streamer.cli.reading import read
+    from streamer.core.errors import ConfigError, PluginError
+
+    try:
+        settings, registry = read(config_path)
+    except ConfigError as error:
+        problems = [str(problem) for problem in error.problems]
+    except PluginError as error:
+        problems = [f"{config_path}: plugin: {line}" for line in str(error).splitlines()]
+    else:
+        counts = (
+            _count(len(settings.actions), "action"),
+            f"{len(settings.middleware)} middleware",
+            _count(len(registry.components), "component"),
+            _count(len({found.distribution for found in registry.components.values()}), "distribution"),
+        )
+        click.echo(
+            f"{config_path}: all is well: checked {counts[0]}, {counts[1]}; {counts[2]} of {counts[3]} installed"
+        )
+        return
+    for problem in problems:
+        click.echo(problem)
+    click.echo(f"streamer: {config_path} has {_count(len(problems), 'problem')}", err=True)
+    click.get_current_context().exit(exits.FAILED)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

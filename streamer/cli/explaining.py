@@ -1,0 +1,114 @@
+"""What `streamer explain` tells of an action: gathered from the settings and the components, with nothing started."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from streamer.config.settings import ActionSettings, ComponentUse, Settings
+from streamer.contracts.components import BuildContext, Component, Kind
+from streamer.core.units import format_duration
+from streamer.engine.routing import Mode, is_queued, reason
+from streamer.plugins.registry import Registry
+
+
+def explain(settings: Settings, registry: Registry, action: ActionSettings, wait: float | None) -> dict[str, Any]:
+    """The life of the action's requests, as JSON values; durations as people write them."""
+    component = registry.components[Kind.HANDLER, action.handler]
+    estimate, estimate_source = _estimate(settings, action, component)
+    threshold = settings.service.async_threshold
+    decided = (Mode(action.mode), estimate, threshold, wait, action.max_wait)
+    return {
+        "action": action.name,
+        "description": action.description,
+        "handler": {
+            "name": action.handler,
+            "origin": _origin(component),
+            "stability": component.stability.value,
+            "summary": component.summary,
+        },
+        "validator": _validator(action, component),
+        "pipeline": _pipeline(settings, registry, action, component),
+        "decision": {
+            "queued": is_queued(*decided),
+            "why": reason(*decided),
+            "mode": action.mode,
+            "estimate": format_duration(estimate),
+            "estimate_source": estimate_source,
+            "threshold": format_duration(threshold),
+            "wait": None if wait is None else format_duration(wait),
+        },
+        "timeout": None if action.timeout is None else format_duration(action.timeout),
+        "retry": {
+            "max_attempts": action.retry.max_attempts,
+            "initial": format_duration(action.retry.initial),
+            "factor": action.retry.factor,
+            "max": format_duration(action.retry.max),
+            "jitter": action.retry.jitter,
+        },
+        "concurrency": action.concurrency,
+        "priority": action.priority,
+    }
+
+
+def _estimate(settings: Settings, action: ActionSettings, component: Component) -> tuple[float, str]:
+    """Seconds, and who says so. A handler that only says it once it runs must be built to be asked."""
+    if action.estimated_duration is not None:
+        return action.estimated_duration, "the configuration"
+    context = BuildContext(base_dir=settings.base_dir, service=settings.service.name, settings=settings)
+    made = component.factory(action.options, context)
+    if hasattr(type(made), "__aenter__") and not hasattr(made, "estimated_duration"):
+        raise click.ClickException(
+            f"the handler {action.handler!r} tells its estimate only once it has been started; "
+            f"write actions.{action.name}.estimated_duration into the file"
+        )
+    say = getattr(made, "estimated_duration", None)
+    return (0.0, "nobody: no estimate counts as none") if say is None else (float(say()), "the handler")
+
+
+def _validator(action: ActionSettings, component: Component) -> dict[str, Any] | None:
+    if action.schema is None:
+        return None
+    if action.schema_path is not None:
+        source = str(action.schema_path)
+    elif action.schema == component.schema:
+        source = f"JSON Schema that the handler {action.handler!r} brings"
+    else:
+        source = "JSON Schema written in the configuration"
+    return {"source": source, "schema": action.schema}
+
+
+def _pipeline(
+    settings: Settings, registry: Registry, action: ActionSettings, component: Component
+) -> list[dict[str, Any]]:
+    uses = [(use, registry.components[Kind.MIDDLEWARE, use.name]) for use in settings.middleware]
+    uses.append((ComponentUse(name=action.handler, options=action.options), component))
+    return [
+        {
+            "position": position,
+            "kind": found.kind.value,
+            "name": use.name,
+            "origin": _origin(found),
+            "options": _shown(use, found, settings.secrets),
+        }
+        for position, (use, found) in enumerate(uses, 1)
+    ]
+
+
+def _shown(use: ComponentUse, component: Component, secrets: frozenset[str]) -> dict[str, Any]:
+    """The options, those hidden that the component's schema calls secret or that hold a secret of the environment."""
+    properties = component.options.get("properties", {})
+    return {
+        name: "********" if properties.get(name, {}).get("writeOnly") or _holds(value, secrets) else value
+        for name, value in use.options.items()
+    }
+
+
+def _holds(value: Any, secrets: frozenset[str]) -> bool:
+    text = str(value)
+    return any(secret in text for secret in secrets if secret)
+
+
+def _origin(component: Component) -> str:
+    return f"{component.distribution} {component.version}".strip()

@@ -1,0 +1,95 @@
+"""`streamer list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from streamer.cli.options import config_option, examples, json_option
+from streamer.cli.output import write_json, write_table
+
+if TYPE_CHECKING:
+    from streamer.contracts.components import Component
+    from streamer.plugins.registry import PluginInfo
+
+KINDS = ("handler", "middleware", "store", "connections", "auth", "command")
+
+
+@click.command(
+    short_help="List the installed components.",
+    epilog=examples(
+        "streamer list",
+        "streamer list --kind handler",
+        "streamer list --json | jq -r '.components[] | select(.kind == \"handler\") | .name'",
+    ),
+)
+@config_option
+@click.option("--kind", type=click.Choice(KINDS), help="Only components of this kind.")
+@json_option
+def command(config_path: Path, kind: str | None, as_json: bool) -> None:
+    """List what the configuration file may use: every installed component with its origin, version, stability and
+    options. Options marked * are required.
+
+    The file is read only for plugins.allow and plugins.block; without one, all that is installed is listed.
+    """
+    from streamer.cli.reading import find_components, read_plugin_settings
+
+    registry = find_components(read_plugin_settings(config_path))
+    components = [found for found in registry.components.values() if kind is None or found.kind == kind]
+    if as_json:
+        write_json(
+            {
+                "components": [_described(component) for component in components],
+                "plugins": [_plugin(plugin) for plugin in registry.plugins],
+            }
+        )
+        return
+    write_table(
+        ("KIND", "NAME", "ORIGIN", "STABILITY", "OPTIONS", "SUMMARY"),
+        [
+            (
+                component.kind.value,
+                component.full_name,
+                f"{component.distribution} {component.version}".strip(),
+                component.stability.value,
+                " ".join(_options(component)),
+                component.summary,
+            )
+            for component in components
+        ],
+    )
+    for plugin in registry.plugins:
+        if plugin.status.value == "blocked":
+            click.echo(f"not loaded: {plugin.name} of {plugin.origin}: {plugin.reason}", err=True)
+
+
+def _options(component: Component) -> list[str]:
+    required = component.options.get("required", ())
+    return [f"{name}{'*' * (name in required)}" for name in component.options.get("properties", {})]
+
+
+def _described(component: Component) -> dict[str, Any]:
+    return {
+        "kind": component.kind.value,
+        "name": component.full_name,
+        "distribution": component.distribution,
+        "version": component.version,
+        "stability": component.stability.value,
+        "summary": component.summary,
+        "options": component.options,
+        "schema": component.schema,
+        "result_schema": component.result_schema,
+        "estimated_duration": component.estimated_duration,
+    }
+
+
+def _plugin(plugin: PluginInfo) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "distribution": plugin.distribution,
+        "version": plugin.version,
+        "status": plugin.status.value,
+        "reason": plugin.reason,
+    }

@@ -1,0 +1,153 @@
+"""`streamer requests`: what an operator sees and does in the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from streamer.cli.options import config_option, examples, json_option
+from streamer.cli.output import write_json, write_table
+from streamer.cli.progress import printable
+
+if TYPE_CHECKING:
+    from streamer.contracts.stores import RequestQueue
+    from streamer.core.records import RequestRecord
+
+_STATUSES = ("PENDING", "PROCESSING", "RETRYING", "COMPLETED", "FAILED", "CANCELLED")
+
+_owner_option = click.option("--owner", help="Whose request, where several owners use the same id.")
+
+
+@click.group(
+    short_help="See and steer the queued requests in the store.",
+    epilog=examples(
+        "streamer requests list --status FAILED",
+        "streamer requests show req-123",
+        "streamer requests retry req-123",
+    ),
+)
+def command() -> None:
+    """See and steer the queued requests in the store of the configuration file.
+
+    The service may be running or not.
+    """
+
+
+@command.command(
+    "list",
+    epilog=examples(
+        "streamer requests list",
+        "streamer requests list --status PROCESSING --action generate_report",
+        "streamer requests list --status FAILED --limit 1000 --json | jq -r .id | xargs -n1 streamer requests retry",
+    ),
+)
+@config_option
+@click.option("--status", type=click.Choice(_STATUSES, case_sensitive=False), help="Only requests in this state.")
+@click.option("--action", help="Only requests of this action.")
+@click.option("--owner", help="Only requests of this owner.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line.")
+def list_requests(
+    *, config_path: Path, status: str | None, action: str | None, owner: str | None, limit: int, as_json: bool
+) -> None:
+    """List queued requests, newest first."""
+    from streamer.cli.stored import newest, summary, with_store
+    from streamer.core.records import Status
+
+    wanted = None if status is None else Status(status.upper())
+    records = with_store(config_path, lambda store: newest(store, limit, owner=owner, status=wanted, action=action))
+    if as_json:
+        for record in records:
+            write_json(summary(record), pretty=False)
+        return
+    write_table(("CREATED", "STATUS", "ACTION", "ID", "OWNER", "ATTEMPT", "DONE", "MESSAGE"), [*map(_row, records)])
+
+
+@command.command(
+    "show",
+    epilog=examples(
+        "streamer requests show req-123",
+        "streamer requests show req-123 | jq .result",
+        "streamer requests show req-123 --owner client:8f3a",
+    ),
+)
+@click.argument("request_id", metavar="ID")
+@config_option
+@_owner_option
+@json_option
+def show(request_id: str, config_path: Path, owner: str | None, as_json: bool) -> None:
+    """Print all that the store knows of one request, its payload and result too, as JSON.
+
+    With --json it is one line instead of many.
+    """
+    from streamer.cli.stored import find_one, whole, with_store
+
+    record = with_store(config_path, lambda store: find_one(store, request_id, owner))
+    write_json(whole(record), pretty=not as_json)
+
+
+@command.command(
+    "retry",
+    epilog=examples("streamer requests retry req-123", "streamer requests retry req-123 --owner client:8f3a --json"),
+)
+@click.argument("request_id", metavar="ID")
+@config_option
+@_owner_option
+@json_option
+def retry(request_id: str, config_path: Path, owner: str | None, as_json: bool) -> None:
+    """Run a FAILED or CANCELLED request again, with a new count of attempts."""
+    from streamer.cli.stored import find_one, with_store
+
+    async def requeue(store: RequestQueue) -> RequestRecord:
+        return await store.requeue((await find_one(store, request_id, owner)).key)
+
+    _tell_change(with_store(config_path, requeue), as_json=as_json)
+
+
+@command.command(
+    "cancel",
+    epilog=examples("streamer requests cancel req-123", "streamer requests cancel req-123 --message 'Wrong month'"),
+)
+@click.argument("request_id", metavar="ID")
+@config_option
+@_owner_option
+@click.option("--message", default="An operator cancelled the request", show_default=True, help="What its owner reads.")
+@json_option
+def cancel(request_id: str, config_path: Path, owner: str | None, message: str, as_json: bool) -> None:
+    """End a request that has not ended, queued or running, as CANCELLED.
+
+    The worker that runs it learns of it at its next write, at the latest when it renews its lease.
+    """
+    from streamer.cli.stored import find_one, with_store
+
+    async def end(store: RequestQueue) -> RequestRecord:
+        return await store.cancel((await find_one(store, request_id, owner)).key, message)
+
+    _tell_change(with_store(config_path, end), as_json=as_json)
+
+
+def _row(record: RequestRecord) -> tuple[str, ...]:
+    from streamer.core.clock import timestamp
+
+    message = record.message if record.error is None else f"{record.error.code}: {record.error.message}"
+    return (
+        timestamp(record.created_at),
+        record.status.value,
+        record.action,
+        record.id,
+        record.owner,
+        f"{record.attempts}/{record.max_attempts}",
+        f"{record.percentage:g}%",
+        printable(message),
+    )
+
+
+def _tell_change(record: RequestRecord, *, as_json: bool) -> None:
+    from streamer.cli.stored import summary
+
+    if as_json:
+        write_json(summary(record), pretty=False)
+    else:
+        click.echo(f"{record.id} of {record.owner} is {record.status.value}")

@@ -1,0 +1,41 @@
+"""`streamer run`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from streamer.cli.options import config_option, examples
+
+
+@click.command(
+    short_help="Serve what the configuration file declares.",
+    epilog=examples(
+        "streamer run",
+        "streamer run --config /etc/streamer/streamer.yaml",
+        "streamer run --host 0.0.0.0 --port 9000",
+        "kill -TERM PID    # drains: running requests finish, or go back to the queue",
+    ),
+)
+@config_option
+@click.option("--host", help="Listen on this address instead of server.host.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Listen on this port instead of server.port; 0: any free.")
+def command(config_path: Path, host: str | None, port: int | None) -> None:
+    """Serve what the configuration file declares, until SIGTERM or Ctrl-C.
+
+    Logs go to standard error: for people on a terminal, JSON lines otherwise. Once the line 'ready' is written,
+    requests are taken.
+    """
+    from streamer.cli.reading import read
+    from streamer.runtime.logs import configure
+    from streamer.runtime.serve import serve
+
+    settings, registry = read(config_path)
+    server = settings.server
+    server = dataclasses.replace(
+        server, host=server.host if host is None else host, port=server.port if port is None else port
+    )
+    logger = configure(settings.logs.level, settings.logs.format)
+    serve(dataclasses.replace(settings, server=server), registry.components, logger=logger)

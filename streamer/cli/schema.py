@@ -1,0 +1,40 @@
+"""`streamer schema`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from streamer.cli.options import config_option, examples
+from streamer.cli.output import write_json
+
+
+@click.command(
+    short_help="Print the configuration file's JSON Schema, for editors.",
+    epilog=examples(
+        "streamer schema --output schemas/streamer.schema.json",
+        "streamer schema | jq .properties.actions",
+        "",
+        "Then let the editor know, in the first line of streamer.yaml:",
+        "# yaml-language-server: $schema=./schemas/streamer.schema.json",
+    ),
+)
+@config_option
+@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file instead.")
+def command(config_path: Path, output: Path | None) -> None:
+    """Print the JSON Schema of the configuration file, with the options of every installed plugin merged in, so that
+    an editor completes and checks them.
+
+    The file is read only for plugins.allow and plugins.block.
+    """
+    from streamer.cli.reading import find_components, read_plugin_settings
+    from streamer.config import editor_schema
+
+    schema = editor_schema(find_components(read_plugin_settings(config_path)).components)
+    if output is None:
+        write_json(schema)
+        return
+    output.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    click.echo(f"{output} is written", err=True)

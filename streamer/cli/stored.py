@@ -1,0 +1,150 @@
+"""The store of a configuration file, opened beside a service that may be running on it; and records as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from streamer.core.clock import SystemClock, timestamp
+
+if TYPE_CHECKING:
+    from streamer.contracts.stores import RequestQueue
+    from streamer.core.records import RequestRecord
+
+Found = TypeVar("Found")
+_PAGE: Final = 200
+
+
+@contextlib.asynccontextmanager
+async def open_store(config_path: Path) -> AsyncIterator[RequestQueue]:
+    """The store that the file names.
+
+    Raises:
+        ConfigError: the file is wrong.
+        StoreError: the store cannot be opened.
+        click.ClickException: there is nothing to open yet, or nothing that another process can see.
+    """
+    from streamer.cli.reading import read
+    from streamer.contracts.components import BuildContext, Kind
+
+    settings, registry = read(config_path)
+    use = settings.backends.store
+    context = BuildContext(base_dir=settings.base_dir, service=settings.service.name, settings=settings)
+    if use.name == "memory":
+        raise click.ClickException(
+            f"{config_path}: the store 'memory' lives inside the service's own process; nothing else can look into it"
+        )
+    if use.name == "sqlite":
+        from streamer.stores.sqlite import SqliteStore
+
+        path = context.path(use.options["path"])
+        if not path.exists():
+            raise click.ClickException(f"{path}: there is no store yet; a service that runs makes it")
+        store: RequestQueue = await SqliteStore.open(path, clock=SystemClock(), operator=True)
+        try:
+            yield store
+        finally:
+            await store.close()
+        return
+    made = registry.components[Kind.STORE, use.name].factory(use.options, context)
+    if hasattr(type(made), "__aenter__"):
+        async with made as store:
+            yield store
+    else:
+        yield made
+
+
+def with_store(config_path: Path, work: Callable[[RequestQueue], Coroutine[Any, Any, Found]]) -> Found:
+    """What the work returns, given the store that the file names; raises as `open_store`."""
+
+    async def run() -> Found:
+        async with open_store(config_path) as store:
+            return await work(store)
+
+    return asyncio.run(run())
+
+
+async def newest(store: RequestQueue, limit: int, **filters: Any) -> list[RequestRecord]:
+    """Up to `limit` records, newest first, over as many pages as that takes."""
+    records: list[RequestRecord] = []
+    cursor: str | None = None
+    while True:
+        page = await store.list(limit=min(limit - len(records), _PAGE), cursor=cursor, **filters)
+        records += page.records
+        cursor = page.cursor
+        if cursor is None or len(records) >= limit:
+            return records
+
+
+async def find_one(store: RequestQueue, request_id: str, owner: str | None) -> RequestRecord:
+    """The record with this id.
+
+    Raises:
+        click.ClickException: there is none.
+        click.UsageError: several owners have one, and none was chosen.
+    """
+    found = [record for record in await store.find(request_id) if owner is None or record.owner == owner]
+    if not found:
+        whose = "" if owner is None else f" of the owner {owner!r}"
+        raise click.ClickException(f"no request {request_id!r}{whose} in this store")
+    if len(found) > 1:
+        owners = ", ".join(sorted(record.owner for record in found))
+        raise click.UsageError(f"the request {request_id!r} stands under several owners; choose by --owner: {owners}")
+    return found[0]
+
+
+def summary(record: RequestRecord) -> dict[str, Any]:
+    """What a listing says of a record, as JSON values."""
+    return {
+        "id": record.id,
+        "owner": record.owner,
+        "action": record.action,
+        "status": record.status.value,
+        "attempts": record.attempts,
+        "max_attempts": record.max_attempts,
+        "percentage": record.percentage,
+        "message": record.message,
+        "error": _error(record),
+        "created_at": timestamp(record.created_at),
+        "updated_at": timestamp(record.updated_at),
+        "finished_at": _time(record.finished_at),
+    }
+
+
+def whole(record: RequestRecord) -> dict[str, Any]:
+    """All that the store knows of a record, as JSON values."""
+    return {
+        **summary(record),
+        "started_at": _time(record.started_at),
+        "due_at": _time(record.due_at),
+        "priority": record.priority,
+        "worker": record.worker,
+        "fence": record.fence,
+        "seq": record.seq,
+        "connection_id": record.connection_id,
+        "metadata": record.metadata,
+        "progress_metadata": _json(record.progress_metadata),
+        "payload": _json(record.payload),
+        "result": _json(record.result),
+    }
+
+
+def _error(record: RequestRecord) -> dict[str, Any] | None:
+    error = record.error
+    if error is None:
+        return None
+    return {"code": error.code, "message": error.message, "retryable": error.retryable, "details": error.details}
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else timestamp(seconds)
+
+
+def _json(text: bytes) -> Any:
+    return json.loads(text) if text else None

@@ -1,0 +1,65 @@
+"""What goes to standard output."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from streamer.cli import output
+
+
+def test_json_goes_out_as_utf8_and_reads_back(capfdbinary):
+    value = {"name": "Zoë", "big": 2**70, "nested": [1, None, True]}
+    output.write_json(value)
+    written = capfdbinary.readouterr().out
+    assert "Zoë".encode() in written
+    assert written.count(b"\n") > 1
+    assert json.loads(written) == value
+
+
+def test_json_that_is_not_pretty_is_one_line(capfdbinary):
+    output.write_json({"text": "a\nb", "more": [1, 2]}, pretty=False)
+    assert capfdbinary.readouterr().out == b'{"text":"a\\nb","more":[1,2]}\n'
+
+
+def test_json_of_frozen_values_reads_as_plain_ones(capfdbinary):
+    output.write_json({"a": MappingProxyType({"b": 1}), "c": frozenset({2}), "d": Path("/x")})
+    assert json.loads(capfdbinary.readouterr().out) == {"a": {"b": 1}, "c": [2], "d": "/x"}
+
+
+def test_json_with_a_lone_surrogate_still_goes_out(capfdbinary):
+    output.write_json("a\ud800b", pretty=False)
+    assert capfdbinary.readouterr().out == b'"a?b"\n'
+
+
+def test_a_table_that_nobody_watches_is_aligned_text_with_nothing_cut(capsys):
+    long = "x" * 300
+    output.write_table(("A", "B"), [("one", long), ("three\nlines", "")])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["A            B", f"one          {long}", "three lines  -"]
+
+
+def test_a_table_without_rows_has_its_header_only(capsys):
+    output.write_table(("A", "B"), [])
+    assert capsys.readouterr().out == "A  B\n"
+
+
+def test_a_table_on_a_terminal_holds_every_cell_and_no_markup_is_obeyed(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    output.write_table(("A", "B"), [("one", "[red]two[/red]")])
+    written = capsys.readouterr().out
+    assert "one" in written
+    assert "[red]two[/red]" in written
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [("one", "a   one\n"), ("one\ntwo", "a   one\n    two\n"), ("", "a   -\n")]
+)
+def test_facts_stand_under_one_another(capsys, value, shown):
+    output.write_facts([("a", value), ("bb", "x")])
+    assert capsys.readouterr().out == shown + "bb  x\n"
