@@ -48,7 +48,10 @@ class StreamerClient:
         max_message_size: int = 16 * 1024 * 1024,
     ) -> None:
         self._address = address(url, client_id)
-        self._headers = headers
+        self._headers = dict(headers or {})
+        for name, value in self._headers.items():
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise TypeError(f"Header {name!r} must be strings, name and value; it is {value!r}")
         self._ssl = ssl
         self._open_timeout = open_timeout
         self._ping_interval = ping_interval

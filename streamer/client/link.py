@@ -89,14 +89,16 @@ class Link(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Part of `picows.WSListener`."""
         kind = frame.msg_type
-        if kind == WSMsgType.TEXT and frame.fin:
+        if kind == WSMsgType.CLOSE:
+            self._closed(transport, frame.get_payload_as_bytes())
+        elif transport.is_close_frame_sent:
+            return  # after a frame that it could not read, picows goes on with what is no frame
+        elif kind == WSMsgType.TEXT and frame.fin:
             self._on_message(frame.get_payload_as_bytes())
         elif kind == WSMsgType.TEXT:
             self._fragments = [frame.get_payload_as_bytes()]
         elif kind == WSMsgType.CONTINUATION:
             self._continue(transport, frame)
-        elif kind == WSMsgType.CLOSE:
-            self._closed(transport, frame.get_payload_as_bytes())
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Part of `picows.WSListener`."""

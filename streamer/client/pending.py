@@ -19,9 +19,6 @@ class PendingRequests:
     def __init__(self) -> None:
         self._handles: dict[str, RequestHandle] = {}
 
-    def __len__(self) -> int:
-        return len(self._handles)
-
     def add(self, request_id: str) -> RequestHandle:
         """A new handle.
 

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 _END: Final = object()
+_GRACE: Final = 1.0
 
 
 class LoopThread:
@@ -62,8 +63,8 @@ class LoopThread:
             self.run(_finish(items))
 
     def stop(self) -> None:
-        """Cancels what is left and ends the thread."""
-        self.run(_cancel_others())
+        """Gives what is left a second to end, cancels the rest and ends the thread."""
+        self.run(_settle())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -77,8 +78,10 @@ async def _finish(items: AsyncGenerator[Any, None]) -> None:
     await items.aclose()
 
 
-async def _cancel_others() -> None:
+async def _settle() -> None:
     others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    if others:
+        _, left = await asyncio.wait(others, timeout=_GRACE)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)

@@ -1,0 +1,31 @@
+import pytest
+
+from streamer.client.address import address
+
+
+def test_a_made_client_id_is_long_and_new_each_time():
+    assert address("ws://h/ws", None).client_id != address("ws://h/ws", None).client_id
+
+
+def test_a_given_client_id_joins_the_query_and_is_escaped():
+    assert address("ws://h/ws?a=1", "x y&z").url == "ws://h/ws?a=1&client_id=x+y%26z"
+
+
+def test_a_client_id_in_the_address_is_kept():
+    assert address("ws://h/ws?client_id=mine&a=1", None)[::2] == ("ws://h/ws?client_id=mine&a=1", "mine")
+    assert address("ws://h/ws?client_id=mine", "mine").client_id == "mine"
+
+
+def test_two_different_client_ids_are_refused():
+    with pytest.raises(ValueError, match="in one place"):
+        address("ws://h/ws?client_id=mine", "yours")
+
+
+def test_what_is_shown_holds_no_secret():
+    assert address("wss://user:pass@h:1/ws?token=t#f", "c").shown == "wss://h:1/ws"
+
+
+@pytest.mark.parametrize("url", ["http://h/ws", "h:8080", "", "ws:///ws"])
+def test_what_is_no_websocket_address_is_refused_with_an_example(url):
+    with pytest.raises(ValueError, match="write one as ws://"):
+        address(url, None)
