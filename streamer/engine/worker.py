@@ -118,6 +118,9 @@ class Worker:
             await self.delivery.terminal(record.key, terminal_message(record))
         for record in claims.records:
             self._idle.clear()
+            if (older := self.running.get(record.key)) is not None:
+                # Its lease ran out under this very worker (a stalled loop): the newer claim owns the request.
+                older.stop("lost")
             job = Job(self, record)
             self.running[record.key] = job
             job.start()
@@ -162,7 +165,8 @@ class Worker:
 
     def finished(self, job: Job) -> None:
         """The job has left nothing to do. Called by the job."""
-        self.running.pop(job.record.key, None)
+        if self.running.get(job.record.key) is job:
+            del self.running[job.record.key]
         if not self.running:
             self._idle.set()
         self._wake.set()
