@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from streamer.contracts.middleware import Middleware
     from streamer.core.errors import Error, StreamerError
     from streamer.core.messages import ProgressUpdate, Request, Result
+    from streamer.plugins.hookspecs import hookimpl
 
 __version__ = "0.1.0"
 
@@ -45,7 +46,28 @@ _PLACES = {
     "simple_handler": "contracts.handlers",
 }
 
-__all__ = [*sorted(_PLACES), "__version__"]  # noqa: PLE0604 - strings, all of them
+# Written out, because a type checker reads it: without the literal list nothing here counts as exported.
+__all__ = [
+    "BaseHandler",
+    "BuildContext",
+    "Component",
+    "Error",
+    "Handler",
+    "HandlerFunc",
+    "HandlerWithProgress",
+    "Kind",
+    "Middleware",
+    "ProgressReporter",
+    "ProgressUpdate",
+    "Request",
+    "Result",
+    "Stability",
+    "StreamerError",
+    "__version__",
+    "handler",
+    "hookimpl",
+    "simple_handler",
+]
 
 
 def __getattr__(name: str) -> Any:
