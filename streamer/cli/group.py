@@ -66,7 +66,10 @@ class Commands(click.Group):
             super().invoke(ctx)
             # What is still in the buffer would otherwise meet a broken pipe where no one handles it.
             sys.stdout.flush()
-        except (click.exceptions.Exit, click.UsageError, BrokenPipeError):
+        except BrokenPipeError:
+            _silence_stdout()
+            ctx.exit(exits.BROKEN_PIPE)
+        except (click.exceptions.Exit, click.UsageError):
             raise
         except Exception:
             if ctx.params["debug"]:
@@ -90,9 +93,6 @@ class Commands(click.Group):
             )
         except (click.Abort, KeyboardInterrupt):
             status = exits.INTERRUPTED
-        except BrokenPipeError:
-            _silence_stdout()
-            status = exits.BROKEN_PIPE
         except Exception as error:  # noqa: BLE001 - the last place that can turn it into a line for a person
             status = _tell(error)
         sys.exit(status)
@@ -132,6 +132,7 @@ def _one_line(text: str) -> str:
 def _silence_stdout() -> None:
     """The interpreter flushes stdout once more at its end; nobody reads it any longer."""
     with contextlib.suppress(OSError, ValueError):
+        descriptor = sys.stdout.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, descriptor)
         os.close(nowhere)

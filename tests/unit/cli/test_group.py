@@ -78,6 +78,7 @@ def run(monkeypatch):
         ),
         ("interrupt", 130, "\n"),
         ("abort", 130, ""),
+        ("pipe", 141, ""),
         ("exit", 7, ""),
     ],
 )
