@@ -1,0 +1,68 @@
+"""What handlers write to the log on behalf of others: bounded, and without control characters."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import Any, Final
+
+from streamer.core.messages import Request
+
+LONGEST_LINE: Final = 2000
+MOST_LINES: Final = 1000
+LAST_LINES: Final = 20
+
+
+def request_logger(logger: Any, request: Request) -> Any:
+    """The logger with the request's id and action bound; one of structlog or of the standard library."""
+    bound = {"request_id": request.id, "action": request.action}
+    if hasattr(logger, "bind"):
+        return logger.bind(**bound)
+    return logging.LoggerAdapter(logger, bound)
+
+
+def clean(data: bytes, longest: int = LONGEST_LINE) -> str:
+    """Foreign bytes as one line of a log: cut, and with a mark for each character that a terminal might obey."""
+    text = data[:longest].decode(errors="replace").rstrip()
+    safe = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return safe + "…" if len(data) > longest else safe
+
+
+class LineLog:
+    """Takes the bytes of a program's stderr and logs them line by line.
+
+    Args:
+        logger: where to.
+        name: what the lines are of.
+    """
+
+    def __init__(self, logger: Any, name: str) -> None:
+        self.last: deque[str] = deque(maxlen=LAST_LINES)
+        """The newest lines, for the error that may follow."""
+        self._logger = logger
+        self._name = name
+        self._rest = b""
+        self._count = 0
+
+    def feed(self, data: bytes) -> None:
+        """Logs every line that is whole now."""
+        *lines, rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._log(line)
+        # A line without an end must not grow without one: its beginning is all that is ever shown.
+        self._rest = rest[: LONGEST_LINE + 1]
+
+    def end(self) -> None:
+        """Logs a last line that has no line break, and how much was left out."""
+        if self._rest:
+            self._log(self._rest)
+            self._rest = b""
+        if self._count > MOST_LINES:
+            self._logger.warning("%s: %d more lines of stderr are not shown", self._name, self._count - MOST_LINES)
+
+    def _log(self, line: bytes) -> None:
+        text = clean(line)
+        self._count += 1
+        self.last.append(text)
+        if self._count <= MOST_LINES:
+            self._logger.info("%s: %s", self._name, text)
