@@ -1,0 +1,1 @@
+"""What this service costs, beside its peers, in one run: `python -m benchmarks`."""

@@ -1,0 +1,1 @@
+"""The peers. Each is a program: `python -m benchmarks.servers.NAME PORT`."""
