@@ -85,15 +85,10 @@ class Aggregator:
         return self._first <= payment.day <= self._last and self._currency in (None, payment.currency)
 
     def add(self, payment: Payment) -> None:
-        """Counts a payment that `wants` lets in.
-
-        Raises:
-            ValueError: its day is not a date.
-        """
+        """Counts a payment that `wants` lets in."""
         key = (payment.day, payment.currency, payment.method, payment.country, payment.status)
         cell = self._cells.get(key)
         if cell is None:
-            date.fromisoformat(payment.day)
             cell = self._cells[key] = (Tally(), Tally())
         native, reported = cell
         native.payments += 1

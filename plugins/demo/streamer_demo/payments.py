@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -85,6 +86,7 @@ def _payment(fields: list[str]) -> Payment:
     record_id, created_at, email, amount, currency, method, country, status, refunded = fields
     if status not in STATUSES:
         raise ValueError(f"status {status!r} is not one of {', '.join(STATUSES)}")
+    date.fromisoformat(created_at[:10])
     return Payment(
         record_id,
         created_at,
