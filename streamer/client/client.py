@@ -225,9 +225,12 @@ class StreamerClient:
         """Asks the service for a sign of life: `pong` and its time."""
         return await self.request("streamer.ping")
 
-    async def actions(self) -> Any:
-        """What this caller may ask for: name, description, schema and estimate of each action."""
-        return await self.request("streamer.actions")
+    async def actions(self) -> list[dict[str, Any]]:
+        """What this caller may ask for: for each action its name (`action`), description, schema, estimate in seconds
+        and whether it is queued.
+        """
+        told: dict[str, list[dict[str, Any]]] = await self.request("streamer.actions")
+        return told["actions"]
 
     async def status(self, request_id: str) -> Any:
         """Where one of this client's queued requests is: state, attempt, percentage, times, and its result once ended.

@@ -140,9 +140,9 @@ class SyncStreamerClient:
         """As `StreamerClient.ping`."""
         return self.request("streamer.ping")
 
-    def actions(self) -> Any:
+    def actions(self) -> list[dict[str, Any]]:
         """As `StreamerClient.actions`."""
-        return self.request("streamer.actions")
+        return self._running().run(self._client.actions())
 
     def status(self, request_id: str) -> Any:
         """As `StreamerClient.status`."""

@@ -222,12 +222,20 @@ async def test_a_timeout_error_of_the_callback_is_not_taken_for_the_clients_own(
             await client.request("do", on_progress=slow, timeout=60)
 
 
+async def own_actions(service):
+    ping = await service.receive()
+    await service.answer(ping, {"pong": True, "was": ping["action"]})
+    actions = await service.receive()
+    await service.answer(actions, {"actions": [{"action": "echo", "was": actions["action"]}]})
+    status = await service.receive()
+    await service.answer(status, {"status": "PENDING", "was": [status["action"], status["payload"]]})
+
+
 async def test_ping_actions_and_status_are_requests_of_the_service_itself(fake):
-    async with StreamerClient(await fake(echo)) as client:
-        assert (await client.ping())["action"] == "streamer.ping"
-        assert (await client.actions())["action"] == "streamer.actions"
-        status = await client.status("r1")
-    assert (status["action"], status["payload"]) == ("streamer.status", {"request_id": "r1"})
+    async with StreamerClient(await fake(own_actions)) as client:
+        assert await client.ping() == {"pong": True, "was": "streamer.ping"}
+        assert await client.actions() == [{"action": "echo", "was": "streamer.actions"}]
+        assert await client.status("r") == {"status": "PENDING", "was": ["streamer.status", {"request_id": "r"}]}
 
 
 async def test_a_status_of_anothers_request_is_not_found(fake):

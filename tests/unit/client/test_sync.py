@@ -108,9 +108,15 @@ def test_a_handle_waits_for_each_stage(fake_in_thread):
 
 
 def test_ping_actions_and_status_ask_the_service_itself(fake_in_thread):
-    with SyncStreamerClient(fake_in_thread(echo)) as client:
-        asked = [client.ping()["action"], client.actions()["action"], client.status("r")["payload"]]
-    assert asked == ["streamer.ping", "streamer.actions", {"request_id": "r"}]
+    async def script(service):
+        await service.answer(await service.receive(), "pong")
+        await service.answer(await service.receive(), {"actions": [{"action": "echo"}]})
+        status = await service.receive()
+        await service.answer(status, status["payload"])
+
+    with SyncStreamerClient(fake_in_thread(script)) as client:
+        assert (client.ping(), client.actions()) == ("pong", [{"action": "echo"}])
+        assert client.status("r") == {"request_id": "r"}
 
 
 def test_many_threads_may_share_one_client(fake_in_thread):
