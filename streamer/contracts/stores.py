@@ -176,6 +176,10 @@ class RequestQueue(Protocol):
         """Deletes terminal records that ended before that time. Returns how many."""
         ...
 
+    async def failed(self) -> None:
+        """Returns only when the store has failed for good and nothing but a new start can help."""
+        ...
+
     async def close(self) -> None:
         """Finishes the writes under way and gives up the store. Calls after it raise StoreUnavailable."""
         ...

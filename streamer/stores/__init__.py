@@ -1,0 +1,1 @@
+"""Where queued requests live: in memory, or durably in SQLite."""

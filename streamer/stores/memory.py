@@ -1,0 +1,229 @@
+"""A queue in memory: fast, for tests and for services that may forget. Nothing survives the process."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Mapping, Sequence
+
+from streamer.contracts.stores import Claims, Key, Lease, Page
+from streamer.core.clock import Clock, SystemClock
+from streamer.core.errors import LeaseLost, StoreUnavailable
+from streamer.core.messages import ErrorBody
+from streamer.core.records import (
+    QUEUED,
+    Abandoned,
+    Cancelled,
+    Claimed,
+    Completed,
+    Event,
+    Failed,
+    Progressed,
+    Released,
+    Renewed,
+    Requeued,
+    RequestRecord,
+    Status,
+    advance,
+    exhausted,
+)
+from streamer.stores.common import decode_cursor, encode_cursor, not_found, queue_full, same_outcome
+
+
+class MemoryStore:
+    """Part of `RequestQueue`, in one dictionary. It is not durable: an acknowledgment does not survive the process.
+
+    Args:
+        clock: time.
+        max_queued: how many records may wait; one more is OVERLOADED.
+    """
+
+    def __init__(self, clock: Clock | None = None, max_queued: int = 100_000) -> None:
+        self._clock = clock or SystemClock()
+        self._max_queued = max_queued
+        self._records: dict[Key, RequestRecord] = {}
+        self._open: dict[Key, None] = {}
+        """Keys of the records that have not ended, so that claiming does not look at the others."""
+        self._numbers: dict[Key, int] = {}
+        """In what order the records came; decides in listings among those made at the same time."""
+        self._queued = 0
+        self._counter = itertools.count()
+        self._closed = False
+
+    async def enqueue(self, record: RequestRecord, /) -> RequestRecord | None:
+        """Part of `RequestQueue`."""
+        self._check_open()
+        stood = self._records.get(record.key)
+        if stood is not None:
+            return stood
+        if self._queued >= self._max_queued:
+            raise queue_full(self._max_queued)
+        self._numbers[record.key] = next(self._counter)
+        self._put(record)
+        return None
+
+    async def claim(
+        self, worker: str, limit: int, lease: float, *, headroom: Mapping[str, int] | None = None
+    ) -> Claims:
+        """Part of `RequestQueue`."""
+        self._check_open()
+        now = self._clock.now()
+        left = dict(headroom or {})
+        due = sorted(
+            (self._records[key] for key in self._open if (self._records[key].due_at or 0.0) <= now),
+            key=lambda record: (-record.priority, record.due_at),
+        )
+        claimed: list[RequestRecord] = []
+        abandoned: list[RequestRecord] = []
+        for record in due:
+            if exhausted(record):
+                abandoned.append(self._put(advance(record, Abandoned(now))))
+            elif len(claimed) < limit and left.get(record.action, 1) > 0:
+                claimed.append(self._put(advance(record, Claimed(now, worker, now + lease))))
+                if record.action in left:
+                    left[record.action] -= 1
+        waiting = [
+            record.due_at
+            for key in self._open
+            if (record := self._records[key]).due_at is not None and left.get(record.action, 1) > 0
+        ]
+        return Claims(claimed, abandoned, min(waiting, default=None))
+
+    async def renew(self, leases: Sequence[Lease], lease: float, /) -> list[Lease]:
+        """Part of `RequestQueue`."""
+        now = self._clock.now()
+        lost = []
+        for claim in leases:
+            try:
+                self._apply(claim, Renewed(now, claim.fence, now + lease))
+            except LeaseLost:
+                lost.append(claim)
+        return lost
+
+    async def update_progress(
+        self, claim: Lease, /, *, seq: int, percentage: float, message: str = "", metadata: bytes = b""
+    ) -> None:
+        """Part of `RequestQueue`."""
+        self._apply(claim, Progressed(self._clock.now(), claim.fence, seq, percentage, message, metadata))
+
+    async def complete(self, claim: Lease, /, *, seq: int, result: bytes) -> None:
+        """Part of `RequestQueue`."""
+        self._end(claim, Completed(self._clock.now(), claim.fence, seq, result))
+
+    async def fail(self, claim: Lease, /, *, seq: int, error: ErrorBody, retry_at: float | None = None) -> None:
+        """Part of `RequestQueue`."""
+        self._end(claim, Failed(self._clock.now(), claim.fence, seq, error, retry_at))
+
+    async def release(self, leases: Sequence[Lease], /) -> None:
+        """Part of `RequestQueue`."""
+        now = self._clock.now()
+        for claim in leases:
+            try:
+                self._apply(claim, Released(now, claim.fence))
+            except LeaseLost:
+                continue
+
+    async def cancel(self, key: Key, /, message: str = "The request was cancelled") -> RequestRecord:
+        """Part of `RequestQueue`."""
+        return self._put(advance(self._known(key), Cancelled(self._clock.now(), message)))
+
+    async def requeue(self, key: Key, /) -> RequestRecord:
+        """Part of `RequestQueue`."""
+        return self._put(advance(self._known(key), Requeued(self._clock.now())))
+
+    async def get(self, key: Key, /) -> RequestRecord | None:
+        """Part of `RequestQueue`."""
+        self._check_open()
+        return self._records.get(key)
+
+    async def find(self, id: str, /) -> list[RequestRecord]:  # noqa: A002 - the contract's name
+        """Part of `RequestQueue`."""
+        self._check_open()
+        return [record for record in self._records.values() if record.id == id]
+
+    async def list(
+        self,
+        *,
+        owner: str | None = None,
+        status: Status | None = None,
+        action: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page:
+        """Part of `RequestQueue`."""
+        self._check_open()
+        before = None if cursor is None else decode_cursor(cursor)
+        found = [
+            (record.created_at, self._numbers[record.key], record)
+            for record in self._records.values()
+            if (owner is None or record.owner == owner)
+            and (status is None or record.status is status)
+            and (action is None or record.action == action)
+            and (before is None or (record.created_at, self._numbers[record.key]) < before)
+        ]
+        found.sort(key=lambda item: item[:2], reverse=True)
+        page = found[:limit]
+        more = len(found) > limit and page
+        return Page([record for _, _, record in page], encode_cursor(*page[-1][:2]) if more else None)
+
+    async def counts(self) -> dict[Status, int]:
+        """Part of `RequestQueue`."""
+        self._check_open()
+        counts = dict.fromkeys(Status, 0)
+        for record in self._records.values():
+            counts[record.status] += 1
+        return counts
+
+    async def purge(self, finished_before: float, /) -> int:
+        """Part of `RequestQueue`."""
+        self._check_open()
+        old = [
+            key
+            for key, record in self._records.items()
+            if record.finished_at is not None and record.terminal and record.finished_at < finished_before
+        ]
+        for key in old:
+            del self._records[key], self._numbers[key]
+        return len(old)
+
+    async def failed(self) -> None:
+        """Part of `RequestQueue`: memory does not fail."""
+        await asyncio.get_running_loop().create_future()
+
+    async def close(self) -> None:
+        """Part of `RequestQueue`."""
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+
+    def _put(self, record: RequestRecord) -> RequestRecord:
+        before = self._records.get(record.key)
+        self._queued += (record.status in QUEUED) - (before is not None and before.status in QUEUED)
+        self._records[record.key] = record
+        if record.terminal:
+            self._open.pop(record.key, None)
+        else:
+            self._open[record.key] = None
+        return record
+
+    def _known(self, key: Key) -> RequestRecord:
+        self._check_open()
+        record = self._records.get(key)
+        if record is None:
+            raise not_found(key[1])
+        return record
+
+    def _apply(self, claim: Lease, event: Event) -> None:
+        self._check_open()
+        record = self._records.get((claim.owner, claim.id))
+        if record is None:
+            raise LeaseLost(f"request {claim.id!r} is no longer known")
+        self._put(advance(record, event))
+
+    def _end(self, claim: Lease, event: Completed | Failed) -> None:
+        record = self._records.get((claim.owner, claim.id))
+        if record is not None and same_outcome(record, event):
+            return
+        self._apply(claim, event)

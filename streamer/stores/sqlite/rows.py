@@ -1,0 +1,84 @@
+"""A record as a row, and back."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from streamer.core.messages import ErrorBody
+from streamer.core.records import RequestRecord, Status
+
+COLUMNS: Final = (
+    "owner",
+    "id",
+    "action",
+    "payload",
+    "metadata",
+    "connection_id",
+    "created_at",
+    "max_attempts",
+    "priority",
+    "status",
+    "due_at",
+    "attempts",
+    "fence",
+    "worker",
+    "percentage",
+    "message",
+    "progress_metadata",
+    "seq",
+    "result",
+    "error",
+    "updated_at",
+    "started_at",
+    "finished_at",
+)
+"""In the order of a row on its way between the processes."""
+
+_encode = msgspec.json.Encoder().encode
+_decode_metadata = msgspec.json.Decoder(dict[str, str]).decode
+_decode_error = msgspec.json.Decoder(ErrorBody).decode
+
+
+def to_row(record: RequestRecord) -> tuple[Any, ...]:
+    """The record's values in the order of `COLUMNS`."""
+    return (
+        record.owner,
+        record.id,
+        record.action,
+        record.payload,
+        _encode(record.metadata) if record.metadata else b"",
+        record.connection_id,
+        record.created_at,
+        record.max_attempts,
+        record.priority,
+        record.status.value,
+        record.due_at,
+        record.attempts,
+        record.fence,
+        record.worker,
+        record.percentage,
+        record.message,
+        record.progress_metadata,
+        record.seq,
+        record.result,
+        encode_error(record.error),
+        record.updated_at,
+        record.started_at,
+        record.finished_at,
+    )
+
+
+def to_record(row: list[Any]) -> RequestRecord:
+    """The record of such a row."""
+    values = dict(zip(COLUMNS, row, strict=True))
+    values["metadata"] = _decode_metadata(row[4]) if row[4] else {}
+    values["status"] = Status(row[9])
+    values["error"] = _decode_error(row[19]) if row[19] else None
+    return RequestRecord(**values)
+
+
+def encode_error(error: ErrorBody | None) -> bytes:
+    """The error as its column keeps it; empty for none."""
+    return b"" if error is None else _encode(error)
