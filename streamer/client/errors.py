@@ -115,7 +115,7 @@ class RequestFailed(StreamerError):
         return milliseconds / 1000 if isinstance(milliseconds, int | float) else None
 
     def _violations(self) -> str:
-        listed = [f"{item.get('path') or '/'}: {item.get('message')}" for item in self.violations]
+        listed = [f"{item.get('path') or 'the payload'}: {item.get('message')}" for item in self.violations]
         more = len(listed) - _SHOWN_VIOLATIONS
         if more > 0:
             listed[_SHOWN_VIOLATIONS:] = [f"and {more} more"]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import http
+import shutil
+import ssl
+import subprocess
 
 import pytest
 from websockets.frames import Frame, Opcode
@@ -220,3 +223,33 @@ async def test_closing_does_not_wait_for_ever_for_a_peer_that_says_no_goodbye(mo
         await client.connect()
         await client.close()
         assert not client.connected
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A certificate for 127.0.0.1 that nobody has signed but itself, with its key in the same file."""
+    made = tmp_path / "tls.pem"
+    command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
+    openssl = shutil.which("openssl")
+    assert openssl, "the openssl program is needed to make a certificate"
+    subprocess.run(
+        [openssl, *command.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", made, "-out", tmp_path / "c"],
+        check=True,
+        capture_output=True,
+    )
+    with made.open("ab") as whole:
+        whole.write((tmp_path / "c").read_bytes())
+    return made
+
+
+async def test_a_secure_connection_trusts_whom_its_context_trusts_and_nobody_else(fake, certificate):
+    async def script(service):
+        await service.answer(await service.receive(), "secret")
+
+    server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server_side.load_cert_chain(certificate)
+    url = (await fake(script, ssl=server_side)).replace("ws://", "wss://")
+    async with StreamerClient(url, ssl=ssl.create_default_context(cafile=certificate)) as client:
+        assert await client.request("do") == "secret"
+    with pytest.raises(ConnectionFailed, match="certificate"):
+        await StreamerClient(url).connect()
