@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Mapping
 from ssl import SSLContext
 from typing import Final
@@ -198,7 +199,10 @@ async def open_link(
     except TimeoutError as error:
         raise ConnectionFailed(shown, f"no answer within {open_timeout:g} s") from error
     except OSError as error:
-        raise ConnectionFailed(shown, f"{error.strerror or error} (is the server running there?)") from error
+        # asyncio's own words name its call and not what happened; the system's do. Names that do not resolve have
+        # negative numbers and words of their own.
+        words = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
+        raise ConnectionFailed(shown, f"{words} (is the server running there?)") from error
     if not isinstance(link, Link):
         # picows gives None when the peer hangs up in the middle of the upgrade.
         raise ConnectionFailed(shown, "the server ended the connection during the upgrade; is it a WebSocket server?")

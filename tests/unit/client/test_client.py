@@ -375,11 +375,9 @@ async def test_a_connection_refused_is_one_line_with_the_address(unused_port):
     with pytest.raises(ConnectionFailed) as failed:
         await client.connect()
     text = str(failed.value)
-    assert f"ws://127.0.0.1:{unused_port}/ws: " in text
-    assert "is the server running there?" in text
-    assert "secret" not in text
-    assert client.client_id not in text
-    assert "\n" not in text
+    assert text == (
+        f"Cannot connect to ws://127.0.0.1:{unused_port}/ws: Connection refused (is the server running there?)"
+    )
 
 
 @pytest.fixture
