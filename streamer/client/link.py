@@ -201,7 +201,8 @@ async def open_link(
     except OSError as error:
         # asyncio's own words name its call and not what happened; the system's do. Names that do not resolve have
         # negative numbers and words of their own.
-        words = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
+        number = error.errno or 0
+        words = os.strerror(number) if number > 0 else error.strerror or str(error)
         raise ConnectionFailed(shown, f"{words} (is the server running there?)") from error
     if not isinstance(link, Link):
         # picows gives None when the peer hangs up in the middle of the upgrade.
