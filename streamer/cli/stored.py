@@ -28,7 +28,7 @@ async def open_store(config_path: Path) -> AsyncIterator[RequestQueue]:
     Raises:
         ConfigError: the file is wrong.
         StoreError: the store cannot be opened.
-        click.ClickException: there is nothing to open yet, or nothing that another process can see.
+        click.ClickException: the store is one that no other process can see.
     """
     from streamer.cli.reading import read
     from streamer.contracts.components import BuildContext, Kind
@@ -44,8 +44,6 @@ async def open_store(config_path: Path) -> AsyncIterator[RequestQueue]:
         from streamer.stores.sqlite import SqliteStore
 
         path = context.path(use.options["path"])
-        if not path.exists():
-            raise click.ClickException(f"{path}: there is no store yet; a service that runs makes it")
         store: RequestQueue = await SqliteStore.open(path, clock=SystemClock(), operator=True)
         try:
             yield store
