@@ -1,0 +1,201 @@
+"""Forwards each request to an HTTP endpoint: another action without any Python.
+
+It imports aiohttp, so nothing imports it before it is used.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+
+from streamer.contracts.components import BuildContext
+from streamer.contracts.handlers import BaseHandler
+from streamer.core.clock import Clock
+from streamer.core.errors import INTERNAL_ERROR, TIMEOUT, Error, StartError
+from streamer.core.messages import Request, Result
+from streamer.core.units import format_duration, parse_duration, parse_size
+from streamer.handlers.http_answers import RETRY_STATUSES, is_streamed, refusal, success
+from streamer.handlers.json_lines import JsonLines
+from streamer.handlers.logs import request_logger
+
+_SUCCESS: Final = range(200, 300)
+
+_HEADER_SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
+
+
+class HttpHandler(BaseHandler):
+    """Sends the payload as a JSON body, and makes a Result or an Error of the answer.
+
+    `X-Request-Id`, `X-Streamer-Action` and `X-Streamer-Attempt` go with it, percent-encoded where a header could not
+    hold them. Redirects are not followed, and no cookies are kept: requests of different clients share nothing.
+
+    Args:
+        session: the connections that all requests of this handler share.
+        url: where to.
+        method: `POST`, `PUT`, `PATCH`, or `GET`: then the payload's strings, numbers and booleans are the query.
+        clock: for a `Retry-After` that is a date.
+        logger: gets what the client must not see.
+        timeout: seconds for the whole exchange, a streamed answer included.
+        max_response: bytes that the body, or one line of a streamed one, may have.
+        retry_statuses: with which the error says `retryable`.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        *,
+        clock: Clock,
+        logger: Any,
+        method: str = "POST",
+        timeout: float = 30.0,
+        max_response: int = 10 * 1024 * 1024,
+        retry_statuses: frozenset[int] = RETRY_STATUSES,
+    ) -> None:
+        super().__init__(estimated_duration=0.5)
+        self._session = session
+        self._url = url
+        self._shown = _without_secrets(url)
+        self._method = method
+        self._clock = clock
+        self._logger = logger
+        self._timeout = timeout
+        self._max_response = max_response
+        self._retry_statuses = retry_statuses
+
+    async def process(self, request: Request, /) -> Result:
+        """What the endpoint answers.
+
+        Raises:
+            Error: the endpoint's own, or one by its status, with `status` in the details; TIMEOUT; INTERNAL_ERROR,
+                retryable, when it cannot be reached or breaks off.
+        """
+        try:
+            async with self._session.request(
+                self._method, self._url, headers=_headers(request), allow_redirects=False, **self._content(request)
+            ) as response:
+                return await self._answer(request, response)
+        except TimeoutError as problem:
+            error = Error(TIMEOUT, f"The endpoint took longer than {format_duration(self._timeout)}")
+            raise error from problem
+        except (aiohttp.ClientError, OSError) as problem:
+            error = Error(INTERNAL_ERROR, "The endpoint could not be reached", retryable=True)
+            error.add_note(f"{self._method} {self._shown} failed: {type(problem).__name__}: {problem}")
+            raise error from problem
+
+    def _content(self, request: Request) -> dict[str, Any]:
+        payload = request.payload
+        if self._method != "GET":
+            return {"data": msgspec.json.encode(payload)}
+        if not isinstance(payload, dict):
+            return {}
+        plain = {name: value for name, value in payload.items() if isinstance(value, str | int | float)}
+        return {
+            "params": {
+                name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in plain.items()
+            }
+        }
+
+    async def _answer(self, request: Request, response: aiohttp.ClientResponse) -> Result:
+        content_type = response.headers.get("Content-Type", "")
+        succeeded = response.status in _SUCCESS
+        if succeeded and is_streamed(content_type):
+            return await self._streamed(request, response)
+        body = bytearray()
+        async for piece in response.content.iter_any():
+            body += piece
+            if len(body) > self._max_response:
+                error = Error(INTERNAL_ERROR, "The endpoint's answer is too large", {"status": response.status})
+                error.add_note(f"{self._shown} answered with more than max_response, {self._max_response} bytes")
+                raise error
+        if succeeded:
+            return success(bytes(body), content_type)
+        error = refusal(
+            response.status,
+            response.headers,
+            bytes(body),
+            now=self._clock.now(),
+            retryable=response.status in self._retry_statuses,
+        )
+        request_logger(self._logger, request).warning("%s answered with status %d", self._shown, response.status)
+        raise error
+
+    async def _streamed(self, request: Request, response: aiohttp.ClientResponse) -> Result:
+        lines = JsonLines(request.progress, self._max_response)
+        async for piece in response.content.iter_any():
+            lines.feed(piece)
+        outcome = lines.end()
+        if outcome is None:
+            raise Error(
+                INTERNAL_ERROR,
+                "The endpoint's answer ended without a result",
+                {"status": response.status},
+                retryable=True,
+            )
+        if isinstance(outcome, Error):
+            raise outcome
+        return outcome
+
+
+def _headers(request: Request) -> dict[str, str]:
+    return {
+        "X-Request-Id": urllib.parse.quote(request.id, safe=_HEADER_SAFE),
+        "X-Streamer-Action": request.action,
+        "X-Streamer-Attempt": str(request.attempt),
+    }
+
+
+def _without_secrets(url: str) -> str:
+    """For logs: user, password and query may hold what must not be shown."""
+    parts = urllib.parse.urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _check(url: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        right = False
+    if not right:
+        shown = url.partition("?")[0]
+        raise StartError(f"the http handler's url {shown!r} must begin with http:// or https:// and name a host")
+
+
+@asynccontextmanager
+async def build(options: Mapping[str, Any], context: BuildContext) -> AsyncIterator[HttpHandler]:
+    """The handler of one action's options; its connections are closed with the service.
+
+    Raises:
+        StartError: the URL is none that HTTP can reach.
+    """
+    url = options["url"]
+    _check(url)
+    timeout = parse_duration(options.get("timeout", "30s"))
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json, application/x-ndjson",
+        **options.get("headers", {}),
+    }
+    async with aiohttp.ClientSession(
+        headers=headers,
+        timeout=aiohttp.ClientTimeout(total=timeout),
+        # The action's own concurrency is the limit; a second one here would only hide it.
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    ) as session:
+        yield HttpHandler(
+            session,
+            url,
+            clock=context.clock,
+            logger=context.logger,
+            method=options.get("method", "POST"),
+            timeout=timeout,
+            max_response=parse_size(options.get("max_response", "10MiB")),
+            retry_statuses=frozenset(options.get("retry_statuses", RETRY_STATUSES)),
+        )

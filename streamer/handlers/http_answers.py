@@ -1,0 +1,131 @@
+"""What an HTTP answer means: status, headers and body to a Result or an Error. No I/O."""
+
+from __future__ import annotations
+
+import email.utils
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from streamer.core.errors import (
+    CONFLICT,
+    FORBIDDEN,
+    INTERNAL_ERROR,
+    NOT_FOUND,
+    RATE_LIMITED,
+    TIMEOUT,
+    UNAUTHORIZED,
+    VALIDATION_ERROR,
+    Error,
+)
+from streamer.core.messages import Result
+from streamer.handlers.json_lines import ErrorLine
+from streamer.handlers.logs import clean
+
+RETRY_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+_CODES: Final = {
+    400: VALIDATION_ERROR,
+    401: UNAUTHORIZED,
+    403: FORBIDDEN,
+    404: NOT_FOUND,
+    408: TIMEOUT,
+    409: CONFLICT,
+    422: VALIDATION_ERROR,
+    429: RATE_LIMITED,
+    504: TIMEOUT,
+}
+_STREAMED: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonl"})
+_SHOWN: Final = 500
+_REDIRECTS: Final = range(300, 400)
+_TOO_MANY: Final = 429
+_USUAL_WAIT: Final = 1000
+"""Milliseconds; RATE_LIMITED always says how long to wait."""
+
+
+class _ErrorBody(msgspec.Struct):
+    error: ErrorLine
+
+
+_decode_error: Final = msgspec.json.Decoder(_ErrorBody).decode
+
+
+def is_streamed(content_type: str) -> bool:
+    """Whether the body is JSON lines that hold progress and an outcome."""
+    return _media_type(content_type) in _STREAMED
+
+
+def success(body: bytes, content_type: str) -> Result:
+    """The result of a 2xx answer: its JSON, null when it is empty, `{"body": text, "content_type": …}` otherwise.
+
+    Raises:
+        Error: INTERNAL_ERROR when it says that it is JSON and is not.
+    """
+    if not body.strip():
+        return Result()
+    media_type = _media_type(content_type)
+    if media_type == "application/json" or media_type.endswith("+json"):
+        try:
+            return Result(data=msgspec.json.decode(body))
+        except (ValueError, RecursionError) as problem:
+            error = Error(INTERNAL_ERROR, "The endpoint's answer is not the JSON that it says it is")
+            error.add_note(f"{problem}: {clean(body, _SHOWN)}")
+            raise error from problem
+    return Result(data={"body": body.decode(errors="replace"), "content_type": content_type})
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes, *, now: float, retryable: bool) -> Error:
+    """The error of any other answer.
+
+    Args:
+        status: its status.
+        headers: its headers, looked up without regard to case.
+        body: `{"error": {"code": …, "message": …}}` is taken over; anything else goes to the log only, as a note.
+        now: seconds since 1970 UTC, for a `Retry-After` that is a date.
+        retryable: whether this status says that a retry may help; a body that says so itself is believed.
+    """
+    details: dict[str, Any] = {"status": status}
+    wait = _retry_after(headers.get("Retry-After"), now)
+    if wait is not None:
+        details["retry_after_ms"] = wait
+    elif status == _TOO_MANY:
+        details["retry_after_ms"] = _USUAL_WAIT
+    try:
+        said = _decode_error(body).error
+    except (ValueError, RecursionError):
+        error = Error(
+            _CODES.get(status, INTERNAL_ERROR),
+            f"The endpoint answered with status {status}",
+            details,
+            retryable=retryable,
+        )
+        if status in _REDIRECTS:
+            error.add_note(f"redirects are not followed; this one leads to {headers.get('Location')!r}")
+        elif body:
+            error.add_note(f"the endpoint's answer: {clean(body, _SHOWN)}")
+        return error
+    return Error(
+        said.code,
+        said.message,
+        {**details, **said.details, "status": status},
+        retryable=retryable if said.retryable is None else said.retryable,
+    )
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
+
+
+def _retry_after(value: str | None, now: float) -> int | None:
+    """Milliseconds of RFC 9110's Retry-After: whole seconds, or a date."""
+    if value is None:
+        return None
+    if value.isascii() and value.isdigit():
+        return int(value) * 1000
+    try:
+        due = email.utils.parsedate_to_datetime(value).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return max(0, math.ceil((due - now) * 1000))

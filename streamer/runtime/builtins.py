@@ -1,0 +1,191 @@
+"""What is built in, offered through the same hooks as any plugin's. What a component needs is imported on use."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final
+
+from streamer.config.settings import WorkerSettings
+from streamer.contracts.components import BuildContext, Component, Kind
+from streamer.core.units import parse_duration
+from streamer.handlers import options as handler_options
+from streamer.plugins.hookspecs import hookimpl
+
+Options = Mapping[str, Any]
+
+SQLITE_OPTIONS: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "path": {
+            "type": "string",
+            "format": "path",
+            "default": "./streamer.db",
+            "description": "The database file, made when it is not there; `-wal`, `-shm` and `.lock` lie beside it.",
+        },
+    },
+    "additionalProperties": False,
+}
+
+
+@hookimpl
+def streamer_handlers() -> list[Component]:
+    """Handlers that show the system, and two that need no Python."""
+    return [
+        Component(
+            kind=Kind.HANDLER,
+            name="echo",
+            factory=_echo,
+            summary="Sends the payload back",
+            description="Sends the payload back, with the action's name and the time.",
+            immediate=True,
+            estimated_duration="10ms",
+        ),
+        Component(
+            kind=Kind.HANDLER,
+            name="delay",
+            factory=_delay,
+            summary="Waits, with progress in ten steps: a stand-in for long work",
+            description="Waits for a fixed time and reports progress in ten steps.",
+            options=handler_options.DELAY,
+        ),
+        Component(
+            kind=Kind.HANDLER,
+            name="validation_example",
+            factory=_validation_example,
+            summary="Greets a name and an email; shows validation in Python",
+            description="Greets whoever gives a name and an email.",
+            estimated_duration="50ms",
+        ),
+        Component(
+            kind=Kind.HANDLER,
+            name="command",
+            factory=_command,
+            summary="Runs a program: payload on stdin, progress and result as JSON lines on stdout",
+            options=handler_options.COMMAND,
+            estimated_duration="1s",
+        ),
+        Component(
+            kind=Kind.HANDLER,
+            name="http",
+            factory=_http,
+            summary="Forwards the payload to an HTTP endpoint; a streamed answer becomes progress",
+            options=handler_options.HTTP,
+            estimated_duration="500ms",
+        ),
+    ]
+
+
+@hookimpl
+def streamer_middlewares() -> list[Component]:
+    """Those that `streamer.middlewares` lists."""
+    from streamer.middlewares.components import components  # noqa: PLC0415 - only who asks for them pays for them
+
+    return components()
+
+
+@hookimpl
+def streamer_backends() -> list[Component]:
+    """Two stores and the connections of one process."""
+    return [
+        Component(
+            kind=Kind.STORE,
+            name="memory",
+            factory=_memory,
+            summary="Keeps requests in memory: for tests; a restart loses them",
+        ),
+        Component(
+            kind=Kind.STORE,
+            name="sqlite",
+            factory=_sqlite,
+            summary="Keeps requests durably in one SQLite file, for one service",
+            options=SQLITE_OPTIONS,
+        ),
+        Component(
+            kind=Kind.CONNECTIONS,
+            name="local",
+            factory=_local,
+            summary="Connections of this process's own server",
+        ),
+    ]
+
+
+@hookimpl
+def streamer_auth() -> list[Component]:
+    """Only the absence of it."""
+    return [
+        Component(
+            kind=Kind.AUTH,
+            name="none",
+            factory=_no_auth,
+            summary="Lets everybody in; an owner is whoever knows the client_id, or the connection",
+        )
+    ]
+
+
+def _echo(_options: Options, context: BuildContext) -> Any:
+    from streamer.handlers.echo import EchoHandler  # noqa: PLC0415 - imported when it is used, as all below
+
+    return EchoHandler(clock=context.clock)
+
+
+def _delay(options: Options, context: BuildContext) -> Any:
+    from streamer.handlers.delay import DelayHandler  # noqa: PLC0415 - as above
+
+    return DelayHandler(parse_duration(options.get("delay", "300ms")), clock=context.clock)
+
+
+def _validation_example(_options: Options, _context: BuildContext) -> Any:
+    from streamer.handlers.validation_example import ValidationExampleHandler  # noqa: PLC0415 - as above
+
+    return ValidationExampleHandler()
+
+
+def _command(options: Options, context: BuildContext) -> Any:
+    from streamer.handlers import command  # noqa: PLC0415 - as above
+
+    return command.build(options, context)
+
+
+def _http(options: Options, context: BuildContext) -> AbstractAsyncContextManager[Any]:
+    from streamer.handlers import http  # noqa: PLC0415 - as above; aiohttp alone costs more than all the rest
+
+    return http.build(options, context)
+
+
+@asynccontextmanager
+async def _memory(_options: Options, context: BuildContext) -> AsyncIterator[Any]:
+    from streamer.stores.memory import MemoryStore  # noqa: PLC0415 - as above
+
+    store = MemoryStore(clock=context.clock, max_queued=_max_queued(context))
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def _sqlite(options: Options, context: BuildContext) -> AsyncIterator[Any]:
+    from streamer.stores.sqlite import SqliteStore  # noqa: PLC0415 - as above
+
+    path = context.path(options.get("path", "./streamer.db"))
+    store = await SqliteStore.open(path, clock=context.clock, max_queued=_max_queued(context))
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _local(_options: Options, _context: BuildContext) -> Any:
+    from streamer.connections.local import LocalConnections  # noqa: PLC0415 - as above
+
+    return LocalConnections()
+
+
+def _no_auth(_options: Options, _context: BuildContext) -> None:
+    """Nothing to ask: who a connection is, its own id and `client_id` say."""
+
+
+def _max_queued(context: BuildContext) -> int:
+    worker: WorkerSettings = WorkerSettings() if context.settings is None else context.settings.worker
+    return worker.max_queued
