@@ -14,7 +14,9 @@ Message = bytes | Mapping[str, Any] | msgspec.Struct
 class ConnectionManager(Protocol):
     """Sends to connections, wherever they are."""
 
-    async def send(self, connection_id: str, message: Message, /, *, replaces: str | None = None) -> None:
+    async def send(
+        self, connection_id: str, message: Message, /, *, replaces: str | None = None, final: bool = False
+    ) -> None:
         """Hands one message over for sending, in the order of the calls.
 
         Args:
@@ -22,6 +24,8 @@ class ConnectionManager(Protocol):
             message: one JSON object.
             replaces: names a stream of which only the newest message counts (progress of a request). Under
                 pressure an unsent one of the same name may be dropped for it. Messages without it are never dropped.
+            final: the last message of that stream: an unsent one of the same name is dropped for it, and it is never
+                dropped itself.
 
         Raises:
             ConnectionGone: no such connection any more.
@@ -48,6 +52,10 @@ class Peer(Protocol):
 
     def send(self, data: bytes, /) -> None:
         """Queues one text message for sending. Silent when the connection is closing."""
+        ...
+
+    def send_latest(self, name: str, data: bytes, final: bool = False, /) -> None:
+        """As `send`; while the client is slow only the newest message of that name is kept, until a final one."""
         ...
 
 

@@ -13,7 +13,7 @@ class _Following:
     __slots__ = ("ended", "held")
 
     def __init__(self) -> None:
-        self.held: list[tuple[bytes, str | None]] | None = []
+        self.held: list[tuple[bytes, bool]] | None = []
         """What waits for the acknowledgment; None once that was sent."""
         self.ended = False
         """The terminal message is among what waits."""
@@ -67,8 +67,8 @@ class Delivery:
             return
         held = following.held
         while held:
-            data, replaces = held.pop(0)
-            await self._send(connection_id, data, replaces)
+            data, final = held.pop(0)
+            await self._send(key, connection_id, data, final=final)
         following.held = None
         if following.ended:
             self.unfollow(key, connection_id)
@@ -77,18 +77,18 @@ class Delivery:
         """Sends progress to all followers; where a client is slow only the newest survives."""
         for connection_id, following in list(self._followers.get(key, {}).items()):
             if following.held is None:
-                await self._send(connection_id, message, key[1])
+                await self._send(key, connection_id, message, final=False)
             else:
-                following.held.append((message, key[1]))
+                following.held.append((message, False))
 
     async def terminal(self, key: Key, message: bytes) -> None:
         """Sends the terminal message to all followers and ends their following."""
         for connection_id, following in list(self._followers.get(key, {}).items()):
             if following.held is None:
                 self.unfollow(key, connection_id)
-                await self._send(connection_id, message, None)
+                await self._send(key, connection_id, message, final=True)
             elif not following.ended:
-                following.held.append((message, None))
+                following.held.append((message, True))
                 following.ended = True
 
     def _drop(self, key: Key, connection_id: str) -> None:
@@ -98,8 +98,8 @@ class Delivery:
             if not connections:
                 del self._followers[key]
 
-    async def _send(self, connection_id: str, message: bytes, replaces: str | None) -> None:
+    async def _send(self, key: Key, connection_id: str, message: bytes, *, final: bool) -> None:
         try:
-            await self._connections.send(connection_id, message, replaces=replaces)
+            await self._connections.send(connection_id, message, replaces=key[1], final=final)
         except ConnectionGone:
             self.forget(connection_id)

@@ -258,7 +258,7 @@ class SqliteStore:
         """Replaces the writer and sends again, in order, what the dead one had not answered."""
         problem: Exception | None = None
         for delay in RESPAWN_DELAYS:
-            await asyncio.sleep(delay)  # noqa: TID251 - a process is awaited, not the service's time
+            await asyncio.sleep(delay)
             try:
                 # Not `recover`: the claims of this very service are alive, only the writer has died.
                 await self._start(recover=False)
