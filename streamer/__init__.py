@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from streamer.contracts.middleware import Middleware
     from streamer.core.errors import Error, StreamerError
     from streamer.core.messages import ProgressUpdate, Request, Result
+    from streamer.handlers.threads import cancelled
     from streamer.plugins.hookspecs import hookimpl
 
 __version__ = "0.1.0"
@@ -41,6 +42,7 @@ _PLACES = {
     "Result": "core.messages",
     "Stability": "contracts.components",
     "StreamerError": "core.errors",
+    "cancelled": "handlers.threads",
     "handler": "contracts.components",
     "hookimpl": "plugins.hookspecs",
     "simple_handler": "contracts.handlers",
@@ -64,6 +66,7 @@ __all__ = [
     "Stability",
     "StreamerError",
     "__version__",
+    "cancelled",
     "handler",
     "hookimpl",
     "simple_handler",

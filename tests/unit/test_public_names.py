@@ -19,6 +19,7 @@ NAMES = {
     "Stability",
     "StreamerError",
     "__version__",
+    "cancelled",
     "handler",
     "hookimpl",
     "simple_handler",

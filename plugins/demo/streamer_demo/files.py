@@ -37,6 +37,12 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Removes what a run that was killed left in a request's folder: its temporary files."""
+    for left in folder.glob(".*"):
+        left.unlink(missing_ok=True)
+
+
 def request_key(request: Request) -> str:
     """The same for every run of one request, different for any two requests: an id is unique only per owner."""
     return hashlib.sha256(f"{request.owner}\0{request.action}\0{request.id}".encode()).hexdigest()[:32]

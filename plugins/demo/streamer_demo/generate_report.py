@@ -9,7 +9,7 @@ from typing import Any, Final
 from streamer import Error, ProgressReporter, Request
 
 from .aggregation import Aggregator, Report
-from .files import request_folder, whole_file
+from .files import remove_unfinished, request_folder, whole_file
 from .generator import ensure_payments
 from .money import format_amount
 from .payments import Payment, PaymentReader
@@ -63,6 +63,8 @@ def generate_report(request: Request, *, data_dir: Path, output_dir: Path, recor
     report = aggregator.report()
 
     folder = request_folder(output_dir, request)
+    if request.attempt > 1:
+        remove_unfinished(folder)
     files = {}
     for name in formats:
         weight = _STEPS[name]

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Self
 
-from streamer import Error, Request
+from streamer import Error, Request, cancelled
 
 from .cleaning import Cleaner, Problem, column_names
 from .files import request_folder, whole_file
@@ -49,6 +49,9 @@ def process_data(
                     raise Error("TOO_LARGE", f"more than {max_rows:,} rows; split the file", {"max_rows": max_rows})
                 text = f"{summary.read:,} rows read, {summary.refused:,} refused"
                 request.progress.report(100 * source.fraction, text, rows=summary.read, refused=summary.refused)
+                if cancelled():
+                    # A thread cannot be stopped from outside; raising here also removes the unfinished file.
+                    raise Error("CANCELLED", "nobody waits for this any more")
     return {"file": str(path), "columns": columns, **summary.result()}
 
 

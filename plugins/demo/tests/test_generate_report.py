@@ -154,6 +154,14 @@ def test_a_run_that_is_repeated_replaces_its_own_files_by_the_same_ones(run, tmp
     assert len(list((tmp_path / "reports").rglob("*.*"))) == 3
 
 
+def test_what_a_killed_run_left_behind_is_removed_by_the_next(run):
+    path = Path(run({"formats": ["csv"]})["files"]["csv"])
+    left = path.parent / ".payments-by-month-abc.csv"
+    left.write_text("half")
+    run({"formats": ["csv"]}, attempt=2)
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
 def test_progress_rises_from_0_to_100_through_every_step(run, recorder):
     run()
     assert recorder.percentages == sorted(recorder.percentages)

@@ -1,12 +1,17 @@
 """Cleaning a CSV: what comes out, what is refused, and which files may be read."""
 
+import asyncio
+import contextlib
 import csv
 import gzip
+import threading
 from pathlib import Path
 
 import pytest
 
-from streamer import Error
+from streamer import Error, Request
+from streamer.core.messages import Reporter
+from streamer.handlers.threads import ThreadPool
 from streamer_demo.process_data import process_data
 
 HEADER = "id,email,created_at,amount,currency,note\n"
@@ -169,4 +174,32 @@ def test_a_file_with_too_many_rows_is_refused_and_leaves_nothing(run, tmp_path):
     with pytest.raises(Error, match="more than 3 rows") as caught:
         run({"csv": HEADER + "".join(GOOD.format(number) for number in range(4))}, max_rows=3)
     assert caught.value.code == "TOO_LARGE"
+    assert not list((tmp_path / "out").rglob("*.csv"))
+
+
+def test_a_run_that_nobody_waits_for_stops_and_leaves_nothing(data_dir, tmp_path):
+    async def cancel_at_the_first_report():
+        pool, loop, started = ThreadPool(1), asyncio.get_running_loop(), asyncio.Event()
+        reported = []
+
+        class Watching(Reporter):
+            def report(self, percentage, message="", **metadata):
+                reported.append(percentage)
+                loop.call_soon_threadsafe(started.set)
+                go_on.wait(30)
+
+        go_on = threading.Event()
+        request = Request(id="r", action="a", payload={"path": "payments.csv.gz"}, progress=Watching())
+        folders = {"data_dir": data_dir, "output_dir": tmp_path / "out"}
+        limits = {"chunk_size": 1, "max_rows": 3000, "max_examples": 1}
+        run = asyncio.ensure_future(pool.run(process_data, request, **folders, **limits))
+        await started.wait()
+        run.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await run
+        go_on.set()
+        await pool.close()
+        return reported
+
+    assert len(asyncio.run(cancel_at_the_first_report())) == 1
     assert not list((tmp_path / "out").rglob("*.csv"))
