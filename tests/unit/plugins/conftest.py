@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,10 +14,13 @@ Install = Callable[..., None]
 
 
 @pytest.fixture
-def install(tmp_path: Path) -> Iterator[Install]:
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """`install("demo-plugin", {"demo": "demo_plugin"}, demo_plugin="source", version="1.2")`."""
     site = tmp_path / "site"
     site.mkdir()
+    # Whoever runs the tests may have plugins of their own; only what the test installs is looked at.
+    distributions = importlib.metadata.distributions
+    monkeypatch.setattr(importlib.metadata, "distributions", lambda: distributions(path=[str(site)]))
     before = set(sys.modules)
     sys.path.insert(0, str(site))
 
