@@ -6,6 +6,7 @@ import signal
 import sys
 
 import pytest
+import uvloop
 
 from streamer.core.errors import Error
 from streamer.handlers import processes
@@ -301,3 +302,40 @@ async def test_a_busy_process_ends_when_its_parent_dies(tmp_path, jobs):
     # The child holds the write end of this pipe too: its end is the child's end.
     assert await parent.stdout.read() == b""
     await parent.wait()
+
+
+def test_it_works_on_uvloop_too(jobs, request_of, recorder):
+    async def go():
+        pool = ProcessPool(1)
+        began = asyncio.Event()
+        await pool.run(jobs.flood, {}, request_of())
+        assert recorder.reports[-1][0] == 100.0
+        with pytest.raises(Error) as caught:
+            await pool.run(jobs.die, {}, request_of())
+        assert caught.value.details == {"exit": 7}
+        recorder.on_report = began.set
+        task = asyncio.ensure_future(pool.run(jobs.hang, {}, request_of()))
+        await began.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        recorder.on_report = lambda: None
+        assert await pool.run(jobs.pid, {}, request_of()) != os.getpid()
+        await pool.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(go())
+
+
+async def test_what_a_killed_process_still_had_to_say_is_not_heard(pool, jobs, request_of, recorder):
+    began = asyncio.Event()
+    recorder.on_report = began.set
+    task = asyncio.ensure_future(pool.run(jobs.hang, {}, request_of()))
+    await began.wait()
+    (worker,) = pool._busy
+    task.cancel()
+    # Between the cancellation and the kill a message may still arrive.
+    worker._job.cancel()
+    worker._received(b"not even readable")
+    with pytest.raises(asyncio.CancelledError):
+        await task
