@@ -63,7 +63,10 @@ def server(name: str, cores: set[int]) -> Iterator[Server]:
                 preexec_fn=lambda: os.sched_setaffinity(0, cores),  # noqa: PLW1509 - this program has no threads
             )
         try:
-            _wait_until_open(process, port, log)
+            try:
+                _wait_until_open(process, port, log)
+            except ServerFailed as problem:
+                raise ServerFailed(f"{name}: {problem}") from None
             yield Server(name, process, port)
         finally:
             process.terminate()
