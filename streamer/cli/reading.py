@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from streamer.cli.options import DEFAULT_CONFIG
+from streamer.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from streamer.config.document import Document
     from streamer.config.settings import PluginSettings, Settings
     from streamer.plugins.registry import Registry
 
@@ -27,10 +33,10 @@ def read(path: Path) -> tuple[Settings, Registry]:
     """The checked file, and the components that it may use.
 
     Raises:
-        ConfigError: with every problem of the file.
-        PluginError: a plugin is broken.
+        ConfigError: with every problem of the file and of the plugins.
     """
     from streamer.config import load
+    from streamer.engine.validation import Validator
 
     found: list[Registry] = []
 
@@ -38,5 +44,66 @@ def read(path: Path) -> tuple[Settings, Registry]:
         found.append(find_components(plugins))
         return found[-1]
 
-    settings = load(path, discover=discover, environ=os.environ)
+    settings = load(path, discover=discover, environ=os.environ, compile_schema=Validator)
     return settings, found[-1]
+
+
+def read_plugin_settings(path: Path) -> PluginSettings:
+    """Which plugins the file lets load; all of them where there is no file. The rest of it may be wrong.
+
+    Raises:
+        ConfigError: the file was named and is not there, or is not even YAML.
+    """
+    from streamer.config.build import plugin_settings
+    from streamer.config.settings import PluginSettings
+
+    if _is_absent(path):
+        return PluginSettings()
+    return plugin_settings(_sound_document(path).data)
+
+
+def url_of_service(path: Path) -> str:
+    """Where the service of this file listens, as a client on this machine reaches it; the file's defaults where there
+    is no file. The rest of the file may be wrong: a caller need not have the service's environment.
+
+    Raises:
+        ConfigError: the file was named and is not there, is not even YAML, or a variable of `server` is not set.
+        click.UsageError: the section `server` is wrong.
+    """
+    from streamer.config.environment import fill
+    from streamer.config.settings import ServerSettings
+
+    server = ServerSettings()
+    section: dict[str, Any] = {}
+    if not _is_absent(path):
+        document = _sound_document(path)
+        fill(document, os.environ)
+        places = ("server.host", "server.port", "server.path")
+        missing = [problem for problem in document.problems if problem.place in places]
+        if missing:
+            raise ConfigError(missing)
+        given = document.data.get("server") if isinstance(document.data, dict) else None
+        section = given if isinstance(given, dict) else {}
+    host, port, route = (section.get(name, getattr(server, name)) for name in ("host", "port", "path"))
+    if not (isinstance(host, str) and isinstance(port, int) and isinstance(route, str)):
+        raise click.UsageError(f"{path}: the section 'server' is wrong ('streamer check' says how); or give --url")
+    if port == 0:
+        raise click.UsageError(
+            f"{path}: server.port is 0, which is any free port; the service's log says it: give --url"
+        )
+    # An address that means every interface is no address to connect to.
+    host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"{'wss' if section.get('tls') else 'ws'}://{f'[{host}]' if ':' in host else host}:{port}{route}"
+
+
+def _is_absent(path: Path) -> bool:
+    return path == DEFAULT_CONFIG and not path.exists()
+
+
+def _sound_document(path: Path) -> Document:
+    from streamer.config.document import read_document
+
+    document = read_document(path)
+    if document.data is None:
+        raise ConfigError(document.problems)
+    return document

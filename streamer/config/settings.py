@@ -104,8 +104,11 @@ class ActionSettings:
     """The payload's JSON Schema, loaded; None: anything."""
     schema_path: Path | None = None
     """Where `schema` came from, for relative `$ref`s; None when written inline or brought by the handler."""
+    schema_resources: Mapping[str, Any] = field(default_factory=dict)
+    """What the schema's `$ref`s need, by URI."""
     result_schema: Any = None
     result_schema_path: Path | None = None
+    result_schema_resources: Mapping[str, Any] = field(default_factory=dict)
     retry: RetrySettings = RetrySettings()
     concurrency: int | None = None
     priority: int = 0

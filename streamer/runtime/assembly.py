@@ -21,8 +21,8 @@ from streamer.engine.router import Router
 from streamer.engine.service_actions import service_routes
 from streamer.engine.worker import Worker
 from streamer.handlers.functions import adapt
-from streamer.handlers.processes import Processes
-from streamer.handlers.threads import Threads
+from streamer.handlers.processes import ProcessPool
+from streamer.handlers.threads import ThreadPool
 from streamer.runtime.compiler import compile_route
 
 Components = Mapping[tuple[Kind, str], Component]
@@ -66,8 +66,10 @@ async def open_service(
         connections = await builder.build(Kind.CONNECTIONS, settings.backends.connections)
         await builder.build(Kind.AUTH, settings.auth)
         middlewares: list[AnyMiddleware] = [await builder.build(Kind.MIDDLEWARE, use) for use in settings.middleware]
-        threads = await stack.enter_async_context(Threads(settings.worker.threads))
-        processes = await stack.enter_async_context(Processes(settings.worker.processes or os.cpu_count() or 1))
+        threads = ThreadPool(settings.worker.threads)
+        stack.push_async_callback(threads.close)
+        processes = ProcessPool(settings.worker.processes)
+        stack.push_async_callback(processes.close)
 
         delivery = Delivery(connections)
         router = Router(

@@ -1,0 +1,60 @@
+"""What can be wrong with the file, one value per problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+CODES: Final = {
+    "unreadable": "The file cannot be read: it is missing, a folder, not permitted, or not UTF-8",
+    "syntax": "The text is not YAML",
+    "yaml-feature": "YAML that is refused because it surprises: tags, several documents, endless or exploding aliases",
+    "duplicate-key": "One key stands twice in one mapping; YAML parsers disagree on which counts",
+    "bad-key": "A key that is not a string",
+    "missing-variable": "An environment variable that is not set and has no default",
+    "bad-variable": "A ${…} that is not well formed",
+    "unknown-key": "A key that means nothing here",
+    "missing-key": "A key that must be there",
+    "wrong-type": "A value of another type than the place takes",
+    "bad-value": "A value of the right type that the place does not take",
+    "bad-duration": "A text that is not a duration with its unit",
+    "bad-size": "A text that is not a size with its unit",
+    "bad-rate": "A text that is not a rate",
+    "bad-action-name": "An action's name with other characters, too long, or with the service's own prefix",
+    "unknown-handler": "No installed plugin offers this handler",
+    "unknown-middleware": "No installed plugin offers this middleware",
+    "unknown-backend": "No installed plugin offers this backend",
+    "unknown-auth": "No installed plugin offers this way of authentication",
+    "plugin-error": "A plugin cannot be loaded",
+    "unknown-plugin": "plugins.allow names a distribution that offers nothing here",
+    "bad-schema": "A JSON Schema that is not one, or cannot be compiled",
+    "missing-reference": "A $ref in a JSON Schema to something that is not there",
+    "remote-reference": "A $ref in a JSON Schema to the network; nothing is ever fetched",
+    "estimate-over-timeout": "An action that usually takes longer than it may",
+}
+"""Every code, with what it means."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One problem. As text it is one line: `file:line:column: code: place: message`."""
+
+    file: str
+    line: int
+    """From 1; 0 when the whole file is meant."""
+    column: int
+    """From 1."""
+    code: str
+    """One of `CODES`."""
+    place: str
+    """Path in the file, such as `actions.echo.handler`; empty for the whole."""
+    message: str
+    """What is wrong, and the way out."""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}"
+        return (
+            f"{where}: {self.code}: {self.place}: {self.message}"
+            if self.place
+            else f"{where}: {self.code}: {self.message}"
+        )
