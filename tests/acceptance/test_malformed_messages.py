@@ -12,7 +12,7 @@ import websockets
 
 CONFIG = """
 version: 1
-server: {port: 0, max_message_size: 64KiB}
+server: {port: 0, max_message_size: 256KiB}
 backends: {store: {use: memory}}
 logs: {format: json}
 actions:
@@ -111,8 +111,8 @@ async def test_each_of_2000_malformed_messages_gets_its_error_and_the_connection
     ("frames", "code"),
     [
         ([b"\x00\x01"], 1003),
-        (["x" * (64 * 1024 + 1)], 1009),
-        ([["x" * 40_000, "x" * 40_000]], 1009),
+        (["x" * (256 * 1024 + 1)], 1009),
+        ([["x" * 140_000, "x" * 140_000]], 1009),
     ],
     ids=["binary", "oversize", "oversize in fragments"],
 )
