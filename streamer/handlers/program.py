@@ -67,12 +67,17 @@ class Program(asyncio.SubprocessProtocol):
         transport, _ = await loop.subprocess_exec(
             lambda: program, *argv, cwd=cwd, env=dict(env), start_new_session=True
         )
-        program._transport = transport
-        program._group = transport.get_pid()
-        pipe = cast("asyncio.WriteTransport", transport.get_pipe_transport(_STDIN))
-        pipe.write(stdin)
-        pipe.close()
+        program._begin(transport, stdin)
         return program
+
+    def _begin(self, transport: asyncio.SubprocessTransport, stdin: bytes) -> None:
+        self._transport = transport
+        self._group = transport.get_pid()
+        pipe = cast("asyncio.WriteTransport", transport.get_pipe_transport(_STDIN))
+        # A program that reads nothing may have ended by now, and its input with it.
+        if not pipe.is_closing():
+            pipe.write(stdin)
+            pipe.close()
 
     @property
     def status(self) -> int | None:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
-from streamer.config.settings import WorkerSettings
 from streamer.contracts.components import BuildContext, Component, Kind
 from streamer.core.units import parse_duration
 from streamer.handlers import options as handler_options
@@ -187,5 +186,7 @@ def _no_auth(_options: Options, _context: BuildContext) -> None:
 
 
 def _max_queued(context: BuildContext) -> int:
+    from streamer.config.settings import WorkerSettings  # noqa: PLC0415 - as above; the package reads YAML and schemas
+
     worker: WorkerSettings = WorkerSettings() if context.settings is None else context.settings.worker
     return worker.max_queued

@@ -235,6 +235,23 @@ async def test_a_program_that_does_not_read_does_not_hang(run, shell):
     assert (await run(shell("echo '{\"result\": 1}'"), payload="x" * 1_000_000)).data == 1
 
 
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_program_that_ends_before_it_is_handed_anything_is_read_all_the_same(loop_factory):
+    output = bytearray()
+
+    async def go():
+        program = Program(output.extend, output.extend, SystemClock(), 1.0)
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.subprocess_exec(lambda: program, "sh", "-c", "echo done; exit 3")
+        await program.done
+        program._begin(transport, b"x" * 1_000_000)
+        assert await program.stop()
+        assert (program.status, bytes(output)) == (3, b"done\n")
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(go())
+
+
 async def test_a_program_that_writes_before_it_reads_does_not_hang(run, program):
     name = program("""
         import json, sys
