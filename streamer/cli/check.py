@@ -26,14 +26,12 @@ def command(config_path: Path) -> None:
     when all is well and 1 when there is a problem.
     """
     from streamer.cli.reading import read
-    from streamer.core.errors import ConfigError, PluginError
+    from streamer.core.errors import ConfigError
 
     try:
         settings, registry = read(config_path)
     except ConfigError as error:
         problems = [str(problem) for problem in error.problems]
-    except PluginError as error:
-        problems = [f"{config_path}: plugin: {line}" for line in str(error).splitlines()]
     else:
         counts = (
             _count(len(settings.actions), "action"),

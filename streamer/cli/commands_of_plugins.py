@@ -26,6 +26,6 @@ def find(name: str) -> click.Command | None:
     command = component.factory({}, BuildContext(base_dir=Path.cwd()))
     if not isinstance(command, click.Command):
         raise click.ClickException(
-            f"the command {name!r} of {component.distribution} is a {type(command).__name__}, not a click.Command"
+            f"the command {name!r} of {component.distribution} is of type {type(command).__name__}, not click.Command"
         )
     return command

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from streamer.config.dump import hide
 from streamer.config.settings import ActionSettings, ComponentUse, Settings
 from streamer.contracts.components import BuildContext, Component, Kind
 from streamer.core.units import format_duration
@@ -90,24 +91,10 @@ def _pipeline(
             "kind": found.kind.value,
             "name": use.name,
             "origin": _origin(found),
-            "options": _shown(use, found, settings.secrets),
+            "options": hide(use.options, settings.secrets),
         }
         for position, (use, found) in enumerate(uses, 1)
     ]
-
-
-def _shown(use: ComponentUse, component: Component, secrets: frozenset[str]) -> dict[str, Any]:
-    """The options, those hidden that the component's schema calls secret or that hold a secret of the environment."""
-    properties = component.options.get("properties", {})
-    return {
-        name: "********" if properties.get(name, {}).get("writeOnly") or _holds(value, secrets) else value
-        for name, value in use.options.items()
-    }
-
-
-def _holds(value: Any, secrets: frozenset[str]) -> bool:
-    text = str(value)
-    return any(secret in text for secret in secrets if secret)
 
 
 def _origin(component: Component) -> str:

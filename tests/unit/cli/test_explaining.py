@@ -139,8 +139,8 @@ def test_the_pipeline_stands_in_the_order_of_the_file_with_the_handler_last():
 
 
 def test_secrets_are_hidden_wherever_they_stand():
-    options = told(secrets=frozenset({"sesame", ""}))["pipeline"][1]["options"]
-    assert options == {"token": "********", "per": "client", "url": "********"}
+    options = told(secrets=frozenset({"sesame", "t0p"}))["pipeline"][1]["options"]
+    assert options == {"token": "***", "per": "client", "url": "http://x?key=***"}
 
 
 @pytest.mark.parametrize(
@@ -172,6 +172,7 @@ def test_people_read_a_queued_action_as_facts():
     facts = dict(
         _facts(
             told(
+                secrets=frozenset({"t0p"}),
                 description="Makes a report",
                 schema={"type": "array"},
                 timeout=600.0,
@@ -188,7 +189,7 @@ def test_people_read_a_queued_action_as_facts():
         "validator": "JSON Schema written in the configuration",
         "pipeline": (
             "1. log  [streamer-router 0.1.0]\n"
-            "2. demo.limit (token=********, per=client, url=http://x?key=sesame)  [streamer-demo 1.2]\n"
+            "2. demo.limit (token=***, per=client, url=http://x?key=sesame)  [streamer-demo 1.2]\n"
             "3. demo.slow (rows=10)  [streamer-demo 1.2]"
         ),
         "decision": "queued: the estimate of 90s is at or above the threshold of 5s",

@@ -1,0 +1,129 @@
+"""Commands that plugins bring, and plugins that are broken. Each plugin is a real, if small, installation."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+GOOD = """
+    import click
+    from streamer import Component, Kind, hookimpl
+
+    @click.command(epilog="Examples")
+    @click.argument("name")
+    def seed(name):
+        click.echo(f"seeded {name}")
+
+    @hookimpl
+    def streamer_commands():
+        return [
+            Component(kind=Kind.COMMAND, name="seed", factory=lambda options, context: seed, summary="Fills in"),
+            Component(kind=Kind.COMMAND, name="odd", factory=lambda options, context: 5),
+        ]
+"""
+CONFIG = """
+version: 1
+actions:
+  echo: {handler: echo, estimated_duration: 10ms}
+"""
+
+
+@pytest.fixture
+def streamer(tmp_path):
+    """Runs the program in a folder of its own, with the plugins that were installed there."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (tmp_path / "streamer.yaml").write_text(CONFIG)
+
+    def install(name, source):
+        (site / f"{name}_plugin.py").write_text(textwrap.dedent(source))
+        info = site / f"{name}-1.5.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n")
+        (info / "entry_points.txt").write_text(f"[streamer]\n{name} = {name}_plugin\n")
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "streamer", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])},
+        )
+
+    run.install = install
+    run.folder = tmp_path
+    return run
+
+
+def test_a_plugins_command_runs_under_its_full_name(streamer):
+    streamer.install("acme", GOOD)
+    done = streamer("acme.seed", "all")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "seeded all\n", "")
+
+
+def test_a_plugins_command_has_its_help_and_its_usage_errors(streamer):
+    streamer.install("acme", GOOD)
+    helped = streamer("acme.seed", "--help")
+    assert helped.returncode == 0
+    assert helped.stdout.startswith("Usage: streamer acme.seed")
+    wrong = streamer("acme.seed")
+    assert (wrong.returncode, wrong.stderr) == (
+        2,
+        "streamer: Missing argument 'NAME'; see 'streamer acme.seed --help'\n",
+    )
+
+
+def test_list_names_the_commands_of_plugins(streamer):
+    streamer.install("acme", GOOD)
+    listed = json.loads(streamer("list", "--kind", "command", "--json").stdout)
+    assert [(found["name"], found["distribution"], found["version"]) for found in listed["components"]] == [
+        ("acme.odd", "acme", "1.5"),
+        ("acme.seed", "acme", "1.5"),
+    ]
+
+
+def test_a_command_that_is_no_click_command_is_told_as_the_plugins_fault(streamer):
+    streamer.install("acme", GOOD)
+    odd = streamer("acme.odd")
+    assert (odd.returncode, odd.stderr) == (
+        1,
+        "streamer: the command 'acme.odd' of acme is of type int, not click.Command\n",
+    )
+
+
+def test_a_command_that_no_plugin_brings_is_a_usage_error(streamer):
+    done = streamer("acme.seed")
+    assert (done.returncode, done.stderr) == (2, "streamer: no such command: 'acme.seed'; see 'streamer --help'\n")
+
+
+def test_a_blocked_plugin_brings_no_command_and_list_says_why(streamer):
+    streamer.install("acme", GOOD.replace("import click", "import click; print('imported')"))
+    (streamer.folder / "streamer.yaml").write_text("plugins: {block: [acme]}" + CONFIG)
+    done = streamer("acme.seed", "all")
+    assert (done.returncode, done.stdout) == (2, "")
+    listed = streamer("list")
+    assert listed.returncode == 0
+    assert "imported" not in listed.stdout
+    assert listed.stderr == "not loaded: acme of acme 1.5: named in plugins.block\n"
+
+
+def test_a_broken_plugin_is_reported_by_check_and_breaks_no_other_help(streamer):
+    streamer.install("acme", "raise RuntimeError('no licence')")
+    checked = streamer("check")
+    assert checked.returncode == 1
+    assert "no licence" in checked.stdout
+    assert "acme" in checked.stdout
+    assert "Traceback" not in checked.stdout + checked.stderr
+    for arguments in (["--help"], ["check", "--help"], ["call", "--help"]):
+        assert streamer(*arguments).returncode == 0
+    listed = streamer("list")
+    assert listed.returncode == 1
+    assert listed.stderr.startswith("streamer: plugin 'acme' of the distribution acme 1.5: ")
