@@ -1,7 +1,6 @@
 """The programs in `plugins/examples`: each does what its action in `streamer.yaml` promises."""
 
 import json
-import signal
 import subprocess
 import sys
 import urllib.error
@@ -38,8 +37,7 @@ def quotes():
                     return wrong.code, json.load(wrong)
 
         yield ask
-        service.send_signal(signal.SIGINT)
-        assert service.wait(30) == 0
+        service.terminate()
 
 
 def test_word_count_counts_with_progress_and_one_result():
