@@ -59,6 +59,7 @@ def command(config_path: Path, kind: str | None, as_json: bool) -> None:
             )
             for component in components
         ],
+        folding=["OPTIONS", "SUMMARY"],
     )
     for plugin in registry.plugins:
         if plugin.status.value == "blocked":

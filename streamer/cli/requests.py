@@ -62,7 +62,10 @@ def list_requests(
         for record in records:
             write_json(summary(record), pretty=False)
         return
-    write_table(("CREATED", "STATUS", "ACTION", "ID", "OWNER", "ATTEMPT", "DONE", "MESSAGE"), [*map(_row, records)])
+    # An owner's name holds its client_id, which is a secret: only --json and 'show' tell it.
+    write_table(
+        ("ID", "STATUS", "ACTION", "CREATED", "ATTEMPT", "DONE", "MESSAGE"), [*map(_row, records)], folding=["MESSAGE"]
+    )
 
 
 @command.command(
@@ -133,11 +136,10 @@ def _row(record: RequestRecord) -> tuple[str, ...]:
 
     message = record.message if record.error is None else f"{record.error.code}: {record.error.message}"
     return (
-        timestamp(record.created_at),
+        record.id,
         record.status.value,
         record.action,
-        record.id,
-        record.owner,
+        f"{timestamp(record.created_at)[:-5]}Z",
         f"{record.attempts}/{record.max_attempts}",
         f"{record.percentage:g}%",
         printable(message),
@@ -150,4 +152,4 @@ def _tell_change(record: RequestRecord, *, as_json: bool) -> None:
     if as_json:
         write_json(summary(record), pretty=False)
     else:
-        click.echo(f"{record.id} of {record.owner} is {record.status.value}")
+        click.echo(f"{record.id} is {record.status.value}")

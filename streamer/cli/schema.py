@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from streamer.cli.options import config_option, examples
-from streamer.cli.output import write_json
+from streamer.cli.output import json_bytes, write_json
 
 
 @click.command(
@@ -36,5 +35,5 @@ def command(config_path: Path, output: Path | None) -> None:
     if output is None:
         write_json(schema)
         return
-    output.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    output.write_bytes(json_bytes(schema) + b"\n")
     click.echo(f"{output} is written", err=True)

@@ -26,6 +26,34 @@ GOOD = """
             Component(kind=Kind.COMMAND, name="odd", factory=lambda options, context: 5),
         ]
 """
+STORES = """
+    from contextlib import asynccontextmanager
+    from streamer import Component, Kind, hookimpl
+    from streamer.core.records import RequestRecord
+    from streamer.stores.memory import MemoryStore
+
+    RECORD = RequestRecord(owner="client:ann", id="r1", action="a", created_at=0.0, updated_at=0.0, due_at=0.0)
+
+    class Shelf(MemoryStore):
+        async def list(self, **filters):
+            await self.enqueue(RECORD)
+            return await super().list(**filters)
+
+    def shelf(options, context):
+        return Shelf()
+
+    @asynccontextmanager
+    async def drawer(options, context):
+        yield Shelf()
+        print("tidied up")
+
+    @hookimpl
+    def streamer_backends():
+        return [
+            Component(kind=Kind.STORE, name="shelf", factory=shelf),
+            Component(kind=Kind.STORE, name="drawer", factory=drawer),
+        ]
+"""
 CONFIG = """
 version: 1
 actions:
@@ -127,3 +155,13 @@ def test_a_broken_plugin_is_reported_by_check_and_breaks_no_other_help(streamer)
     listed = streamer("list")
     assert listed.returncode == 1
     assert listed.stderr.startswith("streamer: plugin 'acme' of the distribution acme 1.5: ")
+
+
+@pytest.mark.parametrize(("store", "said"), [("shelf", ""), ("drawer", "tidied up\n")])
+def test_requests_are_read_from_a_plugins_store(streamer, store, said):
+    streamer.install("acme", STORES)
+    (streamer.folder / "streamer.yaml").write_text(f"{CONFIG}backends: {{store: {{use: acme.{store}}}}}\n")
+    listed = streamer("requests", "list", "--json")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert said in listed.stdout
+    assert json.loads(listed.stdout.replace(said, ""))["id"] == "r1"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 from types import MappingProxyType
 
@@ -47,14 +49,32 @@ def test_a_table_without_rows_has_its_header_only(capsys):
     assert capsys.readouterr().out == "A  B\n"
 
 
-def test_a_table_on_a_terminal_holds_every_cell_and_no_markup_is_obeyed(capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "100")
-    output.write_table(("A", "B"), [("one", "[red]two[/red]")])
-    written = capsys.readouterr().out
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def on_a_narrow_terminal(monkeypatch, *arguments, **options):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "dumb")
+    output.write_table(*arguments, **options)
+    return terminal.getvalue()
+
+
+def test_a_table_on_a_terminal_obeys_no_markup(monkeypatch):
+    written = on_a_narrow_terminal(monkeypatch, ("A", "B"), [("one", "[red]two[/red]")])
     assert "one" in written
     assert "[red]two[/red]" in written
+
+
+def test_a_table_on_a_narrow_terminal_keeps_ids_whole_and_folds_what_may_fold(monkeypatch):
+    identity, words = "req_" + "0" * 60, "many words " * 10
+    lines = on_a_narrow_terminal(monkeypatch, ("ID", "MESSAGE"), [(identity, words)], folding=["MESSAGE"]).splitlines()
+    assert identity in lines[1]
+    assert len(lines) > 4
+    assert " ".join(line[len(identity) :].strip() for line in lines[1:]).split() == words.split()
 
 
 @pytest.mark.parametrize(
