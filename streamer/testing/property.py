@@ -1,0 +1,211 @@
+"""A stateful property test: random events against a store, and against a model that knows only `records.advance`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+
+from streamer.contracts.stores import Lease, RequestQueue
+from streamer.core.errors import Error, LeaseLost, TransitionRefused
+from streamer.core.messages import ErrorBody
+from streamer.core.records import (
+    Abandoned,
+    Cancelled,
+    Claimed,
+    Completed,
+    Event,
+    Failed,
+    Progressed,
+    Released,
+    Renewed,
+    RequestRecord,
+    Requeued,
+    advance,
+    exhausted,
+)
+from streamer.testing.clock import ManualClock
+
+LEASE = 30.0
+_IDS = st.sampled_from([f"r{n}" for n in range(6)])
+_OWNERS = st.sampled_from(["client:a", "client:b"])
+_ERRORS = st.builds(ErrorBody, st.sampled_from(["BROKEN", "TIMEOUT"]), st.text(max_size=5))
+
+Open = Callable[[ManualClock], Awaitable[RequestQueue]]
+
+
+def store_machine(open_store: Open) -> type[RuleBasedStateMachine]:
+    """Makes a state machine class whose `TestCase` tries the store: `TestMine = store_machine(open_mine).TestCase`.
+
+    Args:
+        open_store: opens an empty store that takes its time from the clock it is given. It is called once for each
+            example, on a loop of the machine's own, and `close` is called at the end.
+    """
+
+    class StoreMachine(_StoreMachine):
+        opening = staticmethod(open_store)
+
+    return StoreMachine
+
+
+class _StoreMachine(RuleBasedStateMachine):
+    """Every rule does the same to both; they must agree on what comes of it, refusals included."""
+
+    opening: Any
+    leases: Bundle[Lease] = Bundle("leases")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.clock = ManualClock()
+        self.store: RequestQueue = self.run(self.opening(self.clock))
+        self.model: dict[tuple[str, str], RequestRecord] = {}
+
+    def teardown(self) -> None:
+        """Part of hypothesis's machine."""
+        self.run(self.store.close())
+        self.runner.close()
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """What the store answers; a refusal as its class."""
+        try:
+            return self.runner.run(coroutine)
+        except (LeaseLost, TransitionRefused) as refusal:
+            return type(refusal)
+        except Error as refusal:
+            return refusal.code
+
+    def by_model(self, key: tuple[str, str], event: Event, missing: object) -> Any:
+        """What the table says; a refusal as its class."""
+        record = self.model.get(key)
+        if record is None:
+            return missing
+        try:
+            self.model[key] = advance(record, event)
+        except (LeaseLost, TransitionRefused) as refusal:
+            return type(refusal)
+        return self.model[key]
+
+    @rule(owner=_OWNERS, id=_IDS, attempts=st.integers(1, 3), priority=st.integers(0, 2))
+    def enqueue(self, owner: str, id: str, attempts: int, priority: int) -> None:  # noqa: A002 - the field's name
+        """A new request, or one that stands already."""
+        now = self.clock.now()
+        record = RequestRecord(
+            owner=owner,
+            id=id,
+            action=f"action{priority}",
+            created_at=now,
+            updated_at=now,
+            due_at=now,
+            max_attempts=attempts,
+            priority=priority,
+        )
+        assert self.run(self.store.enqueue(record)) == self.model.get(record.key)
+        self.model.setdefault(record.key, record)
+
+    @rule(seconds=st.sampled_from([0.5, 1.0, LEASE / 2, LEASE]))
+    def time_passes(self, seconds: float) -> None:
+        """The clock moves."""
+        self.run(self.clock.advance(seconds))
+
+    @rule(target=leases, worker=st.sampled_from(["w1", "w2"]), limit=st.integers(1, 4))
+    def claim(self, worker: str, limit: int) -> Any:
+        """What the store took must have been due, in the right order, and become what the table says."""
+        now = self.clock.now()
+        due = [record for record in self.model.values() if record.due_at is not None and record.due_at <= now]
+        claims = self.run(self.store.claim(worker, limit, LEASE))
+        for ended in claims.abandoned:
+            assert exhausted(self.model[ended.key])
+            assert ended == self.by_model(ended.key, Abandoned(now), None)
+        claimable = sorted(
+            (record for record in due if not exhausted(record)), key=lambda one: (-one.priority, one.due_at)
+        )
+        assert len(claims.records) == min(limit, len(claimable))
+        wanted = [(-one.priority, one.due_at) for one in claimable][: len(claims.records)]
+        assert [(-one.priority, self.model[one.key].due_at) for one in claims.records] == wanted
+        for taken in claims.records:
+            assert taken == self.by_model(taken.key, Claimed(now, worker, now + LEASE), None)
+        return multiple(*(Lease(one.owner, one.id, one.fence) for one in claims.records))
+
+    @rule(lease=leases)
+    def renew(self, lease: Lease) -> None:
+        """A claim lives on, or is named as lost."""
+        lost = self.run(self.store.renew([lease], LEASE))
+        now = self.clock.now()
+        expected = self.by_model((lease.owner, lease.id), Renewed(now, lease.fence, now + LEASE), LeaseLost)
+        assert (lost == [lease]) == (expected is LeaseLost)
+
+    @rule(lease=leases, percentage=st.floats(0, 100), seq=st.integers(1, 1000))
+    def progress(self, lease: Lease, percentage: float, seq: int) -> None:
+        """Progress is written, or refused."""
+        event = Progressed(self.clock.now(), lease.fence, seq, percentage, "on the way")
+        answer = self.run(self.store.update_progress(lease, seq=seq, percentage=percentage, message="on the way"))
+        expected = self.by_model((lease.owner, lease.id), event, LeaseLost)
+        assert (answer is LeaseLost) == (expected is LeaseLost)
+
+    @rule(lease=consumes(leases), result=st.sampled_from([b"1", b'{"success":true}']))
+    def complete(self, lease: Lease, result: bytes) -> None:
+        """The end with a result; twice is once."""
+        event = Completed(self.clock.now(), lease.fence, 1, result)
+        for _ in range(2):
+            answer = self.run(self.store.complete(lease, seq=1, result=result))
+            expected = self.by_model((lease.owner, lease.id), event, LeaseLost)
+            assert (answer is None) == (expected is not LeaseLost or self._repeated(lease, result=result))
+
+    @rule(lease=consumes(leases), error=_ERRORS, wait=st.sampled_from([None, 1.0, 60.0]))
+    def fail(self, lease: Lease, error: ErrorBody, wait: float | None) -> None:
+        """The end with an error, or another attempt."""
+        retry_at = None if wait is None else self.clock.now() + wait
+        answer = self.run(self.store.fail(lease, seq=1, error=error, retry_at=retry_at))
+        event = Failed(self.clock.now(), lease.fence, 1, error, retry_at)
+        repeated = self._repeated(lease, error=error, retry_at=retry_at)
+        expected = self.by_model((lease.owner, lease.id), event, LeaseLost)
+        assert (answer is None) == (expected is not LeaseLost or repeated)
+
+    @rule(lease=leases)
+    def release(self, lease: Lease) -> None:
+        """A claim goes back."""
+        self.run(self.store.release([lease]))
+        self.by_model((lease.owner, lease.id), Released(self.clock.now(), lease.fence), None)
+
+    @rule(owner=_OWNERS, id=_IDS)
+    def cancel(self, owner: str, id: str) -> None:  # noqa: A002 - the field's name
+        """The owner ends it."""
+        answer = self.run(self.store.cancel((owner, id), "enough"))
+        assert answer == self.by_model((owner, id), Cancelled(self.clock.now(), "enough"), "NOT_FOUND")
+
+    @rule(owner=_OWNERS, id=_IDS)
+    def requeue(self, owner: str, id: str) -> None:  # noqa: A002 - the field's name
+        """An operator runs it again."""
+        assert self.run(self.store.requeue((owner, id))) == self.by_model(
+            (owner, id), Requeued(self.clock.now()), "NOT_FOUND"
+        )
+
+    @invariant()
+    def the_store_and_the_table_agree(self) -> None:
+        """Record by record, field by field."""
+        page = self.run(self.store.list(limit=100))
+        found = {record.key: msgspec.structs.asdict(record) for record in page.records}
+        assert found == {key: msgspec.structs.asdict(record) for key, record in self.model.items()}
+
+    def _repeated(
+        self,
+        lease: Lease,
+        *,
+        result: bytes | None = None,
+        error: ErrorBody | None = None,
+        retry_at: float | None = None,
+    ) -> bool:
+        """Whether the record already ended just so under this claim."""
+        record = self.model.get((lease.owner, lease.id))
+        if record is None or record.fence != lease.fence:
+            return False
+        if result is not None:
+            return record.status == "COMPLETED" and record.result == result
+        if retry_at is not None:
+            return record.status == "RETRYING" and record.due_at == retry_at
+        return record.status == "FAILED" and record.error == error
