@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import datetime
 
 PAYLOAD = {
     "name": "Grace Hopper",
@@ -16,7 +17,13 @@ PAYLOAD = {
 REQUEST_ID = "req-000001"
 SYNC = json.dumps({"id": REQUEST_ID, "action": "echo", "payload": PAYLOAD}, separators=(",", ":")).encode()
 LIFE = json.dumps({"action": "lifecycle", "payload": PAYLOAD}, separators=(",", ":")).encode()
-ANSWER = {"type": "response", "request_id": REQUEST_ID, "success": True, "data": {"echo": PAYLOAD}}
+ANSWER = {
+    "type": "response",
+    "request_id": REQUEST_ID,
+    "success": True,
+    "data": {"echo": PAYLOAD, "action": "echo", "received_at": "2026-01-01T12:00:00.000Z"},
+}
+"""With a time of its own in each, as the service's `echo` gives it."""
 
 SCHEMA = {
     "type": "object",
@@ -33,6 +40,21 @@ SCHEMA = {
 }
 
 assert len(SYNC) == 154, len(SYNC)
+
+
+def constant_parts(answer: bytes) -> tuple[bytes, bytes]:
+    """What stands before and after the time in every right answer.
+
+    Raises:
+        ValueError: this is none.
+    """
+    found = json.loads(answer)
+    received_at = found.get("data", {}).get("received_at", "")
+    datetime.fromisoformat(received_at)
+    if {**found, "data": {**found["data"], "received_at": ANSWER["data"]["received_at"]}} != ANSWER:
+        raise ValueError("not the answer to this request")
+    before, _, after = answer.partition(received_at.encode())
+    return before, after
 
 
 def frame(text: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import uvicorn
@@ -31,6 +32,8 @@ class Request(BaseModel):
 
 class Echoed(BaseModel):
     echo: Payload
+    action: str
+    received_at: str
 
 
 class Response(BaseModel):
@@ -51,7 +54,9 @@ async def echo(websocket: WebSocket) -> None:
             except ValidationError as error:
                 await websocket.send_text(error.json())
                 continue
-            response = Response(request_id=request.id, data=Echoed(echo=request.payload))
+            now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            echoed = Echoed(echo=request.payload, action=request.action, received_at=now)
+            response = Response(request_id=request.id, data=echoed)
             await websocket.send_text(response.model_dump_json())
     except WebSocketDisconnect:
         pass
