@@ -1,0 +1,1 @@
+"""The built-in handlers, and what makes handlers of functions."""
