@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streamer.contracts.components import BuildContext, Component, Kind, Stability, handler
+    from streamer.contracts.connections import ConnectionManager
     from streamer.contracts.handlers import (
         BaseHandler,
         Handler,
@@ -19,9 +20,16 @@ if TYPE_CHECKING:
         simple_handler,
     )
     from streamer.contracts.middleware import Middleware
+    from streamer.contracts.stores import RequestQueue, RequestStore
     from streamer.core.errors import Error, StreamerError
     from streamer.core.messages import ProgressUpdate, Request, Result
+    from streamer.engine.adapters import RequestQueueAdapter, convert_async_request_to_request
+    from streamer.engine.router import Router
+    from streamer.handlers.delay import DelayHandler
+    from streamer.handlers.echo import EchoHandler
     from streamer.handlers.threads import cancelled
+    from streamer.handlers.validation_example import ValidationExampleHandler
+    from streamer.middlewares.logging import logging_middleware
     from streamer.plugins.hookspecs import hookimpl
 
 __version__ = "0.1.0"
@@ -30,6 +38,9 @@ _PLACES = {
     "BaseHandler": "contracts.handlers",
     "BuildContext": "contracts.components",
     "Component": "contracts.components",
+    "ConnectionManager": "contracts.connections",
+    "DelayHandler": "handlers.delay",
+    "EchoHandler": "handlers.echo",
     "Error": "core.errors",
     "Handler": "contracts.handlers",
     "HandlerFunc": "contracts.handlers",
@@ -39,12 +50,19 @@ _PLACES = {
     "ProgressReporter": "contracts.handlers",
     "ProgressUpdate": "core.messages",
     "Request": "core.messages",
+    "RequestQueue": "contracts.stores",
+    "RequestQueueAdapter": "engine.adapters",
+    "RequestStore": "contracts.stores",
     "Result": "core.messages",
+    "Router": "engine.router",
     "Stability": "contracts.components",
     "StreamerError": "core.errors",
+    "ValidationExampleHandler": "handlers.validation_example",
     "cancelled": "handlers.threads",
+    "convert_async_request_to_request": "engine.adapters",
     "handler": "contracts.components",
     "hookimpl": "plugins.hookspecs",
+    "logging_middleware": "middlewares.logging",
     "simple_handler": "contracts.handlers",
 }
 
@@ -53,6 +71,9 @@ __all__ = [
     "BaseHandler",
     "BuildContext",
     "Component",
+    "ConnectionManager",
+    "DelayHandler",
+    "EchoHandler",
     "Error",
     "Handler",
     "HandlerFunc",
@@ -62,13 +83,20 @@ __all__ = [
     "ProgressReporter",
     "ProgressUpdate",
     "Request",
+    "RequestQueue",
+    "RequestQueueAdapter",
+    "RequestStore",
     "Result",
+    "Router",
     "Stability",
     "StreamerError",
+    "ValidationExampleHandler",
     "__version__",
     "cancelled",
+    "convert_async_request_to_request",
     "handler",
     "hookimpl",
+    "logging_middleware",
     "simple_handler",
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import difflib
 from collections.abc import Coroutine, Mapping
 from datetime import timedelta
@@ -192,14 +193,22 @@ class Router:
     async def route(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Handles one API Gateway WebSocket event, answers through the connection manager, and returns when done.
 
+        A CONNECT is let in; after a DISCONNECT nothing more is sent to that connection.
+
         Returns:
             `{"statusCode": 200}`, also when the answer is an error: the client has been told.
         """
         context = event["requestContext"]
         peer = _EventPeer(context["connectionId"])
+        kind = context.get("eventType", "MESSAGE")
+        if kind == "DISCONNECT":
+            self.disconnected(peer)
+        if kind != "MESSAGE":
+            return {"statusCode": 200}
         body = event.get("body") or ""
+        frame = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode("utf-8", "replace")
         before = set(self._tasks)
-        self.receive(peer, body.encode("utf-8", "replace"))
+        self.receive(peer, frame)
         if mine := self._tasks - before:
             await asyncio.wait(mine)
         for message in peer.sent:

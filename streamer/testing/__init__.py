@@ -10,11 +10,18 @@ from typing import Any
 
 _PLACES = {
     "ManualClock": "clock",
+    "MockConnectionManager": "mocks",
+    "MockRequestStore": "mocks",
+    "ProgressReporterMock": "mocks",
+    "RecordingMock": "mocks",
+    "RecordingReporter": "mocks",
+    "SendOnlyMock": "mocks",
     "StoreConformance": "conformance",
     "store_machine": "property",
+    "websocket_event": "events",
 }
 
-__all__ = ["ManualClock", "StoreConformance", "store_machine"]
+__all__ = sorted(_PLACES)  # noqa: PLE0605 - strings, found by __getattr__
 
 
 def __getattr__(name: str) -> Any:

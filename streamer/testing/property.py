@@ -39,7 +39,7 @@ Open = Callable[[ManualClock], Awaitable[RequestQueue]]
 
 
 def store_machine(open_store: Open) -> type[RuleBasedStateMachine]:
-    """Makes a state machine class whose `TestCase` tries the store: `TestMine = store_machine(open_mine).TestCase`.
+    """The state machine of one store. Its `TestCase` runs it, as in `TestMine = store_machine(open_mine).TestCase`.
 
     Args:
         open_store: opens an empty store that takes its time from the clock it is given. It is called once for each

@@ -1,0 +1,59 @@
+"""The original's logging middleware, in its shape: a callable that wraps a handler in another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from streamer.contracts.handlers import Handler
+from streamer.contracts.middleware import HandlerMiddleware
+from streamer.core.clock import Clock, SystemClock
+from streamer.core.messages import Reporter, Request, Result
+from streamer.core.units import format_duration
+
+Log = Callable[..., Any]
+
+
+def logging_middleware(logger: Log, *, clock: Clock | None = None) -> HandlerMiddleware:
+    """A middleware that logs the begin and the end of every run.
+
+    Args:
+        logger: called with a format and its arguments, as `logging.Logger.info` is.
+        clock: time.
+    """
+
+    def wrap(handler: Handler) -> Handler:
+        return _LoggingHandler(handler, logger, clock or SystemClock())
+
+    return wrap
+
+
+class _LoggingHandler:
+    def __init__(self, handler: Handler, logger: Log, clock: Clock) -> None:
+        self.validate = handler.validate
+        self.estimated_duration = handler.estimated_duration
+        self._handler = handler
+        self._logger = logger
+        self._clock = clock
+
+    async def process(self, request: Request, /) -> Result:
+        return await self._logged(request, self._handler.process(request))
+
+    async def process_with_progress(self, request: Request, reporter: Reporter, /) -> Result:
+        run: Any = getattr(self._handler, "process_with_progress", None)
+        running = self._handler.process(request) if run is None else run(request, reporter)
+        return await self._logged(request, running)
+
+    async def _logged(self, request: Request, running: Any) -> Result:
+        self._logger("request %s begins: action %s", request.id, request.action)
+        started = self._clock.monotonic()
+        try:
+            result: Result = await running
+        except Exception as problem:
+            took = format_duration(self._clock.monotonic() - started)
+            self._logger("request %s failed after %s: %s", request.id, took, problem)
+            raise
+        took = format_duration(self._clock.monotonic() - started)
+        success = getattr(result, "success", True)
+        self._logger("request %s ended after %s: success %s", request.id, took, success)
+        return result

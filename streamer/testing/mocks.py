@@ -1,0 +1,178 @@
+"""Doubles for testing handlers and routers without a service, under the names that the original system's tests use.
+
+They are unlike life in this: nothing is durable, nothing is slow, connections never end by themselves, and messages
+are kept as decoded objects instead of frames.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from streamer.contracts.connections import Message
+from streamer.core.messages import Reporter, Request
+from streamer.core.records import RequestRecord
+
+SendFunction = Callable[[str, Any], Awaitable[None]]
+
+
+def decoded(message: Message) -> Any:
+    """The message as plain data, however it was handed over."""
+    return json.loads(message) if isinstance(message, bytes) else msgspec.to_builtins(message)
+
+
+class SendOnlyMock:
+    """A connection manager that only sends, into a dictionary.
+
+    Attributes:
+        send_func: taken instead, when it is set; what it is given is then not kept. Raise in it to make sending fail.
+        messages: what was sent, by connection id, in order.
+    """
+
+    def __init__(self) -> None:
+        self.send_func: SendFunction | None = None
+        self.messages: dict[str, list[Any]] = {}
+
+    async def send(
+        self, connection_id: str, message: Message, /, *, replaces: str | None = None, final: bool = False
+    ) -> None:
+        """Part of `ConnectionManager`. Every message is kept: nobody is slow here, so none replaces another."""
+        del replaces, final
+        if self.send_func is not None:
+            await self.send_func(connection_id, decoded(message))
+            return
+        self.messages.setdefault(connection_id, []).append(decoded(message))
+
+    def get_messages(self, connection_id: str) -> list[Any]:
+        """What was sent to one connection."""
+        return list(self.messages.get(connection_id, ()))
+
+    def reset(self) -> None:
+        """Forgets what was sent."""
+        self.messages.clear()
+
+
+class ProgressReporterMock(SendOnlyMock):
+    """Sends, and knows which connections are active: none, until `set_active` says so.
+
+    Attributes:
+        is_active_func: taken instead, when it is set.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_active_func: Callable[[str], bool] | None = None
+        self.active_connections: dict[str, bool] = {}
+
+    async def is_active(self, connection_id: str, /) -> bool:
+        """Part of `ConnectionManager`."""
+        if self.is_active_func is not None:
+            return self.is_active_func(connection_id)
+        return self.active_connections.get(connection_id, False)
+
+    def set_active(self, connection_id: str, active: bool) -> None:
+        """Says whether a connection is active."""
+        self.active_connections[connection_id] = active
+
+
+class RecordingMock(SendOnlyMock):
+    """Sends, calls every connection active, and notes who was asked after."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_active_calls: list[str] = []
+
+    async def is_active(self, connection_id: str, /) -> bool:
+        """Part of `ConnectionManager`."""
+        self.is_active_calls.append(connection_id)
+        return True
+
+
+class MockConnectionManager(ProgressReporterMock):
+    """A whole connection manager that notes every call.
+
+    Attributes:
+        broadcast_func: taken instead, when it is set.
+        calls: name and arguments of each call, in order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broadcast_func: Callable[[list[str], Any], Awaitable[list[str]]] | None = None
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    async def send(
+        self, connection_id: str, message: Message, /, *, replaces: str | None = None, final: bool = False
+    ) -> None:
+        """Part of `ConnectionManager`."""
+        self.calls.append(("send", (connection_id, decoded(message))))
+        await super().send(connection_id, message, replaces=replaces, final=final)
+
+    async def broadcast(self, connection_ids: list[str], message: Message, /) -> list[str]:
+        """Part of `ConnectionManager`: keeps the message for each, and calls none of them gone."""
+        self.calls.append(("broadcast", (list(connection_ids), decoded(message))))
+        if self.broadcast_func is not None:
+            return await self.broadcast_func(connection_ids, decoded(message))
+        for connection_id in connection_ids:
+            self.messages.setdefault(connection_id, []).append(decoded(message))
+        return []
+
+    async def is_active(self, connection_id: str, /) -> bool:
+        """Part of `ConnectionManager`."""
+        self.calls.append(("is_active", (connection_id,)))
+        return await super().is_active(connection_id)
+
+    def call_count(self, method: str) -> int:
+        """How often a method was called."""
+        return sum(name == method for name, _ in self.calls)
+
+    def reset(self) -> None:
+        """Forgets messages and calls."""
+        super().reset()
+        self.calls.clear()
+
+
+class MockRequestStore:
+    """The little store that a router needs, in a list.
+
+    Attributes:
+        enqueue_func: taken instead, when it is set. Raise in it to make storing fail.
+        requests: what was enqueued, in order.
+    """
+
+    def __init__(self) -> None:
+        self.enqueue_func: Callable[[Request], Awaitable[RequestRecord | None]] | None = None
+        self.requests: list[Request] = []
+
+    async def enqueue(self, request: Request, /) -> RequestRecord | None:
+        """Part of `RequestStore`: every request counts as new."""
+        if self.enqueue_func is not None:
+            return await self.enqueue_func(request)
+        self.requests.append(request)
+        return None
+
+
+class RecordingReporter(Reporter):
+    """Keeps what a handler reports: give it to a `Request` as `progress`.
+
+    Attributes:
+        updates: percentage, message and metadata of each report, in order, as they were given.
+        metadata: what `set_metadata` has set.
+    """
+
+    __slots__ = ("metadata", "updates")
+
+    def __init__(self) -> None:
+        self.updates: list[tuple[float, str, dict[str, Any]]] = []
+        self.metadata: dict[str, Any] = {}
+
+    def report(self, percentage: float, message: str = "", **metadata: Any) -> None:
+        """Keeps one report."""
+        self.updates.append((percentage, message, {**self.metadata, **metadata}))
+
+    def set_metadata(self, key: str, value: Any) -> None:
+        """Keeps one value for the reports to come."""
+        self.metadata[key] = value
