@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from streamer.contracts.stores import Lease
+from streamer.core.current import current_request
 from streamer.core.errors import INVALID_ACTION, TIMEOUT, Error, LeaseLost, StoreError
 from streamer.core.messages import ErrorMessage, Request, Result, error_body
 from streamer.core.records import RequestRecord
@@ -98,6 +99,7 @@ class Job:
             queued=True,
             progress=self.reporter,
         )
+        current_request.set(request)
         try:
             if route.timeout is None:
                 value: Any = await route.pipeline.queued(request)

@@ -13,6 +13,7 @@ from streamer.contracts.connections import ConnectionManager, Peer
 from streamer.contracts.handlers import Handler
 from streamer.contracts.stores import RequestStore
 from streamer.core.clock import Clock, SystemClock
+from streamer.core.current import current_request
 from streamer.core.errors import (
     CONFLICT,
     INVALID_ACTION,
@@ -229,11 +230,15 @@ class Router:
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
-    async def stop(self) -> None:
-        """Cancels what is still being answered."""
+    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound on the handlers, not on the caller
+        """Waits so long for what is being answered, then cuts it off; its clients are told."""
+        settled = asyncio.ensure_future(self.settle())
+        bound = asyncio.ensure_future(self.clock.sleep(timeout))
+        await asyncio.wait({settled, bound}, return_when=asyncio.FIRST_COMPLETED)
+        bound.cancel()
         for task in list(self._tasks):
             task.cancel()
-        await self.settle()
+        await settled
 
     # Inside
 
@@ -284,6 +289,7 @@ class Router:
         return await route.pipeline.direct(request)
 
     async def _answer(self, peer: Peer, route: Route, request: Request, begun: Any = None) -> None:
+        current_request.set(request)
         try:
             if begun is None:
                 begun = self._run(route, request)

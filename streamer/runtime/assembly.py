@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import platform
@@ -24,6 +25,9 @@ from streamer.handlers.functions import adapt
 from streamer.handlers.processes import ProcessPool
 from streamer.handlers.threads import ThreadPool
 from streamer.runtime.compiler import compile_route
+
+THREAD_GRACE = 5.0
+"""Seconds that functions in threads get to end at shutdown."""
 
 Components = Mapping[tuple[Kind, str], Component]
 
@@ -67,7 +71,7 @@ async def open_service(
         await builder.build(Kind.AUTH, settings.auth)
         middlewares: list[AnyMiddleware] = [await builder.build(Kind.MIDDLEWARE, use) for use in settings.middleware]
         threads = ThreadPool(settings.worker.threads)
-        stack.push_async_callback(threads.close)
+        stack.push_async_callback(_close_threads, threads)
         processes = ProcessPool(settings.worker.processes)
         stack.push_async_callback(processes.close)
 
@@ -111,6 +115,13 @@ async def open_service(
             router=router,
             worker=worker,
         )
+
+
+async def _close_threads(threads: ThreadPool) -> None:
+    """A function that does not end must not hold the service up: its thread goes with the process."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(THREAD_GRACE):
+            await threads.close()
 
 
 class _Builder:

@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 import structlog
 
+from streamer.core.current import current_request
+
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -22,7 +24,7 @@ def configure(level: str = "info", form: str = "auto", stream: Any = None) -> An
     """
     stream = sys.stderr if stream is None else stream
     console = form == "console" or (form == "auto" and stream.isatty())
-    shared: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
+    shared: list[Any] = [structlog.contextvars.merge_contextvars, _name_request, structlog.processors.add_log_level]
     if console:
         structlog.configure(
             processors=[
@@ -49,6 +51,16 @@ def configure(level: str = "info", form: str = "auto", stream: Any = None) -> An
     logger = structlog.get_logger()
     _forward(logger, LEVELS[level])
     return logger
+
+
+def _name_request(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Request, connection and action of the line, unless it says so itself."""
+    request = current_request.get()
+    if request is not None:
+        event.setdefault("request_id", request.id)
+        event.setdefault("action", request.action)
+        event.setdefault("connection_id", request.connection_id)
+    return event
 
 
 def _dumps(value: Any, **_: Any) -> bytes:

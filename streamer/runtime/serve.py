@@ -68,8 +68,7 @@ async def _drain(service: Service, transport: WebSocketTransport, tasks: list[as
     transport.begin_drain()
     service.router.begin_drain()
     service.worker.pause()
-    returned = await service.worker.drain(timeout)
-    await service.router.stop()
+    returned, _ = await asyncio.gather(service.worker.drain(timeout), service.router.drain(timeout))
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
