@@ -20,8 +20,6 @@ server:
   port: {port}
 backends:
   store: {{use: sqlite, path: ./benchmark.db}}
-worker:
-  concurrency: 256
 logs:
   level: warning
 actions:
