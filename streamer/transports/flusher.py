@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Protocol
+
+
+class Flushable(Protocol):
+    """Something that can write what it has queued."""
+
+    def flush(self) -> None:
+        """Writes all that is queued."""
+        ...
 
 
 class Flusher:
@@ -14,33 +22,33 @@ class Flusher:
     last turn wrote to at most one connection, the first message of a turn is written at once.
     """
 
-    __slots__ = ("_call_soon", "_direct", "_peers", "_scheduled", "_wrote")
+    __slots__ = ("_begun", "_call_soon", "_direct", "_peers", "_wrote")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._call_soon = loop.call_soon
-        self._peers: list[Any] = []
-        self._scheduled = False
+        self._peers: list[Flushable] = []
+        self._begun = False
         self._direct = True
         self._wrote = False
 
-    def at_once(self) -> bool:
-        """Whether the caller may write its message now instead of queueing it."""
-        if not self._scheduled:
-            self._scheduled = True
-            self._call_soon(self._flush)
+    def begin(self, peer: Flushable) -> bool:
+        """Called with the first message that a connection has in a turn.
+
+        Returns True when it is to be written now; otherwise the connection's `flush` is called when the turn ends.
+        """
+        if not self._begun:
+            self._begun = True
+            self._call_soon(self._end)
             if self._direct:
                 self._wrote = True
                 return True
+        self._peers.append(peer)
         return False
 
-    def add(self, peer: Any) -> None:
-        """The peer has something queued; its `flush` is called when the turn ends."""
-        self._peers.append(peer)
-
-    def _flush(self) -> None:
+    def _end(self) -> None:
         peers = self._peers
         self._peers = []
-        self._scheduled = False
+        self._begun = False
         self._direct = len(peers) + self._wrote <= 1
         self._wrote = False
         for peer in peers:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from streamer.config.settings import ServerSettings
 
-HEALTH_PATH = "/healthz"
-MAX_CLIENT_ID = 128
+HEALTH_PATH: Final = "/healthz"
+MAX_CLIENT_ID: Final = 128
+VERSION: Final = "13"
+"""The only version of the protocol that became a standard (RFC 6455, section 4.1)."""
 
 
 class Accepted(NamedTuple):
@@ -27,8 +29,23 @@ class Answered(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+_BAD_TARGET: Final = Answered(HTTPStatus.BAD_REQUEST, "the request target is not UTF-8\n")
+_BAD_CLIENT_ID: Final = Answered(
+    HTTPStatus.BAD_REQUEST, f"client_id must be 1 to {MAX_CLIENT_ID} printable characters, given once\n"
+)
+_DRAINING: Final = Answered(HTTPStatus.SERVICE_UNAVAILABLE, "draining\n", (("Retry-After", "1"),))
+_NOT_AN_UPGRADE: Final = Answered(
+    HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket; connect with ws:// or wss://\n", (("Upgrade", "websocket"),)
+)
+_OTHER_VERSION: Final = Answered(
+    HTTPStatus.UPGRADE_REQUIRED,
+    f"only version {VERSION} of the WebSocket protocol is spoken\n",
+    (("Sec-WebSocket-Version", VERSION),),
+)
+
+
 def decide(
-    target: str, headers: Mapping[str, str], settings: ServerSettings, *, open_connections: int, draining: bool
+    target: bytes, headers: Mapping[str, str], settings: ServerSettings, *, open_connections: int, draining: bool
 ) -> Accepted | Answered:
     """What becomes of a request.
 
@@ -39,28 +56,39 @@ def decide(
         open_connections: how many there are.
         draining: the service is shutting down.
     """
-    path, _, query = target.partition("?")
+    try:
+        path, _, query = target.decode().partition("?")
+    except UnicodeDecodeError:
+        return _BAD_TARGET
     if path == HEALTH_PATH:
-        return Answered(HTTPStatus.SERVICE_UNAVAILABLE, "draining\n") if draining else Answered(HTTPStatus.OK, "ok\n")
+        return _DRAINING if draining else Answered(HTTPStatus.OK, "ok\n")
     if path != settings.path:
         return Answered(HTTPStatus.NOT_FOUND, f"no such path; the WebSocket is at {settings.path}\n")
-    if headers.get("Upgrade", "").lower() != "websocket":
-        return Answered(
-            HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket; connect with ws://\n", (("Upgrade", "websocket"),)
-        )
+    if headers.get("Upgrade", "").strip().lower() != "websocket":
+        return _NOT_AN_UPGRADE
+    if headers.get("Sec-WebSocket-Version", "").strip() != VERSION:
+        return _OTHER_VERSION
     if draining:
-        return Answered(HTTPStatus.SERVICE_UNAVAILABLE, "draining\n", (("Retry-After", "1"),))
+        return _DRAINING
     origin = headers.get("Origin")
     if origin is not None and not origin_allowed(origin, settings.allowed_origins):
         return Answered(HTTPStatus.FORBIDDEN, "this origin is not among server.allowed_origins\n")
     if open_connections >= settings.max_connections:
         return Answered(HTTPStatus.TOO_MANY_REQUESTS, "too many connections\n", (("Retry-After", "1"),))
-    client_ids = parse_qs(query, keep_blank_values=True).get("client_id")
+    return _identified(query)
+
+
+def _identified(query: str) -> Accepted | Answered:
+    try:
+        # Bytes that are no text must not be replaced: two different secrets would become the same.
+        client_ids = parse_qs(query, keep_blank_values=True, errors="strict").get("client_id")
+    except UnicodeDecodeError:
+        return Answered(HTTPStatus.BAD_REQUEST, "the query is not UTF-8\n")
     if client_ids is None:
         return Accepted(None)
     client_id = client_ids[0]
     if len(client_ids) > 1 or not 0 < len(client_id) <= MAX_CLIENT_ID or not client_id.isprintable():
-        return Answered(HTTPStatus.BAD_REQUEST, "client_id must be 1 to 128 printable characters, given once\n")
+        return _BAD_CLIENT_ID
     return Accepted(client_id)
 
 
@@ -68,14 +96,22 @@ def origin_allowed(origin: str, allowed: tuple[str, ...]) -> bool:
     """Whether a browser's page may connect: scheme, host and port as in the list; an empty list or `*` allows any."""
     if not allowed or "*" in allowed:
         return True
-    return _normal(origin) in {_normal(one) for one in allowed}
+    normal = _normal(origin)
+    return any(normal == _normal(one) for one in allowed)
 
 
-def _normal(origin: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(origin)
+def _normal(origin: str) -> tuple[str, str, int | None] | str:
+    """Scheme, host and port with the scheme's own port filled in; what is no origin stands for itself."""
     try:
-        port = parts.port
+        parts = urlsplit(origin)
+        host, port = parts.hostname, parts.port
     except ValueError:
-        port = -1
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    return (parts.scheme, (parts.hostname or origin).lower(), default if port is None else port)
+        return origin
+    if host is None:
+        return origin
+    return (parts.scheme, host, {"http": 80, "https": 443}.get(parts.scheme) if port is None else port)
+
+
+def asks_for_upgrade(connection: list[str]) -> bool:
+    """Whether the values of the Connection header hold the word; browsers may write `keep-alive, Upgrade`."""
+    return any(token.strip().lower() == "upgrade" for value in connection for token in value.split(","))

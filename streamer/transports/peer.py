@@ -1,262 +1,174 @@
-"""One WebSocket connection: its frames in, its messages out."""
+"""One WebSocket connection: its frames in, beside what it sends."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from typing import Any, Final
 
-from picows import WSFrame, WSListener, WSMsgType, WSTransport
+from picows import WSFrame, WSMsgType, WSTransport
 
-from streamer.contracts.connections import FrameReceiver, PeerRegistry
 from streamer.core.ids import new_id
-from streamer.transports.flusher import Flusher
-from streamer.transports.framing import text_header
-
-BINARY: Final = 1003
-INVALID_TEXT: Final = 1007
-TOO_LARGE: Final = 1009
-INTERNAL: Final = 1011
-PROTOCOL: Final = 1002
-SLOW_CONSUMER: Final = 3008
-NO_STATUS: Final = 1005
-
-OVERFLOW: Final = 4
-"""How many times `max_buffered` may wait for a client that does not read before it is cut off."""
-CLOSE_GRACE: Final = 1.0
-"""Seconds that a client has to answer our close frame."""
+from streamer.transports.close_codes import INTERNAL_ERROR, PROTOCOL_ERROR, answer_to
+from streamer.transports.framing import NOT_UTF8, Assembly, Violation, is_utf8, out_of_place
+from streamer.transports.linger import Linger
+from streamer.transports.sending import Sender, Shared
 
 _TEXT: Final = WSMsgType.TEXT
 
 
-class Shared:
-    """What all connections of a transport have in common."""
+class WebSocketPeer(Sender):
+    """Part of `Peer`, and what the WebSocket library calls with each frame.
 
-    __slots__ = ("flusher", "logger", "loop", "max_buffered", "max_message_size", "peers", "receiver", "registry")
+    The library has already refused, each with its close code: reserved opcodes, frames without a mask, control frames
+    that are fragmented or too long, and frames whose header announces more than `max_message_size`.
+    """
 
-    def __init__(
-        self,
-        *,
-        receiver: FrameReceiver,
-        registry: PeerRegistry,
-        loop: asyncio.AbstractEventLoop,
-        logger: Any,
-        max_message_size: int,
-        max_buffered: int,
-    ) -> None:
-        self.receiver = receiver
-        self.registry = registry
-        self.loop = loop
-        self.logger = logger
-        self.flusher = Flusher(loop)
-        self.max_message_size = max_message_size
-        self.max_buffered = max_buffered
-        self.peers: set[WebSocketPeer] = set()
-
-
-class WebSocketPeer(WSListener):
-    """Part of `Peer`, and what the WebSocket library calls with each frame."""
+    __slots__ = (
+        "_announced",
+        "_assembly",
+        "_receive",
+        "_room",
+        "_waiting",
+        "heard",
+        "idle",
+        "owner",
+        "pinged",
+        "quiet",
+        "running",
+        "spoke",
+    )
 
     def __init__(self, shared: Shared, client_id: str | None) -> None:
+        super().__init__(shared)
         self.id = new_id("conn_")
         self.owner = f"connection:{self.id}" if client_id is None else f"client:{client_id}"
         self.running = 0
         self.heard = True
-        """Anything came since the heartbeat last looked."""
+        """A frame came since the heartbeat last looked."""
         self.spoke = True
         """A message came since the heartbeat last looked."""
         self.quiet = 0.0
+        """Seconds without a sign of life."""
         self.idle = 0.0
-        self.closing = False
-        self._shared = shared
-        self._receive = shared.receiver.receive
-        self._at_once = shared.flusher.at_once
-        self._transport: WSTransport | None = None
-        self._stream: Any = None
-        self._queued: list[bytes] = []
-        self._paused = False
-        self._latest: dict[str, bytes] = {}
-        self._fragments: list[bytes] | None = None
-        self._fragments_size = 0
+        """Seconds without a message."""
+        self.pinged = False
+        """The silence was already asked about."""
+        self._receive = shared.receive
+        self._assembly: Assembly | None = None
+        self._announced = False
+        self._room = 0
+        self._waiting = 0
 
-    # Out
+    def stirred(self) -> bool:
+        """Whether the client has sent a part of a frame, or taken a part of what waits, since this was last asked.
 
-    def send(self, data: bytes, /) -> None:
-        """Part of `Peer`."""
-        if self.closing:
-            return
-        queued = self._queued
-        if not queued:
-            if self._at_once():
-                self._stream.write(text_header(len(data)) + data)
-                if self._paused:
-                    self._check_overflow()
-                return
-            self._shared.flusher.add(self)
-        queued.append(text_header(len(data)))
-        queued.append(data)
-        if self._paused:
-            self._check_overflow()
-
-    def send_latest(self, name: str, data: bytes, final: bool = False, /) -> None:
-        """Part of `Peer`."""
-        if final:
-            self._latest.pop(name, None)
-        elif self._paused:
-            self._latest[name] = data
-            return
-        self.send(data)
-
-    def flush(self) -> None:
-        """Writes what is queued, in one call."""
-        queued = self._queued
-        if queued and self._stream is not None:
-            self._queued = []
-            self._stream.write(b"".join(queued))
-
-    def buffered(self) -> int:
-        """Bytes that wait to be sent."""
-        return sum(map(len, self._queued)) + int(self._stream.get_write_buffer_size())
-
-    def close(self, code: int, reason: str = "") -> None:
-        """Sends what is queued and a close frame; cuts the connection when the client does not answer in time."""
-        transport = self._transport
-        if self.closing or transport is None:
-            return
-        self.flush()
-        self.closing = True
-        transport.send_close(code, reason.encode())  # type: ignore[arg-type]  # codes of our own are not in its enum
-        self._shared.loop.call_later(CLOSE_GRACE, transport.disconnect, False)  # noqa: FBT003 - the library's own signature
-
-    def ping(self) -> None:
-        """Asks the client for a sign of life."""
-        if self._transport is not None and not self.closing:
-            self._transport.send_ping()
-
-    def cut(self) -> None:
-        """Ends the connection without ceremony."""
-        if self._transport is not None:
-            self._transport.disconnect(graceful=False)
-
-    def _check_overflow(self) -> None:
-        if self.buffered() > OVERFLOW * self._shared.max_buffered:
-            self._shared.logger.warning("slow consumer cut off", connection_id=self.id, buffered=self.buffered())
-            self._queued.clear()
-            self._latest.clear()
-            self.close(SLOW_CONSUMER, "slow consumer")
-
-    def pause_writing(self) -> None:
-        """More than `max_buffered` waits: nothing more is read from this client until it has read."""
-        self._paused = True
-        with contextlib.suppress(RuntimeError):
-            self._stream.pause_reading()
-
-    def resume_writing(self) -> None:
-        """The client has caught up."""
-        self._paused = False
-        latest, self._latest = self._latest, {}
-        for data in latest.values():
-            self.send(data)
-        with contextlib.suppress(RuntimeError):
-            self._stream.resume_reading()
-
-    # In
+        Both are signs of life where whole frames are long in coming: a large message over a slow line, or a client
+        from which nothing is read because it is slow to read itself.
+        """
+        room = len(self._stream.get_protocol().get_buffer(-1))
+        waiting = self._stream.get_write_buffer_size()
+        stirred = room != self._room or waiting < self._waiting
+        self._room = room
+        self._waiting = waiting
+        return stirred
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Part of the library's listener."""
-        self._transport = transport
-        self._stream = transport.underlying_transport
-        self._stream.set_write_buffer_limits(high=self._shared.max_buffered)
-        self._shared.peers.add(self)
-        self._shared.registry.add(self)
+        self.opened(transport)
+        # The library keeps the request as long as the connection; its headers are of no more use, and large.
+        transport.request.headers.clear()
+        transport.response.headers.clear()
+        shared = self._shared
+        shared.peers.add(self)
+        shared.empty.clear()
+        try:
+            shared.registry.add(self)
+        except Exception as problem:  # noqa: BLE001 - whatever it is, it is this connection's end and nobody else's
+            self._broken(problem)
+        else:
+            self._announced = True
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - the library's signature
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Part of the library's listener."""
-        self.closing = True
-        self._queued.clear()
-        self._latest.clear()
-        self._shared.peers.discard(self)
-        self._shared.registry.remove(self)
-        self._shared.receiver.disconnected(self)
+        self._forget()
+        shared = self._shared
+        shared.peers.discard(self)
+        if not shared.peers:
+            shared.empty.set()
+        handshake = transport.close_handshake
+        if handshake is not None and handshake.recv is None:
+            Linger.begin(self._stream, shared.loop, shared.lingering)
+        if self._announced:
+            self._tell(shared.registry.remove)
+            self._tell(shared.receiver.disconnected)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Part of the library's listener."""
         self.heard = True
-        if self.closing:
-            if frame.msg_type is WSMsgType.CLOSE:
-                transport.disconnect()
-            return
-        try:
-            if frame.msg_type is _TEXT and frame.fin and self._fragments is None and not frame.rsv1:
+        if (
+            frame.fin
+            and frame.msg_type is _TEXT
+            and self._assembly is None
+            and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
+            and not transport.is_close_frame_sent
+        ):
+            data = frame.get_payload_as_bytes()
+            if data.isascii() or is_utf8(data):
                 self.spoke = True
-                data = frame.get_payload_as_bytes()
-                # Most text is ASCII, which is found out at a fraction of a decode's cost.
-                if data.isascii() or _is_utf8(data):
+                try:
                     self._receive(self, data)
-                else:
-                    self.close(INVALID_TEXT, "text that is not UTF-8")
+                except Exception as problem:  # noqa: BLE001 - one connection's fault must not be another's
+                    self._broken(problem)
             else:
-                self._unusual(transport, frame)
-        except Exception as problem:  # one connection's fault must not be another's
-            self._shared.logger.error("a message broke its connection", connection_id=self.id, exc_info=problem)
-            self.close(INTERNAL, "internal error")
+                self.close(*NOT_UTF8)
+            return
+        self._unusual(transport, frame)
 
     def _unusual(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
-        if kind is WSMsgType.CLOSE:
-            self._closed_by_client(transport, frame.get_payload_as_bytes())
+        if transport.is_close_frame_sent:
+            # Whatever came before the client had our close frame is dropped; its own ends the connection.
+            if kind is WSMsgType.CLOSE:
+                transport.disconnect()
+        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self.close(PROTOCOL_ERROR, "reserved bits without an extension")
+        elif kind is WSMsgType.CLOSE:
+            self.flush()
+            self._last_word(answer_to(frame.get_payload_as_bytes()), "")
+            transport.disconnect()
         elif kind is WSMsgType.PING:
+            # What was sent before keeps its place before the answer.
             self.flush()
             transport.send_pong(frame.get_payload_as_bytes())
-        elif kind is WSMsgType.PONG:
-            return
-        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self.close(PROTOCOL, "reserved bits without an extension")
-        elif kind is WSMsgType.BINARY:
-            self.close(BINARY, "binary messages are not accepted")
-        else:
-            self._fragment(kind is _TEXT, frame)
+        elif kind is not WSMsgType.PONG:
+            self._data(kind, frame)
 
-    def _fragment(self, first: bool, frame: WSFrame) -> None:
-        fragments = self._fragments
-        if first:
-            if fragments is not None:
-                self.close(PROTOCOL, "a new message inside a fragmented one")
-                return
-            fragments = self._fragments = []
-            self._fragments_size = 0
-        elif fragments is None:
-            self.close(PROTOCOL, "a continuation of nothing")
+    def _data(self, kind: WSMsgType, frame: WSFrame) -> None:
+        starts = kind is not WSMsgType.CONTINUATION
+        violation = out_of_place(under_way=self._assembly is not None, starts=starts, text=kind is _TEXT)
+        if violation is not None:
+            self.close(*violation)
             return
-        data = frame.get_payload_as_bytes()
-        self._fragments_size += len(data)
-        if self._fragments_size > self._shared.max_message_size:
-            self.close(TOO_LARGE, f"more than {self._shared.max_message_size} bytes")
-            return
-        # An empty fragment is allowed, and a million of them must not cost memory.
-        if data:
-            fragments.append(data)
-        if frame.fin:
-            self._fragments = None
+        assembly = self._assembly
+        if assembly is None:
+            assembly = self._assembly = Assembly(self._shared.max_message_size)
+        message = assembly.add(frame.get_payload_as_bytes(), final=frame.fin)
+        if isinstance(message, Violation):
+            self._assembly = None
+            self.close(*message)
+        elif message is not None:
+            self._assembly = None
             self.spoke = True
-            whole = b"".join(fragments)
-            if _is_utf8(whole):
-                self._receive(self, whole)
-            else:
-                self.close(INVALID_TEXT, "text that is not UTF-8")
+            try:
+                self._receive(self, message)
+            except Exception as problem:  # noqa: BLE001 - as for a whole message
+                self._broken(problem)
 
-    def _closed_by_client(self, transport: WSTransport, payload: bytes) -> None:
-        self.flush()
-        self.closing = True
-        code = int.from_bytes(payload[:2]) if len(payload) >= 2 else NO_STATUS  # noqa: PLR2004 - a code has two bytes
-        # 1005 only says that there was none, and must not be sent.
-        transport.send_close(1000 if code == NO_STATUS else code)  # type: ignore[arg-type]  # as above
-        transport.disconnect()
+    def _broken(self, problem: Exception) -> None:
+        self._shared.logger.error("a connection broke", connection_id=self.id, exc_info=problem)
+        self.close(INTERNAL_ERROR, "internal error")
 
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    def _tell(self, listener: Any) -> None:
+        try:
+            listener(self)
+        except Exception as problem:  # the others must still hear of it
+            self._shared.logger.error("the end of a connection", connection_id=self.id, exc_info=problem)

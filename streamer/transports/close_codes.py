@@ -1,0 +1,42 @@
+"""Close codes (RFC 6455, section 7.4, and PROTOCOL's own) and what may be said with them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+NORMAL: Final = 1000
+GOING_AWAY: Final = 1001
+PROTOCOL_ERROR: Final = 1002
+BINARY: Final = 1003
+INVALID_TEXT: Final = 1007
+TOO_LARGE: Final = 1009
+INTERNAL_ERROR: Final = 1011
+SHUTDOWN: Final = 3001
+SLOW_CONSUMER: Final = 3008
+
+MAX_REASON: Final = 123
+"""Bytes: a control frame holds 125, and the code takes two."""
+
+_REGISTERED: Final = frozenset({*range(1000, 1004), *range(1007, 1015)})
+_FREE: Final = range(3000, 5000)
+
+
+def may_be_sent(code: int) -> bool:
+    """Whether a close frame may carry the code (section 7.4.2); some only report what no frame said."""
+    return code in _REGISTERED or code in _FREE
+
+
+def answer_to(payload: bytes) -> int:
+    """The code that answers a client's close frame: its own; 1000 where it gave none, 1002 where it may not be sent."""
+    if not payload:
+        return NORMAL
+    code = int.from_bytes(payload[:2])
+    return code if may_be_sent(code) else PROTOCOL_ERROR
+
+
+def reason_bytes(reason: str) -> bytes:
+    """The reason in UTF-8, cut to what a close frame holds without breaking a character."""
+    encoded = reason.encode(errors="replace")
+    if len(encoded) <= MAX_REASON:
+        return encoded
+    return encoded[:MAX_REASON].decode(errors="ignore").encode()

@@ -1,0 +1,207 @@
+"""What leaves on one connection: messages in one write per turn, bounded by what the client takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from picows import WSListener, WSTransport
+
+from streamer.contracts.connections import FrameReceiver, PeerRegistry
+from streamer.transports.close_codes import SLOW_CONSUMER, reason_bytes
+from streamer.transports.flusher import Flusher
+from streamer.transports.framing import text_header
+from streamer.transports.linger import Linger
+
+OVERFLOW: Final = 4
+"""How many times `max_buffered` may wait for a client that does not read before it is cut off."""
+CLOSE_GRACE: Final = 2.0
+"""Seconds that a client has to take what waits for it and to answer our close frame."""
+CHUNK: Final = 64 * 1024
+"""Bytes that one turn may queue before they are handed on without waiting for its end, and so are counted."""
+
+
+class Shared:
+    """What all connections of a transport have in common."""
+
+    __slots__ = (
+        "begin",
+        "empty",
+        "lingering",
+        "logger",
+        "loop",
+        "max_buffered",
+        "max_message_size",
+        "peers",
+        "receive",
+        "receiver",
+        "registry",
+    )
+
+    def __init__(
+        self,
+        *,
+        receiver: FrameReceiver,
+        registry: PeerRegistry,
+        loop: asyncio.AbstractEventLoop,
+        logger: Any,
+        max_message_size: int,
+        max_buffered: int,
+    ) -> None:
+        self.receiver = receiver
+        self.registry = registry
+        self.loop = loop
+        self.logger = logger
+        self.max_message_size = max_message_size
+        self.max_buffered = max_buffered
+        # Bound once here, because each connection would otherwise keep bound methods of its own.
+        self.receive = receiver.receive
+        self.begin = Flusher(loop).begin
+        self.peers: set[Any] = set()
+        self.lingering: set[Linger] = set()
+        self.empty = asyncio.Event()
+        """Set while no connection is open."""
+        self.empty.set()
+
+
+class Sender(WSListener):
+    """The half of a connection that sends. It is one object with the half that receives, because both are on the path
+    of every message.
+    """
+
+    __slots__ = (
+        "_begin",
+        "_ending",
+        "_latest",
+        "_paused",
+        "_queued",
+        "_queued_size",
+        "_shared",
+        "_stream",
+        "_transport",
+        "_write",
+        "closed",
+        "id",
+    )
+
+    id: str
+    _transport: WSTransport
+    _stream: Any
+    """The transport below the WebSocket; uvloop's does not inherit asyncio's."""
+    _write: Callable[[bytes], None]
+
+    def __init__(self, shared: Shared) -> None:
+        self.closed = False
+        """Nothing more can be sent: a close frame went out, or the connection has ended."""
+        self._shared = shared
+        self._begin = shared.begin
+        self._queued: list[bytes] = []
+        self._queued_size = 0
+        self._latest: dict[str, bytes] | None = None
+        self._paused = False
+        self._ending: asyncio.TimerHandle | None = None
+
+    def opened(self, transport: WSTransport) -> None:
+        """The connection can be written to from now on."""
+        self._transport = transport
+        self._stream = stream = transport.underlying_transport
+        self._write = stream.write
+        stream.set_write_buffer_limits(high=self._shared.max_buffered)
+
+    def send(self, data: bytes, /) -> None:
+        """Part of `Peer`."""
+        if self.closed:
+            return
+        size = len(data)
+        queued = self._queued
+        if not queued and self._begin(self):
+            self._put(text_header(size) + data)
+            return
+        queued.append(text_header(size))
+        queued.append(data)
+        self._queued_size += size
+        if self._queued_size > CHUNK:
+            self.flush()
+
+    def send_latest(self, name: str, data: bytes, final: bool = False, /) -> None:
+        """Part of `Peer`."""
+        latest = self._latest
+        if final:
+            if latest is not None:
+                latest.pop(name, None)
+        elif self._paused:
+            if latest is None:
+                latest = self._latest = {}
+            latest[name] = data
+            return
+        self.send(data)
+
+    def flush(self) -> None:
+        """Writes what is queued, in one call."""
+        queued = self._queued
+        if queued:
+            self._queued = []
+            self._queued_size = 0
+            self._put(b"".join(queued))
+
+    def ping(self) -> None:
+        """Asks the client for a sign of life."""
+        self._transport.send_ping()
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Sends what is queued and a close frame; cuts the connection when the client does not answer in time."""
+        if self.closed:
+            return
+        self.flush()
+        self._last_word(code, reason)
+        # The client's answer could not be seen while nothing is read from it.
+        if self._paused:
+            self._stream.resume_reading()
+
+    def cut(self) -> None:
+        """Ends the connection without ceremony."""
+        self._transport.disconnect(graceful=False)
+
+    def pause_writing(self) -> None:
+        """More than `max_buffered` waits: nothing more is read from this client until it has read."""
+        self._paused = True
+        if not self.closed:
+            self._stream.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._paused = False
+        latest, self._latest = self._latest, None
+        if self.closed:
+            return
+        if latest is not None:
+            for data in latest.values():
+                self.send(data)
+        self._stream.resume_reading()
+
+    def _last_word(self, code: int, reason: str) -> None:
+        self.closed = True
+        self._latest = None
+        # Codes of our own are not in the library's enumeration; it sends them as they are.
+        self._transport.send_close(code, reason_bytes(reason))  # type: ignore[arg-type]  # as above
+        self._ending = self._shared.loop.call_later(CLOSE_GRACE, self.cut)
+
+    def _forget(self) -> None:
+        """The connection has ended: nothing of it may stay in memory."""
+        self.closed = True
+        self._queued = []
+        self._latest = None
+        if self._ending is not None:
+            self._ending.cancel()
+
+    def _put(self, data: bytes) -> None:
+        # The library answers some violations with a close frame of its own, and nothing may follow that.
+        if self._transport.is_close_frame_sent:
+            return
+        self._write(data)
+        if self._paused:
+            waiting = self._stream.get_write_buffer_size()
+            if waiting > OVERFLOW * self._shared.max_buffered:
+                self._shared.logger.warning("slow consumer cut off", connection_id=self.id, buffered=waiting)
+                self.close(SLOW_CONSUMER, "slow consumer")

@@ -1,0 +1,33 @@
+"""The certificate that the server shows."""
+
+from __future__ import annotations
+
+import ssl
+
+from streamer.config.settings import TlsSettings
+from streamer.core.errors import StartError
+
+
+def server_context(settings: TlsSettings) -> ssl.SSLContext:
+    """A context for connections that clients open.
+
+    Raises:
+        StartError: the certificate or its key cannot be used.
+    """
+
+    def refuse() -> str:
+        raise StartError(f"server.tls.key: {settings.key} is encrypted; give a key without a passphrase")
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    # Told by name, because the error of the call below does not say which of the two it could not read.
+    for place, path in (("cert", settings.cert), ("key", settings.key)):
+        try:
+            path.open("rb").close()
+        except OSError as problem:
+            raise StartError(f"server.tls.{place}: {path} cannot be read: {problem.strerror}") from None
+    try:
+        context.load_cert_chain(settings.cert, settings.key, password=refuse)
+    except ssl.SSLError as problem:
+        what = problem.reason or problem
+        raise StartError(f"server.tls: {settings.cert} with the key {settings.key} cannot be used: {what}") from None
+    return context
