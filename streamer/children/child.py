@@ -6,6 +6,7 @@ import importlib
 import signal
 import socket
 import sys
+from types import FrameType
 
 from streamer.children.framing import Unframer, frame
 
@@ -41,11 +42,18 @@ class Channel:
 def main(arguments: list[str]) -> None:
     """Runs the target over the channel until it returns."""
     descriptor, target = arguments
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # A handler, not SIG_IGN: a program that the target starts would inherit that and could not be ended politely.
+    signal.signal(signal.SIGINT, _go_on)
+    signal.signal(signal.SIGTERM, _go_on)
     module, _, name = target.partition(":")
     with socket.socket(fileno=int(descriptor)) as sock:
+        # A program that the target starts and that outlives it must not hold the socket, or nobody hears of its end.
+        sock.set_inheritable(False)
         getattr(importlib.import_module(module), name)(Channel(sock))
+
+
+def _go_on(number: int, frame: FrameType | None) -> None:
+    """Takes a signal and does nothing about it: when the child ends is the parent's to say."""
 
 
 if __name__ == "__main__":

@@ -91,21 +91,27 @@ class Child(asyncio.Protocol):
             self._process.wait()
         if self._transport is not None:
             self._transport.abort()
+            self._transport = None
 
     async def close(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - a bound on the child, not on the caller
-        """Lets the child finish what it was sent and end by itself; kills it after `timeout` seconds."""
+        """Lets the child finish what it was sent and end by itself; kills it after `timeout` seconds.
+
+        Cancelled, it kills the child at once.
+        """
         self._on_exit = None
-        if self._transport is not None:
-            self._flush()
-            if self._transport.can_write_eof():
+        try:
+            if self._transport is not None:
+                self._flush()
                 self._transport.write_eof()
-            assert self._gone is not None
-            with contextlib.suppress(TimeoutError, subprocess.TimeoutExpired):
-                await asyncio.wait_for(asyncio.shield(self._gone), timeout)
-                # Its end of the socket closes before it has ended: what it does on its way out is its to finish.
+                assert self._gone is not None
                 assert self._process is not None
-                await asyncio.to_thread(self._process.wait, timeout)
-        self.kill()
+                with contextlib.suppress(TimeoutError, subprocess.TimeoutExpired):
+                    async with asyncio.timeout(timeout):
+                        await asyncio.shield(self._gone)
+                        # Its end of the socket closes before it has ended: its way out is its to finish.
+                        await asyncio.to_thread(self._process.wait, timeout)
+        finally:
+            self.kill()
 
     def _flush(self) -> None:
         if self._transport is not None and self._outbox:
@@ -126,12 +132,12 @@ class Child(asyncio.Protocol):
         """Part of `asyncio.Protocol`."""
         self._transport = None
         self._outbox.clear()
-        if self._gone is not None and not self._gone.done():
-            self._gone.set_result(None)
+        assert self._gone is not None
+        assert self._process is not None
+        self._gone.set_result(None)
         on_exit, self._on_exit = self._on_exit, None
         if on_exit is not None:
             # A child may close its socket and yet live on; gone means gone.
-            if self._process is not None:
-                self._process.kill()
-                self._process.wait()
+            self._process.kill()
+            self._process.wait()
             on_exit()

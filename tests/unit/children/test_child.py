@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from streamer.children.child import Channel
+from streamer.children.framing import frame
+
+
+@pytest.fixture
+def ends():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, Channel(theirs)
+
+
+def test_receive_returns_all_that_has_come(ends):
+    ours, channel = ends
+    ours.sendall(frame(b"one") + frame(b"") + frame(b"three"))
+    assert channel.receive() == [b"one", b"", b"three"]
+
+
+def test_receive_waits_for_the_rest_of_a_message(ends):
+    ours, channel = ends
+    whole = frame(b"x" * 1_000_000)
+    sender = threading.Thread(target=ours.sendall, args=(whole,))
+    sender.start()
+    assert channel.receive() == [b"x" * 1_000_000]
+    sender.join()
+
+
+def test_receive_returns_nothing_when_the_parent_is_gone(ends):
+    ours, channel = ends
+    ours.sendall(frame(b"cut")[:-1])
+    ours.close()
+    assert channel.receive() == []
+
+
+def test_several_messages_are_sent_in_order(ends):
+    ours, channel = ends
+    channel.send(b"one", b"two")
+    assert ours.recv(100) == frame(b"one") + frame(b"two")
+
+
+def test_send_says_that_the_parent_is_gone(ends):
+    ours, channel = ends
+    ours.close()
+    with pytest.raises(BrokenPipeError):
+        channel.send(b"anyone?")
+
+
+def start_by_hand(target):
+    """The program as `Child` starts it, with the parent's end in the test's hand."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streamer.children.child", str(theirs.fileno()), target],
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+    return ours, process
+
+
+ECHO = """
+    def main(channel):
+        channel.send(b"up")
+        while messages := channel.receive():
+            channel.send(*messages)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_does_not_end_a_child(target, number):
+    ours, process = start_by_hand(target(ECHO))
+    with ours, process:
+        channel = Channel(ours)
+        assert channel.receive() == [b"up"]
+        process.send_signal(number)
+        channel.send(b"still there?")
+        assert channel.receive() == [b"still there?"]
+        ours.close()
+        assert process.wait(30) == 0
+
+
+def test_the_end_of_the_parent_ends_the_child(target):
+    ours, process = start_by_hand(target(ECHO))
+    with process:
+        Channel(ours).receive()
+        ours.close()
+        assert process.wait(30) == 0
+
+
+STARTS_A_PROGRAM = """
+    import subprocess, sys
+    REPORT = "from signal import *; print(getsignal(SIGINT) is default_int_handler, getsignal(SIGTERM) is SIG_DFL)"
+    def main(channel):
+        channel.send(subprocess.run([sys.executable, "-c", REPORT], stdout=subprocess.PIPE).stdout)
+"""
+
+
+def test_a_program_that_a_child_starts_can_be_ended_by_signals(target):
+    ours, process = start_by_hand(target(STARTS_A_PROGRAM))
+    with ours, process:
+        assert Channel(ours).receive() == [b"True True\n"]
+
+
+LEAVES_A_PROGRAM = """
+    import subprocess
+    def main(channel):
+        left = subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False)
+        channel.send(str(left.pid).encode())
+        channel.receive()
+        import os; os._exit(0)
+"""
+
+
+def test_a_program_that_a_child_leaves_behind_does_not_hide_its_end(target):
+    # The program reads from a pipe whose other end dies with the child, so nothing is left after the test.
+    ours, process = start_by_hand(target(LEAVES_A_PROGRAM))
+    with ours, process:
+        (left,) = Channel(ours).receive()
+        assert int(left) > 0
+        process.kill()
+        assert ours.recv(1) == b""
