@@ -1,0 +1,91 @@
+"""Writes the reference pages that are read off the code: `python docs/generate.py`. A test fails when one is stale."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from streamer.cli.app import app
+from streamer.config.settings import PluginSettings
+from streamer.contracts.components import Component, Kind
+from streamer.plugins.manager import discover
+from streamer.runtime import builtins
+
+ROOT = Path(__file__).parent
+
+
+def command_line() -> str:
+    """Every command's help, as it prints it."""
+    parts = [
+        "# Command line\n",
+        "Made from `--help`. `--config` is `./streamer.yaml` when left out, or what `STREAMER_CONFIG` names.\n",
+    ]
+    parts += _help(app, "streamer")
+    return "\n".join(parts)
+
+
+def _help(command: click.Command, name: str, parent: click.Context | None = None) -> list[str]:
+    context = click.Context(
+        command, info_name=name.rpartition(" ")[2], parent=parent, max_content_width=100, terminal_width=100
+    )
+    parts = [f"## {name}\n", f"```text\n{command.get_help(context).rstrip()}\n```\n"]
+    if isinstance(command, click.Group):
+        for child_name in command.list_commands(context):
+            child = command.get_command(context, child_name)
+            if child is not None:
+                parts += _help(child, f"{name} {child_name}", context)
+    return parts
+
+
+def components() -> str:
+    """Every built-in component with its options."""
+    registry = discover(PluginSettings(allow=()), builtins=[builtins])
+    parts = ["# Built-in components\n", "Installed plugins' components: `streamer list`.\n"]
+    for kind in (Kind.HANDLER, Kind.MIDDLEWARE, Kind.STORE, Kind.CONNECTIONS, Kind.AUTH):
+        parts.append(f"## {kind.value.capitalize()}\n")
+        parts += [_component(one) for (of, _), one in registry.components.items() if of is kind]
+    return "\n".join(parts)
+
+
+def _component(component: Component) -> str:
+    lines = [f"### {component.full_name}\n", f"{component.summary}. Stability: {component.stability.value}.\n"]
+    properties: Mapping[str, Any] = component.options.get("properties", {})
+    if properties:
+        lines += ["| option | type | default | meaning |", "| --- | --- | --- | --- |"]
+        required = component.options.get("required", ())
+        for name, described in properties.items():
+            default = "required" if name in required else f"`{described['default']}`" if "default" in described else ""
+            meaning = str(described.get("description", "")).replace("|", "\\|")
+            lines.append(f"| `{name}` | {_type(described)} | {default} | {meaning} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _type(described: Mapping[str, Any]) -> str:
+    kind = described.get("format") or described.get("type") or "any"
+    return " or ".join(kind) if isinstance(kind, list) else str(kind)
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "reference/command-line.md": command_line,
+    "reference/components.md": components,
+}
+
+
+def main() -> int:
+    """Writes every page that has changed."""
+    for name, make in PAGES.items():
+        path = ROOT / name
+        made = make()
+        if not path.exists() or path.read_text() != made:
+            path.write_text(made)
+            sys.stdout.write(f"{path} is written\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
