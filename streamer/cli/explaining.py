@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from streamer.config.dump import hide
+from streamer.config.hiding import hide_options
 from streamer.config.settings import ActionSettings, ComponentUse, Settings
 from streamer.contracts.components import BuildContext, Component, Kind
 from streamer.core.units import format_duration
@@ -91,7 +91,7 @@ def _pipeline(
             "kind": found.kind.value,
             "name": use.name,
             "origin": _origin(found),
-            "options": hide(use.options, settings.secrets),
+            "options": hide_options(use.options, found.options, settings.secrets),
         }
         for position, (use, found) in enumerate(uses, 1)
     ]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from streamer.config.document import Place
+from streamer.config.hiding import secret_places
+from streamer.config.schemas import LoadedSchema
 from streamer.config.settings import (
     ActionSettings,
     BackendSettings,
@@ -26,6 +31,7 @@ from streamer.core.units import parse_duration, parse_size
 _UNITS = {"#/$defs/duration": parse_duration, "#/$defs/size": parse_size}
 
 Components = Mapping[tuple[Kind, str], Component]
+Schemas = Mapping[tuple[str, str], LoadedSchema]
 
 
 def section(data: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,6 +44,9 @@ def section(data: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any
         convert = _UNITS.get(described.get("$ref", ""))
         if convert is not None:
             value = convert(value)
+        if described.get("type") == "integer":
+            # JSON Schema counts 8080.0 as one.
+            value = int(value)
         made[name] = tuple(value) if isinstance(value, list) else value
     return made
 
@@ -56,29 +65,26 @@ def plugin_settings(data: Any) -> PluginSettings:
 
 def component_use(value: Any, kind: Kind, components: Components) -> ComponentUse:
     """A name, or an object with `use`, with the component's defaults filled in."""
-    if isinstance(value, str):
-        value = {"use": value}
-    name = value["use"]
-    options = {key: item for key, item in value.items() if key != "use"}
-    return ComponentUse(name=name, options=with_defaults(options, components[kind, name]))
+    written = {"use": value} if isinstance(value, str) else value
+    name = written["use"]
+    options = {key: item for key, item in written.items() if key != "use"}
+    return ComponentUse(name=name, options=with_defaults(options, components[kind, name].options))
 
 
-def with_defaults(options: Mapping[str, Any], component: Component) -> dict[str, Any]:
-    """The options with the defaults of the component's schema for what was left out."""
-    defaults = {
-        name: described["default"]
-        for name, described in component.options.get("properties", {}).items()
-        if isinstance(described, Mapping) and "default" in described
-    }
-    return {**defaults, **options}
+def with_defaults(value: Any, schema: Any) -> Any:
+    """The value with the defaults of its schema for what was left out, also inside of objects that are there."""
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    if not isinstance(value, Mapping) or not isinstance(properties, Mapping):
+        return value
+    made = {key: with_defaults(item, properties.get(key)) for key, item in value.items()}
+    for key, described in properties.items():
+        if key not in made and isinstance(described, Mapping) and "default" in described:
+            made[key] = copy.deepcopy(described["default"])
+    return made
 
 
 def build(
-    path: Path,
-    data: Mapping[str, Any],
-    components: Components,
-    schemas: Mapping[tuple[str, str], tuple[Any, Path | None, Mapping[str, Any]]],
-    secrets: frozenset[str],
+    path: Path, data: Mapping[str, Any], components: Components, schemas: Schemas, secrets: frozenset[str]
 ) -> Settings:
     """The settings of a file in which nothing is wrong.
 
@@ -86,15 +92,15 @@ def build(
         path: absolute path of the file.
         data: as written, environment filled in.
         components: by kind and full name.
-        schemas: by action and field, what its schema was read to.
+        schemas: what was read, by action and field.
         secrets: values that must not be shown.
     """
     shape = file_schema()["properties"]
     server = section(data.get("server", {}), shape["server"])
     if (tls := server.pop("tls", None)) is not None:
-        server["tls"] = TlsSettings(cert=path.parent / tls["cert"], key=path.parent / tls["key"])
+        server["tls"] = TlsSettings(**{name: _path(path, file) for name, file in tls.items()})
     backends = data.get("backends", {})
-    return Settings(
+    settings = Settings(
         path=path,
         service=ServiceSettings(**section(data.get("service", {}), shape["service"])),
         server=ServerSettings(**server),
@@ -113,14 +119,30 @@ def build(
         },
         secrets=secrets,
     )
+    return replace(settings, secret_places=frozenset(_secret_places(settings, components)))
+
+
+def _secret_places(settings: Settings, components: Components) -> Iterator[Place]:
+    uses: list[tuple[Kind, ComponentUse, Place]] = [
+        (Kind.STORE, settings.backends.store, ("backends", "store")),
+        (Kind.CONNECTIONS, settings.backends.connections, ("backends", "connections")),
+        (Kind.AUTH, settings.auth, ("auth",)),
+        *((Kind.MIDDLEWARE, use, ("middleware", index)) for index, use in enumerate(settings.middleware)),
+        *(
+            (Kind.HANDLER, ComponentUse(name=action.handler, options=action.options), ("actions", name, "with"))
+            for name, action in settings.actions.items()
+        ),
+    ]
+    for kind, use, place in uses:
+        yield from secret_places(use.options, components[kind, use.name].options, place)
+
+
+def _path(file: Path, written: str) -> Path:
+    return file.parent / Path(written).expanduser()
 
 
 def _action(
-    name: str,
-    data: Mapping[str, Any],
-    components: Components,
-    schemas: Mapping[tuple[str, str], tuple[Any, Path | None, Mapping[str, Any]]],
-    shape: Mapping[str, Any],
+    name: str, data: Mapping[str, Any], components: Components, schemas: Schemas, shape: Mapping[str, Any]
 ) -> ActionSettings:
     component = components[Kind.HANDLER, data["handler"]]
     values = section(data, shape)
@@ -129,17 +151,17 @@ def _action(
     if "estimated_duration" not in values and component.estimated_duration is not None:
         values["estimated_duration"] = parse_duration(component.estimated_duration)
     values.setdefault("description", component.description or component.summary)
-    schema, schema_path, schema_resources = schemas.get((name, "schema"), (None, None, {}))
-    result_schema, result_path, result_resources = schemas.get((name, "result_schema"), (None, None, {}))
+    schema = schemas.get((name, "schema"), LoadedSchema())
+    result_schema = schemas.get((name, "result_schema"), LoadedSchema())
     return ActionSettings(
         name=name,
-        options=with_defaults(data.get("with", {}), component),
+        options=with_defaults(data.get("with", {}), component.options),
         retry=RetrySettings(**section(data.get("retry", {}), shape["properties"]["retry"])),
-        schema=schema,
-        schema_path=schema_path,
-        schema_resources=schema_resources,
-        result_schema=result_schema,
-        result_schema_path=result_path,
-        result_schema_resources=result_resources,
+        schema=schema.schema,
+        schema_path=schema.path,
+        schema_resources=schema.resources,
+        result_schema=result_schema.schema,
+        result_schema_path=result_schema.path,
+        result_schema_resources=result_schema.resources,
         **values,
     )

@@ -2,174 +2,210 @@
 
 from __future__ import annotations
 
-import re
+import math
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from streamer.config.problems import Problem
+from streamer.config.scalars import resolve
+from streamer.config.syntax import IMPLICIT, Shield, SyntaxProblem, compose
 
-Path_ = tuple[str | int, ...]
+Place = tuple[str | int, ...]
+"""Keys and list positions from the root to a value."""
 Position = tuple[int, int]
+"""Line and column, from 1."""
 
-MAX_NODES: Final = 200_000
+MAX_NODES: Final = 100_000
 """Values after all aliases are followed; more is an alias bomb."""
-
-_NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
-_TRUE: Final = frozenset({"true", "True", "TRUE"})
-_FALSE: Final = frozenset({"false", "False", "FALSE"})
-_INTEGER: Final = re.compile(r"[-+]?[0-9]+", re.ASCII)
-_OCTAL: Final = re.compile(r"0o[0-7]+", re.ASCII)
-_HEXADECIMAL: Final = re.compile(r"0x[0-9a-fA-F]+", re.ASCII)
-_FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
-_LONGEST_INTEGER: Final = 4000
-"""Digits; Python refuses to read more than 4,300."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Leaves plain scalars as they are: their types are decided here, by YAML 1.2's core schema."""
-
-
-_Loader.yaml_implicit_resolvers = {}
+_INDICATOR: Final = "<<"
 
 
 class Document:
     """The data of a file, and where each part of it stands.
 
     Attributes:
-        data: plain dictionaries, lists and scalars.
-        plain: paths of scalars that were written without quotes.
+        file: as messages name it.
+        data: plain dictionaries, lists and scalars; None when the text could not be taken apart.
+        problems: what is wrong, in the order in which it was found.
+        broken: places whose value is not what was written, because of a problem that is already told.
+        filled: places that `${…}` took part in, with the values that were put in.
     """
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.data: Any = None
         self.problems: list[Problem] = []
-        self.plain: set[Path_] = set()
-        self._values: dict[Path_, Position] = {(): (1, 1)}
-        self._keys: dict[Path_, Position] = {}
-        self._nodes = 0
+        self.broken: set[Place] = set()
+        self.filled: dict[Place, list[str]] = {}
+        self._values: dict[Place, Position] = {(): (1, 1)}
+        self._keys: dict[Place, Position] = {}
+        self._nodes: dict[Place, yaml.Node] = {}
+        self._shield = Shield("")
 
-    def problem(self, code: str, path: Path_, message: str, *, key: bool = False) -> None:
-        """Notes a problem at a value, or at its key."""
-        line, column = self.position(path, key=key)
-        self.problems.append(Problem(self.file, line, column, code, place(path), message))
+    def problem(self, code: str, place: Place, message: str, *, key: bool = False, within: Place | None = None) -> None:
+        """Notes a problem at a value, or at its key.
 
-    def position(self, path: Path_, *, key: bool = False) -> Position:
-        """Line and column, from 1, of a value or its key; of the nearest parent for what was not written."""
-        if key and path in self._keys:
-            return self._keys[path]
-        while path not in self._values:
-            path = path[:-1]
-        return self._values[path]
+        Args:
+            code: one of the problem codes.
+            place: where it stands.
+            message: what is wrong, and the way out.
+            key: whether the key is meant.
+            within: what the message calls the place, when that is not the place itself.
+        """
+        line, column = self.position(place, key=key)
+        self.note(code, line, column, place if within is None else within, message)
 
-    def take(self, node: yaml.Node) -> Any:
-        """Fills the document from a composed node."""
-        self.data = self._construct(node, (), ())
-        return self.data
+    def note(self, code: str, line: int, column: int, place: Place, message: str) -> None:
+        """Notes a problem at a line and column."""
+        self.problems.append(Problem(self.file, line, column, code, spell(place), message))
 
-    def _construct(self, node: yaml.Node, path: Path_, above: tuple[int, ...]) -> Any:
-        self._values[path] = (node.start_mark.line + 1, node.start_mark.column + 1)
-        self._nodes += 1
-        if self._nodes > MAX_NODES:
-            if self._nodes == MAX_NODES + 1:
-                self.problem("yaml-feature", path, "aliases multiply the file beyond all measure; write it out")
-            return None
-        if id(node) in above:
-            self.problem("yaml-feature", path, "an alias that contains itself; write out what is meant")
-            return None
-        if node.tag not in _Loader_TAGS:
-            name = node.tag.removeprefix("tag:yaml.org,2002:")
-            self.problem("yaml-feature", path, f"the tag !{name.lstrip('!')} is not supported; remove it")
-        above = (*above, id(node))
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path, above)
-        if isinstance(node, yaml.SequenceNode):
-            return [self._construct(item, (*path, index), above) for index, item in enumerate(node.value)]
-        assert isinstance(node, yaml.ScalarNode)
-        if node.style is not None:
-            return node.value
-        self.plain.add(path)
-        return resolve(node.value)
+    def position(self, place: Place, *, key: bool = False) -> Position:
+        """Line and column of a value or its key; of the nearest parent for what was not written."""
+        while place not in self._values:
+            place = place[:-1]
+        return self._keys.get(place, self._values[place]) if key else self._values[place]
 
-    def _mapping(self, node: yaml.MappingNode, path: Path_, above: tuple[int, ...]) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        merged: list[yaml.Node] = []
-        for key_node, value_node in node.value:
-            line, column = key_node.start_mark.line + 1, key_node.start_mark.column + 1
-            plain = isinstance(key_node, yaml.ScalarNode) and key_node.style is None
-            if plain and key_node.value == "<<":
-                merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
-                continue
-            key = resolve(key_node.value) if plain else key_node.value
-            if not isinstance(key_node, yaml.ScalarNode) or not isinstance(key, str):
-                shown = key_node.value if isinstance(key_node, yaml.ScalarNode) else "a list or mapping"
-                self.problems.append(
-                    Problem(
-                        self.file, line, column, "bad-key", place(path), f"the key {shown!r} is not a string; quote it"
-                    )
-                )
-                continue
-            if key in made:
-                first = self._keys[(*path, key)][0]
-                message = f"the key {key!r} stands already in line {first}; remove one of them"
-                self.problems.append(Problem(self.file, line, column, "duplicate-key", place((*path, key)), message))
-                continue
-            self._keys[(*path, key)] = (line, column)
-            made[key] = self._construct(value_node, (*path, key), above)
-        for node_to_merge in merged:
-            self._merge(node_to_merge, made, path, above)
-        return made
+    def at(self, place: Place) -> Any:
+        """What stands at a place that is there."""
+        value = self.data
+        for part in place:
+            value = value[part]
+        return value
 
-    def _merge(self, node: yaml.Node, made: dict[str, Any], path: Path_, above: tuple[int, ...]) -> None:
-        """A merge key: what the mapping itself says comes first. Positions are those of what was merged."""
-        if not isinstance(node, yaml.MappingNode) or id(node) in above:
-            line, column = node.start_mark.line + 1, node.start_mark.column + 1
-            text = "<< takes a mapping, or a list of mappings, that does not contain this one"
-            self.problems.append(Problem(self.file, line, column, "yaml-feature", place(path), text))
+    def position_in_text(self, place: Place, part: str) -> Position:
+        """Line and column of a part of a scalar's text; the scalar's own where the part cannot be found in it."""
+        node = self._nodes.get(place)
+        if node is None:
+            return self.position(place)
+        text, start = self._shield.text, node.start_mark.index
+        at = self._shield.original(text).find(part, start, node.end_mark.index)
+        if at < 0:
+            return self.position(place)
+        return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+
+    def is_broken(self, place: Place) -> bool:
+        """Whether a problem at the place, or around it, is already told."""
+        return any(place[:length] in self.broken for length in range(len(place) + 1))
+
+    def parse(self, text: str) -> None:
+        """Fills the document from text."""
+        self._shield = Shield(text)
+        try:
+            root = compose(self._shield)
+        except SyntaxProblem as problem:
+            self.note(problem.code, problem.line, problem.column, (), str(problem))
             return
-        own = self._values.get(path)
-        part = self._mapping(
-            yaml.MappingNode(
-                node.tag,
-                [pair for pair in node.value if getattr(pair[0], "value", None) not in made],
-                node.start_mark,
-                node.end_mark,
-            ),
-            path,
-            (*above, id(node)),
-        )
-        made.update({key: value for key, value in part.items() if key not in made})
-        if own is not None:
-            self._values[path] = own
+        if root is None:
+            self.note("missing-key", 1, 1, (), "the file is empty; begin with 'version: 1'")
+            return
+        try:
+            data = self._construct(root, (), ())
+        except RecursionError:
+            self.note("syntax", 1, 1, (), "it is nested too deeply")
+            return
+        if data is None and not self.problems:
+            self.note("missing-key", 1, 1, (), "the file says nothing; begin with 'version: 1'")
+        elif len(self._values) <= MAX_NODES:
+            self.data = data
+
+    def _construct(self, node: yaml.Node, place: Place, above: tuple[int, ...]) -> Any:
+        self._values[place] = _start(node)
+        if len(self._values) > MAX_NODES:
+            # The last value that is counted tells it; from here on every call comes back at once.
+            if len(self._values) == MAX_NODES + 1:
+                message = f"aliases make more than {MAX_NODES:,} values of the file; write out what is meant"
+                self.problem("yaml-feature", place, message)
+            return None
+        if node.tag not in IMPLICIT:
+            return self._refuse(place, f"the tag {_tag(node)} is not supported; remove it")
+        if id(node) in above:
+            return self._refuse(place, "this alias contains itself; write out what is meant")
+        if isinstance(node, yaml.MappingNode):
+            made: dict[str, Any] = {}
+            self._pairs(node, made, place, (*above, id(node)))
+            return made
+        if isinstance(node, yaml.SequenceNode):
+            inside = (*above, id(node))
+            return [self._construct(item, (*place, index), inside) for index, item in enumerate(node.value)]
+        self._nodes[place] = node
+        return self._scalar(node, place)
+
+    def _scalar(self, node: yaml.Node, place: Place) -> Any:
+        text = self._shield.original(node.value)
+        if not _is_plain(node):
+            return text
+        value = resolve(text)
+        if isinstance(value, float) and not math.isfinite(value):
+            return self._refuse(place, f"{text} is not a number that JSON has; write a finite one, or text in quotes")
+        return value
+
+    def _refuse(self, place: Place, message: str) -> None:
+        self.problem("yaml-feature", place, message)
+        self.broken.add(place)
+
+    def _pairs(self, node: yaml.MappingNode, made: dict[str, Any], place: Place, above: tuple[int, ...]) -> None:
+        """Adds a mapping's own pairs, then those that it merges: its own come first, then the first merged."""
+        merged: list[yaml.Node] = []
+        before = set(made)
+        for key_node, value_node in node.value:
+            if _is_plain(key_node) and key_node.value == _INDICATOR:
+                if merged:
+                    self.note("duplicate-key", *_start(key_node), place, "'<<' stands twice; write <<: [*one, *other]")
+                    continue
+                merged = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+                continue
+            key = self._key(key_node, place)
+            if key is None or key in before:
+                continue
+            here = (*place, key)
+            if key in made:
+                message = f"{key!r} stands already in line {self._keys[here][0]}; remove one of them"
+                self.note("duplicate-key", *_start(key_node), place, message)
+                continue
+            self._keys[here] = _start(key_node)
+            made[key] = self._construct(value_node, here, above)
+        for source in merged:
+            if isinstance(source, yaml.MappingNode) and id(source) not in above and source.tag in IMPLICIT:
+                self._pairs(source, made, place, (*above, id(source)))
+            else:
+                message = "'<<' takes a mapping, or a list of mappings, none of which contains this one"
+                self.note("yaml-feature", *_start(source), place, message)
+                self.broken.add(place)
+
+    def _key(self, node: yaml.Node, place: Place) -> str | None:
+        line, column = _start(node)
+        if node.tag not in IMPLICIT:
+            self.note("yaml-feature", line, column, place, f"the tag {_tag(node)} is not supported; remove it")
+            return None
+        if not isinstance(node, yaml.ScalarNode):
+            self.note("bad-key", line, column, place, "a key that is a list or a mapping; a key is a text")
+            return None
+        text = self._shield.original(node.value)
+        if _is_plain(node) and not isinstance(resolve(text), str):
+            self.note("bad-key", line, column, place, f"the key {text} is not a text; write it in quotes: '{text}'")
+            return None
+        return text
 
 
-_Loader_TAGS: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
+def _start(node: yaml.Node) -> Position:
+    return node.start_mark.line + 1, node.start_mark.column + 1
 
 
-def resolve(text: str) -> Any:
-    """A plain scalar's value by the core schema of YAML 1.2 (section 10.3.2)."""
-    if text in _NULL:
-        return None
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    if len(text) <= _LONGEST_INTEGER:
-        if _INTEGER.fullmatch(text):
-            return int(text)
-        if _OCTAL.fullmatch(text):
-            return int(text, 8)
-        if _HEXADECIMAL.fullmatch(text):
-            return int(text, 16)
-        if _FLOAT.fullmatch(text):
-            return float(text)
-    return text
+def _is_plain(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and not node.style
 
 
-def place(path: Path_) -> str:
-    """A path as messages write it: `middleware[0].limit`."""
+def _tag(node: yaml.Node) -> str:
+    standard = "tag:yaml.org,2002:"
+    return f"!!{node.tag.removeprefix(standard)}" if node.tag.startswith(standard) else node.tag
+
+
+def spell(place: Place) -> str:
+    """A place as messages write it: `middleware[0].limit`."""
     text = ""
-    for part in path:
+    for part in place:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
@@ -177,62 +213,25 @@ def place(path: Path_) -> str:
     return text
 
 
-def read_document(path: Path, shown: str | None = None) -> Document:
-    """The file as a document; what is wrong with it is among its `problems`, and then `data` may be None."""
-    document = Document(shown or str(path))
+def read_document(path: Path) -> Document:
+    """The file as a document. What is wrong with it is among its `problems`; `data` may then be None."""
+    document = Document(str(path))
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        _whole(document, "unreadable", f"it is not UTF-8 text (byte {problem.start})")
-        return document
+        raw = path.read_bytes()
     except OSError as problem:
-        reason = "there is no such file" if isinstance(problem, FileNotFoundError) else str(problem.strerror)
-        _whole(document, "unreadable", f"{reason}; name the file with --config PATH")
+        reason = "there is no such file" if isinstance(problem, FileNotFoundError) else f"{problem.strerror}"
+        document.note("unreadable", 1, 1, (), f"{reason}; name another with --config PATH")
         return document
-    return parse_document(text, document)
-
-
-def parse_document(text: str, document: Document) -> Document:
-    """Fills the document from text."""
-    loader: Any = None
-    try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-    except yaml.MarkedYAMLError as problem:
-        mark = problem.problem_mark or problem.context_mark
-        several = "single document" in str(problem.context or "")
-        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-        message = "one file holds one document; remove what follows ---" if several else _sentence(problem)
-        code = "yaml-feature" if several else "syntax"
-        document.problems.append(Problem(document.file, line, column, code, "", message))
-        return document
-    except yaml.YAMLError as problem:
-        line = text.count("\n", 0, getattr(problem, "position", 0)) + 1
-        document.problems.append(Problem(document.file, line, 1, "syntax", "", str(problem).replace("\n", " ")))
-        return document
-    except RecursionError:
-        _whole(document, "syntax", "it is nested too deeply")
-        return document
-    finally:
-        if loader is not None:
-            loader.dispose()
-    if node is None:
-        _whole(document, "missing-key", "the file is empty; begin with 'version: 1'")
+    except ValueError:
+        # A path with a null character.
+        document.note("unreadable", 1, 1, (), "this is not a path; name another with --config PATH")
         return document
     try:
-        document.take(node)
-    except RecursionError:
-        _whole(document, "syntax", "it is nested too deeply")
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        before = raw[: problem.start]
+        line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+        document.note("unreadable", line, column, (), "it is not UTF-8 text; save the file as UTF-8")
+        return document
+    document.parse(text)
     return document
-
-
-def _whole(document: Document, code: str, message: str) -> None:
-    document.problems.append(Problem(document.file, 1, 1, code, "", message))
-
-
-def _sentence(problem: yaml.MarkedYAMLError) -> str:
-    parts = [part for part in (problem.context, problem.problem) if part]
-    text = ": ".join(parts)
-    if "'\\t'" in text:
-        return f"{text}; indent with spaces, not tabs"
-    return text or "it is not YAML"

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from streamer.config.hiding import hide
+from streamer.config.scalars import resolve
 from streamer.config.settings import ActionSettings, ComponentUse, Settings
 from streamer.config.shape import file_schema
 from streamer.core.units import format_duration, format_size
 
-HIDDEN: Final = "***"
-_FORMATS: Final = {"#/$defs/duration": format_duration, "#/$defs/size": format_size}
+_FORMATS: Final[Mapping[str, Callable[[Any], str]]] = {"#/$defs/duration": format_duration, "#/$defs/size": format_size}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what this package's reader reads back as the same."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class's shape
+        """Every value is written out, for people."""
+        return True
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None if isinstance(resolve(text), str) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def dump(settings: Settings) -> str:
     """The settings as they took effect, every default included, in the file's own shape.
 
-    What stands in a place that a component marks secret, and every other occurrence of such a value, is `***`.
+    What stands in a place that a component marks secret, and every other occurrence of a value that the environment
+    put there, is `***`. JSON Schemas that came from files are named, not repeated. What has no value, such as a
+    timeout that is not set, is left out.
     """
     shape = file_schema()["properties"]
     shown: dict[str, Any] = {
@@ -33,38 +53,32 @@ def dump(settings: Settings) -> str:
         "plugins": _section(settings.plugins, shape["plugins"]),
         "logs": _section(settings.logs, shape["logs"]),
         "middleware": [_use(use) for use in settings.middleware],
-        "actions": {name: _action(action) for name, action in settings.actions.items()},
+        "actions": {name: _action(action, settings) for name, action in settings.actions.items()},
     }
-    return yaml.safe_dump(hide(shown, settings.secrets), sort_keys=False, allow_unicode=True, width=120)
+    if settings.server.tls is not None:
+        tls = settings.server.tls
+        shown["server"]["tls"] = {"cert": str(tls.cert), "key": str(tls.key)}
+    hidden = hide(shown, settings.secrets, settings.secret_places)
+    return yaml.dump(_escaped(hidden), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
-def hide(value: Any, secrets: frozenset[str]) -> Any:
-    """The value with every secret in it replaced."""
+def _escaped(value: Any) -> Any:
+    """With `$${` for `${`, so that reading it again fills nothing."""
     if isinstance(value, Mapping):
-        return {key: hide(item, secrets) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [hide(item, secrets) for item in value]
-    if isinstance(value, str):
-        # The longest first: one secret may be part of another.
-        for secret in sorted(secrets, key=len, reverse=True):
-            value = value.replace(secret, HIDDEN)
-    return value
+        return {key: _escaped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    return value.replace("${", "$${") if isinstance(value, str) else value
 
 
 def _section(section: Any, shape: Mapping[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for field in fields(section):
-        value = getattr(section, field.name)
-        described = shape["properties"].get(field.name)
-        if described is None or value is None:
-            continue
-        if is_dataclass(value):
-            made[field.name] = _section(value, described)
+        value, described = getattr(section, field.name), shape["properties"].get(field.name, {})
+        if value is None or not isinstance(value, str | int | float | tuple):
             continue
         convert = _FORMATS.get(described.get("$ref", ""))
-        if convert is not None:
-            value = convert(value)
-        made[field.name] = str(value) if isinstance(value, Path) else value
+        made[field.name] = value if convert is None else convert(value)
     return made
 
 
@@ -72,15 +86,25 @@ def _use(use: ComponentUse) -> dict[str, Any]:
     return {"use": use.name, **use.options}
 
 
-def _action(action: ActionSettings) -> dict[str, Any]:
+def _action(action: ActionSettings, settings: Settings) -> dict[str, Any]:
     shape = file_schema()["properties"]["actions"]["additionalProperties"]
-    made = _section(action, shape)
-    made.pop("schema", None)
-    made.pop("result_schema", None)
+    plain = _section(action, shape)
+    made: dict[str, Any] = {key: plain[key] for key in ("description", "handler")}
     if action.options:
         made["with"] = dict(action.options)
-    if action.schema is not None:
-        made["schema"] = action.schema
-    if action.result_schema is not None:
-        made["result_schema"] = action.result_schema
+    made |= {key: value for key, value in plain.items() if key in shape["properties"] and key not in _SCHEMAS}
+    for name in _SCHEMAS:
+        schema = getattr(action, name)
+        if schema is not None:
+            made[name] = _schema(schema, getattr(action, f"{name}_path"), settings)
+    made["retry"] = _section(action.retry, shape["properties"]["retry"])
     return made
+
+
+_SCHEMAS: Final = ("schema", "result_schema")
+
+
+def _schema(schema: Any, path: Path | None, settings: Settings) -> Any:
+    if path is None or path == settings.path:
+        return schema
+    return path.name if path.parent == settings.base_dir else os.path.relpath(path, settings.base_dir)

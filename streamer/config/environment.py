@@ -6,50 +6,86 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from streamer.config.document import Document, Path_, resolve
+from streamer.config.applicable import types_at
+from streamer.config.document import Document, Place
+from streamer.config.scalars import resolve
+from streamer.config.shape import file_schema
 
-_VARIABLE: Final = re.compile(r"\$(\$\{)|\$\{([^{}]*)\}|(\$\{)")
-_NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL | re.ASCII)
+_VARIABLE: Final = re.compile(r"\$\$\{|\$\{([^{}\n]*)\}|\$\{")
+_INSIDE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.ASCII)
+_TYPES: Final[Mapping[type, tuple[str, ...]]] = {
+    bool: ("boolean",),
+    int: ("integer", "number"),
+    float: ("number",),
+    type(None): ("null",),
+}
 
 
-def fill(document: Document, environ: Mapping[str, str]) -> set[Path_]:
-    """Fills every string of the document in place. Returns the paths of those that were.
+def fill(document: Document, environ: Mapping[str, str]) -> None:
+    """Fills every text of the document in place, and notes in `document.filled` where and with what.
 
-    `$${` is a literal `${`. What was written without quotes takes its type after it was filled, so `port: ${PORT}` is
-    a number.
+    `$${` is a literal `${`. As in a shell, the default of `${NAME:-default}` stands in for a variable that is empty,
+    too. What was filled stays text, except where the file's schema takes only numbers or truth values.
     """
-    filled: set[Path_] = set()
-    document.data = _fill(document, document.data, (), environ, filled)
-    return filled
+    document.data = _filled(document, document.data, (), environ)
+    convert(document, file_schema(), ())
 
 
-def _fill(document: Document, value: Any, path: Path_, environ: Mapping[str, str], filled: set[Path_]) -> Any:
+def convert(document: Document, schema: Mapping[str, Any], place: Place) -> None:
+    """Turns filled texts into numbers and truth values where the schema wants those. What does not parse stays text,
+    and the check against the schema says so.
+
+    Args:
+        document: filled already.
+        schema: of what stands at the place.
+        place: nothing outside of it is touched.
+    """
+    for filled in document.filled:
+        if filled[: len(place)] != place:
+            continue
+        wanted = types_at(schema, filled[len(place) :])
+        text = document.at(filled)
+        if not wanted or "string" in wanted or not isinstance(text, str):
+            continue
+        value = resolve(text)
+        if filled and wanted & {*_TYPES.get(type(value), ())}:
+            document.at(filled[:-1])[filled[-1]] = value
+
+
+def _filled(document: Document, value: Any, place: Place, environ: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
-        return {key: _fill(document, item, (*path, key), environ, filled) for key, item in value.items()}
+        return {key: _filled(document, item, (*place, key), environ) for key, item in value.items()}
     if isinstance(value, list):
-        return [_fill(document, item, (*path, index), environ, filled) for index, item in enumerate(value)]
+        return [_filled(document, item, (*place, index), environ) for index, item in enumerate(value)]
     if not isinstance(value, str) or "${" not in value:
         return value
 
     def replace(match: re.Match[str]) -> str:
-        if match[1]:
+        written = match[0]
+        if written == "$${":
             return "${"
-        name = None if match[2] is None else _NAME.fullmatch(match[2])
-        if name is None:
-            document.problem("bad-variable", path, "write ${NAME} or ${NAME:-default}; a literal ${ is written $${")
+        inside = None if match[1] is None else _INSIDE.fullmatch(match[1])
+        if inside is None:
+            shown = "'${' without an end" if match[1] is None else repr(written)
+            _report(document, place, "bad-variable", written, f"{shown}: write {_FORMS}")
             return ""
-        filled.add(path)
-        given = environ.get(name[1])
-        if given is None or (given == "" and name[2] is not None):
-            if name[2] is None:
-                document.problem(
-                    "missing-variable",
-                    path,
-                    f"the environment variable {name[1]} is not set; set it, or write ${{{name[1]}:-default}}",
-                )
-                return ""
-            return name[2]
+        name, default = inside.groups()
+        given = environ.get(name)
+        if default is not None and not given:
+            given = default
+        if given is None:
+            message = f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
+            _report(document, place, "missing-variable", written, message)
+            return ""
+        document.filled.setdefault(place, []).append(given)
         return given
 
-    text = _VARIABLE.sub(replace, value)
-    return resolve(text) if path in document.plain and path in filled else text
+    return _VARIABLE.sub(replace, value)
+
+
+_FORMS: Final = "${NAME} or ${NAME:-default}; a literal ${ is written $${"
+
+
+def _report(document: Document, place: Place, code: str, written: str, message: str) -> None:
+    document.note(code, *document.position_in_text(place, written), place, message)
+    document.broken.add(place)

@@ -1,14 +1,17 @@
-"""The file against its schema, and options against their components' schemas: every violation as a problem."""
+"""A part of the file against a JSON Schema: every violation as a problem with its place."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
-from streamer.config.document import Document, Path_
+from streamer.config.applicable import is_secret
+from streamer.config.document import Document, Place
+from streamer.config.wording import choice_sentence, shown, suggest, type_sentence, value_sentence
 from streamer.core.units import parse_duration, parse_rate, parse_size
 
 _UNITS: Final[Mapping[str, Callable[[str], Any]]] = {
@@ -16,130 +19,158 @@ _UNITS: Final[Mapping[str, Callable[[str], Any]]] = {
     "size": parse_size,
     "rate": parse_rate,
 }
-_EXAMPLES: Final = {"duration": "5s", "size": "128KiB", "rate": "100/1m"}
-_NAMES: Final = {
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "object": "a mapping",
-    "array": "a list",
-    "null": "nothing",
-}
+_SUFFIXES: Final = {"duration": ("s", "ms"), "size": ("KiB", "MiB"), "rate": ("/1s", "/1m")}
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
-    """` (did you mean 'x'?)`, or nothing when no known word is near."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-def check(document: Document, value: Any, schema: Mapping[str, Any], path: Path_, root: Mapping[str, Any]) -> None:
-    """Notes every violation of the schema by the value at that path.
-
-    Args:
-        document: gets the problems.
-        value: what stands at the path.
-        schema: what it must be.
-        path: where the value stands in the file.
-        root: where `#/$defs` of the schema are.
-    """
-    validator = Draft202012Validator({**schema, "$defs": root.get("$defs", {})})
-    for error in sorted(validator.iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path]):
-        _note(document, error, (*path, *error.absolute_path))
-
-
-def _note(document: Document, error: Any, path: Path_) -> None:
-    kind = error.validator
-    unit = error.schema.get("x-unit") if isinstance(error.schema, Mapping) else None
-    match kind:
-        case "additionalProperties":
-            _unknown_keys(document, error, path)
-        case "required":
-            for name in error.validator_value:
-                if name not in error.instance:
-                    document.problem("missing-key", path, f"the key {name!r} is missing{_purpose(error.schema, name)}")
-        case "type" if (
-            unit is not None and isinstance(error.instance, int | float) and not isinstance(error.instance, bool)
-        ):
-            example = _EXAMPLES[unit]
-            document.problem(f"bad-{unit}", path, f"{error.instance} has no unit; write a {unit} such as {example}")
-        case "type":
-            wanted = error.validator_value
-            names = [_NAMES[name] for name in ([wanted] if isinstance(wanted, str) else wanted)]
-            document.problem("wrong-type", path, f"must be {' or '.join(names)}, not {shown(error.instance)}")
-        case "pattern" if unit is not None:
-            document.problem(f"bad-{unit}", path, _unit_sentence(unit, error.instance))
-        case "enum" | "const":
-            _choice(document, error, path)
-        case "anyOf" | "oneOf" if error.context:
-            best = max(error.context, key=lambda one: len(one.absolute_path))
-            _note(document, best, (*path, *list(best.absolute_path)[len(error.absolute_path) :]))
-        case _:
-            document.problem("bad-value", path, _sentence(error))
-
-
-def _unknown_keys(document: Document, error: Any, path: Path_) -> None:
-    known = error.schema.get("properties", {})
-    for name in error.instance:
-        if name not in known:
-            allowed = f"; there are: {', '.join(known)}" if known else "; nothing is taken here"
-            hint = suggest(name, known) or allowed
-            document.problem("unknown-key", (*path, name), f"{name!r} means nothing here{hint}", key=True)
-
-
-def _choice(document: Document, error: Any, path: Path_) -> None:
-    choices = [error.validator_value] if error.validator == "const" else error.validator_value
-    listed = ", ".join(str(choice) for choice in choices)
-    hint = (
-        suggest(error.instance, [one for one in choices if isinstance(one, str)])
-        if isinstance(error.instance, str)
-        else ""
-    )
-    document.problem(
-        "bad-value", path, f"must be {'one of ' if len(choices) > 1 else ''}{listed}, not {shown(error.instance)}{hint}"
-    )
-
-
-def _sentence(error: Any) -> str:
-    limit = error.validator_value
-    match error.validator:
-        case "minimum" | "exclusiveMinimum":
-            return f"must be {'at least' if error.validator == 'minimum' else 'above'} {limit}, not {error.instance}"
-        case "maximum" | "exclusiveMaximum":
-            return f"must be {'at most' if error.validator == 'maximum' else 'below'} {limit}, not {error.instance}"
-        case "minLength" | "minItems" | "minProperties":
-            return "must not be empty" if limit == 1 else f"must have at least {limit} entries"
-        case "maxLength" | "maxItems" | "maxProperties":
-            return f"must not be longer than {limit}"
-        case "pattern":
-            return f"{shown(error.instance)} does not have the form {limit}"
-        case _:
-            return str(error.message)
-
-
-def _purpose(schema: Any, name: str) -> str:
-    description = schema.get("properties", {}).get(name, {})
-    text = description.get("description", "") if isinstance(description, Mapping) else ""
-    return f": {text[0].lower()}{text[1:]}" if text else ""
-
-
-def _unit_sentence(unit: str, text: str) -> str:
+def unit_problem(unit: str, text: str) -> str | None:
+    """What is wrong with a duration, a size or a rate; None when nothing is."""
     try:
         _UNITS[unit](text)
     except ValueError as problem:
         return str(problem)
-    return f"{text!r} is not a {unit}"
+    except OverflowError:
+        return f"{shown(text)} is too large"
+    return None
 
 
-def shown(value: Any) -> str:
-    """A value as messages show it."""
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "…"  # noqa: PLR2004 - what fits in a line
+def _check_unit(_validator: Any, unit: str, value: Any, _schema: Any) -> Iterator[ValidationError]:
+    if isinstance(value, str):
+        problem = unit_problem(unit, value)
+        if problem is not None:
+            yield ValidationError(problem)
+
+
+def _check_above_zero(_validator: Any, _wanted: Any, value: Any, _schema: Any) -> Iterator[ValidationError]:
+    # Whatever its unit: without a digit from 1 to 9 it is nothing. A text without a unit is told by x-unit.
+    if isinstance(value, str) and value[-1:].isalpha() and not any(digit in value for digit in "123456789"):
+        yield ValidationError(f"must be above zero, not {shown(value)}")
+
+
+def _check_pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[ValidationError]:
+    # The pattern beside a unit is for editors; the unit's own parser says more.
+    if "x-unit" not in schema:
+        yield from Draft202012Validator.VALIDATORS["pattern"](validator, pattern, value, schema)
+
+
+Checker: Final = extend(  # type: ignore[no-untyped-call]  # the stubs leave its types out
+    Draft202012Validator,
+    {"x-unit": _check_unit, "x-above-zero": _check_above_zero, "pattern": _check_pattern},
+)
+"""JSON Schema 2020-12 with our units: `x-unit` (duration, size, rate) and `x-above-zero`."""
+
+
+def check(document: Document, value: Any, schema: Mapping[str, Any], place: Place) -> None:
+    """Notes every violation of the schema by the value at that place. Values of secret places are not shown.
+
+    Args:
+        document: gets the problems.
+        value: what stands at the place.
+        schema: what it must be.
+        place: where it stands in the file.
+    """
+    for error in Checker(schema).iter_errors(value):
+        for leaf in leaves(error):
+            _note(document, leaf, place, schema)
+
+
+def leaves(error: Any) -> list[Any]:
+    """The violations that a person must mend: of `anyOf` and `oneOf` those of the alternative that was meant.
+
+    Meant is the alternative that got furthest into the value; where all stop at the value itself because of its
+    type, the error itself stays, as the one that can name all types.
+    """
+    if error.validator not in ("anyOf", "oneOf") or not error.context:
+        return [error]
+    alternatives: dict[Any, list[Any]] = {}
+    for inner in error.context:
+        alternatives.setdefault(inner.schema_path[0], []).append(inner)
+    fitting = [inners for inners in alternatives.values() if not _is_of_other_type(inners, error)]
+    if not fitting:
+        return [error]
+    best = max(fitting, key=lambda inners: (max(len(inner.absolute_path) for inner in inners), -len(inners)))
+    return [leaf for inner in best for leaf in leaves(inner)]
+
+
+def _is_of_other_type(inners: list[Any], error: Any) -> bool:
+    return any(inner.validator == "type" and inner.absolute_path == error.absolute_path for inner in inners)
+
+
+def alternative_types(error: Any) -> list[str]:
+    """The types that the alternatives of an `anyOf` or `oneOf` take, in their order."""
+    types: dict[str, None] = {}
+    for inner in error.context:
+        if inner.validator == "type":
+            wanted = inner.validator_value
+            types.update(dict.fromkeys([wanted] if isinstance(wanted, str) else wanted))
+    return list(types)
+
+
+def _note(document: Document, error: Any, base: Place, schema: Mapping[str, Any]) -> None:
+    inside = tuple(error.absolute_path)
+    place = (*base, *inside)
+    if document.is_broken(place):
+        return
+    if error.validator == "additionalProperties" and error.validator_value is False:
+        _unknown_keys(document, error, place)
+    elif error.validator == "required":
+        _missing_key(document, error, place)
+    else:
+        code, message = describe(error, hidden=is_secret(schema, inside))
+        if place in document.filled:
+            message += " (filled from the environment)"
+        if "propertyNames" in error.absolute_schema_path:
+            document.problem(code, (*place, error.instance), message, key=True, within=place)
+        else:
+            document.problem(code, place, message)
+
+
+def describe(error: Any, *, hidden: bool = False) -> tuple[str, str]:
+    """Code and message of a violation.
+
+    Args:
+        error: of jsonschema.
+        hidden: whether the value is a secret.
+    """
+    keyword, limit, value = error.validator, error.validator_value, error.instance
+    unit = error.schema.get("x-unit") if isinstance(error.schema, Mapping) else None
+    if keyword == "type" and unit is not None and isinstance(value, int | float) and not isinstance(value, bool):
+        what = shown(value, hidden=hidden)
+        examples = " or ".join(what + suffix for suffix in _SUFFIXES[unit])
+        return f"bad-{unit}", f"{what} has no unit; add one, as in {examples}"
+    match keyword:
+        case "type":
+            return "wrong-type", type_sentence(limit, value, hidden=hidden)
+        case "anyOf" | "oneOf" if error.context:
+            return "wrong-type", type_sentence(alternative_types(error), value, hidden=hidden)
+        case "x-unit":
+            return f"bad-{limit}", f"this is not a {limit}" if hidden else error.message
+        case "x-above-zero":
+            return "bad-value", error.message
+        case "enum":
+            return "bad-value", choice_sentence(limit, value, hidden=hidden)
+        case "const":
+            return "bad-value", choice_sentence([limit], value, hidden=hidden)
+        case _:
+            return "bad-value", value_sentence(str(keyword), limit, value, hidden=hidden)
+
+
+def _unknown_keys(document: Document, error: Any, place: Place) -> None:
+    known = error.schema.get("properties", {})
+    patterns = error.schema.get("patternProperties", {})
+    allowed = [name for name in known if name not in error.instance] or list(known)
+    for name in error.instance:
+        if name not in known and not patterns:
+            hint = suggest(name, allowed) or suggest(name, known, otherwise=True)
+            document.problem("unknown-key", (*place, name), f"{name!r}{hint}", key=True, within=place)
+
+
+def _missing_key(document: Document, error: Any, place: Place) -> None:
+    properties = error.schema.get("properties", {})
+    misspelt = [suggest(name, error.validator_value) for name in error.instance if name not in properties]
+    for name in error.validator_value:
+        # A misspelt key is told as unknown, with the suggestion; that it is missing as well would be said twice.
+        if name not in error.instance and f" (did you mean {name!r}?)" not in misspelt:
+            described = properties.get(name, {})
+            text = described.get("description", "") if isinstance(described, Mapping) else ""
+            purpose = f": {text[0].lower()}{text[1:]}" if text else ""
+            document.problem("missing-key", place, f"{name!r} is missing{purpose}", key=True)

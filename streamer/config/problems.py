@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,9 +18,9 @@ CODES: Final = {
     "missing-key": "A key that must be there",
     "wrong-type": "A value of another type than the place takes",
     "bad-value": "A value of the right type that the place does not take",
-    "bad-duration": "A text that is not a duration with its unit",
-    "bad-size": "A text that is not a size with its unit",
-    "bad-rate": "A text that is not a rate",
+    "bad-duration": "A value that is not a duration with its unit",
+    "bad-size": "A value that is not a size with its unit",
+    "bad-rate": "A value that is not a rate",
     "bad-action-name": "An action's name with other characters, too long, or with the service's own prefix",
     "unknown-handler": "No installed plugin offers this handler",
     "unknown-middleware": "No installed plugin offers this middleware",
@@ -27,10 +28,11 @@ CODES: Final = {
     "unknown-auth": "No installed plugin offers this way of authentication",
     "plugin-error": "A plugin cannot be loaded",
     "unknown-plugin": "plugins.allow names a distribution that offers nothing here",
-    "bad-schema": "A JSON Schema that is not one, or cannot be compiled",
+    "bad-schema": "A JSON Schema that cannot be read, is not one, or does not compile",
+    "bad-pattern": "A regular expression in a JSON Schema that does not compile",
     "missing-reference": "A $ref in a JSON Schema to something that is not there",
     "remote-reference": "A $ref in a JSON Schema to the network; nothing is ever fetched",
-    "estimate-over-timeout": "An action that usually takes longer than it may",
+    "estimate-over-timeout": "An action that usually takes as long as it may, or longer",
 }
 """Every code, with what it means."""
 
@@ -41,9 +43,9 @@ class Problem:
 
     file: str
     line: int
-    """From 1; 0 when the whole file is meant."""
-    column: int
     """From 1."""
+    column: int
+    """From 1, in characters."""
     code: str
     """One of `CODES`."""
     place: str
@@ -52,9 +54,16 @@ class Problem:
     """What is wrong, and the way out."""
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}:{self.column}"
-        return (
-            f"{where}: {self.code}: {self.place}: {self.message}"
-            if self.place
-            else f"{where}: {self.code}: {self.message}"
-        )
+        parts = (f"{self.file}:{self.line}:{self.column}", self.code, self.place, self.message)
+        return ": ".join(part for part in parts if part)
+
+
+def in_order(problems: Iterable[Problem], first: str) -> list[Problem]:
+    """Sorted by line, those of the file `first` before those of others.
+
+    What was written once and used in many places, by an alias or a shared schema, is told once.
+    """
+    told: dict[tuple[str, int, int, str, str], Problem] = {}
+    for problem in sorted(problems, key=lambda problem: (problem.file != first, problem)):
+        told.setdefault((problem.file, problem.line, problem.column, problem.code, problem.message), problem)
+    return list(told.values())

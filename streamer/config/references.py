@@ -1,133 +1,206 @@
-"""The JSON Schemas of actions: read, checked, and their `$ref`s to files gathered. Nothing is ever fetched."""
+"""What the `$ref`s of a JSON Schema lead to: local files only. Nothing is ever fetched."""
 
 from __future__ import annotations
 
-import json
+import os
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+from typing import Any, Final, Protocol
+from urllib.parse import quote, unquote, urldefrag, urljoin, urlsplit
 
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import Draft202012Validator, validator_for
+from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  # the package has no annotations
 
-from streamer.config.document import Document, Path_
-from streamer.config.problems import Problem
+from streamer.config.applicable import pointed_at
+from streamer.config.json_files import JsonFile
+from streamer.config.subschemas import Place, walk
 
-METASCHEMAS: Final = ("http://json-schema.org/", "https://json-schema.org/")
+_REFERENCES: Final = ("$ref", "$dynamicRef")
+_URI: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*")
+NOWHERE: Final = "https://no-file.invalid/"
+"""The base of schemas that stand in no file; it cannot be reached (RFC 2606)."""
+_METASCHEMAS: Final = {uri.removesuffix("#"): REGISTRY.contents(uri) for uri in REGISTRY}
+"""The drafts' own schemas; the one thing that a URI of the network may name."""
 
-Compile = Callable[[Any, Mapping[str, Any], str | None], Any]
-"""Compiles a schema with its resources and base URI; raises ValueError when it cannot."""
+
+class Source(Protocol):
+    """Where a schema was written, so that a problem can be told at its line."""
+
+    def note(self, code: str, place: Place, message: str) -> None:
+        """Notes a problem at a place inside the schema."""
+        ...
 
 
-class SchemaReader:
-    """Reads the schemas that a file names. Problems go to the document.
+@dataclass(eq=False)
+class Resource:
+    """One document that holds schemas.
 
-    Args:
-        document: of the file that names them.
-        base_dir: what relative paths are relative to.
-        compile_schema: tries whether a schema compiles for the validator that will be used; None leaves that out.
+    Attributes:
+        uri: its absolute address, without a fragment.
+        schema: the whole.
+        source: where its problems are told.
+        parts: schemas that have an address of their own, by it; the whole one under the document's.
+        anchors: schemas that have a name, by the address that it belongs to and the name.
+        walked: identities of the schemas whose `$ref`s have been followed.
     """
 
-    def __init__(self, document: Document, base_dir: Path, compile_schema: Compile | None) -> None:
-        self._document = document
-        self._base_dir = base_dir
-        self._compile = compile_schema
-        self._files: dict[Path, Any] = {}
+    uri: str
+    schema: Any
+    source: Source
+    parts: dict[str, Any] = field(default_factory=dict)
+    anchors: set[tuple[str, str]] = field(default_factory=set)
+    walked: set[int] = field(default_factory=set)
 
-    def read(self, value: Any, path: Path_) -> tuple[Any, Path | None, dict[str, Any]]:
-        """A `schema` as written to the schema itself, where it came from, and what its `$ref`s need, by URI."""
-        if not isinstance(value, str):
-            base = self._base_dir / Path(self._document.file).name
-            return self._checked(value, base, path, inline=True)
-        file = (self._base_dir / value).resolve()
-        schema = self._load(file, path)
-        return (None, None, {}) if schema is None else self._checked(schema, file, path, inline=False)
 
-    def brought(self, schema: Any, path: Path_) -> Any:
-        """A schema that a handler brings: checked like one of the file."""
-        return self._checked(schema, self._base_dir / Path(self._document.file).name, path, inline=True)[0]
+Open = Callable[[Path, Source, Place, str], "tuple[JsonFile, Source] | None"]
+"""Reads a file that a `$ref` at a place of a source names; notes the problem and returns None when it cannot."""
 
-    def _checked(
-        self, schema: Any, file: Path, path: Path_, *, inline: bool
-    ) -> tuple[Any, Path | None, dict[str, Any]]:
-        try:
-            validator_for(schema, default=Draft202012Validator).check_schema(schema)
-        except SchemaError as problem:
-            at = (*path, *problem.absolute_path) if inline else path
-            where = "" if inline else f"{file.name}#/{'/'.join(map(str, problem.absolute_path))}: "
-            self._document.problem("bad-schema", at, f"{where}{problem.message}; it is not a valid JSON Schema")
-            return None, None, {}
-        resources: dict[str, Any] = {}
-        before = len(self._document.problems)
-        self._follow(schema, file.as_uri(), resources, path)
-        if self._compile is not None and len(self._document.problems) == before:
-            try:
-                self._compile(schema, resources, file.as_uri())
-            except ValueError as problem:
-                self._document.problem("bad-schema", path, f"it cannot be compiled: {_one_line(problem)}")
-        return schema, file, resources
 
-    def _follow(self, schema: Any, base: str, resources: dict[str, Any], path: Path_) -> None:
-        if isinstance(schema, list):
-            for item in schema:
-                self._follow(item, base, resources, path)
+class References:
+    """Follows every `$ref` of one schema, through as many files as it takes.
+
+    Args:
+        open_file: reads the files.
+
+    Attributes:
+        resources: what the `$ref`s need beside the schema itself, by absolute URI.
+        opened: the documents that were read for it, the schema's own first.
+        sound: whether every `$ref` leads somewhere.
+    """
+
+    def __init__(self, open_file: Open) -> None:
+        self._open = open_file
+        self.resources: dict[str, Any] = {}
+        self.opened: list[Resource] = []
+        self.sound = True
+        self._failed: set[str] = set()
+
+    def follow(self, uri: str, schema: Any, source: Source) -> None:
+        """Reads all that the schema refers to.
+
+        Args:
+            uri: what its relative `$ref`s are relative to.
+            schema: the whole document.
+            source: where its problems are told.
+        """
+        self._index(uri, schema, source)
+        # It grows while it is gone through: each file may name others.
+        for resource in self.opened:
+            self._walk(resource, resource.schema, (), resource.uri)
+
+    def _index(self, uri: str, schema: Any, source: Source) -> Resource:
+        resource = Resource(uri, schema, source, {uri: schema})
+        for _place, part, base in _with_bases(schema, (), uri):
+            if isinstance(part.get("$id"), str):
+                resource.parts.setdefault(base, part)
+            resource.anchors.update((base, name) for name in _anchors(part))
+        self.opened.append(resource)
+        return resource
+
+    def _walk(self, resource: Resource, schema: Any, start: Place, start_base: str) -> None:
+        for place, part, base in _with_bases(schema, start, start_base):
+            if id(part) in resource.walked:
+                continue
+            resource.walked.add(id(part))
+            for keyword in _REFERENCES:
+                reference = part.get(keyword)
+                if isinstance(reference, str):
+                    self._reference(reference, base, resource, (*place, keyword))
+
+    def _reference(self, reference: str, base: str, resource: Resource, place: Place) -> None:
+        address = _joined(base, reference)
+        if address is None:
+            right = quote(reference, safe="/#:?&=%~.,;@!$'()*+-_")
+            way_out = f"write {right!r}" if right != reference else "name a file, relative to this one"
+            self._refuse(resource, "bad-schema", place, f"$ref {reference!r} is not a URI; {way_out}")
             return
-        if not isinstance(schema, Mapping):
+        target, fragment = urldefrag(address)
+        if target in _METASCHEMAS:
+            self.resources.update(_METASCHEMAS)
             return
-        own = schema.get("$id")
-        if isinstance(own, str):
-            base = urljoin(base, own)
-        for keyword in ("$ref", "$dynamicRef"):
-            reference = schema.get(keyword)
-            if isinstance(reference, str):
-                self._reference(reference, base, resources, path)
-        for key, item in schema.items():
-            if key not in ("enum", "const", "default", "examples"):
-                self._follow(item, base, resources, path)
+        holder = self._holder(target, reference, resource, place)
+        if holder is None:
+            return
+        if holder is not resource:
+            self.resources.setdefault(target if target not in holder.parts else holder.uri, holder.schema)
+        pointer = unquote(fragment)
+        if not pointer or (target, pointer) in holder.anchors:
+            return
+        pointed = pointed_at(holder.parts.get(target, holder.schema), pointer) if pointer.startswith("/") else None
+        if pointed is None:
+            name = "" if reference.startswith("#") else f" in {unquote(urlsplit(target).path.rpartition('/')[2])}"
+            message = f"$ref {reference!r}: there is nothing at '#{pointer}'{name}"
+            self._refuse(resource, "missing-reference", place, message)
+            return
+        # What no keyword calls a schema becomes one by being referred to.
+        self._walk(holder, pointed, _place_of(pointer), target)
 
-    def _reference(self, reference: str, base: str, resources: dict[str, Any], path: Path_) -> None:
-        target, _ = urldefrag(urljoin(base, reference))
-        if not reference or reference.startswith("#") or target in resources or target.startswith(METASCHEMAS):
-            return
+    def _holder(self, target: str, reference: str, resource: Resource, place: Place) -> Resource | None:
         parts = urlsplit(target)
+        path = Path(os.path.normpath(unquote(parts.path)))
+        address = path.as_uri() if parts.scheme == "file" else target
+        for known in self.opened:
+            if target in known.parts or address == known.uri:
+                return known
         if parts.scheme != "file":
-            if not any(target == urldefrag(known)[0] for known in resources):
-                self._document.problem(
-                    "remote-reference", path, f"$ref {reference!r} is not a local file; copy the schema beside this one"
-                )
-            return
-        file = Path(unquote(parts.path))
-        if target == urldefrag(base)[0]:
-            return
-        if not file.is_file():
-            self._document.problem("missing-reference", path, f"$ref {reference!r}: there is no file {file}")
-            return
-        loaded = self._load(file, path)
-        if loaded is not None:
-            resources[target] = loaded
-            self._follow(loaded, target, resources, path)
+            self._refuse(resource, "remote-reference", place, _remote_sentence(reference, target))
+            return None
+        opened = None if address in self._failed else self._open(path, resource.source, place, reference)
+        if opened is None:
+            self._failed.add(address)
+            self.sound = False
+            return None
+        file, source = opened
+        return self._index(address, file.data, source)
 
-    def _load(self, file: Path, path: Path_) -> Any:
-        if file in self._files:
-            return self._files[file]
-        schema: Any = None
-        try:
-            schema = json.loads(file.read_bytes().decode("utf-8-sig"))
-        except OSError as problem:
-            reason = "there is no such file" if isinstance(problem, FileNotFoundError) else problem.strerror
-            self._document.problem("missing-reference", path, f"{file}: {reason}")
-        except UnicodeDecodeError:
-            self._document.problem("bad-schema", path, f"{file} is not UTF-8 text")
-        except json.JSONDecodeError as problem:
-            self._document.problems.append(
-                Problem(str(file), problem.lineno, problem.colno, "bad-schema", "", f"it is not JSON: {problem.msg}")
-            )
-        except (ValueError, RecursionError) as problem:
-            self._document.problem("bad-schema", path, f"{file} is not usable JSON: {_one_line(problem)}")
-        self._files[file] = schema
-        return schema
+    def _refuse(self, resource: Resource, code: str, place: Place, message: str) -> None:
+        self.sound = False
+        resource.source.note(code, place, message)
 
 
-def _one_line(problem: Exception) -> str:
-    return str(problem).strip().partition("\n")[0]
+def _remote_sentence(reference: str, target: str) -> str:
+    if target.startswith(NOWHERE):
+        return f"$ref {reference!r} is relative, but this schema stands in no file; write out what it refers to"
+    meant = "" if urlsplit(reference).scheme else f", which the schema's $id makes {target},"
+    return f"$ref {reference!r}{meant} is not a local file, and nothing is fetched; copy it here and name the file"
+
+
+def _joined(base: str, reference: str) -> str | None:
+    """An absolute URI; None when the reference is none."""
+    if not _URI.fullmatch(reference):
+        return None
+    if reference.startswith("#"):
+        # urljoin knows this only of the schemes that it knows, and a schema may be called urn:….
+        return base + reference
+    try:
+        return urljoin(base, reference)
+    except ValueError:
+        return None
+
+
+def _with_bases(schema: Any, start: Place, uri: str) -> list[tuple[Place, Mapping[str, Any], str]]:
+    """Every subschema with its place and with the address that its relative `$ref`s are relative to."""
+    bases: dict[Place, str] = {}
+    found = []
+    for place, part in walk(schema, start):
+        above = (bases.get(place[:length]) for length in range(len(place) - 1, -1, -1))
+        base = next((known for known in above if known is not None), uri)
+        own = part.get("$id")
+        if isinstance(own, str) and not own.startswith("#"):
+            base = urldefrag(_joined(base, own) or base)[0]
+        bases[place] = base
+        found.append((place, part, base))
+    return found
+
+
+def _anchors(schema: Mapping[str, Any]) -> list[str]:
+    own = schema.get("$id")
+    named = [schema.get("$anchor"), schema.get("$dynamicAnchor")]
+    # Draft 7 writes an anchor as an $id.
+    draft_7 = [own[1:]] if isinstance(own, str) and own.startswith("#") else []
+    return [name for name in named if isinstance(name, str)] + draft_7
+
+
+def _place_of(pointer: str) -> Place:
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])

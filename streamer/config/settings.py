@@ -103,9 +103,10 @@ class ActionSettings:
     schema: Any = None
     """The payload's JSON Schema, loaded; None: anything."""
     schema_path: Path | None = None
-    """Where `schema` came from, for relative `$ref`s; None when written inline or brought by the handler."""
+    """The file that `schema` stands in, which its relative `$ref`s are relative to: its own, or the configuration when
+    it is written there; None when the handler brought it."""
     schema_resources: Mapping[str, Any] = field(default_factory=dict)
-    """What the schema's `$ref`s need, by URI."""
+    """What the schema's `$ref`s need, by absolute URI, when its own base URI is `schema_path.as_uri()`."""
     result_schema: Any = None
     result_schema_path: Path | None = None
     result_schema_resources: Mapping[str, Any] = field(default_factory=dict)
@@ -146,7 +147,10 @@ class Settings:
     middleware: tuple[ComponentUse, ...] = ()
     actions: Mapping[str, ActionSettings] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
-    """Values that must never be shown: filled from `${…}` in places marked secret."""
+    """Values that must never be shown: filled from `${…}` in places marked secret. Those of one to three characters
+    are left out, for they would be found everywhere."""
+    secret_places: frozenset[tuple[str | int, ...]] = frozenset()
+    """Where secrets stand, literal ones too, as keys and positions from the root of the file."""
 
     @property
     def base_dir(self) -> Path:

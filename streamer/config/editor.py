@@ -1,0 +1,118 @@
+"""The file's schema as an editor wants it: with the installed components merged in."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from streamer.config.shape import file_schema, with_units
+from streamer.contracts.components import Component, Kind
+
+_USES: Final[Mapping[Kind, tuple[str, ...]]] = {
+    Kind.STORE: ("backends", "properties", "store"),
+    Kind.CONNECTIONS: ("backends", "properties", "connections"),
+    Kind.AUTH: ("auth",),
+    Kind.MIDDLEWARE: ("middleware", "items"),
+}
+_VARIABLE: Final = {"type": "string", "pattern": r"\$\{"}
+_LITERAL: Final = frozenset({"enum", "const", "default", "examples"})
+_FILLED: Final = frozenset({"integer", "number", "boolean"})
+
+
+def editor_schema(components: Iterable[Component] | Mapping[Any, Component]) -> dict[str, Any]:
+    """The file's schema with every component's name and options, so that an editor completes and checks them.
+
+    Where a number or a truth value is wanted, a text with `${` is taken, too: the environment fills it.
+
+    Args:
+        components: all that are installed, or a mapping whose values they are.
+    """
+    every = components.values() if isinstance(components, Mapping) else components
+    by_kind: dict[Kind, list[Component]] = {}
+    for component in every:
+        by_kind.setdefault(component.kind, []).append(component)
+    schema = copy.deepcopy(file_schema())
+    for kind, way in _USES.items():
+        place = schema["properties"]
+        for part in way:
+            place = place[part]
+        _merge_uses(place, by_kind.get(kind, []), schema["$defs"])
+    _merge_handlers(
+        schema["properties"]["actions"]["additionalProperties"], by_kind.get(Kind.HANDLER, []), schema["$defs"]
+    )
+    return _with_variables(schema)  # type: ignore[no-any-return]  # an object comes back as one
+
+
+def _merge_uses(place: dict[str, Any], components: list[Component], definitions: dict[str, Any]) -> None:
+    place["properties"]["use"] |= _names(components)
+    place["if"] = {"type": "string"}
+    place["then"] = _names(components)
+    place["allOf"] = [
+        {
+            "if": {"type": "object", "properties": {"use": {"const": component.full_name}}, "required": ["use"]},
+            "then": _define(component, definitions, with_use=True),
+        }
+        for component in components
+    ]
+
+
+def _merge_handlers(action: dict[str, Any], components: list[Component], definitions: dict[str, Any]) -> None:
+    action["properties"]["handler"] |= _names(components)
+    action["allOf"] = [
+        {
+            "if": {"properties": {"handler": {"const": component.full_name}}, "required": ["handler"]},
+            "then": {
+                "properties": {"with": _define(component, definitions, with_use=False)},
+                **({"required": ["with"]} if component.options.get("required") else {}),
+            },
+        }
+        for component in components
+    ]
+
+
+def _names(components: list[Component]) -> dict[str, Any]:
+    return {
+        "enum": [component.full_name for component in components],
+        # Editors that know them show one text for each choice.
+        "markdownEnumDescriptions": [component.summary for component in components],
+    }
+
+
+def _define(component: Component, definitions: dict[str, Any], *, with_use: bool) -> dict[str, Any]:
+    """Puts the options among the definitions, and returns a reference to them."""
+    name = f"{component.kind}-{component.full_name}"
+    here = f"#/$defs/{name}"
+    options = _moved(with_units(component.options), lambda reference: here + reference.removeprefix("#"))
+    if with_use:
+        options["properties"] = {"use": True, **options.get("properties", {})}
+    definitions[name] = {"description": component.summary, **options}
+    return {"$ref": here}
+
+
+def _moved(schema: Any, move: Callable[[str], str]) -> Any:
+    """The schema with its local references leading to where it now stands."""
+    if isinstance(schema, list):
+        return [_moved(item, move) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return {
+        key: move(value)
+        if key == "$ref" and isinstance(value, str) and value.startswith("#")
+        else value
+        if key in _LITERAL
+        else _moved(value, move)
+        for key, value in schema.items()
+    }
+
+
+def _with_variables(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_with_variables(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: value if key in _LITERAL else _with_variables(value) for key, value in schema.items()}
+    if isinstance(made.get("type"), str) and made["type"] in _FILLED:
+        outside = {key: made.pop(key) for key in ("description", "default", "examples", "deprecated") if key in made}
+        return {**outside, "anyOf": [made, _VARIABLE]}
+    return made

@@ -1,0 +1,144 @@
+"""The whole document against the file's schema, the installed components and itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from streamer.config.document import Document, Place
+from streamer.config.environment import convert
+from streamer.config.hiding import secret_places
+from streamer.config.lint import check, unit_problem
+from streamer.config.schemas import LoadedSchema, SchemaReader
+from streamer.config.shape import file_schema, with_units
+from streamer.config.wording import suggest
+from streamer.contracts.components import Component, Kind
+from streamer.core.units import parse_duration
+
+Components = Mapping[tuple[Kind, str], Component]
+
+_ACTION_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+_UNKNOWN: Final = {
+    Kind.HANDLER: "unknown-handler",
+    Kind.MIDDLEWARE: "unknown-middleware",
+    Kind.STORE: "unknown-backend",
+    Kind.CONNECTIONS: "unknown-backend",
+    Kind.AUTH: "unknown-auth",
+}
+
+
+class Linter:
+    """One run over one document, which gets the problems.
+
+    Args:
+        document: filled already.
+        components: what is installed; None when that cannot be known, and then nothing is said of it.
+        reader: of the actions' JSON Schemas.
+
+    Attributes:
+        schemas: what was read, by action and field (`schema`, `result_schema`).
+        secrets: places that a component marks secret.
+    """
+
+    def __init__(self, document: Document, components: Components | None, reader: SchemaReader) -> None:
+        self._document = document
+        self._components = components
+        self._reader = reader
+        self.schemas: dict[tuple[str, str], LoadedSchema] = {}
+        self.secrets: set[Place] = set()
+
+    def run(self) -> None:
+        """Notes every problem."""
+        data = self._document.data
+        check(self._document, data, file_schema(), ())
+        if not isinstance(data, Mapping):
+            return
+        backends = data.get("backends", {})
+        if isinstance(backends, Mapping):
+            self._use(backends.get("store", "sqlite"), Kind.STORE, ("backends", "store"))
+            self._use(backends.get("connections", "local"), Kind.CONNECTIONS, ("backends", "connections"))
+        self._use(data.get("auth", "none"), Kind.AUTH, ("auth",))
+        middleware = data.get("middleware")
+        if isinstance(middleware, list):
+            for index, use in enumerate(middleware):
+                self._use(use, Kind.MIDDLEWARE, ("middleware", index))
+        actions = data.get("actions")
+        if isinstance(actions, Mapping):
+            for name, action in actions.items():
+                self._action(name, action)
+
+    def _use(self, value: Any, kind: Kind, place: Place) -> None:
+        if isinstance(value, str):
+            self._component(kind, value, place)
+            self._options(kind, value, {}, place)
+        elif isinstance(value, Mapping) and isinstance(value.get("use"), str):
+            self._component(kind, value["use"], (*place, "use"))
+            self._options(kind, value["use"], {key: item for key, item in value.items() if key != "use"}, place)
+
+    def _component(self, kind: Kind, name: str, place: Place) -> None:
+        if self._components is None or (kind, name) in self._components or self._document.is_broken(place):
+            return
+        known = [known for known_kind, known in self._components if known_kind is kind]
+        plugin, dot, _ = name.partition(".")
+        hint = suggest(name, known)
+        if not hint and dot and not any(each.startswith(f"{plugin}.") for each in known):
+            hint = f" (no plugin that is called {plugin!r} is installed, or may load)"
+        what = {Kind.AUTH: "way of authentication", Kind.CONNECTIONS: "connections backend"}.get(kind, kind.value)
+        hint = hint or suggest(name, known, otherwise=True)
+        self._document.problem(_UNKNOWN[kind], place, f"there is no {what} {name!r}{hint}")
+
+    def _options(self, kind: Kind, name: str, options: Any, place: Place) -> None:
+        component = (self._components or {}).get((kind, name))
+        if component is None or not isinstance(options, Mapping):
+            return
+        schema = with_units(component.options)
+        convert(self._document, schema, place)
+        # Taken again: what was filled may be a number now.
+        current = {key: self._document.at((*place, key)) for key in options}
+        self.secrets.update(secret_places(current, schema, place))
+        check(self._document, current, schema, place)
+
+    def _action(self, name: str, action: Any) -> None:
+        place: Place = ("actions", name)
+        if not _ACTION_NAME.fullmatch(name):
+            message = f"{name[:140]!r} cannot be an action's name, which is 1 to 128 of A-Z a-z 0-9 . _ -"
+            self._document.problem("bad-action-name", place, message, key=True, within=("actions",))
+        elif name.startswith("streamer."):
+            message = f"{name!r}: the prefix 'streamer.' is the service's own; choose another name"
+            self._document.problem("bad-action-name", place, message, key=True, within=("actions",))
+        if not isinstance(action, Mapping):
+            return
+        handler = action.get("handler")
+        component = None
+        if isinstance(handler, str):
+            component = (self._components or {}).get((Kind.HANDLER, handler))
+            self._component(Kind.HANDLER, handler, (*place, "handler"))
+            # Options that must be there are missing at the action when it has no `with` at all.
+            self._options(Kind.HANDLER, handler, action.get("with", {}), (*place, "with"))
+        for field in ("schema", "result_schema"):
+            self._schema(name, field, action.get(field), component)
+        self._estimate(action, component, place)
+
+    def _schema(self, name: str, field: str, written: Any, component: Component | None) -> None:
+        place: Place = ("actions", name, field)
+        if isinstance(written, str | Mapping | bool):
+            if not self._document.is_broken(place):
+                self.schemas[name, field] = self._reader.read(written, place)
+        elif written is None and component is not None and getattr(component, field) is not None:
+            brought = getattr(component, field)
+            self.schemas[name, field] = self._reader.brought(brought, field, ("actions", name, "handler"))
+
+    def _estimate(self, action: Mapping[str, Any], component: Component | None, place: Place) -> None:
+        written = action.get("estimated_duration")
+        estimate = component.estimated_duration if written is None and component is not None else written
+        timeout = action.get("timeout")
+        if not (isinstance(timeout, str) and isinstance(estimate, str)):
+            return
+        if unit_problem("duration", timeout) or unit_problem("duration", estimate):
+            return
+        if parse_duration(estimate) >= parse_duration(timeout):
+            whose = "" if written is not None else ", as its handler says,"
+            at = (*place, "timeout" if written is None else "estimated_duration")
+            message = f"it usually takes {estimate}{whose} but may take no longer than {timeout}; raise the timeout"
+            self._document.problem("estimate-over-timeout", at, message)

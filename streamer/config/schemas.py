@@ -1,0 +1,208 @@
+"""The JSON Schemas of actions: read from files or the document, checked, and their `$ref`s gathered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from jsonschema.validators import Draft7Validator, Draft201909Validator, Draft202012Validator
+
+from streamer.config.document import Document, spell
+from streamer.config.json_files import JsonFile, NotJson
+from streamer.config.lint import describe, leaves
+from streamer.config.problems import Problem
+from streamer.config.references import NOWHERE, References, Source
+from streamer.config.subschemas import Place, patterns, walk
+from streamer.config.wording import shown
+
+Compile = Callable[[Any, Mapping[str, Any], str | None], Any]
+"""Compiles a schema with its resources and base URI; raises ValueError when it cannot."""
+
+_DRAFTS: Final = {
+    "http://json-schema.org/draft-07/schema": Draft7Validator,
+    "https://json-schema.org/draft/2019-09/schema": Draft201909Validator,
+    "https://json-schema.org/draft/2020-12/schema": Draft202012Validator,
+}
+_DIALECT: Final = "it must be one of ECMA-262 without look-around and back-references, so that no text can stall it"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSchema:
+    """A schema of an action.
+
+    Attributes:
+        schema: the schema.
+        path: the file that it stands in: its own, or the configuration when it is written there; None when a handler
+            brought it.
+        resources: what its `$ref`s need, by absolute URI.
+    """
+
+    schema: Any = None
+    path: Path | None = None
+    resources: Mapping[str, Any] = field(default_factory=dict)
+
+
+class _InDocument:
+    """A schema written in the configuration."""
+
+    def __init__(self, document: Document, base: Place) -> None:
+        self._document = document
+        self._base = base
+
+    def note(self, code: str, place: Place, message: str) -> None:
+        if not self._document.is_broken((*self._base, *place)):
+            self._document.problem(code, (*self._base, *place), message)
+
+
+class _InFile:
+    """A schema in a file of its own. What is wrong is told at its own lines, with the place that names it."""
+
+    def __init__(self, document: Document, base: Place, name: str, file: JsonFile) -> None:
+        self._document = document
+        self._base = base
+        self._name = name
+        self._file = file
+
+    def note(self, code: str, place: Place, message: str) -> None:
+        line, column = self._file.position(place)
+        self._document.problems.append(Problem(self._name, line, column, code, spell(self._base), message))
+
+
+class _Brought:
+    """A schema that a handler brings: whatever is wrong is told at the line that names the handler."""
+
+    def __init__(self, document: Document, base: Place, field_name: str) -> None:
+        self._document = document
+        self._base = base
+        self._field = field_name
+
+    def note(self, code: str, place: Place, message: str) -> None:
+        where = "".join(f"/{part}" for part in place)
+        text = f"the {self._field} that this handler brings, at '#{where}': {message}; the plugin must mend it"
+        self._document.problem(code, self._base, text)
+
+
+class SchemaReader:
+    """Reads the schemas that a file names. Problems go to the document.
+
+    Args:
+        document: of the file that names them.
+        path: the file's absolute path; relative paths in it are relative to its folder.
+        compile_schema: compiles a schema as the service will. None leaves out what only that can find: regular
+            expressions that do not compile.
+    """
+
+    def __init__(self, document: Document, path: Path, compile_schema: Compile | None) -> None:
+        self._document = document
+        self._path = path
+        self._compile = compile_schema
+        self._files: dict[Path, JsonFile | NotJson | str] = {}
+
+    def read(self, written: Any, place: Place) -> LoadedSchema:
+        """A `schema` as it stands in the file: a path, or the schema itself."""
+        if not isinstance(written, str):
+            return self._checked(written, self._path, _InDocument(self._document, place), place)
+        path = Path(os.path.normpath(self._path.parent / Path(written).expanduser()))
+        opened = self._open(path, place)
+        if isinstance(opened, str):
+            self._document.problem("unreadable", place, f"{written}: {opened}")
+        if not isinstance(opened, JsonFile):
+            return LoadedSchema()
+        return self._checked(opened.data, path, self._source(path, opened, place), place)
+
+    def brought(self, schema: Any, field_name: str, place: Place) -> LoadedSchema:
+        """The schema that the handler named at `place` brings; it stands in no file."""
+        return self._checked(schema, None, _Brought(self._document, place, field_name), place)
+
+    def _checked(self, schema: Any, path: Path | None, source: Source, place: Place) -> LoadedSchema:
+        told = len(self._document.problems)
+
+        def open_file(path: Path, by: Source, at: Place, reference: str) -> tuple[JsonFile, Source] | None:
+            opened = self._open(path, place)
+            if isinstance(opened, str):
+                by.note("missing-reference", at, f"$ref {reference!r}: {opened}: {path}")
+            return (opened, self._source(path, opened, place)) if isinstance(opened, JsonFile) else None
+
+        references = References(open_file)
+        references.follow(NOWHERE if path is None else path.as_uri(), schema, source)
+        drafts = [(resource, _draft(resource.schema, resource.source)) for resource in references.opened]
+        sound = references.sound and all(draft is not None for _, draft in drafts)
+        refused = self._refused(schema, references.resources, path)
+        if self._compile is None or refused is not None or not sound:
+            for resource, draft in drafts:
+                if draft is not None:
+                    _check_against(draft, resource.schema, resource.source)
+                self._check_patterns(resource.schema, resource.source)
+        if refused is not None and len(self._document.problems) == told:
+            source.note("bad-schema", (), f"it does not compile: {refused}")
+        return LoadedSchema(schema, path, references.resources)
+
+    def _refused(self, schema: Any, resources: Mapping[str, Any], path: Path | None) -> str | None:
+        """Why the schema does not compile; None when it does, or when nobody can tell."""
+        if self._compile is not None:
+            try:
+                self._compile(schema, resources, None if path is None else path.as_uri())
+            except ValueError as problem:
+                return str(problem).strip().partition("\n")[0]
+        return None
+
+    def _check_patterns(self, schema: Any, source: Source) -> None:
+        for place, part in walk(schema):
+            for where, pattern in patterns(part):
+                if self._refused({"pattern": pattern}, {}, None) is not None:
+                    message = f"{pattern!r} is not a regular expression that can be used; {_DIALECT}"
+                    source.note("bad-pattern", (*place, *where), message)
+
+    def _open(self, path: Path, place: Place) -> JsonFile | str | None:
+        """A file, or why it cannot be read; None for one that is not JSON, which is then told at its own line."""
+        if path not in self._files:
+            try:
+                self._files[path] = JsonFile(path)
+            except FileNotFoundError:
+                self._files[path] = "there is no such file"
+            except OSError as problem:
+                self._files[path] = f"{problem.strerror}"
+            except NotJson as problem:
+                self._files[path] = problem
+        found = self._files[path]
+        if isinstance(found, NotJson):
+            name = self._name(path)
+            problem_place = spell(place)
+            self._document.problems.append(
+                Problem(name, found.line, found.column, "bad-schema", problem_place, str(found))
+            )
+            return None
+        return found
+
+    def _source(self, path: Path, file: JsonFile, place: Place) -> Source:
+        return _InFile(self._document, place, self._name(path), file)
+
+    def _name(self, path: Path) -> str:
+        """The file as messages name it: beside the configuration as that is named."""
+        return os.path.normpath(Path(self._document.file).parent / os.path.relpath(path, self._path.parent))
+
+
+def _draft(schema: Any, source: Source) -> Any:
+    """The draft that the schema says it is written in; None for one that is not known, which is told."""
+    if not isinstance(schema, Mapping) or "$schema" not in schema:
+        return Draft202012Validator
+    said = schema["$schema"]
+    draft = _DRAFTS.get(said.removesuffix("#")) if isinstance(said, str) else None
+    if draft is None:
+        message = f"$schema {shown(said)} is not known; there are: {', '.join(_DRAFTS)}"
+        source.note("bad-schema", ("$schema",), message)
+    return draft
+
+
+def _check_against(draft: Any, schema: Any, source: Source) -> None:
+    try:
+        violations = list(draft(draft.META_SCHEMA).iter_errors(schema))
+    except RecursionError:
+        source.note("bad-schema", (), "it is nested too deeply")
+        return
+    for violation in violations:
+        for leaf in leaves(violation):
+            source.note("bad-schema", tuple(leaf.absolute_path), f"not a JSON Schema: {describe(leaf)[1]}")

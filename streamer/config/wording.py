@@ -1,0 +1,111 @@
+"""Violations of a JSON Schema as sentences for people."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+_NAMES: Final = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "a mapping",
+    "array": "a list",
+    "null": "nothing",
+}
+_BOUNDS: Final = {
+    "minimum": "at least",
+    "maximum": "at most",
+    "exclusiveMinimum": "above",
+    "exclusiveMaximum": "below",
+}
+_COUNTS: Final = {
+    "minLength": ("at least", "character"),
+    "maxLength": ("at most", "character"),
+    "minItems": ("at least", "item"),
+    "maxItems": ("at most", "item"),
+    "minProperties": ("at least", "key"),
+    "maxProperties": ("at most", "key"),
+}
+_SENTENCES: Final = {
+    "multipleOf": "must be a multiple of {limit}, not {what}",
+    "pattern": "{what} does not match the regular expression {limit}",
+    "format": "{what} is not a valid {limit}",
+    "uniqueItems": "the same item stands in it twice",
+    "contains": "none of its items is one that must be there",
+    "not": "{what} is not allowed here",
+    "oneOf": "{what} fits more than one of the alternatives; it must fit exactly one",
+    "False schema": "{what} is not allowed here",
+}
+_LONGEST: Final = 60
+HIDDEN: Final = "***"
+
+
+def suggest(word: str, known: Iterable[str], *, otherwise: bool = False) -> str:
+    """` (did you mean 'x'?)`; when no known word is near, nothing, or the list of all where that is asked for."""
+    known = list(known)
+    folded = {name.casefold(): name for name in reversed(known)}
+    near = difflib.get_close_matches(word.casefold(), folded, n=1)
+    if near:
+        return f" (did you mean {folded[near[0]]!r}?)"
+    if not otherwise:
+        return ""
+    return f" (there are: {', '.join(known)})" if known else " (there are none)"
+
+
+def shown(value: Any, *, hidden: bool = False) -> str:
+    """A value as messages show it, in one line."""
+    if hidden:
+        return HIDDEN
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = repr(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def type_sentence(wanted: str | list[str], value: Any, *, hidden: bool = False) -> str:
+    """What a value must be, and what it is."""
+    names = [_NAMES[name] for name in ([wanted] if isinstance(wanted, str) else wanted)]
+    way_out = "; write it, or remove the key" if value is None else ""
+    return f"must be {' or '.join(names)}, not {shown(value, hidden=hidden)}{way_out}"
+
+
+def choice_sentence(choices: list[Any], value: Any, *, hidden: bool = False) -> str:
+    """Which values there are, and which of them is near."""
+    texts = [choice if isinstance(choice, str) else shown(choice) for choice in choices]
+    listed = f"one of {', '.join(texts)}" if len(texts) > 1 else "".join(texts)
+    hint = suggest(value, texts) if isinstance(value, str) and not hidden else ""
+    return f"must be {listed}, not {shown(value, hidden=hidden)}{hint}"
+
+
+def value_sentence(keyword: str, limit: Any, value: Any, *, hidden: bool = False) -> str:
+    """Why a keyword of JSON Schema refuses a value of the right type."""
+    what = shown(value, hidden=hidden)
+    if keyword in _BOUNDS:
+        return f"must be {_BOUNDS[keyword]} {limit}, not {what}"
+    if keyword in _COUNTS:
+        if keyword.startswith("min") and limit == 1:
+            return "must not be empty"
+        words, unit = _COUNTS[keyword]
+        return f"must have {words} {limit} {unit}{'' if limit == 1 else 's'}, not {len(value)}"
+    if keyword == "dependentRequired":
+        return f"these keys are missing: {', '.join(_needed(limit, value))}"
+    return _SENTENCES.get(keyword, "{what} does not satisfy {keyword}").format(what=what, limit=limit, keyword=keyword)
+
+
+def _needed(needs: Mapping[str, list[str]], value: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name} (needed by {key})"
+        for key, names in needs.items()
+        if key in value
+        for name in names
+        if name not in value
+    ]
