@@ -55,7 +55,7 @@ def test_send_says_that_the_parent_is_gone(ends):
         channel.send(b"anyone?")
 
 
-def start_by_hand(target):
+def start_by_hand(target, **streams):
     """The program as `Child` starts it, with the parent's end in the test's hand."""
     ours, theirs = socket.socketpair()
     with theirs:
@@ -63,6 +63,7 @@ def start_by_hand(target):
             [sys.executable, "-m", "streamer.children.child", str(theirs.fileno()), target],
             pass_fds=[theirs.fileno()],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            **streams,
         )
     return ours, process
 
@@ -113,18 +114,17 @@ def test_a_program_that_a_child_starts_can_be_ended_by_signals(target):
 LEAVES_A_PROGRAM = """
     import subprocess
     def main(channel):
-        left = subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False)
-        channel.send(str(left.pid).encode())
+        subprocess.Popen(["cat"], close_fds=False)
+        channel.send(b"started")
         channel.receive()
-        import os; os._exit(0)
 """
 
 
 def test_a_program_that_a_child_leaves_behind_does_not_hide_its_end(target):
-    # The program reads from a pipe whose other end dies with the child, so nothing is left after the test.
-    ours, process = start_by_hand(target(LEAVES_A_PROGRAM))
+    # The program lives for as long as the test holds its stdin, which the child handed on to it.
+    ours, process = start_by_hand(target(LEAVES_A_PROGRAM), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     with ours, process:
-        (left,) = Channel(ours).receive()
-        assert int(left) > 0
+        assert Channel(ours).receive() == [b"started"]
         process.kill()
+        ours.settimeout(30)
         assert ours.recv(1) == b""
