@@ -121,7 +121,7 @@ class Document:
         if node.tag not in IMPLICIT:
             return self._refuse(place, f"the tag {_tag(node)} is not supported; remove it")
         if id(node) in above:
-            return self._refuse(place, "this alias contains itself; write out what is meant")
+            return self._refuse(place, "what this anchor names contains itself by an alias; write out what is meant")
         if isinstance(node, yaml.MappingNode):
             made: dict[str, Any] = {}
             self._pairs(node, made, place, (*above, id(node)))

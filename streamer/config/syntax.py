@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-_VARIABLE: Final = re.compile(r"\$\{[^{}\n]*\}")
+_VARIABLE: Final = re.compile(r"""\$\{[^{}\n"']*\}""")
 _SPECIAL: Final = "{}[],"
 """What ends a plain scalar inside `{…}` and `[…]`."""
 
