@@ -18,7 +18,7 @@ import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from benchmarks.message import LIFE, SYNC, constant_parts, frame
-from benchmarks.processes import cpu_seconds
+from benchmarks.processes import cpu_seconds, machine_cpu_seconds
 
 
 class WrongAnswer(Exception):
@@ -171,10 +171,11 @@ async def measure(plan: dict[str, Any]) -> list[dict[str, float]]:
     for load in loads:
         if isinstance(load, LatencyLoad):
             load.times = array("d")
-    began, server, own = time.perf_counter(), cpu_seconds(plan["pid"]), _own_cpu()
+    began, used = time.perf_counter(), _cpu(plan["pid"])
     await _run(loads, plan["seconds"])
     took = time.perf_counter() - began
-    shares = {"server_cpu": (cpu_seconds(plan["pid"]) - server) / took, "client_cpu": (_own_cpu() - own) / took}
+    server, own, all_of_it = ((after - earlier) / took for after, earlier in zip(_cpu(plan["pid"]), used, strict=True))
+    shares = {"server_cpu": server, "client_cpu": own, "others_cpu": max(all_of_it - server - own, 0.0)}
     return [_result(load, counts, took) | shares for load, counts in zip(loads, before, strict=True)]
 
 
@@ -198,9 +199,9 @@ def _result(load: Load, before: dict[str, int], took: float) -> dict[str, float]
     return result
 
 
-def _own_cpu() -> float:
+def _cpu(server: int) -> tuple[float, float, float]:
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+    return cpu_seconds(server), usage.ru_utime + usage.ru_stime, machine_cpu_seconds()
 
 
 if __name__ == "__main__":

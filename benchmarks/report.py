@@ -11,6 +11,10 @@ Rounds = list[dict[str, dict[str, float]]]
 """For each round: the cells, and their values."""
 
 
+QUIET = 0.2
+"""Of a core: what the system itself may use beside a measurement."""
+
+
 @dataclass(frozen=True)
 class Goal:
     """One number that is wanted: `value` of a round, at least (or at most) `bound`."""
@@ -84,16 +88,32 @@ def _values(goal: Goal, rounds: Rounds) -> Iterable[float]:
             continue
 
 
+def disturbances(rounds: Rounds) -> list[str]:
+    """One line, when anything else used the processors while this was measured."""
+    cells = [cell["others_cpu"] for measured in rounds for cell in measured.values()]
+    disturbed = sum(others > QUIET for others in cells)
+    if not disturbed:
+        return []
+    most = f"{max(cells):.2f}"
+    return [
+        f"WARNING: in {disturbed} of {len(cells)} measurements others used over {QUIET:g} of a core (up to {most}).",
+        "Peers were not measured alike: believe no ratio, and measure again when it is quiet.",
+        "",
+    ]
+
+
 def table(rounds: Rounds) -> str:
     """For people."""
-    lines = [f"{'':28}{'per second':>12}{'p50 µs':>9}{'p99 µs':>9}{'server':>9}{'client':>9}   of a core each"]
+    lines = [f"{'':28}{'per second':>12}{'p50 µs':>9}{'p99 µs':>9}{'server':>9}{'client':>9}{'others':>9}   of a core"]
     for name, cell in medians(rounds).items():
         times = "".join(f"{cell[field]:9.0f}" if field in cell else " " * 9 for field in ("p50", "p99"))
-        line = f"{name:28}{cell['rate']:12,.0f}{times}{cell['server_cpu']:9.2f}{cell['client_cpu']:9.2f}"
+        shares = "".join(f"{cell[field]:9.2f}" for field in ("server_cpu", "client_cpu", "others_cpu"))
+        line = f"{name:28}{cell['rate']:12,.0f}{times}{shares}"
         if "progress_per_life" in cell:
             line += f"   {cell['progress_per_life']:.2f} progress messages a life"
         lines.append(line)
     lines.append("")
+    lines.extend(disturbances(rounds))
     lines.append(f"{'':42}{'wanted':>10}{'median':>10}{'lowest':>10}{'highest':>10}")
     for goal in goals(rounds):
         wanted = f"{'≤' if goal['at_most'] else '≥'} {goal['wanted']:,g}"

@@ -17,7 +17,6 @@ from typing import Any, Final
 from streamer.core import errors as codes
 from streamer.core.errors import StreamerError
 
-_SHOWN_VIOLATIONS: Final = 5
 _RECONNECT_WELCOME: Final = range(3000, 3500)
 _RECONNECT_UNWELCOME: Final = range(3500, 4000)
 _FINAL: Final = frozenset({1003, 1007, 1008, 1009})
@@ -100,7 +99,10 @@ class RequestFailed(StreamerError):
         self.retryable = retryable
         self.request_id = request_id
         self.data = data
-        super().__init__(f"{code}: {message}{self._violations()}")
+        super().__init__(f"{code}: {message}")
+        # The message names the first violation; a traceback shows all of them below it.
+        for violation in self.violations:
+            self.add_note(f"{violation.get('path') or 'the payload'}: {violation.get('message')}")
 
     @property
     def violations(self) -> list[dict[str, Any]]:
@@ -113,13 +115,6 @@ class RequestFailed(StreamerError):
         """Seconds to wait before the next attempt, where the service said so."""
         milliseconds = self.details.get("retry_after_ms")
         return milliseconds / 1000 if isinstance(milliseconds, int | float) else None
-
-    def _violations(self) -> str:
-        listed = [f"{item.get('path') or 'the payload'}: {item.get('message')}" for item in self.violations]
-        more = len(listed) - _SHOWN_VIOLATIONS
-        if more > 0:
-            listed[_SHOWN_VIOLATIONS:] = [f"and {more} more"]
-        return f" ({'; '.join(listed)})" if listed else ""
 
 
 class ValidationFailed(RequestFailed):

@@ -35,11 +35,12 @@ def test_missing_and_odd_fields_become_neutral_ones():
     assert (error.violations, error.retry_after) == ([], None)
 
 
-def test_many_violations_are_shown_in_part_and_kept_whole():
-    errors = [{"path": f"/{n}", "message": "bad"} for n in range(8)]
+def test_every_violation_is_kept_and_shown_below_a_traceback():
+    errors = [{"path": "", "message": "odd"}, {"path": "/a", "message": "bad"}]
     error = request_failed({"code": "VALIDATION_ERROR", "message": "m", "details": {"errors": errors}}, "r")
-    assert str(error).endswith("/4: bad; and 3 more)")
+    assert str(error) == "VALIDATION_ERROR: m"
     assert error.violations == errors
+    assert error.__notes__ == ["the payload: odd", "/a: bad"]
 
 
 @pytest.mark.parametrize(
