@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from streamer.contracts.connections import Message
+from streamer.contracts.connections import Message, Peer
 from streamer.core.errors import ConnectionGone
 
-_encode = msgspec.json.Encoder().encode
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a message may not hold a {type(value).__name__}")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
 class LocalConnections:
     """Part of `ConnectionManager` and `PeerRegistry`: the open connections by id, all in this process."""
 
     def __init__(self) -> None:
-        self._peers: dict[str, Any] = {}
+        self._peers: dict[str, Peer] = {}
 
     def __len__(self) -> int:
         return len(self._peers)
 
-    def add(self, peer: Any, /) -> None:
+    def get(self, connection_id: str) -> Peer | None:
+        """The open connection of that id."""
+        return self._peers.get(connection_id)
+
+    def add(self, peer: Peer, /) -> None:
         """Part of `PeerRegistry`."""
         self._peers[peer.id] = peer
 
-    def remove(self, peer: Any, /) -> None:
+    def remove(self, peer: Peer, /) -> None:
         """Part of `PeerRegistry`."""
         self._peers.pop(peer.id, None)
 
@@ -43,7 +55,7 @@ class LocalConnections:
             peer.send_latest(replaces, data, final)
 
     async def broadcast(self, connection_ids: list[str], message: Message, /) -> list[str]:
-        """Part of `ConnectionManager`."""
+        """Part of `ConnectionManager`. The message is encoded once."""
         data = message if isinstance(message, bytes) else _encode(message)
         gone = []
         for connection_id in connection_ids:

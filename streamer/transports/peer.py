@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from picows import WSFrame, WSMsgType, WSTransport
 
@@ -23,7 +23,6 @@ class WebSocketPeer(Sender):
     """
 
     __slots__ = (
-        "_announced",
         "_assembly",
         "_receive",
         "_room",
@@ -54,7 +53,6 @@ class WebSocketPeer(Sender):
         """The silence was already asked about."""
         self._receive = shared.receive
         self._assembly: Assembly | None = None
-        self._announced = False
         self._room = 0
         self._waiting = 0
 
@@ -85,7 +83,7 @@ class WebSocketPeer(Sender):
         except Exception as problem:  # noqa: BLE001 - whatever it is, it is this connection's end and nobody else's
             self._broken(problem)
         else:
-            self._announced = True
+            self._registered = True
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Part of the library's listener."""
@@ -95,11 +93,10 @@ class WebSocketPeer(Sender):
         if not shared.peers:
             shared.empty.set()
         handshake = transport.close_handshake
-        if handshake is not None and handshake.recv is None:
+        # A client that was told why, but has not said that it heard, may still be sending.
+        if handshake is not None and handshake.recv is None and not self._cut:
             Linger.begin(self._stream, shared.loop, shared.lingering)
-        if self._announced:
-            self._tell(shared.registry.remove)
-            self._tell(shared.receiver.disconnected)
+        self._tell(shared.receiver.disconnected)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Part of the library's listener."""
@@ -166,9 +163,3 @@ class WebSocketPeer(Sender):
     def _broken(self, problem: Exception) -> None:
         self._shared.logger.error("a connection broke", connection_id=self.id, exc_info=problem)
         self.close(INTERNAL_ERROR, "internal error")
-
-    def _tell(self, listener: Any) -> None:
-        try:
-            listener(self)
-        except Exception as problem:  # the others must still hear of it
-            self._shared.logger.error("the end of a connection", connection_id=self.id, exc_info=problem)

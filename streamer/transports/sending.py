@@ -72,11 +72,13 @@ class Sender(WSListener):
 
     __slots__ = (
         "_begin",
+        "_cut",
         "_ending",
         "_latest",
         "_paused",
         "_queued",
         "_queued_size",
+        "_registered",
         "_shared",
         "_stream",
         "_transport",
@@ -100,6 +102,8 @@ class Sender(WSListener):
         self._queued_size = 0
         self._latest: dict[str, bytes] | None = None
         self._paused = False
+        self._registered = False
+        self._cut = False
         self._ending: asyncio.TimerHandle | None = None
 
     def opened(self, transport: WSTransport) -> None:
@@ -161,6 +165,7 @@ class Sender(WSListener):
 
     def cut(self) -> None:
         """Ends the connection without ceremony."""
+        self._cut = True
         self._transport.disconnect(graceful=False)
 
     def pause_writing(self) -> None:
@@ -183,6 +188,7 @@ class Sender(WSListener):
     def _last_word(self, code: int, reason: str) -> None:
         self.closed = True
         self._latest = None
+        self._withdraw()
         # Codes of our own are not in the library's enumeration; it sends them as they are.
         self._transport.send_close(code, reason_bytes(reason))  # type: ignore[arg-type]  # as above
         self._ending = self._shared.loop.call_later(CLOSE_GRACE, self.cut)
@@ -192,8 +198,21 @@ class Sender(WSListener):
         self.closed = True
         self._queued = []
         self._latest = None
+        self._withdraw()
         if self._ending is not None:
             self._ending.cancel()
+
+    def _withdraw(self) -> None:
+        """Nothing more can be sent, so nobody may find the connection any more: they would think that it was told."""
+        if self._registered:
+            self._registered = False
+            self._tell(self._shared.registry.remove)
+
+    def _tell(self, listener: Callable[[Any], None]) -> None:
+        try:
+            listener(self)
+        except Exception as problem:  # whatever it is, the connection ends all the same
+            self._shared.logger.error("the end of a connection", connection_id=self.id, exc_info=problem)
 
     def _put(self, data: bytes) -> None:
         # The library answers some violations with a close frame of its own, and nothing may follow that.

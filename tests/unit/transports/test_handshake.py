@@ -1,0 +1,150 @@
+"""Whether a connection may begin: decided from the request alone."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from streamer.config.settings import ServerSettings
+from streamer.transports.handshake import Accepted, Answered, asks_for_upgrade, decide, origin_allowed
+
+UPGRADE = {"Upgrade": "WebSocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+
+
+def decided(target="/ws", headers=None, *, open_connections=0, draining=False, **settings):
+    return decide(
+        target.encode() if isinstance(target, str) else target,
+        CIMultiDict({**UPGRADE, **(headers or {})}),
+        ServerSettings(**settings),
+        open_connections=open_connections,
+        draining=draining,
+    )
+
+
+def test_a_good_request_is_accepted():
+    assert decided() == Accepted(None)
+    assert decided("/ws?client_id=abc") == Accepted("abc")
+    assert decided("/ws?client_id=%C3%A9+x&other=1") == Accepted("é x")
+    assert decided("/live", path="/live") == Accepted(None)
+
+
+@pytest.mark.parametrize("target", ["/", "/ws/", "/wsx", "/WS", "//ws", "/ws%20", "http://x/ws", "*", "?"])
+def test_another_path_is_not_found_and_the_answer_names_the_right_one(target):
+    answer = decided(target)
+    assert answer.status == HTTPStatus.NOT_FOUND
+    assert "/ws" in answer.body
+
+
+@pytest.mark.parametrize("target", ["/healthz", "/healthz?verbose"])
+def test_health_is_told_without_an_upgrade(target):
+    assert decided(target, {"Upgrade": ""}).status == HTTPStatus.OK
+    assert decided(target, {"Upgrade": ""}, draining=True).status == HTTPStatus.SERVICE_UNAVAILABLE
+    assert decided(target, max_connections=0).status == HTTPStatus.OK
+
+
+def test_a_browser_that_only_looks_is_told_to_upgrade():
+    answer = decided(headers={"Upgrade": ""})
+    assert answer.status == HTTPStatus.UPGRADE_REQUIRED
+    assert ("Upgrade", "websocket") in answer.headers
+
+
+@pytest.mark.parametrize("version", ["", "8", "14", "x"])
+def test_another_version_is_told_the_one_that_is_spoken(version):
+    answer = decided(headers={"Sec-WebSocket-Version": version})
+    assert answer.status == HTTPStatus.UPGRADE_REQUIRED
+    assert answer.headers == (("Sec-WebSocket-Version", "13"),)
+
+
+def test_while_draining_nobody_new_comes_in():
+    assert decided(draining=True).status == HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def test_one_connection_too_many_is_refused():
+    assert decided(open_connections=1, max_connections=2) == Accepted(None)
+    assert decided(open_connections=2, max_connections=2).status == HTTPStatus.TOO_MANY_REQUESTS
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "client_id=",
+        "client_id=" + "x" * 129,
+        "client_id=a%0Ab",
+        "client_id=%00",
+        "client_id=a&client_id=b",
+        "client_id=%ff",
+        "client_id=%ed%a0%80",
+        "x=%ff",
+    ],
+)
+def test_a_client_id_that_is_none_is_refused(query):
+    assert decided(f"/ws?{query}").status == HTTPStatus.BAD_REQUEST
+
+
+def test_the_longest_client_id_is_accepted():
+    assert decided("/ws?client_id=" + "x" * 128) == Accepted("x" * 128)
+
+
+def test_a_target_that_is_no_text_is_refused():
+    assert decided(b"/ws?client_id=\xff").status == HTTPStatus.BAD_REQUEST
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed", "expected"),
+    [
+        ("https://a.example", (), True),
+        ("https://a.example", ("*",), True),
+        ("https://a.example", ("https://a.example",), True),
+        ("https://A.example", ("https://a.example:443",), True),
+        ("http://a.example:80", ("http://a.example",), True),
+        ("https://a.example", ("https://b.example", "https://a.example"), True),
+        ("http://a.example", ("https://a.example",), False),
+        ("https://a.example:8443", ("https://a.example",), False),
+        ("https://a.example.evil.example", ("https://a.example",), False),
+        ("https://evil-a.example", ("https://a.example",), False),
+        ("https://sub.a.example", ("https://a.example",), False),
+        ("https://a.example:x", ("https://a.example",), False),
+        ("http://[", ("https://a.example",), False),
+        ("null", ("https://a.example",), False),
+        ("null", ("null",), True),
+        ("", ("https://a.example",), False),
+    ],
+)
+def test_an_origin_is_allowed_by_scheme_host_and_port(origin, allowed, expected):
+    assert origin_allowed(origin, allowed) is expected
+    answer = decided(headers={"Origin": origin}, allowed_origins=allowed)
+    assert (answer == Accepted(None)) is expected
+    assert expected or answer.status == HTTPStatus.FORBIDDEN
+
+
+def test_what_sends_no_origin_is_no_browser_and_allowed():
+    assert decided(allowed_origins=("https://a.example",)) == Accepted(None)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["Upgrade"], True),
+        (["keep-alive, Upgrade"], True),
+        (["keep-alive", "upgrade"], True),
+        (["close"], False),
+        (["not-upgrade"], False),
+        ([], False),
+    ],
+)
+def test_upgrade_is_found_among_the_connection_options(values, expected):
+    assert asks_for_upgrade(values) is expected
+
+
+@given(
+    st.binary(max_size=60),
+    st.dictionaries(st.sampled_from(["Origin", "Upgrade", "Sec-WebSocket-Version"]), st.text(max_size=30)),
+    st.sampled_from([(), ("https://a.example",), ("http://[",)]),
+)
+def test_whatever_a_client_writes_is_decided(query, headers, allowed):
+    answer = decided(b"/ws?" + query, headers, allowed_origins=allowed)
+    assert isinstance(answer, Accepted | Answered)
