@@ -19,7 +19,7 @@ _UNITS: Final[Mapping[str, Callable[[str], Any]]] = {
     "size": parse_size,
     "rate": parse_rate,
 }
-_SUFFIXES: Final = {"duration": ("s", "ms"), "size": ("KiB", "MiB"), "rate": ("/1s", "/1m")}
+_SUFFIXES: Final = {"duration": ("s", "ms"), "size": ("B", "KiB"), "rate": ("/1s", "/1m")}
 
 
 def unit_problem(unit: str, text: str) -> str | None:
@@ -41,8 +41,10 @@ def _check_unit(_validator: Any, unit: str, value: Any, _schema: Any) -> Iterato
 
 
 def _check_above_zero(_validator: Any, _wanted: Any, value: Any, _schema: Any) -> Iterator[ValidationError]:
-    # Whatever its unit: without a digit from 1 to 9 it is nothing. A text without a unit is told by x-unit.
-    if isinstance(value, str) and value[-1:].isalpha() and not any(digit in value for digit in "123456789"):
+    if not isinstance(value, str) or all(unit_problem(unit, value) for unit in _UNITS):
+        return
+    # Whatever its unit: without a digit from 1 to 9 it is nothing.
+    if not any(digit in value for digit in "123456789"):
         yield ValidationError(f"must be above zero, not {shown(value)}")
 
 

@@ -123,7 +123,7 @@ class SchemaReader:
         def open_file(path: Path, by: Source, at: Place, reference: str) -> tuple[JsonFile, Source] | None:
             opened = self._open(path, place)
             if isinstance(opened, str):
-                by.note("missing-reference", at, f"$ref {reference!r}: {opened}: {path}")
+                by.note("missing-reference", at, f"$ref {reference!r}: {opened}: {self._name(path)}")
             return (opened, self._source(path, opened, place)) if isinstance(opened, JsonFile) else None
 
         references = References(open_file)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+
+from streamer.config.scalars import resolve
 
 _NAMES: Final = {
     "string": "a text",
@@ -39,6 +41,11 @@ _SENTENCES: Final = {
     "oneOf": "{what} fits more than one of the alternatives; it must fit exactly one",
     "False schema": "{what} is not allowed here",
 }
+_TRUTH: Final = {
+    **dict.fromkeys(("yes", "y", "on", "true"), "true"),
+    **dict.fromkeys(("no", "n", "off", "false"), "false"),
+}
+"""What YAML 1.1 took for a truth value, too."""
 _LONGEST: Final = 60
 HIDDEN: Final = "***"
 
@@ -71,11 +78,25 @@ def shown(value: Any, *, hidden: bool = False) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def type_sentence(wanted: str | list[str], value: Any, *, hidden: bool = False) -> str:
+def type_sentence(wanted: str | Sequence[str], value: Any, *, hidden: bool = False) -> str:
     """What a value must be, and what it is."""
-    names = [_NAMES[name] for name in ([wanted] if isinstance(wanted, str) else wanted)]
-    way_out = "; write it, or remove the key" if value is None else ""
-    return f"must be {' or '.join(names)}, not {shown(value, hidden=hidden)}{way_out}"
+    kinds = [wanted] if isinstance(wanted, str) else wanted
+    names = [_NAMES[kind] for kind in kinds]
+    return f"must be {' or '.join(names)}, not {shown(value, hidden=hidden)}{_way_out(kinds, value)}"
+
+
+def _way_out(wanted: Sequence[str], value: Any) -> str:
+    if value is None:
+        return "; write it, or remove the key"
+    if not isinstance(value, str):
+        return ""
+    if "boolean" in wanted and value.lower() in _TRUTH:
+        return f"; write {_TRUTH[value.lower()]}"
+    meant = resolve(value)
+    numeric = {"number"} if isinstance(meant, float) else {"integer", "number"}
+    if isinstance(meant, int | float) and not isinstance(meant, bool) and numeric & {*wanted}:
+        return "; write it without quotes"
+    return ""
 
 
 def choice_sentence(choices: list[Any], value: Any, *, hidden: bool = False) -> str:

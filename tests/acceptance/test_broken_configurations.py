@@ -7,8 +7,8 @@ these, in this order; a file where a comment has no place lists its lines beside
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from click.testing import CliRunner
@@ -17,13 +17,14 @@ from streamer.cli.app import app
 from streamer.config import CODES
 
 
-class Broken(NamedTuple):
+@dataclass
+class Broken:
     text: str
     """`streamer.yaml`, in UTF-8; after a leading NUL, in Latin-1."""
-    files: dict[str, str] = {}
+    files: dict[str, str] = field(default_factory=dict)
     more: tuple[str, ...] = ()
     """`file:line code` of what no mark can stand beside."""
-    environment: dict[str, str | None] = {}
+    environment: dict[str, str | None] = field(default_factory=dict)
 
 
 FILES = {
@@ -273,7 +274,7 @@ actions:
   }
 }
 """,
-            "schemas/common.json": '{"$defs": {\n  "customer": {"type": "object", "required": {}},\n  "address": {}\n}}\n',
+            "schemas/common.json": '{"$defs": {\n  "customer": {"required": {}},\n  "address": {}\n}}\n',
             "schemas/old.json": '{\n  "$schema": "http://json-schema.org/draft-04/schema#"\n}\n',
         },
         more=(
