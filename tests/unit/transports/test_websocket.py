@@ -104,6 +104,11 @@ async def test_a_connection_header_may_hold_more_than_the_upgrade(serve, upgrade
     writer.close()
 
 
+async def test_a_connection_header_without_the_upgrade_is_a_bad_request(serve, upgrade):
+    server = await serve()
+    assert (await server.http(upgrade(Connection="keep-alive")))[0] == 400
+
+
 async def test_origins_are_judged(serve):
     server = await serve(allowed_origins=("https://good.example",))
     with pytest.raises(InvalidStatus) as refusal:
