@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import socket
 from typing import Any, Final
 
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
@@ -18,6 +16,7 @@ from streamer.core.errors import StartError
 from streamer.transports.close_codes import SHUTDOWN
 from streamer.transports.handshake import Answered, asks_for_upgrade, decide
 from streamer.transports.heartbeat import Heartbeat
+from streamer.transports.listening import cannot_listen
 from streamer.transports.peer import WebSocketPeer
 from streamer.transports.sending import CLOSE_GRACE, Shared
 from streamer.transports.tls import server_context
@@ -103,7 +102,7 @@ class WebSocketTransport:
                 **secure,
             )
         except OSError as problem:
-            raise StartError(_cannot_listen(settings, problem)) from None
+            raise StartError(cannot_listen(settings, problem)) from None
         self._server = server
         self.port = server.sockets[0].getsockname()[1]
         self._heartbeat = asyncio.create_task(
@@ -159,16 +158,3 @@ def _http_response(answer: Answered) -> WSUpgradeResponse:
     )
     response.status = answer.status
     return response
-
-
-def _cannot_listen(settings: ServerSettings, problem: OSError) -> str:
-    host, port = settings.host, settings.port
-    if isinstance(problem, socket.gaierror):
-        return f"server.host: {host} is not a name that is known here: {problem.strerror}"
-    if problem.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is taken: stop the other program, or set server.port"
-    if problem.errno == errno.EADDRNOTAVAIL:
-        return f"server.host: {host} is not an address of this machine"
-    if problem.errno == errno.EACCES:
-        return f"port {port} on {host} may not be used by this user: set server.port to 1024 or more"
-    return f"port {port} on {host} cannot be listened on: {problem}"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import msgspec
 import pytest
 
@@ -88,3 +90,15 @@ async def test_broadcast_reaches_everyone_and_returns_those_who_are_gone(connect
 async def test_broadcast_takes_what_is_encoded_already(connections, peer):
     assert await connections.broadcast(["conn_1"], b"{}") == []
     assert peer.calls == [("send", b"{}")]
+
+
+async def test_any_mapping_may_be_sent_and_what_is_no_json_is_refused_by_name(connections, peer):
+    await connections.send(peer.id, MappingProxyType({"a": MappingProxyType({"b": 1})}))
+    assert peer.calls == [("send", b'{"a":{"b":1}}')]
+    with pytest.raises(TypeError, match="object"):
+        await connections.send(peer.id, {"a": object()})
+
+
+async def test_a_connection_is_found_by_its_id(connections, peer):
+    assert connections.get(peer.id) is peer
+    assert connections.get("conn_other") is None

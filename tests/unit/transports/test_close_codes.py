@@ -30,3 +30,7 @@ def test_a_reason_always_fits_a_close_frame_and_stays_utf8(reason):
     encoded = reason_bytes(reason)
     assert len(encoded) <= 123
     assert reason.encode(errors="replace").decode().startswith(encoded.decode())
+
+
+def test_a_long_reason_is_cut_between_characters():
+    assert reason_bytes("x" + "é" * 100) == ("x" + "é" * 61).encode()

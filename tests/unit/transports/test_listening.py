@@ -1,0 +1,42 @@
+"""What a person reads when a port cannot be listened on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+import pytest
+
+from streamer.config.settings import ServerSettings
+from streamer.transports.listening import cannot_listen
+
+
+def system_error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        (
+            system_error(errno.EADDRINUSE),
+            "port 80 on somewhere is taken: stop the other program, or set server.port",
+        ),
+        (system_error(errno.EADDRNOTAVAIL), "server.host: somewhere is not an address of this machine"),
+        (
+            system_error(errno.EACCES),
+            "port 80 on somewhere may not be used by this user: set server.port to 1024 or more",
+        ),
+        (
+            socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+            "server.host: somewhere is not a name that is known here: Name or service not known",
+        ),
+        (
+            system_error(errno.EMFILE),
+            "port 80 on somewhere cannot be listened on: [Errno 24] Too many open files",
+        ),
+    ],
+)
+def test_each_cause_is_told_in_one_line_with_the_way_out(problem, message):
+    assert cannot_listen(ServerSettings(host="somewhere", port=80), problem) == message
