@@ -33,6 +33,9 @@ class Claims(NamedTuple):
     """Now FAILED: their worker had died in their last attempt. Their owners are still to be told."""
     next_due: float | None
     """When the next record becomes due, as wall-clock seconds; None when nothing waits."""
+    foreign: bool = False
+    """Something outside of this service (an operator) has written since the last claim: requests may have been
+    cancelled or queued again without its doing."""
 
 
 class Page(NamedTuple):

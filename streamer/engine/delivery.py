@@ -60,6 +60,10 @@ class Delivery:
         """Whether anybody follows the request."""
         return key in self._followers
 
+    def followed_keys(self) -> list[Key]:
+        """Every request that anybody follows."""
+        return list(self._followers)
+
     async def acknowledged(self, key: Key, connection_id: str) -> None:
         """The acknowledgment was sent: what was held back for it follows."""
         following = self._followers.get(key, {}).get(connection_id)

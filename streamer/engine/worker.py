@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -83,6 +84,8 @@ class Worker:
         self._more = False
         self._paused = False
         self._claiming = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
+        self._claimed_at = -math.inf
 
     def wake(self) -> None:
         """Says that there may be something to claim."""
@@ -104,18 +107,23 @@ class Worker:
 
     async def _step(self) -> int:
         capacity = self._concurrency - len(self.running)
-        if capacity <= 0 or self._paused:
+        now = self.clock.monotonic()
+        if self._paused or (capacity <= 0 and now - self._claimed_at < self._poll_interval):
             self._more = False
             return 0
+        # A full worker still looks now and then, for nothing but what others have done to the queue.
+        self._claimed_at = now
         claims = await self.queue.claim(self.name, capacity, self._lease, headroom=self._headroom())
         self._next_due = claims.next_due
-        self._more = len(claims.records) == capacity
+        self._more = len(claims.records) == capacity > 0
         for record in claims.abandoned:
             self.logger.error(
                 "request abandoned: its worker died in its last attempt",
                 request_id=record.id, action=record.action, attempts=record.attempts,
             )  # fmt: skip
             await self.delivery.terminal(record.key, terminal_message(record))
+        if claims.foreign and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look_after_followed())
         for record in claims.records:
             self._idle.clear()
             if (older := self.running.get(record.key)) is not None:
@@ -210,18 +218,35 @@ class Worker:
         """Three renewals a lease: two may fail before it runs out."""
         while True:
             await self.clock.sleep(self._lease / 3)
-            leases = [job.lease for job in self.running.values()]
-            if not leases:
+            await self._renew_once()
+
+    async def _renew_once(self) -> None:
+        leases = [job.lease for job in self.running.values()]
+        if not leases:
+            return
+        try:
+            lost = await self.queue.renew(leases, self._lease)
+        except StoreError as problem:
+            self.logger.error("leases could not be renewed; trying again", error=str(problem))
+            return
+        for lease in lost:
+            job = self.running.get((lease.owner, lease.id))
+            if job is not None and job.lease == lease:
+                job.stop("lost")
+
+    async def _look_after_followed(self) -> None:
+        """Somebody else has written to the queue: running claims may be lost, and followed requests may have ended."""
+        await self._renew_once()
+        for key in self.delivery.followed_keys():
+            if key in self.running:
                 continue
             try:
-                lost = await self.queue.renew(leases, self._lease)
+                record = await self.queue.get(key)
             except StoreError as problem:
-                self.logger.error("leases could not be renewed; trying again", error=str(problem))
-                continue
-            for lease in lost:
-                job = self.running.get((lease.owner, lease.id))
-                if job is not None and job.lease == lease:
-                    job.stop("lost")
+                self.logger.error("a followed request could not be read", request_id=key[1], error=str(problem))
+                return
+            if record is not None and record.terminal:
+                await self.delivery.terminal(key, terminal_message(record))
 
     async def _emit(self, reporter: JobReporter, update: ProgressUpdate, seq: int) -> None:
         job: Job = reporter.claim

@@ -86,11 +86,14 @@ class State:
         self.queued = 0
         self.kinds: set[tuple[str, int]] = set()
         self._data_version = -1
+        self.foreign = False
+        """Another process has written since the last claim."""
 
     def refresh(self) -> None:
         """Counts anew when another process has written to the file (an operator's command line)."""
         version = self.execute("PRAGMA data_version").fetchone()[0]
         if version != self._data_version:
+            self.foreign = self._data_version != -1
             self._data_version = version
             self.recount()
 
@@ -100,6 +103,11 @@ class State:
             "SELECT count(*) FROM requests WHERE due_at IS NOT NULL AND status != 'PROCESSING'"
         ).fetchone()
         self.kinds = set(self.execute("SELECT DISTINCT action, priority FROM requests WHERE due_at IS NOT NULL"))
+
+    def told_of_foreign(self) -> bool:
+        """Whether another process has written since this was last asked."""
+        foreign, self.foreign = self.foreign, False
+        return foreign
 
     def get(self, owner: str, request_id: str) -> list[Any] | None:
         """The row of a request."""
@@ -147,7 +155,7 @@ def claim(
             list(row) for row in state.execute(f"{_SELECT} WHERE status = 'FAILED' AND claimed_by = ?", (token,))
         ]
         if taken or abandoned:
-            return [taken, abandoned, now]
+            return [taken, abandoned, now, state.told_of_foreign()]
     left = {} if headroom is None else headroom
     candidates: list[tuple[int, float, int]] = []
     for action, priority in state.kinds:
@@ -179,7 +187,8 @@ def claim(
         updates.append((lease_until, attempts, fence, worker, now, now, token, number))
         taken.append(row)
     state.database.executemany(_CLAIM, updates)
-    return [taken, abandoned, now if len(taken) == limit > 0 else _next_due(state, left)]
+    next_due = now if len(taken) == limit > 0 else _next_due(state, left)
+    return [taken, abandoned, next_due, state.told_of_foreign()]
 
 
 def _abandon(state: State, token: str, now: float, number: int) -> list[Any]:

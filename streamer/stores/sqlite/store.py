@@ -106,8 +106,9 @@ class SqliteStore:
         self, worker: str, limit: int, lease: float, *, headroom: Mapping[str, int] | None = None
     ) -> Claims:
         """Part of `RequestQueue`."""
-        taken, abandoned, next_due = await self._do("claim", worker, limit, lease, headroom and dict(headroom))
-        return Claims([to_record(row) for row in taken], [to_record(row) for row in abandoned], next_due)
+        answer = await self._do("claim", worker, limit, lease, headroom and dict(headroom))
+        taken, abandoned, next_due, foreign = answer
+        return Claims([to_record(row) for row in taken], [to_record(row) for row in abandoned], next_due, foreign)
 
     async def renew(self, leases: Sequence[Lease], lease: float, /) -> list[Lease]:
         """Part of `RequestQueue`."""
