@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import click
 
 from streamer.cli.app import app
+from streamer.config import CODES
 from streamer.config.settings import PluginSettings
+from streamer.config.shape import file_schema
 from streamer.contracts.components import Component, Kind
 from streamer.plugins.manager import discover
 from streamer.runtime import builtins
@@ -65,12 +68,69 @@ def _component(component: Component) -> str:
     return "\n".join(lines)
 
 
+def configuration() -> str:
+    """Every section and key of the file, read off its schema."""
+    schema = file_schema()
+    parts = [
+        "# streamer.yaml\n",
+        "Made from `schemas/streamer.schema.json`, for editors too. Relative paths are relative to the file.",
+        "`${NAME}` and `${NAME:-default}` are filled from the environment; `$${` is a literal `${`.\n",
+    ]
+    parts += _section("", schema)
+    return "\n".join(parts)
+
+
+def _section(place: str, schema: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if place:
+        lines += [f"## {place}\n", f"{schema['description']}.\n"]
+    lines += ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
+    inner: list[str] = []
+    for name, described in schema["properties"].items():
+        path = f"{place}.{name}" if place else name
+        required = name in schema.get("required", ())
+        default = "required" if required else f"`{json.dumps(described['default'])}`" if "default" in described else ""
+        meaning = str(described.get("description", "")).replace("|", "\\|")
+        lines.append(f"| `{name}` | {_value_type(described)} | {default} | {meaning} |")
+        one_of_many = described.get("additionalProperties")
+        if isinstance(one_of_many, Mapping) and "properties" in one_of_many:
+            inner += _section(f"{path}.NAME", one_of_many)
+        elif "use" not in described.get("properties", {"use": ()}):
+            inner += _section(path, described)
+    return [*lines, "", *inner]
+
+
+def _value_type(described: Mapping[str, Any]) -> str:
+    if "$ref" in described:
+        return str(described["$ref"]).rpartition("/")[2]
+    if "enum" in described:
+        return ", ".join(f"`{choice}`" for choice in described["enum"])
+    if "const" in described:
+        return f"`{described['const']}`"
+    return _type(described)
+
+
+def problems() -> str:
+    """Every code that `streamer check` reports."""
+    lines = [
+        "# Problems of the file\n",
+        "`streamer check` reports all that is wrong at once, one line each: `file:line:column: code: place: what`.",
+        "The codes:\n",
+        "| code | meaning |",
+        "| --- | --- |",
+    ]
+    lines += [f"| `{code}` | {meaning} |" for code, meaning in CODES.items()]
+    return "\n".join([*lines, ""])
+
+
 def _type(described: Mapping[str, Any]) -> str:
     kind = described.get("format") or described.get("type") or "any"
     return " or ".join(kind) if isinstance(kind, list) else str(kind)
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
+    "reference/configuration.md": configuration,
+    "reference/problems.md": problems,
     "reference/command-line.md": command_line,
     "reference/components.md": components,
 }
