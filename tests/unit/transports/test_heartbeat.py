@@ -221,3 +221,22 @@ async def test_connections_have_no_timers_of_their_own(serve):
     for _ in range(20):
         await server.raw()
     assert timers() == before
+
+
+async def test_a_client_that_broke_the_protocol_and_does_not_read_is_cut_in_the_end(serve, frame, eventually):
+    # What the library refuses it closes itself, and then waits for the client to read all that is left. Only the
+    # heartbeat ends that: with `ping_interval` 0 such a connection lasts until the client ends it.
+    clock = ManualClock()
+    server = await serve(clock, max_buffered=10_000_000, ping_interval=30.0, ping_timeout=20.0)
+    client = await server.raw(receive_buffer=4096, limit=1024)
+    client.writer.transport.pause_reading()
+    (peer,) = server.peers
+    while not peer._stream.get_write_buffer_size():
+        peer.send(b"x" * 100_000)
+        await asyncio.sleep(0)
+    client.write(frame(b"x", 3))
+    await eventually(lambda: peer._transport.is_close_frame_sent)
+    for _ in range(4):
+        await clock.advance(25)
+    await eventually(lambda: bool(server.receiver.ended))
+    assert server.receiver.ended == server.registry.removed == [peer]
