@@ -19,6 +19,8 @@ Position = tuple[int, int]
 
 MAX_NODES: Final = 100_000
 """Values after all aliases are followed; more is an alias bomb."""
+MAX_DEPTH: Final = 100
+"""Levels of lists and mappings, merges counted; whatever walks through the data later can rely on it."""
 _INDICATOR: Final = "<<"
 
 
@@ -100,11 +102,7 @@ class Document:
         if root is None:
             self.note("missing-key", 1, 1, (), "the file is empty; begin with 'version: 1'")
             return
-        try:
-            data = self._construct(root, (), ())
-        except RecursionError:
-            self.note("syntax", 1, 1, (), "it is nested too deeply")
-            return
+        data = self._construct(root, (), ())
         if data is None and not self.problems:
             self.note("missing-key", 1, 1, (), "the file says nothing; begin with 'version: 1'")
         elif len(self._values) <= MAX_NODES:
@@ -120,6 +118,8 @@ class Document:
             return None
         if node.tag not in IMPLICIT:
             return self._refuse(place, f"the tag {_tag(node)} is not supported; remove it")
+        if len(above) > MAX_DEPTH:
+            return self._refuse(place, f"it is nested deeper than {MAX_DEPTH} levels; make it flatter")
         if id(node) in above:
             return self._refuse(place, "what this anchor names contains itself by an alias; write out what is meant")
         if isinstance(node, yaml.MappingNode):
@@ -167,7 +167,8 @@ class Document:
             self._keys[here] = _start(key_node)
             made[key] = self._construct(value_node, here, above)
         for source in merged:
-            if isinstance(source, yaml.MappingNode) and id(source) not in above and source.tag in IMPLICIT:
+            sound = source.tag in IMPLICIT and id(source) not in above and len(above) <= MAX_DEPTH
+            if sound and isinstance(source, yaml.MappingNode):
                 self._pairs(source, made, place, (*above, id(source)))
             else:
                 message = "'<<' takes a mapping, or a list of mappings, none of which contains this one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -148,6 +149,9 @@ def describe(error: Any, *, hidden: bool = False) -> tuple[str, str]:
             return f"bad-{limit}", f"this is not a {limit}" if hidden else error.message
         case "x-above-zero":
             return "bad-value", error.message
+        case None:
+            # The schema `false`.
+            return "bad-value", value_sentence("not", limit, value, hidden=hidden)
         case "enum":
             return "bad-value", choice_sentence(limit, value, hidden=hidden)
         case "const":
@@ -159,20 +163,27 @@ def describe(error: Any, *, hidden: bool = False) -> tuple[str, str]:
 def _unknown_keys(document: Document, error: Any, place: Place) -> None:
     known = error.schema.get("properties", {})
     patterns = error.schema.get("patternProperties", {})
-    allowed = [name for name in known if name not in error.instance] or list(known)
     for name in error.instance:
-        if name not in known and not patterns:
-            hint = suggest(name, allowed) or suggest(name, known, otherwise=True)
+        if name not in known and not any(re.search(pattern, name) for pattern in patterns):
+            hint = _nearest(name, known, error.instance) or suggest(name, known, otherwise=True)
             document.problem("unknown-key", (*place, name), f"{name!r}{hint}", key=True, within=place)
+
+
+def _nearest(name: str, known: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """The known key that was probably meant: rather one that is not there yet."""
+    return suggest(name, [key for key in known if key not in given]) or suggest(name, known)
 
 
 def _missing_key(document: Document, error: Any, place: Place) -> None:
     properties = error.schema.get("properties", {})
-    misspelt = [suggest(name, error.validator_value) for name in error.instance if name not in properties]
-    for name in error.validator_value:
-        # A misspelt key is told as unknown, with the suggestion; that it is missing as well would be said twice.
-        if name not in error.instance and f" (did you mean {name!r}?)" not in misspelt:
-            described = properties.get(name, {})
-            text = described.get("description", "") if isinstance(described, Mapping) else ""
-            purpose = f": {text[0].lower()}{text[1:]}" if text else ""
-            document.problem("missing-key", place, f"{name!r} is missing{purpose}", key=True)
+    # jsonschema tells each missing key by an error of its own, and names it only there.
+    name = next(name for name in error.validator_value if error.message == f"{name!r} is a required property")
+    if error.schema.get("additionalProperties") is False:
+        # A misspelt key is told as unknown, with this one as the suggestion; once is enough.
+        unknown = [key for key in error.instance if key not in properties]
+        if any(_nearest(key, properties, error.instance) == suggest(name, [name]) for key in unknown):
+            return
+    described = properties.get(name, {})
+    text = described.get("description", "") if isinstance(described, Mapping) else ""
+    purpose = f": {text[0].lower()}{text[1:]}" if text else ""
+    document.problem("missing-key", place, f"{name!r} is missing{purpose}", key=True)

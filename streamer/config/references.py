@@ -74,7 +74,6 @@ class References:
         self.resources: dict[str, Any] = {}
         self.opened: list[Resource] = []
         self.sound = True
-        self._failed: set[str] = set()
 
     def follow(self, uri: str, schema: Any, source: Source) -> None:
         """Reads all that the schema refers to.
@@ -146,9 +145,8 @@ class References:
         if parts.scheme != "file":
             self._refuse(resource, "remote-reference", place, _remote_sentence(reference, target))
             return None
-        opened = None if address in self._failed else self._open(path, resource.source, place, reference)
+        opened = self._open(path, resource.source, place, reference)
         if opened is None:
-            self._failed.add(address)
             self.sound = False
             return None
         file, source = opened

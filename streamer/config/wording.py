@@ -39,7 +39,6 @@ _SENTENCES: Final = {
     "contains": "none of its items is one that must be there",
     "not": "{what} is not allowed here",
     "oneOf": "{what} fits more than one of the alternatives; it must fit exactly one",
-    "False schema": "{what} is not allowed here",
 }
 _TRUTH: Final = {
     **dict.fromkeys(("yes", "y", "on", "true"), "true"),
