@@ -183,6 +183,7 @@ async def test_a_close_waits_behind_what_a_slow_client_has_yet_to_read(greet, ra
     client.write(raw.frame(CLOSE, (1008).to_bytes(2)))
     assert await client.rest() == b""
     assert await served.ended() is peer
+    assert not peer._cut
 
 
 async def test_a_client_that_does_not_answer_a_close_is_cut(greet):

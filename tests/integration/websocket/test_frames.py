@@ -203,12 +203,16 @@ async def test_every_connection_is_announced_before_its_first_message_and_taken_
     assert served.peers == set()
 
 
-async def test_nothing_of_a_connection_stays_in_memory(serve, raw):
+@pytest.mark.parametrize("who_closes", ["client", "server"])
+async def test_nothing_of_a_connection_stays_in_memory(serve, raw, who_closes):
     served = await serve()
     client = await raw.open(served)
     client.write(raw.frame(TEXT, b"x"), raw.frame(TEXT, b"unfinished", fin=False))
     await client.frame()
-    client.writer.write_eof()
+    if who_closes == "server":
+        served.receiver.peers[0].close(1008)
+        assert await client.close_code() == 1008
+    client.write(raw.frame(CLOSE, (1008).to_bytes(2)))
     peer = weakref.ref(await served.ended())
     served.receiver.peers.clear()
     for _ in range(3):
