@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer.core.units import Rate, format_duration, format_size, parse_duration, parse_rate, parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("250ms", 0.25), ("5s", 5), ("1m30s", 90), ("2h", 7200), ("7d", 604800), ("1.5s", 1.5), ("10us", 1e-5), ("0s", 0)],
+)
+def test_durations_are_seconds(text, seconds):
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "5", "s", "5 s", "-1s", "5x", "1m 30s", "1s!", "x1s", "\u0665s", "1e3s", ".5s"])
+def test_what_is_no_duration_is_told_how_to_write_one(text):
+    with pytest.raises(ValueError, match="write a number with a unit"):
+        parse_duration(text)
+
+
+def test_a_duration_ends_at_a_hundred_years():
+    assert parse_duration("36500d") == 36500 * 86400
+    with pytest.raises(ValueError, match="a hundred years"):
+        parse_duration("36501d")
+    with pytest.raises(ValueError, match="a hundred years"):
+        parse_duration("9" * 400 + "d")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("512B", 512), ("128KiB", 131072), ("1.5MB", 1_500_000), ("1 GiB", 2**30), ("2KB", 2000)]
+)
+def test_sizes_are_bytes(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "5", "KiB", "-1B", "5kib", "1  B", "1B "])
+def test_what_is_no_size_is_told_how_to_write_one(text):
+    with pytest.raises(ValueError, match="as in 128KiB"):
+        parse_size(text)
+
+
+def test_a_rate_is_a_count_in_a_period():
+    assert parse_rate("100/1m") == Rate(100, 60)
+
+
+@pytest.mark.parametrize("text", ["100", "/1m", "x/1m", "1.5/1m", "100/0s", "0/1m"])
+def test_what_is_no_rate_is_refused(text):
+    with pytest.raises(ValueError, match="is not a rate"):
+        parse_rate(text)
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_rate("100/x")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (90, "1m30s"),
+        (0.25, "250ms"),
+        (0, "0s"),
+        (-1, "0s"),
+        (1e-5, "10us"),
+        (1e-9, "1e-09s"),
+        (86400, "1d"),
+        (1.5, "1.5s"),
+    ],
+)
+def test_durations_are_written_the_shortest_way(seconds, text):
+    assert format_duration(seconds) == text
+
+
+@given(st.integers(1, 10**6), st.sampled_from(["us", "ms", "s", "m"]))
+def test_a_duration_that_was_written_is_read_back(count, unit):
+    seconds = parse_duration(f"{count}{unit}")
+    # Six significant digits of the last part are what it promises.
+    assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0B"), (1, "1B"), (1024, "1KiB"), (131072, "128KiB"), (2**30, "1GiB"), (1000, "1000B")]
+)
+def test_sizes_are_written_in_the_largest_unit_that_divides_them(size, text):
+    assert format_size(size) == text
+    assert parse_size(text) == size
