@@ -51,15 +51,11 @@ class Timeout(Middleware):
             return stop.value  # type: ignore[no-any-return]  # what the rest of the pipeline returned
         rest = Resumed(coroutine, waits_for)
         try:
-            if _without_task():
-                await EnterTask()
+            # Whoever stepped us by hand may have done so inside a task of its own, which the timer must not cancel.
+            await EnterTask()
             async with asyncio.timeout(limit) as bound:
                 return await rest  # type: ignore[no-any-return]  # as above
         except TimeoutError:
             if not bound.expired():
                 raise
             raise Error(TIMEOUT, f"The request took longer than {format_duration(limit)}") from None
-
-
-def _without_task() -> bool:
-    return asyncio.current_task() is None

@@ -1,0 +1,167 @@
+"""A whole service without sockets: the memory store, a clock moved by hand, peers that collect."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from typing import Any
+
+import pytest
+
+from streamer.connections.local import LocalConnections
+from streamer.contracts.handlers import BaseHandler
+from streamer.core.messages import Request
+from streamer.engine.adapters import RequestQueueAdapter
+from streamer.engine.codec import Codec
+from streamer.engine.delivery import Delivery
+from streamer.engine.pipeline import compose
+from streamer.engine.router import Router
+from streamer.engine.routes import Route
+from streamer.engine.routing import Mode
+from streamer.engine.service_actions import service_routes
+from streamer.engine.validation import Validator
+from streamer.engine.worker import Worker
+from streamer.stores.memory import MemoryStore
+from streamer.testing import ManualClock
+from streamer.testing.clock import settle
+
+
+class CollectingPeer:
+    """A connection that keeps what it is sent. Unlike a real one it never slows down and never ends by itself."""
+
+    def __init__(self, name: str = "c1", owner: str = "client:one") -> None:
+        self.id = name
+        self.owner = owner
+        self.running = 0
+        self.messages: list[dict[str, Any]] = []
+
+    def send(self, data: bytes, /) -> None:
+        self.messages.append(json.loads(data))
+
+    def send_latest(self, _name: str, data: bytes, _final: bool = False, /) -> None:
+        self.send(data)
+
+    def of(self, request_id: str) -> list[dict[str, Any]]:
+        return [message for message in self.messages if message.get("request_id") == request_id]
+
+    def kinds(self, request_id: str) -> list[str]:
+        return [message["type"] for message in self.of(request_id)]
+
+
+class RecordingLogger:
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, dict[str, Any]]] = []
+
+    def _log(self, level: str, event: str, **context: Any) -> None:
+        self.lines.append((level, event, context))
+
+    def __getattr__(self, level: str) -> Any:
+        return lambda event, **context: self._log(level, event, **context)
+
+
+class Function(BaseHandler):
+    """A handler of a test's function."""
+
+    def __init__(self, function: Any, estimate: float = 0.0) -> None:
+        super().__init__(estimated_duration=estimate)
+        self.function = function
+
+    async def process(self, request: Request, /) -> Any:
+        return await self.function(request)
+
+
+class House:
+    """Router, worker and store, wired as the runtime wires them."""
+
+    def __init__(self, **worker_options: Any) -> None:
+        self.clock = ManualClock()
+        self.logger = RecordingLogger()
+        self.store = MemoryStore(self.clock)
+        self.connections = LocalConnections()
+        self.delivery = Delivery(self.connections)
+        self.router = Router(
+            self.store, self.connections, clock=self.clock, logger=self.logger, delivery=self.delivery, max_running=8
+        )
+        self.router.store = RequestQueueAdapter(self.store, self.router.routes)
+        self.worker_options = worker_options
+        self._worker: Worker | None = None
+        self._run: asyncio.Task[None] | None = None
+
+    def declare(self, name: str, function: Any, **options: Any) -> Route:
+        middlewares = options.pop("middlewares", ())
+        result_schema = options.pop("result_schema", None)
+        handler = function if isinstance(function, BaseHandler) else Function(function)
+        schema = options.pop("schema", None)
+        route = Route(
+            name=name,
+            handler=handler,
+            pipeline=compose(handler, middlewares, None if result_schema is None else Validator(result_schema)),
+            validator=None if schema is None else Validator(schema),
+            schema=schema,
+            mode=Mode(options.pop("mode", "sync")),
+            **options,
+        )
+        self.router.add(route)
+        return route
+
+    @property
+    def worker(self) -> Worker:
+        if self._worker is None:
+            options = {"name": "w1", "generator": random.Random(1), "progress_interval": 0.1, **self.worker_options}
+            self._worker = Worker(
+                self.store,
+                self.router.routes,
+                self.delivery,
+                clock=self.clock,
+                logger=self.logger,
+                **options,
+            )
+            self.router.add_service_routes(service_routes(self.router.routes, self.store, self._worker, self.clock))
+            self.router.on_queued = self._worker.wake
+        return self._worker
+
+    def peer(self, name: str = "c1", owner: str = "client:one") -> CollectingPeer:
+        peer = CollectingPeer(name, owner)
+        self.connections.add(peer)
+        return peer
+
+    def send(self, peer: CollectingPeer, **message: Any) -> None:
+        self.router.receive(peer, json.dumps(message).encode())
+
+    async def start(self) -> None:
+        self._run = asyncio.create_task(self.worker.run())
+        await settle()
+
+    async def settle(self) -> None:
+        await settle()
+
+    async def stop(self) -> None:
+        if self._run is not None:
+            self._run.cancel()
+            await asyncio.gather(self._run, return_exceptions=True)
+        for job in list(self.worker.running.values()):
+            job.stop("release")
+        await settle()
+
+    def errors(self) -> list[str]:
+        return [event for level, event, _ in self.logger.lines if level == "error"]
+
+
+@pytest.fixture
+async def house():
+    made = House()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+def make_house():
+    return House
+
+
+@pytest.fixture
+def strict_codec():
+    return Codec(strict=True)
