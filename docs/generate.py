@@ -19,6 +19,7 @@ from streamer.plugins.manager import discover
 from streamer.runtime import builtins
 
 ROOT = Path(__file__).parent
+GOLDEN = ROOT.parent / "tests/unit/config/golden"
 
 
 def command_line() -> str:
@@ -32,9 +33,9 @@ def command_line() -> str:
 
 
 def _help(command: click.Command, name: str, parent: click.Context | None = None) -> list[str]:
-    context = click.Context(
-        command, info_name=name.rpartition(" ")[2], parent=parent, max_content_width=100, terminal_width=100
-    )
+    # The command's own settings too: a command remembers the help option of the first context that asked for it.
+    asked = {**command.context_settings, "max_content_width": 100, "terminal_width": 100}
+    context = click.Context(command, info_name=name.rpartition(" ")[2], parent=parent, **asked)
     parts = [f"## {name}\n", f"```text\n{command.get_help(context).rstrip()}\n```\n"]
     if isinstance(command, click.Group):
         for child_name in command.list_commands(context):
@@ -111,16 +112,17 @@ def _value_type(described: Mapping[str, Any]) -> str:
 
 
 def problems() -> str:
-    """Every code that `streamer check` reports."""
-    lines = [
+    """Every code that `streamer check` reports, with a line of the case that its test has."""
+    parts = [
         "# Problems of the file\n",
         "`streamer check` reports all that is wrong at once, one line each: `file:line:column: code: place: what`.",
-        "The codes:\n",
-        "| code | meaning |",
-        "| --- | --- |",
+        "These are the codes, each with what it means and an example.\n",
     ]
-    lines += [f"| `{code}` | {meaning} |" for code, meaning in CODES.items()]
-    return "\n".join([*lines, ""])
+    for code, meaning in CODES.items():
+        told = (GOLDEN / code / "expected.txt").read_text().splitlines()
+        example = next(line for line in told if f": {code}: " in line)
+        parts.append(f"## {code}\n\n{meaning}.\n\n```text\n{example}\n```\n")
+    return "\n".join(parts)
 
 
 def _type(described: Mapping[str, Any]) -> str:

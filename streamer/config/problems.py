@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 CODES: Final = {
-    "unreadable": "The file cannot be read: it is missing, a folder, not permitted, or not UTF-8",
+    "unreadable": "The file, or one that it names, cannot be read: missing, a folder, not permitted, or not UTF-8",
     "syntax": "The text is not YAML",
     "yaml-feature": "YAML that is refused because it surprises: tags, several documents, endless or exploding aliases",
     "duplicate-key": "One key stands twice in one mapping; YAML parsers disagree on which counts",
-    "bad-key": "A key that is not a string",
+    "bad-key": "A key that is not a text",
     "missing-variable": "An environment variable that is not set and has no default",
     "bad-variable": "A ${…} that is not well formed",
     "unknown-key": "A key that means nothing here",
@@ -55,7 +55,9 @@ class Problem:
 
     def __str__(self) -> str:
         parts = (f"{self.file}:{self.line}:{self.column}", self.code, self.place, self.message)
-        return ": ".join(part for part in parts if part)
+        text = ": ".join(part for part in parts if part)
+        # Names and values of the file may hold anything; a problem is one line all the same.
+        return "".join(char if char.isprintable() else " " for char in text)
 
 
 def in_order(problems: Iterable[Problem], first: str) -> list[Problem]:
