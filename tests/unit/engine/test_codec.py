@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from streamer.core.errors import Error
@@ -118,14 +118,10 @@ def test_no_bytes_break_the_codec(frame):
     )
 )
 def test_every_json_payload_comes_through_as_it_was_sent(payload):
-    try:
-        text = json.dumps({"action": "a", "payload": payload}).encode()
-        text.decode("utf-8")
-        expected = json.loads(text)["payload"]
-        envelope = decode(text)
-    except MalformedError as refused:
-        assert "surrogate" in refused.error.message
-        return
+    text = json.dumps({"action": "a", "payload": payload}).encode()
+    assume(b"\\ud" not in text)  # lone surrogates have a test of their own
+    expected = json.loads(text)["payload"]
+    envelope = decode(text)
     assert envelope.payload == expected
     assert json.loads(encode(Response("r", True, envelope.payload)))["data"] == expected
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import threading
 
 import pytest
@@ -116,7 +117,7 @@ async def test_a_retryable_error_is_attempted_again_with_growing_waits(house):
     for _ in range(40):
         await house.clock.advance(0.25)
     assert [attempt for _, attempt in attempts] == [1, 2, 3]
-    waits = [later - earlier for (earlier, _), (later, _) in zip(attempts, attempts[1:], strict=False)]
+    waits = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(attempts)]
     for number, wait in enumerate(waits):
         bare = route.retry.initial * route.retry.factor**number
         assert bare * 0.8 <= wait <= bare * 1.2 + 0.01
