@@ -208,6 +208,19 @@ async def test_an_idle_client_is_told_to_go_and_one_that_speaks_stays(serve, eve
     assert await server.registry.is_active(server.peers[1].id)
 
 
+async def test_a_message_in_fragments_is_a_message_and_a_ping_is_none(serve, frame, eventually):
+    server = await serve(ManualClock())
+    client = await server.raw()
+    (peer,) = server.peers
+    peer.spoke = False
+    client.write(frame(b"", PING))
+    assert (await client.frame())[0] == PONG
+    assert not peer.spoke
+    client.write(frame(b"frag", fin=False) + frame(b"ments", 0))
+    await eventually(lambda: server.receiver.frames == [b"fragments"])
+    assert peer.spoke
+
+
 async def test_connections_have_no_timers_of_their_own(serve):
     loop = asyncio.get_running_loop()
     if not hasattr(loop, "_scheduled"):
@@ -231,9 +244,10 @@ async def test_a_client_that_broke_the_protocol_and_does_not_read_is_cut_in_the_
     client = await server.raw(receive_buffer=4096, limit=1024)
     client.writer.transport.pause_reading()
     (peer,) = server.peers
-    while not peer._stream.get_write_buffer_size():
+    for _ in range(90):
         peer.send(b"x" * 100_000)
         await asyncio.sleep(0)
+    assert peer._stream.get_write_buffer_size()
     client.write(frame(b"x", 3))
     await eventually(lambda: peer._transport.is_close_frame_sent)
     for _ in range(4):

@@ -109,11 +109,21 @@ async def stalled(server):
     client.writer.transport.pause_reading()
     peer = server.peers[-1]
     sent = []
-    while not peer._paused:
+    # Bounded, as everything here that fills a buffer: a mistake in the code must fail a test, not eat the machine.
+    while not peer._paused and len(sent) < 2000:
         sent.append(b"%d " % len(sent) + b"x" * 20_000)
         peer.send(sent[-1])
         await asyncio.sleep(0)
+    assert peer._paused
     return client, peer, sent
+
+
+async def let_arrive(server):
+    """Returns when the loop has certainly read what others had sent before: it has read and answered a later client."""
+    other = await server.connect()
+    for _ in range(3):
+        await (await other.ping())
+    await other.close()
 
 
 async def test_others_get_their_answers_while_one_is_stalled(serve):
@@ -135,6 +145,7 @@ async def test_a_stalled_client_gets_everything_in_order_once_it_reads(serve, fr
         peer.send_latest("req_1", b"progress %d" % number)
         peer.send_latest("req_2", b"other %d" % number)
     peer.send_latest("req_1", b"done", True)
+    await let_arrive(server)
     assert server.receiver.frames == []
     client.writer.transport.resume_reading()
     received = [await client.text() for _ in range(len(sent) + 2)]
@@ -146,8 +157,13 @@ async def test_a_client_that_reads_neither_answers_nor_close_is_cut_and_forgotte
     server = await serve(max_buffered=64 * 1024)
     _, peer, _ = await stalled(server)
     peer.send_latest("req_1", b"progress")
-    while not peer.closed:
+    more = 0
+    while not peer.closed and more < 100:
         peer.send(b"y" * 20_000)
+        more += 1
+    # Four times `max_buffered`, of which one part waited before; and what one turn may queue beyond it.
+    assert peer.closed
+    assert more * 20_000 < (4 + 1) * 64 * 1024
     assert not await server.registry.is_active(peer.id)
     peer.send(b"silently dropped")
     await eventually(lambda: bool(server.receiver.ended))
