@@ -9,7 +9,7 @@ FORKING = """
 import os
 from streamer.core.ids import new_id
 child = os.fork()
-print(new_id("")[11:23], flush=True)
+os.write(1, new_id("")[11:23].encode() + b"\\n")
 if child:
     os.waitpid(child, 0)
 """
