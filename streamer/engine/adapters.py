@@ -9,9 +9,9 @@ import msgspec
 
 from streamer.contracts.stores import Lease, RequestQueue
 from streamer.core.errors import INTERNAL_ERROR, NOT_FOUND, Error
-from streamer.core.messages import Request, Result, error_body
-from streamer.core.records import RequestRecord
-from streamer.engine.codec import encode_json
+from streamer.core.messages import Request, Result
+from streamer.core.records import RequestRecord, first_seq
+from streamer.engine.codec import encode_json, sendable_body
 from streamer.engine.outcomes import stored_result
 from streamer.engine.routes import Route
 
@@ -67,7 +67,7 @@ class RequestQueueAdapter:
             LeaseLost: the request is not running.
         """
         record = await self._record(request_id, owner)
-        await self._queue.update_progress(_lease(record), seq=record.seq + 1, percentage=percentage, message=message)
+        await self._queue.update_progress(_lease(record), seq=_next_seq(record), percentage=percentage, message=message)
 
     async def complete_request(self, request_id: str, result: Result, owner: str | None = None) -> None:
         """Ends the newest claim of the request with a result.
@@ -77,7 +77,7 @@ class RequestQueueAdapter:
             LeaseLost: the request is not running.
         """
         record = await self._record(request_id, owner)
-        await self._queue.complete(_lease(record), seq=record.seq + 1, result=stored_result(result))
+        await self._queue.complete(_lease(record), seq=_next_seq(record), result=stored_result(result))
 
     async def fail_request(self, request_id: str, error: Exception, owner: str | None = None) -> None:
         """Ends the newest claim of the request with an error; one that is not an `Error` becomes INTERNAL_ERROR.
@@ -88,7 +88,7 @@ class RequestQueueAdapter:
         """
         record = await self._record(request_id, owner)
         known = error if isinstance(error, Error) else Error(INTERNAL_ERROR, str(error))
-        await self._queue.fail(_lease(record), seq=record.seq + 1, error=error_body(known))
+        await self._queue.fail(_lease(record), seq=_next_seq(record), error=sendable_body(known))
 
     async def _record(self, request_id: str, owner: str | None) -> RequestRecord:
         if owner is not None:
@@ -119,7 +119,11 @@ def convert_async_request_to_request(record: RequestRecord) -> Request:
 
 def same_request(record: RequestRecord, request: Request) -> bool:
     """Whether a record is of this very request: the same action and the same payload."""
-    return record.action == request.action and _payload(record) == request.payload
+    # Compared as JSON text in one order of keys: Python holds 1, 1.0 and true for equal, JSON does not.
+    return record.action == request.action and _in_order(_payload(record)) == _in_order(request.payload)
+
+
+_in_order = msgspec.json.Encoder(order="sorted").encode
 
 
 def _payload(record: RequestRecord) -> Any:
@@ -128,3 +132,8 @@ def _payload(record: RequestRecord) -> Any:
 
 def _lease(record: RequestRecord) -> Lease:
     return Lease(record.owner, record.id, record.fence)
+
+
+def _next_seq(record: RequestRecord) -> int:
+    # The newest number that was written down may be of an earlier claim.
+    return max(record.seq, first_seq(record.fence)) + 1

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Final
 
 import msgspec
 
 from streamer.core.errors import INTERNAL_ERROR, VALIDATION_ERROR, Error
-from streamer.core.messages import ErrorMessage, Outgoing, error_body
+from streamer.core.messages import ErrorBody, ErrorMessage, Outgoing
 from streamer.core.units import parse_duration
 
 ACTION_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
@@ -83,13 +82,16 @@ class Codec:
         if isinstance(problem, RecursionError):
             return MalformedError(self._too_deep(), request_id)
         if isinstance(problem, UnicodeDecodeError):
-            return MalformedError(Error(VALIDATION_ERROR, "The message holds a lone surrogate"), request_id)
+            return MalformedError(
+                Error(
+                    VALIDATION_ERROR, "The message is not valid UTF-8: a byte that never occurs, or a lone surrogate"
+                ),
+                request_id,
+            )
         if isinstance(problem, msgspec.ValidationError):
             return MalformedError(_shape_error(str(problem)), request_id)
         if not frame.strip():
             return MalformedError(Error(VALIDATION_ERROR, "The message is empty; a JSON object was expected"))
-        if request_id is None and _SURROGATE.search(frame) is None:
-            return MalformedError(Error(VALIDATION_ERROR, f"The message is not valid JSON: {problem}"))
         return MalformedError(
             Error(VALIDATION_ERROR, f"The message is not valid JSON: {_json_problem(frame, problem)}"), request_id
         )
@@ -98,14 +100,18 @@ class Codec:
         return Error(VALIDATION_ERROR, f"The message has more than {self._max_depth} levels of arrays and objects")
 
 
-_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_SCANNED: Final = 4096
+"""Bytes of a broken frame that are looked through for its id: enough for any honest one, and no work for the others."""
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"(?:\s*+:)?|[{}\[\],"]', re.DOTALL)
+_LONE_SURROGATE: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]"
+)
 _AT: Final = re.compile(r" - at `\$?(.*)`$")
 
 
 def _json_problem(frame: bytes, problem: Exception) -> str:
-    if _SURROGATE.search(frame) is not None:
-        return "it holds a lone surrogate escape"
-    return str(problem)
+    # The decoder calls half a pair near the end of the text truncated.
+    return "it holds a lone surrogate escape" if _LONE_SURROGATE.search(frame) is not None else str(problem)
 
 
 def _shape_error(text: str) -> Error:
@@ -141,11 +147,37 @@ def _find_id(frame: bytes) -> str | None:
         return _readable_id(msgspec.json.decode(frame, type=_OnlyId).id)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
-    try:
-        value = json.loads(frame)
-    except (ValueError, RecursionError):
+    return _readable_id(_scan_for_id(frame[:_SCANNED]))
+
+
+def _scan_for_id(text: bytes) -> object:
+    """The `id` of the outermost object of a text that is not JSON: cut off, too deep, or broken further on."""
+    if not text.lstrip().startswith(b"{"):
         return None
-    return _readable_id(value.get("id")) if isinstance(value, dict) else None
+    found: object = None
+    depth = 0
+    name = b""
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        if token in b"{[":
+            depth += 1
+        elif token in b"}]":
+            depth -= 1
+        elif token == b'"':
+            break
+        elif depth == 1:
+            is_name = token.endswith(b":")
+            if name.startswith(b'"id"') and not is_name:
+                found = _string(token)
+            name = token if is_name else b""
+    return found
+
+
+def _string(token: bytes) -> str | None:
+    try:
+        return msgspec.json.decode(token, type=str)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _depth(value: object) -> int:
@@ -176,6 +208,9 @@ def parse_wait(wait: str | float | None) -> float | None:
     return wait
 
 
+NOT_JSON: Final = (TypeError, ValueError, RecursionError, OverflowError)
+"""What the encoder raises for a value that JSON cannot say."""
+
 _encoder = msgspec.json.Encoder()
 encode_json = _encoder.encode
 
@@ -188,7 +223,7 @@ def encode(message: Outgoing) -> bytes:
     """
     try:
         return encode_json(message)
-    except (TypeError, ValueError, RecursionError, OverflowError) as problem:
+    except NOT_JSON as problem:
         raise not_json(problem) from problem
 
 
@@ -200,10 +235,28 @@ def not_json(problem: Exception) -> Error:
 
 
 def encode_error(error: Error, request_id: str | None, seq: int | None = None) -> bytes:
-    """An `error` message; details that are not JSON are left out rather than lose the message."""
-    body = error_body(error)
+    """An `error` message."""
+    body = ErrorBody(error.code, error.message, error.retryable, error.details)
     try:
         return encode_json(ErrorMessage(body, request_id, seq))
-    except (TypeError, ValueError, RecursionError, OverflowError):
+    except NOT_JSON:
+        return encode_json(ErrorMessage(sendable_body(error), request_id, seq))
+
+
+def sendable_body(error: Error) -> ErrorBody:
+    """The error as JSON can say it: whatever a handler put into it, whoever waits must hear of the failure.
+
+    Details that are not JSON are left out; what is not text in code and message is made text.
+    """
+    body = ErrorBody(plain_text(error.code), plain_text(error.message), bool(error.retryable), error.details)
+    try:
+        encode_json(body)
+    except NOT_JSON:
         body.details = {}
-        return encode_json(ErrorMessage(body, request_id, seq))
+    return body
+
+
+def plain_text(value: object) -> str:
+    """The text of a value, with `?` for what UTF-8 cannot say: half a surrogate pair, as in names of files."""
+    text = str(value)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

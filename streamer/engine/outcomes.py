@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from streamer.core.clock import timestamp
-from streamer.core.messages import Complete, ErrorBody, ErrorMessage, Progress, ProgressUpdate, Result, error_body
+from streamer.core.messages import Complete, ErrorBody, ErrorMessage, Progress, ProgressUpdate, Result
 from streamer.core.records import RequestRecord, Status
-from streamer.engine.codec import encode, encode_json, not_json
+from streamer.engine.codec import NOT_JSON, encode, encode_json, not_json, sendable_body
 
 
 class StoredResult(msgspec.Struct, omit_defaults=True):
@@ -35,11 +35,11 @@ def stored_result(result: Result) -> bytes:
             StoredResult(
                 result.success,
                 msgspec.Raw(encode_json(result.data)),
-                None if result.error is None else error_body(result.error),
+                None if result.error is None else sendable_body(result.error),
                 result.metadata,
             )
         )
-    except (TypeError, ValueError, RecursionError, OverflowError) as problem:
+    except NOT_JSON as problem:
         raise not_json(problem) from problem
 
 

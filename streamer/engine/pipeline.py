@@ -9,9 +9,9 @@ import msgspec
 
 from streamer.contracts.handlers import BaseHandler, Handler
 from streamer.contracts.middleware import AdmitNext, HandlerMiddleware, Middleware, Next
-from streamer.core.errors import Error
+from streamer.core.errors import INTERNAL_ERROR, Error
 from streamer.core.messages import Request, Result
-from streamer.engine.codec import not_json
+from streamer.engine.codec import NOT_JSON, not_json
 from streamer.engine.validation import Validator
 
 AnyMiddleware = Middleware | HandlerMiddleware
@@ -55,7 +55,7 @@ def compose(
                 admit = _admission(middleware, admit or _accept)
         else:
             face = middleware(_Stage(face, direct, queued))
-            direct, queued = face.process, _with_progress(face)
+            direct, queued = _as_result(face.process), _as_result(_with_progress(face))
     return Pipeline(_own_validation(face), admit, direct, queued, face.estimated_duration)
 
 
@@ -102,7 +102,7 @@ def _as_result(inner: Next) -> Next:
 
     async def call(request: Request) -> Result:
         value: Any = await inner(request)
-        return value if type(value) is Result else Result(data=value)
+        return value if isinstance(value, Result) else Result(data=value)
 
     return call
 
@@ -112,12 +112,12 @@ def _checked(inner: Next, validator: Validator) -> Next:
         result = await inner(request)
         if result.success:
             try:
-                plain = msgspec.to_builtins(result.data)
-            except (TypeError, ValueError) as problem:
+                plain = msgspec.to_builtins(result.data, str_keys=True)
+            except NOT_JSON as problem:
                 raise not_json(problem) from problem
             if not validator.is_valid(plain):
                 wrong = validator.error(plain, "result")
-                error = Error("INTERNAL_ERROR", "The request could not be completed")
+                error = Error(INTERNAL_ERROR, "The request could not be completed")
                 error.add_note(f"the handler's result does not match the action's result_schema: {wrong.message}")
                 raise error
         return result
@@ -141,7 +141,11 @@ class _Stage:
         self._queued = queued
 
     async def process(self, request: Request, /) -> Result:
-        return await self._direct(request)
+        # A wrapper that knows only `process` must not cost a queued request its progress.
+        return await (self._queued if request.queued else self._direct)(request)
 
-    async def process_with_progress(self, request: Request, _reporter: Any, /) -> Result:
+    async def process_with_progress(self, request: Request, reporter: Any, /) -> Result:
+        if reporter is not request.progress:
+            # The wrapper listens in: what is inside reports to it.
+            request = msgspec.structs.replace(request, progress=reporter)
         return await self._queued(request)

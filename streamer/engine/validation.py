@@ -12,7 +12,8 @@ from streamer.core.errors import VALIDATION_ERROR, Error
 MAX_VIOLATIONS: Final = 100
 """More are not listed: a payload of 100,000 wrong items must not make an answer of megabytes."""
 
-Check = Callable[[Any], None]
+MAX_MESSAGE: Final = 400
+"""Characters of one violation: it repeats the wrong value, which a client may make as large as a message may be."""
 
 
 class SchemaError(ValueError):
@@ -61,13 +62,21 @@ class Validator:
         """The VALIDATION_ERROR of a value that is not valid."""
         errors = []
         for violation in self._iter_errors(value):
-            errors.append({"path": pointer(violation.instance_path), "message": violation.message})
+            errors.append({"path": pointer(violation.instance_path), "message": _shortened(violation.message)})
             if len(errors) == MAX_VIOLATIONS:
                 break
         first = errors[0]
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         where = first["path"] or f"the {what}"
         return Error(VALIDATION_ERROR, f"Invalid {what}: {where}: {first['message']}{more}", {"errors": errors})
+
+
+def _shortened(message: str) -> str:
+    """A violation names the value that it is about, which may be the whole payload, and the rule after it."""
+    if len(message) <= MAX_MESSAGE:
+        return message
+    half = MAX_MESSAGE // 2
+    return f"{message[:half]} … {message[-half:]}"
 
 
 def pointer(path: list[str | int]) -> str:
