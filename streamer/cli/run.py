@@ -37,5 +37,5 @@ def command(config_path: Path, host: str | None, port: int | None) -> None:
     server = dataclasses.replace(
         server, host=server.host if host is None else host, port=server.port if port is None else port
     )
-    logger = configure(settings.logs.level, settings.logs.format)
+    logger = configure(settings.logs.level, settings.logs.format, secrets=settings.secrets)
     serve(dataclasses.replace(settings, server=server), registry.components, logger=logger)

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import orjson
 import structlog
 
+from streamer.config.hiding import hide
 from streamer.core.current import current_request
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-def configure(level: str = "info", form: str = "auto", stream: Any = None) -> Any:
+def configure(
+    level: str = "info", form: str = "auto", stream: Any = None, secrets: AbstractSet[str] = frozenset()
+) -> Any:
     """Sets up structlog and returns the service's logger.
 
     Args:
         level: debug, info, warning or error; what lies below costs next to nothing.
         form: `json`, `console`, or `auto`: console when the stream is a terminal.
         stream: where lines go; standard error when left out, so that standard output stays free for results.
+        secrets: texts that never appear in a line, tracebacks included.
     """
     stream = sys.stderr if stream is None else stream
     console = form == "console" or (form == "auto" and stream.isatty())
     shared: list[Any] = [structlog.contextvars.merge_contextvars, _name_request, structlog.processors.add_log_level]
+    if secrets:
+        shared += [structlog.processors.format_exc_info, lambda _logger, _method, event: hide(event, secrets)]
     if console:
         structlog.configure(
             processors=[
