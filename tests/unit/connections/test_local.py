@@ -12,7 +12,7 @@ from streamer.core.errors import ConnectionGone
 class Recorder:
     """Part of `Peer`: remembers calls. Unlike a real one it never closes and never drops anything."""
 
-    def __init__(self, id: str) -> None:  # noqa: A002 - the contract's own name
+    def __init__(self, id: str) -> None:
         self.id = id
         self.calls: list[tuple] = []
 
