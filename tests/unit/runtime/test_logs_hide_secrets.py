@@ -36,7 +36,7 @@ def test_a_secret_is_hidden_in_events_values_and_tracebacks(form):
     stream = Stream()
     logger = configure("info", form, stream, frozenset({"s3cret-token"}))
     try:
-        raise ValueError("the token s3cret-token was refused")
+        raise ValueError("the token s3cret-token was refused")  # noqa: TRY301 - it needs a traceback
     except ValueError:
         logger.exception(
             "calling with s3cret-token", headers={"Authorization": "Bearer s3cret-token"}, tried=["s3cret-token"]
