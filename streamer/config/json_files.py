@@ -53,6 +53,8 @@ class JsonFile:
             message = f"it is not JSON: {problem.msg}"
             if problem.msg.startswith("Expecting property name"):
                 message += " (a comma before a closing brace is not allowed, nor are comments)"
+            elif problem.msg.startswith("Expecting value"):
+                message += " (texts stand in double quotes; YAML is for schemas written in the configuration itself)"
             raise NotJson(problem.lineno, problem.colno, message) from None
         except RecursionError:
             raise NotJson(1, 1, "it is nested too deeply") from None

@@ -106,7 +106,7 @@ def _way_out(context: str, what: str) -> str:
         return "; a text with ': ' in it needs quotes, and every key of one mapping the same indentation"
     if "expected <block end>" in what:
         return "; check the indentation of this line and of those above it"
-    if "undefined alias" in what:
+    if "undefined alias" in what or "alias" in context:
         return "; a text that begins with * needs quotes, and an alias an &anchor before it"
     if "quoted scalar" in context or "flow" in context:
         return "; a quote or a bracket is not closed"

@@ -102,7 +102,11 @@ def choice_sentence(choices: list[Any], value: Any, *, hidden: bool = False) -> 
     """Which values there are, and which of them is near."""
     texts = [choice if isinstance(choice, str) else shown(choice) for choice in choices]
     listed = f"one of {', '.join(texts)}" if len(texts) > 1 else "".join(texts)
-    hint = suggest(value, texts) if isinstance(value, str) and not hidden else ""
+    hint = ""
+    if isinstance(value, str) and not hidden:
+        meant = resolve(value)
+        quoted = meant != value and any(choice == meant and type(choice) is type(meant) for choice in choices)
+        hint = "; write it without quotes" if quoted else suggest(value, texts)
     return f"must be {listed}, not {shown(value, hidden=hidden)}{hint}"
 
 

@@ -60,6 +60,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(written):
         ('{\n  // note\n  "a": 1}', 2, 3, "nor are comments"),
         ("[1 2]", 1, 4, "it is not JSON: Expecting ',' delimiter"),
         ("", 1, 1, "it is not JSON"),
+        ("type: object\n", 1, 1, "YAML is for schemas written in the configuration itself"),
         (b'{"a":\n "\xff"}', 2, 3, "it is not UTF-8 text"),
         ("[NaN]", 1, 1, "NaN is not a number that JSON has"),
         ("[-Infinity]", 1, 1, "-Infinity is not a number that JSON has"),

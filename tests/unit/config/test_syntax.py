@@ -40,6 +40,7 @@ def test_a_text_without_a_document_has_no_node():
         ("a: 1\n  b\nc: 2\n d: 3", "syntax", 4, 3, "the same indentation"),
         ("- a\nb: 1", "syntax", 2, 1, "check the indentation"),
         ("a: *b", "syntax", 1, 4, "an alias an &anchor before it"),
+        ("a: [*]", "syntax", 1, 6, "a text that begins with * needs quotes"),
         ("a: [1", "syntax", 1, 6, "a bracket is not closed"),
         ('a: "1', "syntax", 1, 6, "a quote or a bracket is not closed"),
         ("a: 1\n--- \nb: 1", "yaml-feature", 2, 1, "one file holds one document"),
