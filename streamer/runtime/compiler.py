@@ -58,4 +58,5 @@ def _validator(action: str, field: str, schema: Any, resources: Mapping[str, Any
     try:
         return Validator(schema, resources, None if path is None else path.as_uri())
     except SchemaError as problem:
-        raise StartError(f"actions.{action}.{field} does not compile: {problem}") from None
+        first_line = str(problem).partition("\n")[0]
+        raise StartError(f"actions.{action}.{field} does not compile: {first_line}") from None

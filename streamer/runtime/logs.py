@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Set as AbstractSet
@@ -72,7 +73,12 @@ def _name_request(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str
 
 def _dumps(value: Any, **_: Any) -> bytes:
     # A log line must come out whatever is in it: what orjson cannot say is written as text.
-    return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS)
+    try:
+        return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        # Half a surrogate pair, a number beyond 64 bits, a tuple for a key.
+        plain = {str(key): item if isinstance(item, str) else repr(item) for key, item in value.items()}
+        return json.dumps(plain).encode()
 
 
 class _Forwarding(logging.Handler):
@@ -83,7 +89,11 @@ class _Forwarding(logging.Handler):
         self._logger = logger
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._logger.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - whatever is wrong with a library's line must not break what it does
+            message = f"{record.msg} {record.args}"
+        self._logger.log(record.levelno, message, logger=record.name, exc_info=record.exc_info or None)
 
 
 def _forward(logger: Any, level: int) -> None:
