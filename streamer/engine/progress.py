@@ -11,6 +11,7 @@ from typing import Any
 from streamer.core.clock import Clock
 from streamer.core.messages import ProgressUpdate, Reporter
 from streamer.core.records import first_seq
+from streamer.engine.codec import plain_text
 
 Emit = Callable[["JobReporter", ProgressUpdate, int], Awaitable[None]]
 
@@ -48,7 +49,10 @@ class JobReporter(Reporter):
             if self._metadata:
                 metadata = {**self._metadata, **metadata}
             update = ProgressUpdate(
-                percentage=percentage, message=str(message), metadata=metadata or None, timestamp=pump.clock.now()
+                percentage=percentage,
+                message=plain_text(message),
+                metadata=metadata or None,
+                timestamp=pump.clock.now(),
             )
             self.latest = update
             if not self.sent:
@@ -73,12 +77,13 @@ class JobReporter(Reporter):
     def take(self) -> list[ProgressUpdate]:
         """What is to be sent now, in order: nothing, one report, or the first and the newest."""
         with self._lock:
-            first, self.first = self.first, None
-            latest = self.latest
             pump_dirty = self._pump.dirty
             if self not in pump_dirty:
+                # A thread may have made its report and not marked it yet: it keeps its first one until then.
                 return []
             del pump_dirty[self]
+            first, self.first = self.first, None
+            latest = self.latest
         if first is not None and first is not latest and latest is not None:
             return [first, latest]
         return [] if latest is None else [latest]
