@@ -10,6 +10,7 @@ from typing import Any
 
 from streamer.config.document import Place
 from streamer.config.hiding import secret_places
+from streamer.config.paths import located
 from streamer.config.schemas import LoadedSchema
 from streamer.config.settings import (
     ActionSettings,
@@ -98,7 +99,7 @@ def build(
     shape = file_schema()["properties"]
     server = section(data.get("server", {}), shape["server"])
     if (tls := server.pop("tls", None)) is not None:
-        server["tls"] = TlsSettings(**{name: _path(path, file) for name, file in tls.items()})
+        server["tls"] = TlsSettings(**{name: located(path.parent, file) for name, file in tls.items()})
     backends = data.get("backends", {})
     settings = Settings(
         path=path,
@@ -135,10 +136,6 @@ def _secret_places(settings: Settings, components: Components) -> Iterator[Place
     ]
     for kind, use, place in uses:
         yield from secret_places(use.options, components[kind, use.name].options, place)
-
-
-def _path(file: Path, written: str) -> Path:
-    return file.parent / Path(written).expanduser()
 
 
 def _action(

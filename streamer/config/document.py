@@ -32,7 +32,7 @@ class Document:
         data: plain dictionaries, lists and scalars; None when the text could not be taken apart.
         problems: what is wrong, in the order in which it was found.
         broken: places whose value is not what was written, because of a problem that is already told.
-        filled: places that `${…}` took part in, with the values that were put in.
+        filled: places that `${…}` took part in, with the names and values that were put in.
     """
 
     def __init__(self, file: str) -> None:
@@ -40,7 +40,7 @@ class Document:
         self.data: Any = None
         self.problems: list[Problem] = []
         self.broken: set[Place] = set()
-        self.filled: dict[Place, list[str]] = {}
+        self.filled: dict[Place, list[tuple[str, str]]] = {}
         self._values: dict[Place, Position] = {(): (1, 1)}
         self._keys: dict[Place, Position] = {}
         self._nodes: dict[Place, yaml.Node] = {}
@@ -87,9 +87,20 @@ class Document:
             return self.position(place)
         return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
+    def source(self, place: Place) -> str:
+        """` (filled from ${NAME})` for a place that was filled, else nothing. Problems name the variable and not what
+        it holds: that may be a secret in the wrong place.
+        """
+        names = dict.fromkeys(name for name, _ in self.filled.get(place, ()))
+        return f" (filled from {', '.join(f'${{{name}}}' for name in names)})" if names else ""
+
     def is_broken(self, place: Place) -> bool:
         """Whether a problem at the place, or around it, is already told."""
         return any(place[:length] in self.broken for length in range(len(place) + 1))
+
+    def holds_broken(self, place: Place) -> bool:
+        """Whether a problem at the place, or inside of it, is already told."""
+        return any(broken[: len(place)] == place for broken in self.broken)
 
     def parse(self, text: str) -> None:
         """Fills the document from text."""
@@ -134,6 +145,8 @@ class Document:
 
     def _scalar(self, node: yaml.Node, place: Place) -> Any:
         text = self._shield.original(node.value)
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            return self._refuse(place, "half of a surrogate pair is no character; write both, or the character itself")
         if not _is_plain(node):
             return text
         value = resolve(text)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from streamer.config.shape import file_schema, with_units
+from streamer.config.subschemas import children
 from streamer.contracts.components import Component, Kind
 
 _USES: Final[Mapping[Kind, tuple[str, ...]]] = {
@@ -18,12 +19,15 @@ _USES: Final[Mapping[Kind, tuple[str, ...]]] = {
 _VARIABLE: Final = {"type": "string", "pattern": r"\$\{"}
 _LITERAL: Final = frozenset({"enum", "const", "default", "examples"})
 _FILLED: Final = frozenset({"integer", "number", "boolean"})
+_CONDITIONS: Final = frozenset({"if", "not", "propertyNames"})
+"""What is asked there must stay what it is: taking more would mean another thing, or is about keys."""
 
 
 def editor_schema(components: Iterable[Component] | Mapping[Any, Component]) -> dict[str, Any]:
     """The file's schema with every component's name and options, so that an editor completes and checks them.
 
-    Where a number or a truth value is wanted, a text with `${` is taken, too: the environment fills it.
+    Where a number, a truth value, one of several texts or a text of a certain form is wanted, a text with `${` is
+    taken, too: the environment fills it.
 
     Args:
         components: all that are installed, or a mapping whose values they are.
@@ -41,7 +45,7 @@ def editor_schema(components: Iterable[Component] | Mapping[Any, Component]) -> 
     _merge_handlers(
         schema["properties"]["actions"]["additionalProperties"], by_kind.get(Kind.HANDLER, []), schema["$defs"]
     )
-    return _with_variables(schema)  # type: ignore[no-any-return]  # an object comes back as one
+    return _with_variables(schema)
 
 
 def _merge_uses(place: dict[str, Any], components: list[Component], definitions: dict[str, Any]) -> None:
@@ -106,13 +110,24 @@ def _moved(schema: Any, move: Callable[[str], str]) -> Any:
     }
 
 
-def _with_variables(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [_with_variables(item) for item in schema]
-    if not isinstance(schema, dict):
+def _with_variables(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema, changed in place, with `${…}` taken wherever it would refuse such a text only for its form."""
+    for place, below in children(schema):
+        if place[0] not in _CONDITIONS and isinstance(below, dict):
+            holder = schema if len(place) == 1 else schema[str(place[0])]
+            holder[place[-1]] = _with_variables(below)
+    if not _is_too_narrow(schema):
         return schema
-    made = {key: value if key in _LITERAL else _with_variables(value) for key, value in schema.items()}
-    if isinstance(made.get("type"), str) and made["type"] in _FILLED:
-        outside = {key: made.pop(key) for key in ("description", "default", "examples", "deprecated") if key in made}
-        return {**outside, "anyOf": [made, _VARIABLE]}
-    return made
+    outside = {key: schema.pop(key) for key in ("description", "default", "examples", "deprecated") if key in schema}
+    return {**outside, "anyOf": [schema, _VARIABLE]}
+
+
+def _is_too_narrow(schema: Mapping[str, Any]) -> bool:
+    kind = schema.get("type", ())
+    kinds = {kind} if isinstance(kind, str) else {*kind}
+    if "enum" in schema:
+        # Names of components are written out, so that editors complete them and their options.
+        return "markdownEnumDescriptions" not in schema
+    if "string" in kinds:
+        return r"\$\{" not in schema.get("pattern", r"\$\{") or "format" in schema or "maxLength" in schema
+    return bool(kinds & _FILLED)

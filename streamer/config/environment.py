@@ -77,7 +77,7 @@ def _filled(document: Document, value: Any, place: Place, environ: Mapping[str, 
             message = f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
             _report(document, place, "missing-variable", written, message)
             return ""
-        document.filled.setdefault(place, []).append(given)
+        document.filled.setdefault(place, []).append((name, given))
         return given
 
     return _VARIABLE.sub(replace, value)

@@ -41,7 +41,7 @@ def _places(value: Any, place: Place) -> Iterator[Place]:
 
 def secret_values(document: Document, places: AbstractSet[Place]) -> frozenset[str]:
     """What `${…}` put into secret places, and what stands there because of it."""
-    return frozenset(text for place in places for text in document.filled.get(place, ()) if len(text) >= SHORTEST)
+    return frozenset(text for place in places for _, text in document.filled.get(place, ()) if len(text) >= SHORTEST)
 
 
 def hide(value: Any, secrets: AbstractSet[str], places: AbstractSet[Place] = frozenset(), place: Place = ()) -> Any:

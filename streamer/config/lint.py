@@ -63,7 +63,8 @@ Checker: Final = extend(  # type: ignore[no-untyped-call]  # the stubs leave its
 
 
 def check(document: Document, value: Any, schema: Mapping[str, Any], place: Place) -> None:
-    """Notes every violation of the schema by the value at that place. Values of secret places are not shown.
+    """Notes every violation of the schema by the value at that place. Secret values are not shown, nor is what
+    the environment filled in.
 
     Args:
         document: gets the problems.
@@ -118,9 +119,9 @@ def _note(document: Document, error: Any, base: Place, schema: Mapping[str, Any]
     elif error.validator == "required":
         _missing_key(document, error, place)
     else:
-        code, message = describe(error, hidden=is_secret(schema, inside))
-        if place in document.filled:
-            message += " (filled from the environment)"
+        hidden = place in document.filled or is_secret(schema, inside)
+        code, message = describe(error, hidden=hidden)
+        message += document.source(place)
         if "propertyNames" in error.absolute_schema_path:
             document.problem(code, (*place, error.instance), message, key=True, within=place)
         else:
@@ -165,7 +166,10 @@ def _unknown_keys(document: Document, error: Any, place: Place) -> None:
     patterns = error.schema.get("patternProperties", {})
     for name in error.instance:
         if name not in known and not any(re.search(pattern, name) for pattern in patterns):
-            hint = _nearest(name, known, error.instance) or suggest(name, known, otherwise=True)
+            hint = _nearest(name, known, error.instance)
+            if not hint:
+                hint = suggest(name, known, otherwise=True)
+                hint += "; a handler's own options stand below 'with'" if "handler" in known else ""
             document.problem("unknown-key", (*place, name), f"{name!r}{hint}", key=True, within=place)
 
 

@@ -12,7 +12,7 @@ from streamer.config.hiding import secret_places
 from streamer.config.lint import check, unit_problem
 from streamer.config.schemas import LoadedSchema, SchemaReader
 from streamer.config.shape import file_schema, with_units
-from streamer.config.wording import suggest
+from streamer.config.wording import shown, suggest
 from streamer.contracts.components import Component, Kind
 from streamer.core.units import parse_duration
 
@@ -86,7 +86,9 @@ class Linter:
             hint = f" (no plugin that is called {plugin!r} is installed, or may load)"
         what = {Kind.AUTH: "way of authentication", Kind.CONNECTIONS: "connections backend"}.get(kind, kind.value)
         hint = hint or suggest(name, known, otherwise=True)
-        self._document.problem(_UNKNOWN[kind], place, f"there is no {what} {name!r}{hint}")
+        source = self._document.source(place)
+        message = f"there is no {what} {shown(name, hidden=bool(source))}{source}{hint}"
+        self._document.problem(_UNKNOWN[kind], place, message)
 
     def _options(self, kind: Kind, name: str, options: Any, place: Place) -> None:
         component = (self._components or {}).get((kind, name))

@@ -17,7 +17,7 @@ from streamer.config.linter import Linter
 from streamer.config.problems import in_order
 from streamer.config.schemas import Compile, SchemaReader
 from streamer.config.settings import PluginSettings, Settings
-from streamer.config.wording import suggest
+from streamer.config.wording import shown, suggest
 from streamer.contracts.components import Component, Kind
 from streamer.core.errors import ConfigError, PluginError
 
@@ -106,9 +106,11 @@ def _check_allowed(document: Document, found: Found) -> None:
     installed = {_normal(plugin.distribution): plugin.distribution for plugin in found.plugins}
     for index, name in enumerate(allowed):
         if _normal(name) not in installed:
+            place = ("plugins", "allow", index)
             hint = suggest(_normal(name), installed) or "; install it, or take it from the list"
-            message = f"no plugin of the distribution {name!r} is installed{hint}"
-            document.problem("unknown-plugin", ("plugins", "allow", index), message)
+            source = document.source(place)
+            message = f"no plugin of the distribution {shown(name, hidden=bool(source))}{source} is installed{hint}"
+            document.problem("unknown-plugin", place, message)
 
 
 def _normal(distribution: str) -> str:

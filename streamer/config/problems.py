@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 CODES: Final = {
-    "unreadable": "The file, or one that it names, cannot be read: missing, a folder, not permitted, or not UTF-8",
+    "unreadable": "The file, or a schema that it names, cannot be read: missing, a folder, not permitted, or not UTF-8",
     "syntax": "The text is not YAML",
     "yaml-feature": "YAML that is refused because it surprises: tags, several documents, endless or exploding aliases",
     "duplicate-key": "One key stands twice in one mapping; YAML parsers disagree on which counts",

@@ -13,10 +13,11 @@ from jsonschema.validators import Draft7Validator, Draft201909Validator, Draft20
 from streamer.config.document import Document, spell
 from streamer.config.json_files import JsonFile, NotJson
 from streamer.config.lint import describe, leaves
+from streamer.config.paths import located
 from streamer.config.problems import Problem
 from streamer.config.references import NOWHERE, References, Source
 from streamer.config.subschemas import Place, patterns, walk
-from streamer.config.wording import shown
+from streamer.config.wording import HIDDEN, shown
 
 Compile = Callable[[Any, Mapping[str, Any], str | None], Any]
 """Compiles a schema with its resources and base URI; raises ValueError when it cannot."""
@@ -53,8 +54,12 @@ class _InDocument:
         self._base = base
 
     def note(self, code: str, place: Place, message: str) -> None:
-        if not self._document.is_broken((*self._base, *place)):
-            self._document.problem(code, (*self._base, *place), message)
+        where = (*self._base, *place)
+        if self._document.is_broken(where):
+            return
+        for _, value in self._document.filled.get(where, ()):
+            message = message.replace(value, HIDDEN) if value else message
+        self._document.problem(code, where, message + self._document.source(where))
 
 
 class _InFile:
@@ -105,10 +110,11 @@ class SchemaReader:
         """A `schema` as it stands in the file: a path, or the schema itself."""
         if not isinstance(written, str):
             return self._checked(written, self._path, _InDocument(self._document, place), place)
-        path = Path(os.path.normpath(self._path.parent / Path(written).expanduser()))
+        path = located(self._path.parent, written)
         opened = self._open(path, place)
         if isinstance(opened, str):
-            self._document.problem("unreadable", place, f"{written}: {opened}")
+            source = self._document.source(place)
+            self._document.problem("unreadable", place, f"{HIDDEN if source else written}: {opened}{source}")
         if not isinstance(opened, JsonFile):
             return LoadedSchema()
         return self._checked(opened.data, path, self._source(path, opened, place), place)
@@ -136,7 +142,7 @@ class SchemaReader:
                 if draft is not None:
                     _check_against(draft, resource.schema, resource.source)
                 self._check_patterns(resource.schema, resource.source)
-        if refused is not None and len(self._document.problems) == told:
+        if refused is not None and len(self._document.problems) == told and not self._document.holds_broken(place):
             source.note("bad-schema", (), f"it does not compile: {refused}")
         return LoadedSchema(schema, path, references.resources)
 
@@ -167,6 +173,8 @@ class SchemaReader:
                 self._files[path] = f"{problem.strerror}"
             except NotJson as problem:
                 self._files[path] = problem
+            except ValueError:
+                self._files[path] = "this is not a path"
         found = self._files[path]
         if isinstance(found, NotJson):
             name = self._name(path)

@@ -85,6 +85,7 @@ def test_a_quoted_merge_sign_is_a_key_like_any_other():
         ("a: &a {b: {<<: *a}}", ["1:4 yaml-feature a.b"]),
         ("a: {<<: 1}", ["1:9 yaml-feature a"]),
         ("a: {<<: [1]}", ["1:10 yaml-feature a"]),
+        ('a: "\\ud83d"', ["1:4 yaml-feature a"]),
         ("a: .nan\nb: [1e999]", ["1:4 yaml-feature a", "2:5 yaml-feature b[0]"]),
     ],
 )

@@ -8,6 +8,7 @@ from jsonschema import Draft202012Validator
 
 from streamer.config import editor_schema
 from streamer.config.shape import file_schema, with_units
+from streamer.contracts.components import Component, Kind
 
 
 @pytest.fixture
@@ -75,6 +76,30 @@ def test_a_variable_may_stand_where_a_number_or_a_unit_is_wanted(errors):
         actions={"a": {"handler": "report", "with": {"data": "${DATA}", "rows": "${ROWS}"}}},
     )
     assert errors(server={"port": "8080"})
+
+
+@pytest.mark.parametrize(
+    ("schema", "right", "wrong"),
+    [
+        ({"type": "string", "pattern": "^https?://"}, ["${URL}", "${URL:-http://x}", "http://x"], ["ftp://x"]),
+        ({"type": "string", "maxLength": 3}, ["${LONG_NAME}", "abc"], ["abcd"]),
+        ({"enum": ["a", "b"]}, ["${CHOICE:-a}", "a"], ["c"]),
+        ({"type": ["integer", "null"]}, ["${COUNT}", 1, None], ["1"]),
+        ({"type": "object", "propertyNames": {"pattern": "^x"}}, [{"x": 1}], [{"${A}": 1}]),
+        ({"not": {"enum": ["a"]}}, ["${A}", "b"], ["a"]),
+        ({"type": "array", "items": {"type": "integer"}}, [[1, "${N}"]], [["1"]]),
+        ({"properties": {"enum": {"type": "integer"}, "default": {"type": "integer"}}}, [{"enum": 1}], [{"enum": "1"}]),
+        ({"properties": {"default": {"type": "integer"}}}, [{"default": "${N}"}], [{"default": "1"}]),
+    ],
+)
+def test_a_variable_may_stand_wherever_only_its_form_is_in_the_way(schema, right, wrong):
+    def use(option):
+        return {"version": 1, "middleware": [{"use": "m", "option": option}]}
+
+    double = Component(kind=Kind.MIDDLEWARE, name="m", factory=list, options={"properties": {"option": schema}})
+    validator = Draft202012Validator(editor_schema([double]))
+    assert [option for option in right if not validator.is_valid(use(option))] == []
+    assert [option for option in wrong if validator.is_valid(use(option))] == []
 
 
 def test_names_come_with_what_they_are(components):

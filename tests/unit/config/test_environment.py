@@ -46,7 +46,7 @@ def test_variables_are_filled_in_lists_and_without_quotes_in_flow_collections():
 
 def test_it_is_known_where_something_was_filled_in_and_what():
     document = filled("service: {name: 'x${A}${B:-c}'}\nlogs: {level: debug}", A="a")
-    assert document.filled == {("service", "name"): ["a", "c"]}
+    assert document.filled == {("service", "name"): [("A", "a"), ("B", "c")]}
 
 
 @pytest.mark.parametrize("written", ["${PORT}", "'${PORT}'", "${NONE:-9000}"])

@@ -53,6 +53,9 @@ def one(value, schema):
         ("5", {"not": {"const": 5}}, "bad-value: 5 is not allowed here"),
         ("5", {"allOf": [False]}, "bad-value: 5 is not allowed here"),
         ("5", {"const": 6}, "bad-value: must be 6, not 5"),
+        ("'6'", {"const": 6}, "bad-value: must be 6, not '6'; write it without quotes"),
+        ("'true'", {"const": 1}, "bad-value: must be 1, not 'true'"),
+        ("'false'", {"enum": [0, False]}, "bad-value: must be one of 0, false, not 'false'; write it without quotes"),
         (
             "jsn",
             {"enum": ["json", "xml", None]},
@@ -119,6 +122,13 @@ def test_every_unknown_key_is_told_with_the_nearest_or_with_all():
         "unknown-key: : 'z' (there are: name, Limit)",
     ]
     assert told("a: 1", {"additionalProperties": False}) == ["unknown-key: : 'a' (there are none)"]
+
+
+def test_an_option_of_a_handler_that_stands_beside_the_handler_is_told_where_it_belongs():
+    schema = {"properties": {"handler": {}, "with": {}}, "additionalProperties": False}
+    assert told("handler: delay\ndelay: 3s", schema) == [
+        "unknown-key: : 'delay' (there are: handler, with); a handler's own options stand below 'with'"
+    ]
 
 
 def test_keys_that_a_pattern_allows_are_not_unknown():

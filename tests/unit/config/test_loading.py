@@ -295,6 +295,21 @@ def test_values_of_the_environment_in_secret_places_are_secrets(settings_of):
     }
 
 
+def test_no_problem_shows_what_the_environment_holds_but_its_name(problems_of):
+    text = """\
+version: 1
+server: {port: '${X}'}
+middleware: ['${X}', {use: '${X:-y}'}]
+plugins: {allow: ['a-${X}-${Y}']}
+actions: {a: {handler: '${X}', timeout: '${X}', schema: '${X}/a.json', priority: '${X}'}}
+"""
+    lines = problems_of(text, X="misplaced-secret", Y="other")
+    assert "misplaced-secret" not in "\n".join(lines)
+    assert lines[0] == "streamer.yaml:2:16: wrong-type: server.port: must be a whole number, not *** (filled from ${X})"
+    assert len(lines) == 8
+    assert all("${X}" in line for line in lines)
+
+
 def test_no_problem_shows_a_secret(problems_of):
     text = SECRETS.replace("t-${TOKEN}", "${TOKEN}").replace("data: 'd-${OPEN}'", "rows: '${TOKEN}'")
     lines = "\n".join(problems_of(text, JWT="j", OPEN="o", TOKEN="token-value", PIN="not-a-number", SHORT="1"))

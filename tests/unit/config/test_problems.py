@@ -59,6 +59,11 @@ def test_a_problem_is_one_line():
     assert str(whole) == "streamer.yaml:1:1: missing-key: the file is empty"
 
 
+def test_a_problem_is_one_line_whatever_the_file_holds():
+    problem = Problem("s.yaml", 1, 1, "bad-value", "actions.a\nb", "not 'x\u2028y\x1b[0m'")
+    assert str(problem) == "s.yaml:1:1: bad-value: actions.a b: not 'x y [0m'"
+
+
 def test_problems_come_by_line_the_file_itself_first_and_each_once():
     def problem(file, line, place=""):
         return Problem(file, line, 1, "bad-value", place, "wrong")

@@ -189,6 +189,22 @@ def test_what_is_wrong_is_told_where_it_stands(problems_of, files, expected):
     assert [line[: len(start)] for line, start in zip(told, expected, strict=True)] == expected
 
 
+@pytest.mark.parametrize("path", ['"a\\0b"', "~nobody-of-that-name/a.json", "x" * 5000])
+def test_what_cannot_be_a_path_is_told_and_no_crash(problems_of, path):
+    (line,) = problems_of(action(path))
+    assert line.startswith("streamer.yaml:5:13: unreadable: actions.a.schema: ")
+
+
+def test_what_the_environment_filled_into_a_schema_is_not_shown(problems_of):
+    (line,) = problems_of(action("{pattern: '${A}(', type: string, title: '${B}'}"), A="hidden-value", B="")
+    assert line.startswith("streamer.yaml:5:23: bad-pattern: actions.a.schema.pattern: '***(' is not a regular")
+    assert line.endswith("(filled from ${A})")
+    (line,) = problems_of(action("!x {type: ${A}}"), A="hidden-value")
+    assert "yaml-feature" in line
+    (line,) = problems_of(action("{type: '${A}${B}'}"), B="")
+    assert "missing-variable" in line
+
+
 def test_a_file_that_two_actions_use_is_told_once(problems_of):
     text = action("s.json") + "  b:\n    handler: echo\n    result_schema: s.json\n"
     (line,) = problems_of(text, {"s.json": '{"type": 1}'})
