@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from streamer.core.errors import INTERNAL_ERROR, Error
 
+UNEXPECTED: Final = (Exception, SystemExit)
+"""What a handler may raise without being allowed to. `sys.exit` in one request must not end the service of all."""
 
-def boundary_error(problem: Exception, logger: Any, *, expose: bool, **context: Any) -> Error:
+
+def boundary_error(problem: BaseException, logger: Any, *, expose: bool, **context: Any) -> Error:
     """The answer to an exception that no handler should let through: neutral for the client, whole in the log.
 
     Args:
@@ -20,6 +23,20 @@ def boundary_error(problem: Exception, logger: Any, *, expose: bool, **context: 
     if expose:
         return Error(INTERNAL_ERROR, f"{type(problem).__name__}: {problem}", {"exception": type(problem).__name__})
     return Error(INTERNAL_ERROR, "The request could not be completed")
+
+
+class CancelledFromWithinError(RuntimeError):
+    """A handler let a CancelledError through that nobody meant for it."""
+
+    def __init__(self) -> None:
+        super().__init__("the handler was cancelled from within")
+
+
+def default_logger() -> Any:
+    """The logger of whoever was given none."""
+    import structlog  # noqa: PLC0415 - a tenth of a second that the runtime has spent already
+
+    return structlog.get_logger("streamer")
 
 
 def log_notes(error: Error, logger: Any, **context: Any) -> None:

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from streamer.contracts.connections import ConnectionManager
 from streamer.contracts.stores import Key
 from streamer.core.errors import ConnectionGone
+from streamer.engine.boundary import default_logger
 
 
 class _Following:
     """One connection that follows one request."""
 
-    __slots__ = ("ended", "held")
+    __slots__ = ("ended", "held", "waiting")
 
     def __init__(self) -> None:
         self.held: list[tuple[bytes, bool]] | None = []
         """What waits for the acknowledgment; None once that was sent."""
         self.ended = False
         """The terminal message is among what waits."""
+        self.waiting = 1
+        """How many messages of this connection are to be acknowledged with this request, or refused."""
 
 
 class Delivery:
     """Who follows which request, and that nothing of a request reaches a connection before its acknowledgment.
 
     Exactly one terminal message per connection: following ends with it.
+
+    Args:
+        connections: take the messages.
+        logger: for what a connection manager raises besides ConnectionGone; it concerns that connection alone.
     """
 
-    def __init__(self, connections: ConnectionManager) -> None:
+    def __init__(self, connections: ConnectionManager, logger: Any = None) -> None:
         self._connections = connections
+        self._logger = default_logger() if logger is None else logger
         self._followers: dict[Key, dict[str, _Following]] = {}
         self._followed: dict[str, set[Key]] = {}
 
@@ -36,11 +46,20 @@ class Delivery:
         Returns whether that is new: a connection that follows already goes on as it is.
         """
         connections = self._followers.setdefault(key, {})
-        if connection_id in connections:
+        if (following := connections.get(connection_id)) is not None:
+            following.waiting += 1
             return False
         connections[connection_id] = _Following()
         self._followed.setdefault(connection_id, set()).add(key)
         return True
+
+    def refused(self, key: Key, connection_id: str) -> None:
+        """What made the connection follow was refused: it goes on only for another message with the same id."""
+        following = self._followers.get(key, {}).get(connection_id)
+        if following is not None and following.held is not None:
+            following.waiting -= 1
+            if following.waiting == 0:
+                self.unfollow(key, connection_id)
 
     def unfollow(self, key: Key, connection_id: str) -> None:
         """The connection gets no more of the request, and nothing of what was held back."""
@@ -107,3 +126,8 @@ class Delivery:
             await self._connections.send(connection_id, message, replaces=key[1], final=final)
         except ConnectionGone:
             self.forget(connection_id)
+        except Exception as problem:
+            # One connection's fault must not stop the progress of the others.
+            self._logger.error(
+                "a message could not be handed over", connection_id=connection_id, request_id=key[1], exc_info=problem
+            )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import difflib
 from collections.abc import Coroutine, Mapping
 from datetime import timedelta
@@ -26,12 +25,18 @@ from streamer.core.errors import (
     StoreError,
 )
 from streamer.core.ids import new_id
-from streamer.core.messages import Acknowledgment, ErrorBody, Request, Response, Result, error_body
+from streamer.core.messages import Acknowledgment, Request, Response, Result
 from streamer.core.records import RequestRecord
 from streamer.core.stepping import Resumed
 from streamer.core.units import format_duration, parse_duration
 from streamer.engine.adapters import same_request
-from streamer.engine.boundary import boundary_error, log_notes
+from streamer.engine.boundary import (
+    UNEXPECTED,
+    CancelledFromWithinError,
+    boundary_error,
+    default_logger,
+    log_notes,
+)
 from streamer.engine.codec import (
     ACTION_NAME,
     Codec,
@@ -41,11 +46,14 @@ from streamer.engine.codec import (
     encode_error,
     encode_json,
     parse_wait,
+    sendable_body,
 )
 from streamer.engine.delivery import Delivery
+from streamer.engine.events import EventPeer, frame_of
 from streamer.engine.outcomes import terminal_message
 from streamer.engine.pipeline import AnyMiddleware, compose
 from streamer.engine.routes import Route
+from streamer.engine.waiting import STOP_GRACE, cut_off, ends_within
 
 DEFAULT_THRESHOLD = 5.0
 
@@ -84,15 +92,12 @@ class Router:
         max_running: int = 1024,
         expose_errors: bool = False,
     ) -> None:
-        if logger is None:
-            import structlog  # noqa: PLC0415 - a tenth of a second that the runtime has spent already
-
-            logger = structlog.get_logger("streamer")
+        logger = default_logger() if logger is None else logger
         self.store = store
         self.connections = connections
         self.clock = clock or SystemClock()
         self.logger = logger
-        self.delivery = delivery or Delivery(connections)
+        self.delivery = delivery or Delivery(connections, logger)
         self.routes: dict[str, Route] = {}
         self.service_routes: Mapping[str, Route] = {}
         self._lookup: dict[str, Route] = {}
@@ -200,23 +205,20 @@ class Router:
             `{"statusCode": 200}`, also when the answer is an error: the client has been told.
         """
         context = event["requestContext"]
-        peer = _EventPeer(context["connectionId"])
+        peer = EventPeer(context["connectionId"])
         kind = context.get("eventType", "MESSAGE")
         if kind == "DISCONNECT":
             self.disconnected(peer)
         if kind != "MESSAGE":
             return {"statusCode": 200}
-        body = event.get("body") or ""
-        frame = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode("utf-8", "replace")
         before = set(self._tasks)
-        self.receive(peer, frame)
+        try:
+            self.receive(peer, frame_of(event))
+        except MalformedError as problem:
+            peer.send(encode_error(problem.error, problem.request_id))
         if mine := self._tasks - before:
-            await asyncio.wait(mine)
-        for message in peer.sent:
-            try:
-                await self.connections.send(peer.id, message)
-            except ConnectionGone:
-                break
+            await asyncio.gather(*mine)
+        await self._post(peer)
         return {"statusCode": 200}
 
     # Ending
@@ -232,13 +234,13 @@ class Router:
 
     async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound on the handlers, not on the caller
         """Waits so long for what is being answered, then cuts it off; its clients are told."""
-        settled = asyncio.ensure_future(self.settle())
-        bound = asyncio.ensure_future(self.clock.sleep(timeout))
-        await asyncio.wait({settled, bound}, return_when=asyncio.FIRST_COMPLETED)
-        bound.cancel()
+        if await ends_within(timeout, self.settle(), self.clock):
+            return
         for task in list(self._tasks):
             task.cancel()
-        await settled
+        if not await ends_within(STOP_GRACE, self.settle(), self.clock):
+            # A handler that swallows its cancellation must not hold the service up.
+            self.logger.error("handlers of direct requests do not stop", count=len(self._tasks))
 
     # Inside
 
@@ -267,17 +269,19 @@ class Router:
 
     def _step(self, peer: Peer, route: Route, request: Request) -> None:
         """Runs the first step by hand: a handler that does not wait is answered without a task."""
-        coroutine: Any = (
-            self._run(route, request) if route.pipeline.admit is not None else route.pipeline.direct(request)
-        )
         try:
+            coroutine: Any = (
+                self._run(route, request) if route.pipeline.admit is not None else route.pipeline.direct(request)
+            )
             waits_for = coroutine.send(None)
         except StopIteration as stop:
             peer.send(self._encode(request, stop.value))
         except Error as error:
             log_notes(error, self.logger, request_id=request.id, action=request.action)
             peer.send(encode_error(error, request.id))
-        except Exception as problem:  # noqa: BLE001 - the error boundary
+        except asyncio.CancelledError:
+            peer.send(encode_error(self._boundary(CancelledFromWithinError(), request), request.id))
+        except UNEXPECTED as problem:
             peer.send(encode_error(self._boundary(problem, request), request.id))
         else:
             peer.running += 1
@@ -302,48 +306,63 @@ class Router:
             log_notes(error, self.logger, request_id=request.id, action=request.action)
             answer = encode_error(error, request.id)
         except asyncio.CancelledError:
-            peer.send(
-                encode_error(Error(OVERLOADED, "The service is shutting down; the request was cut off"), request.id)
-            )
-            raise
-        except Exception as problem:  # noqa: BLE001 - the error boundary
+            if cut_off():
+                peer.send(
+                    encode_error(Error(OVERLOADED, "The service is shutting down; the request was cut off"), request.id)
+                )
+                raise
+            answer = encode_error(self._boundary(CancelledFromWithinError(), request), request.id)
+        except UNEXPECTED as problem:
             answer = encode_error(self._boundary(problem, request), request.id)
         finally:
             peer.running -= 1
         peer.send(answer)
 
     async def _queue(self, peer: Peer, route: Route, request: Request) -> None:
-        key = (request.owner, request.id)
-        follows = False
         try:
-            if route.pipeline.admit is not None:
-                await route.pipeline.admit(request)
-            follows = self.delivery.follow(key, peer.id)
-            stood = await self.store.enqueue(request)
-            if stood is not None and not same_request(stood, request):
-                raise Error(  # noqa: TRY301 - answered like every refusal below
-                    CONFLICT, f"The id {request.id!r} belongs to another request of yours", {"action": stood.action}
-                )
+            stood = await self._store(peer, route, request)
         except Error as error:
             refusal = error
         except StoreError as problem:
             self.logger.error("a request could not be stored", request_id=request.id, error=str(problem))
             refusal = Error(OVERLOADED, "The request could not be stored; send it again", {"retry_after_ms": 1000})
-        except Exception as problem:  # noqa: BLE001 - the error boundary
+        except asyncio.CancelledError:
+            if cut_off():
+                raise
+            refusal = self._boundary(CancelledFromWithinError(), request)
+        except UNEXPECTED as problem:
             refusal = self._boundary(problem, request)
         else:
-            peer.running -= 1
             peer.send(encode_json(Acknowledgment(request.id)))
-            await self.delivery.acknowledged(key, peer.id)
+            if isinstance(peer, EventPeer):
+                # What follows goes straight to the connection manager: the acknowledgment must be there first.
+                await self._post(peer)
+            await self.delivery.acknowledged((request.owner, request.id), peer.id)
             if stood is not None:
                 await self._replay(stood)
             elif self.on_queued is not None:
                 self.on_queued()
             return
-        peer.running -= 1
-        if follows:
-            self.delivery.unfollow(key, peer.id)
+        finally:
+            peer.running -= 1
         peer.send(encode_error(refusal, request.id))
+
+    async def _store(self, peer: Peer, route: Route, request: Request) -> RequestRecord | None:
+        """Admits and stores. The connection follows the request from before, so that it misses nothing of it."""
+        if route.pipeline.admit is not None:
+            await route.pipeline.admit(request)
+        key = (request.owner, request.id)
+        self.delivery.follow(key, peer.id)
+        try:
+            stood = await self.store.enqueue(request)
+            if stood is not None and not same_request(stood, request):
+                raise Error(  # noqa: TRY301 - undone like every refusal
+                    CONFLICT, f"The id {request.id!r} belongs to another request of yours", {"action": stood.action}
+                )
+        except BaseException:
+            self.delivery.refused(key, peer.id)
+            raise
+        return stood
 
     async def _replay(self, record: RequestRecord) -> None:
         """The same request sent again: it is followed, or its outcome told if it has ended."""
@@ -351,15 +370,17 @@ class Router:
             await self.delivery.terminal(record.key, terminal_message(record))
 
     def _encode(self, request: Request, value: Any) -> bytes:
-        if type(value) is not Result:
+        if not isinstance(value, Result):
             value = Result(data=value)
-        error = value.error
-        body: ErrorBody | None = None if error is None else error_body(error)
         try:
+            body = None if value.error is None else sendable_body(value.error)
             return encode(Response(request.id, value.success, value.data, body, value.metadata))
         except Error as problem:
             log_notes(problem, self.logger, request_id=request.id, action=request.action)
             return encode_error(problem, request.id)
+        except AttributeError as problem:
+            # `error` holds something else than an Error.
+            return encode_error(self._boundary(problem, request), request.id)
 
     def _unknown(self, action: str) -> Error:
         if not ACTION_NAME.fullmatch(action):
@@ -371,7 +392,17 @@ class Router:
         near = difflib.get_close_matches(action, self._lookup, n=3)
         return error.with_detail("did_you_mean", near) if near else error
 
-    def _boundary(self, problem: Exception, request: Request) -> Error:
+    async def _post(self, peer: EventPeer) -> None:
+        """Sends what an event's connection has collected."""
+        messages, peer.sent = peer.sent, []
+        for message in messages:
+            try:
+                await self.connections.send(peer.id, message)
+            except ConnectionGone:
+                self.delivery.forget(peer.id)
+                return
+
+    def _boundary(self, problem: BaseException, request: Request) -> Error:
         return boundary_error(
             problem, self.logger, expose=self._expose_errors,
             request_id=request.id, connection_id=request.connection_id, action=request.action,
@@ -405,19 +436,3 @@ async def _bounded(begun: Any, limit: float) -> Any:
         if not bound.expired():
             raise
         raise Error(TIMEOUT, f"The request took longer than {format_duration(limit)}") from None
-
-
-class _EventPeer:
-    """The connection of one event: it collects what is to be posted."""
-
-    def __init__(self, connection_id: str) -> None:
-        self.id = connection_id
-        self.owner = f"connection:{connection_id}"
-        self.running = 0
-        self.sent: list[bytes] = []
-
-    def send(self, data: bytes, /) -> None:
-        self.sent.append(data)
-
-    def send_latest(self, _name: str, data: bytes, _final: bool = False, /) -> None:
-        self.sent.append(data)

@@ -75,7 +75,7 @@ async def open_service(
         processes = ProcessPool(settings.worker.processes)
         stack.push_async_callback(processes.close)
 
-        delivery = Delivery(connections)
+        delivery = Delivery(connections, logger)
         router = Router(
             RequestQueueAdapter(store, {}),
             connections,

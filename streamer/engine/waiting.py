@@ -1,0 +1,33 @@
+"""Waiting with a bound that the clock keeps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from streamer.core.clock import Clock
+
+STOP_GRACE: Final = 5.0
+"""Seconds that handlers get to end after they were cancelled."""
+
+
+async def ends_within(seconds: float, wanted: Coroutine[Any, Any, Any], clock: Clock) -> bool:
+    """Whether the coroutine ended in that time. One that did not is given up."""
+    waiting = asyncio.ensure_future(wanted)
+    bound = asyncio.ensure_future(clock.sleep(seconds))
+    try:
+        await asyncio.wait({waiting, bound}, return_when=asyncio.FIRST_COMPLETED)
+        return waiting.done()
+    finally:
+        waiting.cancel()
+        bound.cancel()
+
+
+def cut_off() -> bool:
+    """Whether a CancelledError seen now was meant for the current task.
+
+    If not, it came out of the handler by itself: of something inside that was cancelled.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
