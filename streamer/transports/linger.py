@@ -31,8 +31,11 @@ class Linger:
             loop: the loop.
             everyone: where it is found while it lasts.
         """
+        descriptor = stream.get_extra_info("socket").fileno()
+        if descriptor < 0:
+            return  # over TLS it is closed already; there the end of TLS itself drops what still comes
         # Closing the transport closes only its own descriptor of the socket.
-        own = socket.socket(fileno=os.dup(stream.get_extra_info("socket").fileno()))
+        own = socket.socket(fileno=os.dup(descriptor))
         own.settimeout(0)
         try:
             own.shutdown(socket.SHUT_WR)

@@ -92,11 +92,11 @@ class WebSocketPeer(Sender):
         shared.peers.discard(self)
         if not shared.peers:
             shared.empty.set()
+        self._tell(shared.receiver.disconnected)
         handshake = transport.close_handshake
         # A client that was told why, but has not said that it heard, may still be sending.
         if handshake is not None and handshake.recv is None and not self._cut:
             Linger.begin(self._stream, shared.loop, shared.lingering)
-        self._tell(shared.receiver.disconnected)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Part of the library's listener."""

@@ -76,7 +76,12 @@ class WebSocketTransport:
         settings = self._settings
         secure: dict[str, Any] = {}
         if settings.tls is not None:
-            secure = {"ssl": server_context(settings.tls), "ssl_handshake_timeout": settings.handshake_timeout}
+            secure = {
+                "ssl": server_context(settings.tls),
+                "ssl_handshake_timeout": settings.handshake_timeout,
+                # The end of TLS waits for the client's; a client that goes on sending would hold the connection.
+                "ssl_shutdown_timeout": CLOSE_GRACE,
+            }
         self._shared = Shared(
             receiver=self._receiver,
             registry=self._registry,

@@ -128,11 +128,12 @@ async def test_a_header_that_announces_too_much_is_refused_before_it_comes(serve
 @pytest.mark.parametrize("size", [2_000, 20_000_000])
 async def test_a_client_that_is_still_sending_learns_that_it_is_too_much(serve, size):
     served = await serve(max_message_size=1000)
-    async with connect(served.url) as client:
-        sending = asyncio.create_task(client.send("x" * size))
-        with pytest.raises(ConnectionClosed) as ended:
-            await client.recv()
-        await asyncio.gather(sending, return_exceptions=True)
+    client = await connect(served.url)
+    sending = asyncio.create_task(client.send("x" * size))
+    with pytest.raises(ConnectionClosed) as ended:
+        await client.recv()
+    await asyncio.gather(sending, return_exceptions=True)
+    await client.wait_closed()
     assert ended.value.rcvd.code == 1009
     assert served.receiver.messages == []
 

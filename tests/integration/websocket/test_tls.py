@@ -49,11 +49,12 @@ async def test_many_messages_come_back_in_order(secure):
 @pytest.mark.parametrize("size", [2_000, 5_000_000])
 async def test_a_client_that_is_still_sending_learns_that_it_is_too_much(secure, size):
     served, connection = await secure(max_message_size=1000)
-    async with connection as client:
-        sending = asyncio.create_task(client.send("x" * size))
-        with pytest.raises(ConnectionClosed) as ended:
-            await client.recv()
-        await asyncio.gather(sending, return_exceptions=True)
+    client = await connection
+    sending = asyncio.create_task(client.send("x" * size))
+    with pytest.raises(ConnectionClosed) as ended:
+        await client.recv()
+    await asyncio.gather(sending, return_exceptions=True)
+    await client.wait_closed()
     assert ended.value.rcvd.code == 1009
     await served.ended()
 
