@@ -10,14 +10,15 @@ import msgspec
 from streamer.contracts.stores import Lease
 from streamer.core.current import current_request
 from streamer.core.errors import INVALID_ACTION, TIMEOUT, Error, LeaseLost, StoreError
-from streamer.core.messages import ErrorMessage, Request, Result, error_body
+from streamer.core.messages import ErrorMessage, Request, Result
 from streamer.core.records import RequestRecord
 from streamer.core.units import format_duration
-from streamer.engine.boundary import boundary_error
-from streamer.engine.codec import encode_json
+from streamer.engine.boundary import UNEXPECTED, CancelledFromWithinError, boundary_error, log_notes
+from streamer.engine.codec import encode_json, sendable_body
 from streamer.engine.outcomes import complete_message, stored_result, terminal_message
 from streamer.engine.progress import JobReporter
 from streamer.engine.routes import Route
+from streamer.engine.waiting import cut_off
 
 if TYPE_CHECKING:
     from streamer.engine.worker import Worker
@@ -52,11 +53,14 @@ class Job:
         """
         if not self._reason and self._task is not None:
             self._reason = reason
+            if reason == "lost":
+                self.reporter.close()
             if not self._writing:
                 self._task.cancel()
 
     async def _run(self) -> None:
         worker = self._worker
+        context = {"request_id": self.record.id, "action": self.record.action, "attempt": self.record.attempts}
         try:
             route = worker.routes.get(self.record.action)
             try:
@@ -66,13 +70,10 @@ class Job:
                 # Encoded before it is written: what is not JSON is the handler's error, not the store's.
                 stored = stored_result(result)
             except Error as error:
+                log_notes(error, worker.logger, **context)
                 await self._fail(route, error)
-            except Exception as problem:  # noqa: BLE001 - the error boundary: whatever a handler raises ends here
-                unexpected = boundary_error(
-                    problem, worker.logger, expose=worker.expose_errors,
-                    request_id=self.record.id, action=self.record.action, attempt=self.record.attempts,
-                )  # fmt: skip
-                await self._fail(route, unexpected)
+            except UNEXPECTED as problem:
+                await self._fail(route, boundary_error(problem, worker.logger, expose=worker.expose_errors, **context))
             else:
                 await self._complete(stored)
         except asyncio.CancelledError:
@@ -83,6 +84,7 @@ class Job:
         except LeaseLost:
             await self._lost()
         finally:
+            self.reporter.close()
             worker.finished(self)
 
     async def _handle(self, route: Route) -> Result:
@@ -106,12 +108,10 @@ class Job:
             else:
                 value = await self._bounded(route, request, route.timeout)
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if cut_off():
                 raise
-            # Nobody cancelled this attempt: the handler let a cancellation of its own through.
-            raise RuntimeError("the handler was cancelled from within") from None
-        return value if type(value) is Result else Result(data=value)
+            raise CancelledFromWithinError from None
+        return value if isinstance(value, Result) else Result(data=value)
 
     async def _bounded(self, route: Route, request: Request, limit: float) -> Any:
         try:
@@ -124,21 +124,15 @@ class Job:
 
     async def _complete(self, stored: bytes) -> None:
         worker, record = self._worker, self.record
-        await worker.pump.flush(self.reporter)
-        seq = self.reporter.next_seq()
+        seq = await self._last_seq()
         await self._write(lambda: worker.queue.complete(self.lease, seq=seq, result=stored))
         if worker.delivery.followed(record.key):
             await worker.delivery.terminal(record.key, complete_message(record.id, seq, stored, worker.clock.now()))
 
     async def _fail(self, route: Route | None, error: Error) -> None:
         worker, record = self._worker, self.record
-        await worker.pump.flush(self.reporter)
-        seq = self.reporter.next_seq()
-        body = error_body(error)
-        try:
-            encode_json(body)
-        except (TypeError, ValueError, RecursionError, OverflowError):
-            body.details = {}
+        seq = await self._last_seq()
+        body = sendable_body(error)
         if route is not None and error.retryable and record.attempts < record.max_attempts:
             retry_at = worker.clock.now() + route.retry.delay(record.attempts, worker.generator)
             await self._write(lambda: worker.queue.fail(self.lease, seq=seq, error=body, retry_at=retry_at))
@@ -146,13 +140,19 @@ class Job:
         await self._write(lambda: worker.queue.fail(self.lease, seq=seq, error=body))
         await worker.delivery.terminal(record.key, encode_json(ErrorMessage(body, record.id, seq)))
 
+    async def _last_seq(self) -> int:
+        """Sends the last report. The handler has ended: nothing but its outcome is left to tell."""
+        self._writing = True
+        await self._worker.pump.flush(self.reporter)
+        self.reporter.close()
+        return self.reporter.next_seq()
+
     async def _write(self, write: Any) -> None:
         """Writes the outcome, again and again while the store refuses: work that was done must not be lost.
 
         Once the worker stops it gives up; the claim then runs out, and the request is attempted again.
         """
         worker = self._worker
-        self._writing = True
         tries = 0
         while True:
             try:

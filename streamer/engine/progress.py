@@ -22,10 +22,23 @@ class JobReporter(Reporter):
     It keeps at most two: the first report of the attempt, which always goes out, and the newest one.
     """
 
-    __slots__ = ("_lock", "_metadata", "_pump", "_seq", "claim", "first", "latest", "saved", "sent")
+    __slots__ = (
+        "_closed",
+        "_lock",
+        "_metadata",
+        "_pump",
+        "_seq",
+        "claim",
+        "first",
+        "flushing",
+        "latest",
+        "saved",
+        "sent",
+    )
 
     def __init__(self, pump: ProgressPump, claim: Any, fence: int) -> None:
         self._pump = pump
+        self._closed = False
         self._lock = threading.Lock()
         self._metadata: dict[str, Any] = {}
         self._seq = first_seq(fence)
@@ -35,17 +48,20 @@ class JobReporter(Reporter):
         self.latest: ProgressUpdate | None = None
         self.sent = False
         """Whether the attempt's first report was taken."""
+        self.flushing = asyncio.Lock()
+        """Held while reports are sent, so that none is overtaken by a later one or by the terminal message."""
         self.saved = -math.inf
         """When progress was last written down, in monotonic seconds."""
 
     def report(self, percentage: float, message: str = "", **metadata: Any) -> None:
         pump = self._pump
         with self._lock:
+            if self._closed:
+                return
             before = self.latest
             floor = before.percentage if before is not None else 0.0
-            percentage = float(percentage)
             # Not-a-number fails every comparison, and so counts as no change.
-            percentage = min(percentage, 100.0) if percentage > floor else floor
+            percentage = float(min(percentage, 100.0)) if percentage > floor else floor
             if self._metadata:
                 metadata = {**self._metadata, **metadata}
             update = ProgressUpdate(
@@ -63,6 +79,12 @@ class JobReporter(Reporter):
     def set_metadata(self, key: str, value: Any) -> None:
         with self._lock:
             self._metadata = {**self._metadata, key: value}
+
+    def close(self) -> None:
+        """Takes no more reports: whatever still runs of the handler must not speak after its attempt has ended."""
+        with self._lock:
+            self._closed = True
+            self._pump.dirty.pop(self, None)
 
     def next_seq(self) -> int:
         """The number of the next message of this request. Called on the loop only."""
@@ -82,6 +104,8 @@ class JobReporter(Reporter):
                 # A thread may have made its report and not marked it yet: it keeps its first one until then.
                 return []
             del pump_dirty[self]
+            if self._closed:
+                return []
             first, self.first = self.first, None
             latest = self.latest
         if first is not None and first is not latest and latest is not None:
@@ -123,8 +147,9 @@ class ProgressPump:
 
     async def flush(self, reporter: JobReporter) -> None:
         """Sends what one reporter still holds: its last value before the terminal message."""
-        for update in reporter.take():
-            await self._emit(reporter, update, reporter.next_seq())
+        async with reporter.flushing:
+            for update in reporter.take():
+                await self._emit(reporter, update, reporter.next_seq())
 
     async def run(self) -> None:
         """Sends until it is cancelled."""

@@ -15,15 +15,13 @@ from streamer.core.clock import Clock
 from streamer.core.errors import Error, LeaseLost, StoreError
 from streamer.core.messages import ProgressUpdate
 from streamer.core.records import RequestRecord, Status
-from streamer.engine.codec import encode_json
+from streamer.engine.codec import NOT_JSON, encode_json
 from streamer.engine.delivery import Delivery
 from streamer.engine.job import Job
 from streamer.engine.outcomes import progress_message, terminal_message
 from streamer.engine.progress import JobReporter, ProgressPump
 from streamer.engine.routes import Route
-
-STOP_GRACE = 5.0
-"""Seconds that handlers get to end after they were cancelled."""
+from streamer.engine.waiting import STOP_GRACE, ends_within
 
 SAVE_INTERVAL = 1.0
 """Seconds between two durable writes of one request's progress: enough for whoever asks after a crash."""
@@ -85,6 +83,7 @@ class Worker:
         self._paused = False
         self._claiming = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
+        self._saving: set[asyncio.Task[None]] = set()
         self._claimed_at = -math.inf
 
     def wake(self) -> None:
@@ -153,23 +152,15 @@ class Worker:
         async with self._claiming:
             # A claim that was under way has been taken in by now; no other follows.
             pass
-        await self._idle_within(timeout)
+        await ends_within(timeout, self.idle(), self.clock)
         jobs = list(self.running.values())
         for job in jobs:
             job.stop("release")
-        if not await self._idle_within(STOP_GRACE):
+        if not await ends_within(STOP_GRACE, self.idle(), self.clock):
             # A handler that swallows its cancellation must not hold the service up; its lease runs out by itself.
             for job in self.running.values():
                 self.logger.error("a handler does not stop", request_id=job.record.id, action=job.record.action)
         return len(jobs)
-
-    async def _idle_within(self, seconds: float) -> bool:
-        waiting = asyncio.ensure_future(self._idle.wait())
-        bound = asyncio.ensure_future(self.clock.sleep(seconds))
-        await asyncio.wait({waiting, bound}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        bound.cancel()
-        return self._idle.is_set()
 
     def finished(self, job: Job) -> None:
         """The job has left nothing to do. Called by the job."""
@@ -208,7 +199,7 @@ class Worker:
         if self._next_due is not None and len(self.running) < self._concurrency:
             delay = min(delay, max(self._next_due - self.clock.now(), 0.001))
         alarm = asyncio.ensure_future(self.clock.sleep(delay))
-        alarm.add_done_callback(lambda _: self._wake.set())
+        alarm.add_done_callback(lambda timer: None if timer.cancelled() else self._wake.set())
         try:
             await self._wake.wait()
         finally:
@@ -264,7 +255,10 @@ class Worker:
         now = self.clock.monotonic()
         if reporter.saved + SAVE_INTERVAL <= now and now - job.started >= SAVE_INTERVAL:
             reporter.saved = now
-            await self._save(job, update, seq)
+            # Beside the sending: a store that is slow must not hold up what other requests have to tell.
+            task = asyncio.create_task(self._save(job, update, seq))
+            self._saving.add(task)
+            task.add_done_callback(self._saving.discard)
 
     async def _save(self, job: Job, update: ProgressUpdate, seq: int) -> None:
         try:
@@ -277,7 +271,7 @@ class Worker:
             )
         except LeaseLost:
             job.stop("lost")
-        except (StoreError, TypeError, ValueError) as problem:
+        except (StoreError, *NOT_JSON) as problem:
             self.logger.warning("progress was not saved", request_id=job.record.id, error=str(problem))
 
 
