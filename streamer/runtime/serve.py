@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from streamer.config.settings import Settings
+from streamer.contracts.stores import RequestQueue
 from streamer.core.clock import Clock, SystemClock
-from streamer.core.errors import StoreError
+from streamer.core.errors import StoreError, StoreUnavailable
 from streamer.runtime.assembly import Components, Service, open_service
 from streamer.transports.websocket import WebSocketTransport
 
@@ -46,7 +47,9 @@ async def _serve(settings: Settings, components: Components, logger: Any, clock:
             settings.server, receiver=service.router, registry=service.connections, clock=clock, logger=logger
         )
         await transport.start()
+        failing = asyncio.create_task(_fail_with(service.store), name="store")
         background = [
+            failing,
             asyncio.create_task(service.worker.run(), name="worker"),
             asyncio.create_task(_purge(service, clock, logger), name="purge"),
         ]
@@ -58,17 +61,34 @@ async def _serve(settings: Settings, components: Components, logger: Any, clock:
                 if task.done():
                     task.result()
         finally:
-            await _drain(service, transport, [*background, stopping], logger)
+            # What no store can take down is not worth waiting for.
+            patience = 0.0 if failing.done() else settings.server.drain_timeout
+            await _drain(service, transport, [*background, stopping], patience, logger)
 
 
-async def _drain(service: Service, transport: WebSocketTransport, tasks: list[asyncio.Task[Any]], logger: Any) -> None:
-    """No new connections, no new requests; what runs may finish; what does not goes back to the queue."""
+async def _fail_with(store: RequestQueue) -> None:
+    await store.failed()
+    reason = "it does not say why"
+    try:
+        await store.counts()
+    except StoreError as problem:
+        reason = str(problem)
+    raise StoreUnavailable(f"the store has failed for good: {reason}")
+
+
+async def _drain(
+    service: Service, transport: WebSocketTransport, tasks: list[asyncio.Task[Any]], patience: float, logger: Any
+) -> None:
+    """No new connections, no new requests; what runs may finish; what does not goes back to the queue.
+
+    Queued requests have `patience` seconds, direct ones the whole `server.drain_timeout`.
+    """
     timeout = service.settings.server.drain_timeout
     logger.info("draining", running=len(service.worker.running), connections=len(service.connections))
     transport.begin_drain()
     service.router.begin_drain()
     service.worker.pause()
-    returned, _ = await asyncio.gather(service.worker.drain(timeout), service.router.drain(timeout))
+    returned, _ = await asyncio.gather(service.worker.drain(patience), service.router.drain(timeout))
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
