@@ -13,11 +13,11 @@ from streamer.cli.output import json_bytes, write_json
 @click.command(
     short_help="Print the configuration file's JSON Schema, for editors.",
     epilog=examples(
-        "streamer schema --output schemas/streamer.schema.json",
+        "streamer schema --output .streamer.schema.json",
         "streamer schema | jq .properties.actions",
         "",
         "Then let the editor know, in the first line of streamer.yaml:",
-        "# yaml-language-server: $schema=./schemas/streamer.schema.json",
+        "# yaml-language-server: $schema=./.streamer.schema.json",
     ),
 )
 @config_option

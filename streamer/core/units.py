@@ -20,6 +20,7 @@ _DURATION_PART: Final = re.compile(_NUMBER + r"(us|ms|s|m|h|d)", re.ASCII)
 _SIZE: Final = re.compile(_NUMBER + r"\s?(B|KB|MB|GB|KiB|MiB|GiB)", re.ASCII)
 _RATE: Final = re.compile(r"(\d+)/(.+)", re.ASCII)
 _LONGEST: Final = 100 * 365 * 86400.0
+_LARGEST: Final = 2**63 - 1
 
 
 class Rate(NamedTuple):
@@ -62,7 +63,10 @@ def parse_size(text: str) -> int:
         raise ValueError(
             f"{text!r} is not a size: write a number with a unit (B, KB, MB, GB, KiB, MiB, GiB), as in 128KiB"
         )
-    return int(float(match[1]) * _SIZES[match[2]])
+    size = float(match[1]) * _SIZES[match[2]]
+    if size > _LARGEST:
+        raise ValueError(f"{text!r} is larger than any file can be")
+    return int(size)
 
 
 def parse_rate(text: str) -> Rate:

@@ -84,3 +84,8 @@ def test_a_duration_that_was_written_is_read_back(count, unit):
 def test_sizes_are_written_in_the_largest_unit_that_divides_them(size, text):
     assert format_size(size) == text
     assert parse_size(text) == size
+
+
+def test_a_size_beyond_every_file_is_refused():
+    with pytest.raises(ValueError, match="larger than any file"):
+        parse_size("9" * 400 + "GiB")
