@@ -38,10 +38,14 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(settings: Settings, components: Components, logger: Any, clock: Clock) -> None:
-    stop = asyncio.Event()
+    stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def told_to_stop() -> None:
+        (hurry if stop.is_set() else stop).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, told_to_stop)
     async with open_service(settings, components, logger=logger, clock=clock) as service:
         transport = WebSocketTransport(
             settings.server, receiver=service.router, registry=service.connections, clock=clock, logger=logger
@@ -63,7 +67,7 @@ async def _serve(settings: Settings, components: Components, logger: Any, clock:
         finally:
             # What no store can take down is not worth waiting for.
             patience = 0.0 if failing.done() else settings.server.drain_timeout
-            await _drain(service, transport, [*background, stopping], patience, logger)
+            await _drain(service, transport, [*background, stopping], patience, hurry, logger)
 
 
 async def _fail_with(store: RequestQueue) -> None:
@@ -77,18 +81,33 @@ async def _fail_with(store: RequestQueue) -> None:
 
 
 async def _drain(
-    service: Service, transport: WebSocketTransport, tasks: list[asyncio.Task[Any]], patience: float, logger: Any
+    service: Service,
+    transport: WebSocketTransport,
+    tasks: list[asyncio.Task[Any]],
+    patience: float,
+    hurry: asyncio.Event,
+    logger: Any,
 ) -> None:
     """No new connections, no new requests; what runs may finish; what does not goes back to the queue.
 
-    Queued requests have `patience` seconds, direct ones the whole `server.drain_timeout`.
+    Queued requests have `patience` seconds, direct ones the whole `server.drain_timeout`; nobody has any more once
+    `hurry` is set, by a second signal.
     """
     timeout = service.settings.server.drain_timeout
     logger.info("draining", running=len(service.worker.running), connections=len(service.connections))
     transport.begin_drain()
     service.router.begin_drain()
     service.worker.pause()
-    returned, _ = await asyncio.gather(service.worker.drain(patience), service.router.drain(timeout))
+    draining = asyncio.gather(service.worker.drain(patience), service.router.drain(timeout))
+    hurried = asyncio.ensure_future(hurry.wait())
+    await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    if not draining.done():
+        logger.warning("told again to stop: not waiting any longer")
+        draining.cancel()
+        await asyncio.gather(draining, return_exceptions=True)
+        draining = asyncio.gather(service.worker.drain(0.0), service.router.drain(0.0))
+    returned, _ = await draining
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
