@@ -1,0 +1,210 @@
+"""`serve` in this process: a real port, real signals, stores that fail on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import websockets
+
+from streamer.config.settings import (
+    ActionSettings,
+    BackendSettings,
+    ComponentUse,
+    PluginSettings,
+    ServerSettings,
+    Settings,
+    TlsSettings,
+)
+from streamer.contracts.components import Component, Kind
+from streamer.core.clock import SystemClock
+from streamer.core.errors import StartError, StoreUnavailable
+from streamer.plugins.manager import discover
+from streamer.runtime import builtins, serve
+from streamer.stores.memory import MemoryStore
+from streamer.testing import ManualClock
+from streamer.testing.clock import settle
+
+
+class Logger:
+    """Keeps lines, and lets a test wait for one."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, dict[str, Any]]] = []
+        self.ready = asyncio.Event()
+
+    def __getattr__(self, level: str) -> Any:
+        def log(event: str, **context: Any) -> None:
+            self.lines.append((level, event, context))
+            if event == "ready":
+                self.ready.set()
+
+        return log
+
+    def said(self, event: str) -> dict[str, Any]:
+        return next(context for _, found, context in self.lines if found == event)
+
+    async def url(self) -> str:
+        await self.ready.wait()
+        return self.said("ready")["url"]
+
+
+class FailingStore(MemoryStore):
+    """Fails for good when it is told to; whether it then says why is the test's choice."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__()
+        self.broken = asyncio.Event()
+        self.reason = reason
+
+    async def failed(self) -> None:
+        await self.broken.wait()
+
+    async def counts(self) -> Any:
+        if self.reason and self.broken.is_set():
+            raise StoreUnavailable(self.reason)
+        return await super().counts()
+
+
+@pytest.fixture(scope="module")
+def components() -> Any:
+    return discover(PluginSettings(), builtins=[builtins], entry_points=lambda group: []).components
+
+
+@pytest.fixture
+def settings(tmp_path: Any) -> Settings:
+    return Settings(
+        path=tmp_path / "streamer.yaml",
+        server=ServerSettings(port=0, drain_timeout=10.0),
+        backends=BackendSettings(store=ComponentUse(name="memory")),
+        actions={
+            "echo": ActionSettings(name="echo", handler="echo"),
+            "nap": ActionSettings(name="nap", handler="delay", options={"delay": "1h"}, mode="async"),
+        },
+    )
+
+
+def with_store(components: Any, store: Any) -> Any:
+    made = Component(kind=Kind.STORE, name="memory", factory=lambda _options, _context: store)
+    return {**components, (Kind.STORE, "memory"): made}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_serves_until_it_is_told_to_stop(settings, components, number):
+    logger = Logger()
+    serving = asyncio.create_task(serve._serve(settings, components, logger, SystemClock()))
+    async with websockets.connect(await logger.url()) as client:
+        await client.send('{"action":"echo","payload":1}')
+        assert json.loads(await client.recv())["data"]["echo"] == 1
+        os.kill(os.getpid(), number)
+        await serving
+        with pytest.raises(websockets.ConnectionClosed):
+            await client.recv()
+        assert client.close_code == 3001
+    assert logger.said("ready")["actions"] == 2
+    assert logger.said("draining") == {"running": 0, "connections": 1}
+    assert logger.said("stopped") == {"returned_to_queue": 0}
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [("the disk is gone", "the disk is gone"), ("", "it does not say why")],
+)
+async def test_a_store_that_fails_for_good_ends_it_without_waiting_for_what_cannot_be_stored(
+    settings, components, reason, told
+):
+    store = FailingStore(reason)
+    logger = Logger()
+    serving = asyncio.create_task(serve._serve(settings, with_store(components, store), logger, SystemClock()))
+    async with websockets.connect(await logger.url()) as client:
+        await client.send('{"action":"nap","id":"n"}')
+        assert json.loads(await client.recv())["type"] == "acknowledgment"
+        await settle()
+        store.broken.set()
+        with pytest.raises(StoreUnavailable, match=f"^the store has failed for good: {told}$"):
+            await serving
+
+
+async def test_a_worker_that_breaks_ends_it_and_clients_are_told_to_come_back(settings, components, monkeypatch):
+    async def broken(_self: Any) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(serve, "PURGE_INTERVAL", 3600.0)
+    logger = Logger()
+    monkeypatch.setattr("streamer.engine.worker.Worker.run", broken)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        await serve._serve(settings, components, logger, SystemClock())
+    assert logger.said("stopped")
+
+
+class PurgedStore:
+    """Purges what it is told to, after a first try that fails."""
+
+    def __init__(self) -> None:
+        self.calls: list[float] = []
+
+    async def purge(self, before: float, /) -> int:
+        self.calls.append(before)
+        if len(self.calls) == 1:
+            raise StoreUnavailable("not now")
+        return 3 if len(self.calls) == 2 else 0
+
+
+async def test_expired_results_are_deleted_again_and_again_and_a_store_that_is_away_is_asked_later(settings):
+    clock, logger, store = ManualClock(), Logger(), PurgedStore()
+    service: Any = type("Service", (), {"store": store, "settings": settings})()
+    purging = asyncio.create_task(serve._purge(service, clock, logger))
+    await clock.advance(2 * serve.PURGE_INTERVAL)
+    purging.cancel()
+    assert len(store.calls) == 3
+    assert store.calls[2] == pytest.approx(clock.now() - settings.worker.result_ttl)
+    assert logger.lines == [("info", "expired results deleted", {"count": 3})]
+
+
+def test_the_address_is_told_as_a_client_writes_it(settings, tmp_path):
+    assert serve._url(settings, 80) == "ws://127.0.0.1:80/ws"
+    over_tls = ServerSettings(host="::1", path="/x", tls=TlsSettings(cert=tmp_path, key=tmp_path))
+    assert serve._url(replace(settings, server=over_tls), 443) == "wss://[::1]:443/x"
+
+
+def test_a_platform_without_uvloop_gets_pythons_own_loop(monkeypatch):
+    assert serve._loop_factory() is not None
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert serve._loop_factory() is None
+
+
+def test_a_port_that_is_taken_is_told_and_what_was_opened_is_closed(settings, components):
+    closed = []
+
+    class Store(MemoryStore):
+        async def close(self) -> None:
+            closed.append(self)
+
+    @contextlib.asynccontextmanager
+    async def build(_options: Any, _context: Any) -> Any:
+        store = Store()
+        try:
+            yield store
+        finally:
+            await store.close()
+
+    managed = {**components, (Kind.STORE, "memory"): Component(kind=Kind.STORE, name="memory", factory=build)}
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        taken = replace(settings, server=ServerSettings(port=port))
+        with pytest.raises(StartError, match=str(port)):
+            serve.serve(taken, managed, logger=Silent())
+    assert len(closed) == 1
+
+
+class Silent:
+    def __getattr__(self, _level: str) -> Any:
+        return lambda _event, **_context: None
