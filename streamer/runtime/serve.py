@@ -98,21 +98,26 @@ async def _drain(
     transport.begin_drain()
     service.router.begin_drain()
     service.worker.pause()
-    draining = asyncio.gather(service.worker.drain(patience), service.router.drain(timeout))
-    hurried = asyncio.ensure_future(hurry.wait())
-    await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
+    draining = asyncio.create_task(_both(service, patience, timeout))
+    hurried = asyncio.create_task(hurry.wait())
+    await asyncio.wait([draining, hurried], return_when=asyncio.FIRST_COMPLETED)
     hurried.cancel()
     if not draining.done():
         logger.warning("told again to stop: not waiting any longer")
         draining.cancel()
         await asyncio.gather(draining, return_exceptions=True)
-        draining = asyncio.gather(service.worker.drain(0.0), service.router.drain(0.0))
-    returned, _ = await draining
+        draining = asyncio.create_task(_both(service, 0.0, 0.0))
+    returned = await draining
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await transport.close()
     logger.info("stopped", returned_to_queue=returned)
+
+
+async def _both(service: Service, patience: float, timeout: float) -> int:  # noqa: ASYNC109 - a bound on the handlers
+    returned, _ = await asyncio.gather(service.worker.drain(patience), service.router.drain(timeout))
+    return returned
 
 
 async def _purge(service: Service, clock: Clock, logger: Any) -> None:
