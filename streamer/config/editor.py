@@ -114,11 +114,12 @@ def _with_variables(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema, changed in place, with `${…}` taken wherever it would refuse such a text only for its form."""
     for place, below in children(schema):
         if place[0] not in _CONDITIONS and isinstance(below, dict):
-            holder = schema if len(place) == 1 else schema[str(place[0])]
+            holder: Any = schema if len(place) == 1 else schema[str(place[0])]
             holder[place[-1]] = _with_variables(below)
     if not _is_too_narrow(schema):
         return schema
-    outside = {key: schema.pop(key) for key in ("description", "default", "examples", "deprecated") if key in schema}
+    told: tuple[str, ...] = ("description", "default", "examples", "deprecated")
+    outside = {key: schema.pop(key) for key in told if key in schema}
     return {**outside, "anyOf": [schema, _VARIABLE]}
 
 
