@@ -131,6 +131,9 @@ class Job:
 
     async def _fail(self, route: Route | None, error: Error) -> None:
         worker, record = self._worker, self.record
+        if self._reason:
+            # Told to stop, the handler ended with an error instead: that is no outcome of the request.
+            raise asyncio.CancelledError from error
         seq = await self._last_seq()
         body = sendable_body(error)
         if route is not None and error.retryable and record.attempts < record.max_attempts:

@@ -264,7 +264,7 @@ class Router:
             raise
         except ValueError as problem:
             raise Error(VALIDATION_ERROR, str(problem)) from None
-        except Exception as problem:  # noqa: BLE001 - the error boundary
+        except UNEXPECTED as problem:
             raise self._boundary(problem, request) from None
 
     def _step(self, peer: Peer, route: Route, request: Request) -> None:
@@ -307,9 +307,7 @@ class Router:
             answer = encode_error(error, request.id)
         except asyncio.CancelledError:
             if cut_off():
-                peer.send(
-                    encode_error(Error(OVERLOADED, "The service is shutting down; the request was cut off"), request.id)
-                )
+                peer.send(encode_error(_too_late(), request.id))
                 raise
             answer = encode_error(self._boundary(CancelledFromWithinError(), request), request.id)
         except UNEXPECTED as problem:
@@ -328,6 +326,7 @@ class Router:
             refusal = Error(OVERLOADED, "The request could not be stored; send it again", {"retry_after_ms": 1000})
         except asyncio.CancelledError:
             if cut_off():
+                peer.send(encode_error(_too_late(), request.id))
                 raise
             refusal = self._boundary(CancelledFromWithinError(), request)
         except UNEXPECTED as problem:
@@ -418,6 +417,12 @@ def _seconds(duration: float | str | timedelta) -> float:
     if isinstance(duration, timedelta):
         return duration.total_seconds()
     return parse_duration(duration) if isinstance(duration, str) else float(duration)
+
+
+def _too_late() -> Error:
+    return Error(
+        OVERLOADED, "The service is shutting down; the request was cut off: send it again", {"retry_after_ms": 1000}
+    )
 
 
 def _too_many(limit: int) -> Error:
