@@ -19,6 +19,7 @@ _USES: Final[Mapping[Kind, tuple[str, ...]]] = {
 _VARIABLE: Final = {"type": "string", "pattern": r"\$\{"}
 _LITERAL: Final = frozenset({"enum", "const", "default", "examples"})
 _FILLED: Final = frozenset({"integer", "number", "boolean"})
+_FOR_PEOPLE: Final = ("description", "default", "examples", "deprecated")
 _CONDITIONS: Final = frozenset({"if", "not", "propertyNames"})
 """What is asked there must stay what it is: taking more would mean another thing, or is about keys."""
 

@@ -28,9 +28,9 @@ def unit_problem(unit: str, text: str) -> str | None:
     try:
         _UNITS[unit](text)
     except ValueError as problem:
-        return str(problem)
-    except OverflowError:
-        return f"{shown(text)} is too large"
+        written, message = repr(text), str(problem)
+        # Python itself refuses to read a whole number of many thousands of digits, and does not say which.
+        return message.replace(written, shown(text)) if written in message else f"{shown(text)} is too large"
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,9 @@ _DRAFTS: Final = {
     "https://json-schema.org/draft/2019-09/schema": Draft201909Validator,
     "https://json-schema.org/draft/2020-12/schema": Draft202012Validator,
 }
-_DIALECT: Final = "it must be one of ECMA-262 without look-around and back-references, so that no text can stall it"
+_UNBOUNDED: Final = {"look-around": re.compile(r"(?<!\\)\(\?<?[=!]"), "a back-reference": re.compile(r"\\[1-9k]")}
+"""What ECMA-262 has, and what could make one match take time without measure."""
+_URL: Final = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,10 @@ class SchemaReader:
         if not isinstance(written, str):
             return self._checked(written, self._path, _InDocument(self._document, place), place)
         path = located(self._path.parent, written)
-        opened = self._open(path, place)
+        # A URL read as a path would only be said to be no file.
+        opened = (
+            "nothing is fetched; copy it here and name the file" if _URL.match(written) else self._open(path, place)
+        )
         if isinstance(opened, str):
             source = self._document.source(place)
             self._document.problem("unreadable", place, f"{HIDDEN if source else written}: {opened}{source}")
@@ -159,8 +165,7 @@ class SchemaReader:
         for place, part in walk(schema):
             for where, pattern in patterns(part):
                 if self._refused({"pattern": pattern}, {}, None) is not None:
-                    message = f"{pattern!r} is not a regular expression that can be used; {_DIALECT}"
-                    source.note("bad-pattern", (*place, *where), message)
+                    source.note("bad-pattern", (*place, *where), _pattern_sentence(pattern))
 
     def _open(self, path: Path, place: Place) -> JsonFile | str | None:
         """A file, or why it cannot be read; None for one that is not JSON, which is then told at its own line."""
@@ -214,3 +219,12 @@ def _check_against(draft: Any, schema: Any, source: Source) -> None:
     for violation in violations:
         for leaf in leaves(violation):
             source.note("bad-schema", tuple(leaf.absolute_path), f"not a JSON Schema: {describe(leaf)[1]}")
+
+
+def _pattern_sentence(pattern: str) -> str:
+    """Why a regular expression is refused, as far as its text tells."""
+    start = f"'{pattern}' is not a regular expression that can be used"
+    found = [name for name, sign in _UNBOUNDED.items() if sign.search(pattern)]
+    if found:
+        return f"{start}: with {' and '.join(found)} one text could stall the service; write it without"
+    return f"{start}; it must be one of ECMA-262, without very large counts: look at its brackets and backslashes"

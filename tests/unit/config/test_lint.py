@@ -77,6 +77,11 @@ def one(value, schema):
         ("5", {"anyOf": [{"maximum": 3}, {"type": "string"}]}, "bad-value: must be at most 3, not 5"),
         (
             "5",
+            {"anyOf": [{"type": "string", "enum": ["a"]}, {"type": "array"}]},
+            "wrong-type: must be a text or a list",
+        ),
+        (
+            "5",
             {"oneOf": [{"minimum": 1}, {"maximum": 9}]},
             "bad-value: 5 fits more than one of the alternatives; it must fit exactly one",
         ),
@@ -101,13 +106,15 @@ def test_a_wrong_unit_is_told_once(value):
 
 def test_a_number_beyond_all_measure_is_wrong_and_no_crash():
     huge = "9" * 400
-    assert one(f"'{huge}GiB'", {"x-unit": "size"}).endswith("is too large")
-    assert unit_problem("duration", huge + "d") is not None
+    assert one(f"'{huge}GiB'", {"x-unit": "size"}).endswith("is larger than any file can be")
+    assert unit_problem("duration", huge + "d").endswith("is longer than a hundred years")
+    assert unit_problem("rate", huge * 20 + "/1m").endswith("is too large")
     assert unit_problem("rate", "100/1m") is None
 
 
 def test_a_long_value_is_cut():
     assert len(one("'" + "x" * 500 + "'", {"type": "integer"})) < 130
+    assert len(one("'" + "9" * 500 + "d'", {"x-unit": "duration"})) < 130
 
 
 def test_what_is_written_in_the_pattern_beside_a_unit_is_for_editors_only():

@@ -205,6 +205,39 @@ def test_what_the_environment_filled_into_a_schema_is_not_shown(problems_of):
     assert "missing-variable" in line
 
 
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("^(?!x)", ": with look-around one text could stall the service; write it without"),
+        (r"(a)(?<=b)\1", ": with look-around and a back-reference one text could stall the service; write it without"),
+        (r"(?<n>a)\k<n>", ": with a back-reference one text"),
+        ("(a", "; it must be one of ECMA-262, without very large counts: look at its brackets and backslashes"),
+        (r"\d{1,1000000}", "; it must be one of ECMA-262"),
+        ("(((a{1,100}){1,100}){1,100}){1,100}", "; it must be one of ECMA-262"),
+        (r"\p{Nonsense}", "; it must be one of ECMA-262"),
+    ],
+)
+def test_a_regular_expression_that_is_refused_says_why(problems_of, pattern, reason):
+    (line,) = problems_of(action(f"{{pattern: '{pattern}'}}"))
+    start = "streamer.yaml:5:23: bad-pattern: actions.a.schema.pattern: "
+    assert line.startswith(f"{start}'{pattern}' is not a regular expression that can be used{reason}")
+
+
+@pytest.mark.parametrize("pattern", ["^(a+)+$", "^(a|a)*$", r"^(\w+\s?)*$", "(x+x+)+y", "^(([a-z])+.)+[A-Z]([a-z])+$"])
+def test_a_regular_expression_that_backtracking_would_never_end_is_linear(validator_of, pattern):
+    # With backtracking the first of them would take 2 to the power of 50,000 steps.
+    validator = validator_of(action(f"{{pattern: '{pattern}'}}"))
+    for letter in "ax":
+        validator.is_valid(letter * 50_000 + "!")
+
+
+@pytest.mark.parametrize("url", ["https://example.com/order.json", "HTTP://e.com/x", "s3://bucket/x.json"])
+def test_a_schema_that_is_named_by_a_url_is_not_fetched(problems_of, url):
+    assert problems_of(action(url)) == [
+        f"streamer.yaml:5:13: unreadable: actions.a.schema: {url}: nothing is fetched; copy it here and name the file"
+    ]
+
+
 def test_a_file_that_two_actions_use_is_told_once(problems_of):
     text = action("s.json") + "  b:\n    handler: echo\n    result_schema: s.json\n"
     (line,) = problems_of(text, {"s.json": '{"type": 1}'})
