@@ -1,145 +1,122 @@
+"""Who hears of a request, and in what order."""
+
 from __future__ import annotations
 
-import pytest
+import asyncio
+import json
 
 from streamer.core.errors import ConnectionGone
 from streamer.engine.delivery import Delivery
+from streamer.testing import SendOnlyMock
 
 KEY = ("client:one", "r")
-OTHER = ("client:one", "other")
+PROGRESS, COMPLETE = b'{"type":"progress"}', b'{"type":"complete"}'
 
 
-class Connections:
-    """Keeps what is sent; raises what the test says."""
-
-    def __init__(self):
-        self.sent = []
-        self.problems = {}
-
-    async def send(self, connection_id, message, /, *, replaces=None, final=False):
-        if connection_id in self.problems:
-            raise self.problems[connection_id]
-        self.sent.append((connection_id, message, replaces, final))
-
-    def messages(self, connection_id="c1"):
-        return [message for name, message, _, _ in self.sent if name == connection_id]
+def kinds(connections, connection_id="c"):
+    return [message["type"] for message in connections.get_messages(connection_id)]
 
 
-class Logger:
-    def __init__(self):
-        self.lines = []
-
-    def error(self, event, **context):
-        self.lines.append((event, context))
-
-
-@pytest.fixture
-def connections():
-    return Connections()
-
-
-@pytest.fixture
-def delivery(connections):
-    return Delivery(connections, Logger())
-
-
-async def test_nothing_is_sent_before_the_acknowledgment_and_everything_in_order_after_it(delivery, connections):
-    assert delivery.follow(KEY, "c1")
-    await delivery.progress(KEY, b"10")
-    await delivery.progress(KEY, b"20")
-    await delivery.terminal(KEY, b"end")
-    assert connections.sent == []
-    await delivery.acknowledged(KEY, "c1")
-    assert connections.sent == [("c1", b"10", "r", False), ("c1", b"20", "r", False), ("c1", b"end", "r", True)]
-
-
-async def test_a_terminal_message_is_sent_once_to_each_connection_and_nothing_after_it(delivery, connections):
-    for name in ("c1", "c2"):
-        delivery.follow(KEY, name)
-        await delivery.acknowledged(KEY, name)
-    delivery.follow(KEY, "held")
-    for _ in range(2):
-        await delivery.terminal(KEY, b"end")
-        await delivery.progress(KEY, b"late")
-    await delivery.acknowledged(KEY, "held")
-    await delivery.acknowledged(KEY, "held")
-    assert connections.messages("c1") == connections.messages("c2") == [b"end"]
-    assert connections.messages("held").count(b"end") == 1
+async def test_a_refused_message_ends_the_following_that_it_began():
+    connections = SendOnlyMock()
+    delivery = Delivery(connections)
+    delivery.follow(KEY, "c")
+    await delivery.terminal(KEY, COMPLETE)
+    delivery.refused(KEY, "c")
     assert not delivery.followed(KEY)
+    await delivery.acknowledged(KEY, "c")
+    assert kinds(connections) == []
 
 
-async def test_what_nobody_follows_is_sent_to_nobody(delivery, connections):
-    await delivery.progress(KEY, b"10")
-    await delivery.terminal(KEY, b"end")
-    await delivery.acknowledged(KEY, "c1")
-    delivery.refused(KEY, "c1")
-    delivery.unfollow(KEY, "c1")
-    delivery.forget("c1")
-    assert connections.sent == []
+async def test_a_refused_message_does_not_end_the_following_of_another_with_the_same_id():
+    connections = SendOnlyMock()
+    delivery = Delivery(connections)
+    delivery.follow(KEY, "c")
+    delivery.follow(KEY, "c")
+    delivery.refused(KEY, "c")
+    await delivery.terminal(KEY, COMPLETE)
+    await delivery.acknowledged(KEY, "c")
+    assert kinds(connections) == ["complete"]
 
 
-async def test_a_refusal_ends_the_following_that_it_began(delivery, connections):
-    delivery.follow(KEY, "c1")
-    await delivery.terminal(KEY, b"end")
-    delivery.refused(KEY, "c1")
-    assert not delivery.followed(KEY)
-    await delivery.acknowledged(KEY, "c1")
-    assert connections.sent == []
+async def test_a_message_refused_after_another_was_acknowledged_changes_nothing():
+    connections = SendOnlyMock()
+    delivery = Delivery(connections)
+    delivery.follow(KEY, "c")
+    await delivery.acknowledged(KEY, "c")
+    delivery.follow(KEY, "c")
+    delivery.refused(KEY, "c")
+    await delivery.progress(KEY, PROGRESS)
+    assert kinds(connections) == ["progress"]
 
 
-async def test_a_refusal_leaves_another_messages_following_as_it_is(delivery, connections):
-    delivery.follow(KEY, "c1")
-    assert not delivery.follow(KEY, "c1")
-    delivery.refused(KEY, "c1")
-    await delivery.acknowledged(KEY, "c1")
-    assert not delivery.follow(KEY, "c1")
-    delivery.refused(KEY, "c1")
-    await delivery.terminal(KEY, b"end")
-    assert connections.messages() == [b"end"]
+def test_a_refusal_of_what_nobody_follows_is_nothing():
+    Delivery(SendOnlyMock()).refused(KEY, "c")
 
 
-async def test_ending_one_following_leaves_the_connections_others(delivery, connections):
-    for key in (KEY, OTHER):
-        delivery.follow(key, "c1")
-        await delivery.acknowledged(key, "c1")
-    assert sorted(delivery.followed_keys()) == [OTHER, KEY]
-    delivery.unfollow(KEY, "c1")
-    await delivery.terminal(OTHER, b"end")
-    assert connections.messages() == [b"end"]
-
-
-async def test_a_connection_that_is_gone_is_followed_by_nothing_more(delivery, connections):
-    for key in (KEY, OTHER):
-        for name in ("c1", "c2"):
-            delivery.follow(key, name)
-            await delivery.acknowledged(key, name)
-    connections.problems["c1"] = ConnectionGone("gone")
-    await delivery.progress(KEY, b"10")
-    del connections.problems["c1"]
-    await delivery.terminal(OTHER, b"end")
-    assert connections.messages("c1") == []
-    assert connections.messages("c2") == [b"10", b"end"]
-
-
-async def test_a_connection_that_ended_while_its_messages_were_held_gets_none(delivery, connections):
-    delivery.follow(KEY, "c1")
-    await delivery.progress(KEY, b"10")
-    delivery.forget("c1")
-    await delivery.acknowledged(KEY, "c1")
-    assert connections.sent == []
+async def test_only_one_terminal_message_is_held_back():
+    connections = SendOnlyMock()
+    delivery = Delivery(connections)
+    delivery.follow(KEY, "c")
+    await delivery.progress(KEY, PROGRESS)
+    await delivery.terminal(KEY, COMPLETE)
+    await delivery.terminal(KEY, COMPLETE)
+    await delivery.acknowledged(KEY, "c")
+    assert kinds(connections) == ["progress", "complete"]
     assert delivery.followed_keys() == []
 
 
-async def test_what_breaks_one_connection_is_logged_and_does_not_reach_the_others(delivery, connections):
-    for name in ("c1", "c2"):
-        delivery.follow(KEY, name)
-        await delivery.acknowledged(KEY, name)
-    connections.problems["c1"] = KeyError("a fault of the manager")
-    await delivery.progress(KEY, b"10")
-    await delivery.terminal(KEY, b"end")
-    assert connections.messages("c2") == [b"10", b"end"]
-    assert [context["connection_id"] for _, context in delivery._logger.lines] == ["c1", "c1"]
+async def test_what_comes_while_the_held_back_is_being_sent_keeps_its_place():
+    gate = asyncio.Event()
+    sent = []
+
+    class Slow(SendOnlyMock):
+        async def send(self, connection_id, message, /, *, replaces=None, final=False):
+            await gate.wait()
+            sent.append(json.loads(message)["n"])
+
+    delivery = Delivery(Slow())
+    delivery.follow(KEY, "c")
+    await delivery.progress(KEY, b'{"n":1}')
+    flushing = asyncio.create_task(delivery.acknowledged(KEY, "c"))
+    await asyncio.sleep(0)
+    await delivery.progress(KEY, b'{"n":2}')
+    await delivery.terminal(KEY, b'{"n":3}')
+    gate.set()
+    await flushing
+    assert sent == [1, 2, 3]
 
 
-def test_whoever_gives_no_logger_gets_the_services(connections):
-    assert Delivery(connections)._logger is not None
+async def test_a_connection_that_ends_is_forgotten_with_all_that_it_followed(make_house):
+    class Gone(SendOnlyMock):
+        async def send(self, connection_id, message, /, *, replaces=None, final=False):
+            raise ConnectionGone("it has ended")
+
+    delivery = Delivery(Gone())
+    delivery.follow(KEY, "c")
+    delivery.follow(("client:one", "other"), "c")
+    await delivery.acknowledged(KEY, "c")
+    await delivery.progress(KEY, PROGRESS)
+    assert delivery.followed_keys() == []
+
+
+async def test_a_connection_manager_that_breaks_harms_that_connection_alone(make_house):
+    logger = make_house().logger
+    connections = SendOnlyMock()
+    send = connections.send
+
+    async def breaks(connection_id, message, /, **options):
+        if connection_id == "broken":
+            raise OSError("the gateway is down")
+        await send(connection_id, message, **options)
+
+    connections.send = breaks
+    delivery = Delivery(connections, logger)
+    for connection_id in ("broken", "c"):
+        delivery.follow(KEY, connection_id)
+        await delivery.acknowledged(KEY, connection_id)
+    await delivery.progress(KEY, PROGRESS)
+    await delivery.terminal(KEY, COMPLETE)
+    assert kinds(connections) == ["progress", "complete"]
+    assert [context["connection_id"] for _, _, context in logger.lines] == ["broken", "broken"]
+    assert isinstance(logger.lines[0][2]["exc_info"], OSError)

@@ -1,192 +1,134 @@
+"""Reports: thinned, in order, and none of them after the end."""
+
 from __future__ import annotations
 
 import asyncio
 import threading
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.core.records import SEQ_STRIDE
+from streamer.core.records import SEQ_STRIDE, first_seq
 from streamer.engine.progress import JobReporter, ProgressPump
 from streamer.testing import ManualClock
 from streamer.testing.clock import settle
 
 
-class Sent:
-    """What a pump emits; each call waits at the gate while there is one."""
-
-    def __init__(self):
-        self.updates = []
-        self.gate = None
-
-    async def emit(self, reporter, update, seq):
-        if self.gate is not None:
-            await self.gate.wait()
-        self.updates.append((seq, update.percentage, update.message, update.metadata))
-
-    @property
-    def percentages(self):
-        return [percentage for _, percentage, _, _ in self.updates]
+class Emitted(list):
+    async def __call__(self, _reporter, update, seq):
+        self.append((seq, update.percentage, update.message))
 
 
 @pytest.fixture
-async def clock():
-    return ManualClock()
+def emitted():
+    return Emitted()
 
 
 @pytest.fixture
-async def sent():
-    return Sent()
+async def pump(emitted):
+    return ProgressPump(emitted, interval=0.1, clock=ManualClock())
 
 
-@pytest.fixture
-async def pump(clock, sent):
-    made = ProgressPump(sent.emit, interval=0.1, clock=clock)
-    running = asyncio.create_task(made.run())
-    await settle()
-    yield made
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-
-
-async def test_the_first_and_the_newest_go_out_and_what_lies_between_does_not(pump, sent, clock):
-    reporter = JobReporter(pump, None, 1)
-    for percentage in range(0, 100, 10):
-        reporter.report(percentage)
-    await settle()
-    assert sent.percentages == [0, 90]
-    reporter.report(95)
-    reporter.report(100)
-    await settle()
-    assert sent.percentages == [0, 90]
-    await clock.advance(0.1)
-    assert sent.percentages == [0, 90, 100]
-
-
-async def test_a_first_report_after_other_requests_reports_is_its_attempts_first_all_the_same(pump, sent, clock):
-    one, two = JobReporter(pump, None, 1), JobReporter(pump, None, 1)
-    one.report(1)
-    await settle()
-    two.report(2)
-    two.report(3)
-    await clock.advance(0.1)
-    assert sent.percentages == [1, 2, 3]
-
-
-async def test_a_flush_sends_what_is_held_at_once_and_only_once(pump, sent):
-    reporter = JobReporter(pump, None, 1)
-    reporter.report(50)
-    await pump.flush(reporter)
-    await pump.flush(reporter)
-    await settle()
-    assert sent.percentages == [50]
-
-
-async def test_numbers_rise_from_the_claims_own_range(pump, sent, clock):
-    reporter = JobReporter(pump, None, 3)
-    assert reporter.seq == 2 * SEQ_STRIDE
-    reporter.report(1)
-    reporter.report(2)
-    await settle()
-    assert [seq for seq, *_ in sent.updates] == [2 * SEQ_STRIDE + 1, 2 * SEQ_STRIDE + 2]
-    assert reporter.next_seq() == 2 * SEQ_STRIDE + 3
-
-
-@given(st.lists(st.floats() | st.integers(), min_size=1))
-def test_percentages_are_finite_within_bounds_and_never_fall(percentages):
-    async def reported():
-        reporter = JobReporter(ProgressPump(None, interval=0.1, clock=ManualClock()), None, 1)
+@given(st.lists(st.floats() | st.integers() | st.booleans() | st.decimals(allow_nan=False), max_size=20))
+def test_percentages_stay_within_0_and_100_and_never_fall(reports):
+    async def run():
+        reporter = JobReporter(ProgressPump(Emitted(), interval=0, clock=ManualClock()), None, 1)
         seen = []
-        for percentage in percentages:
-            reporter.report(percentage)
+        for report in reports:
+            reporter.report(report)
             seen.append(reporter.latest.percentage)
         return seen
 
-    seen = asyncio.run(reported())
-    assert all(0.0 <= value <= 100.0 and isinstance(value, float) for value in seen)
+    seen = asyncio.run(run())
     assert seen == sorted(seen)
+    assert all(type(percentage) is float and 0 <= percentage <= 100 for percentage in seen)
 
 
-async def test_metadata_of_a_report_stands_beside_what_was_set_before(pump, sent):
+@pytest.mark.parametrize("huge", [10**400, float("inf"), Decimal("1e999")])
+async def test_a_huge_percentage_is_100(pump, huge):
     reporter = JobReporter(pump, None, 1)
-    reporter.report(1)
-    reporter.set_metadata("rows", 5)
-    reporter.report(2, "two", step=1)
-    reporter.set_metadata("rows", 6)
-    await settle()
-    assert [metadata for *_, metadata in sent.updates] == [None, {"rows": 5, "step": 1}]
+    reporter.report(huge)
+    assert reporter.latest.percentage == 100.0
 
 
-async def test_a_name_that_is_no_utf8_is_reported_with_question_marks(pump, sent):
+async def test_a_message_may_be_anything_and_comes_out_as_text(pump, emitted):
     reporter = JobReporter(pump, None, 1)
-    reporter.report(1, "caf\udce9.csv é")
-    reporter.report(2, 17)
-    await settle()
-    assert [message for _, _, message, _ in sent.updates] == ["caf?.csv é", "17"]
-
-
-async def test_a_closed_reporter_is_silent_whatever_it_held(pump, sent):
-    reporter = JobReporter(pump, None, 1)
-    reporter.report(1)
-    reporter.close()
-    reporter.report(2)
-    reporter.set_metadata("a", 1)
-    await settle()
+    reporter.report(1, 5)
+    reporter.report(2, "a name of a file: \udcff")
     await pump.flush(reporter)
-    assert sent.updates == []
+    assert [message for _, _, message in emitted] == ["5", "a name of a file: ?"]
 
 
-async def test_a_thread_that_was_late_by_a_hair_is_not_heard_after_the_end(pump, sent):
-    reporter = JobReporter(pump, None, 1)
+async def test_numbers_begin_where_the_claim_begins(pump, emitted):
+    reporter = JobReporter(pump, None, 3)
     reporter.report(1)
-    reporter.close()
-    # What a thread does between its report and its mark may come after the end.
-    pump.mark(reporter)
-    await settle()
-    assert sent.updates == []
+    await pump.flush(reporter)
+    assert emitted[0][0] == first_seq(3) + 1 == 2 * SEQ_STRIDE + 1
+    assert reporter.seq == emitted[0][0]
 
 
-async def test_a_thread_between_its_report_and_its_mark_keeps_its_first_report(pump, sent, monkeypatch):
+async def test_a_report_that_was_sent_is_not_sent_again(pump, emitted):
     reporter = JobReporter(pump, None, 1)
-    monkeypatch.setattr(pump, "mark", lambda _reporter: None)
-    reporter.report(1)
-    assert reporter.take() == []
-    monkeypatch.undo()
-    reporter.report(2)
-    await settle()
-    assert sent.percentages == [1, 2]
-
-
-async def test_reports_of_one_request_do_not_overtake_each_other(pump, sent, clock):
-    reporter = JobReporter(pump, None, 1)
-    sent.gate = asyncio.Event()
     reporter.report(10)
-    await settle()
-    reporter.report(90)
-    flushing = asyncio.create_task(pump.flush(reporter))
-    await settle()
-    assert not flushing.done()
-    sent.gate.set()
-    await flushing
-    assert [(seq, percentage) for seq, percentage, *_ in sent.updates] == [(1, 10), (2, 90)]
+    await pump.flush(reporter)
+    await pump.flush(reporter)
+    assert len(emitted) == 1
 
 
-async def test_threads_may_report_as_they_like(pump, sent, clock):
+async def test_nothing_is_sent_of_a_reporter_that_has_closed(pump, emitted):
     reporter = JobReporter(pump, None, 1)
+    reporter.report(10)
+    reporter.close()
+    reporter.report(20)
+    await pump.flush(reporter)
+    assert (emitted, reporter.latest.percentage, dict(pump.dirty)) == ([], 10.0, {})
 
-    def work():
-        for percentage in range(101):
-            reporter.report(percentage)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    # One wake-up was asked for by all of them together.
+async def test_a_threads_report_that_is_marked_after_the_end_is_not_sent(pump, emitted):
+    reporter = JobReporter(pump, None, 1)
+    reporter.report(10)
+    reporter.close()
+    # The thread was between its two steps when the attempt ended.
+    pump.mark(reporter)
+    await pump.flush(reporter)
+    assert (emitted, dict(pump.dirty)) == ([], {})
+
+
+async def test_a_report_is_not_overtaken_while_another_is_being_sent():
+    gate = asyncio.Event()
+    order = []
+
+    async def slow(_reporter, update, seq):
+        await gate.wait()
+        order.append((seq, update.percentage))
+
+    pump = ProgressPump(slow, interval=0, clock=ManualClock())
+    reporter = JobReporter(pump, None, 1)
+    reporter.report(10)
+    reporter.report(20)
+    first = asyncio.create_task(pump.flush(reporter))
     await settle()
-    assert sent.percentages == [0, 100]
-    reporter.report(100, "again")
-    await clock.advance(0.1)
-    assert sent.updates[-1][:3] == (3, 100, "again")
+    reporter.report(30)
+    second = asyncio.create_task(pump.flush(reporter))
+    await settle()
+    gate.set()
+    await asyncio.gather(first, second)
+    assert order == [(1, 10.0), (2, 20.0), (3, 30.0)]
+
+
+async def test_a_tight_loop_in_a_thread_wakes_the_loop_once(pump, emitted, monkeypatch):
+    reporter = JobReporter(pump, None, 1)
+    calls = []
+    loop = asyncio.get_running_loop()
+    wake = loop.call_soon_threadsafe
+    monkeypatch.setattr(pump._loop, "call_soon_threadsafe", lambda *args: (calls.append(args), wake(*args)))
+    thread = threading.Thread(target=lambda: [reporter.report(number / 10) for number in range(1000)])
+    thread.start()
+    thread.join()
+    assert len(calls) == 1
+    sending = asyncio.create_task(pump.run())
+    await settle()
+    assert [percentage for _, percentage, _ in emitted] == [0.0, 99.9]
+    sending.cancel()

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import pytest
+
+from streamer.core.errors import ConnectionGone
+from streamer.engine.delivery import Delivery
+
+KEY = ("client:one", "r")
+OTHER = ("client:one", "other")
+
+
+class Connections:
+    """Keeps what is sent; raises what the test says."""
+
+    def __init__(self):
+        self.sent = []
+        self.problems = {}
+
+    async def send(self, connection_id, message, /, *, replaces=None, final=False):
+        if connection_id in self.problems:
+            raise self.problems[connection_id]
+        self.sent.append((connection_id, message, replaces, final))
+
+    def messages(self, connection_id="c1"):
+        return [message for name, message, _, _ in self.sent if name == connection_id]
+
+
+class Logger:
+    def __init__(self):
+        self.lines = []
+
+    def error(self, event, **context):
+        self.lines.append((event, context))
+
+
+@pytest.fixture
+def connections():
+    return Connections()
+
+
+@pytest.fixture
+def delivery(connections):
+    return Delivery(connections, Logger())
+
+
+async def test_nothing_is_sent_before_the_acknowledgment_and_everything_in_order_after_it(delivery, connections):
+    assert delivery.follow(KEY, "c1")
+    await delivery.progress(KEY, b"10")
+    await delivery.progress(KEY, b"20")
+    await delivery.terminal(KEY, b"end")
+    assert connections.sent == []
+    await delivery.acknowledged(KEY, "c1")
+    assert connections.sent == [("c1", b"10", "r", False), ("c1", b"20", "r", False), ("c1", b"end", "r", True)]
+
+
+async def test_a_terminal_message_is_sent_once_to_each_connection_and_nothing_after_it(delivery, connections):
+    for name in ("c1", "c2"):
+        delivery.follow(KEY, name)
+        await delivery.acknowledged(KEY, name)
+    delivery.follow(KEY, "held")
+    for _ in range(2):
+        await delivery.terminal(KEY, b"end")
+        await delivery.progress(KEY, b"late")
+    await delivery.acknowledged(KEY, "held")
+    await delivery.acknowledged(KEY, "held")
+    assert connections.messages("c1") == connections.messages("c2") == [b"end"]
+    assert connections.messages("held").count(b"end") == 1
+    assert not delivery.followed(KEY)
+
+
+async def test_what_nobody_follows_is_sent_to_nobody(delivery, connections):
+    await delivery.progress(KEY, b"10")
+    await delivery.terminal(KEY, b"end")
+    await delivery.acknowledged(KEY, "c1")
+    delivery.refused(KEY, "c1")
+    delivery.unfollow(KEY, "c1")
+    delivery.forget("c1")
+    assert connections.sent == []
+
+
+async def test_a_refusal_ends_the_following_that_it_began(delivery, connections):
+    delivery.follow(KEY, "c1")
+    await delivery.terminal(KEY, b"end")
+    delivery.refused(KEY, "c1")
+    assert not delivery.followed(KEY)
+    await delivery.acknowledged(KEY, "c1")
+    assert connections.sent == []
+
+
+async def test_a_refusal_leaves_another_messages_following_as_it_is(delivery, connections):
+    delivery.follow(KEY, "c1")
+    assert not delivery.follow(KEY, "c1")
+    delivery.refused(KEY, "c1")
+    await delivery.acknowledged(KEY, "c1")
+    assert not delivery.follow(KEY, "c1")
+    delivery.refused(KEY, "c1")
+    await delivery.terminal(KEY, b"end")
+    assert connections.messages() == [b"end"]
+
+
+async def test_ending_one_following_leaves_the_connections_others(delivery, connections):
+    for key in (KEY, OTHER):
+        delivery.follow(key, "c1")
+        await delivery.acknowledged(key, "c1")
+    assert sorted(delivery.followed_keys()) == [OTHER, KEY]
+    delivery.unfollow(KEY, "c1")
+    await delivery.terminal(OTHER, b"end")
+    assert connections.messages() == [b"end"]
+
+
+async def test_a_connection_that_is_gone_is_followed_by_nothing_more(delivery, connections):
+    for key in (KEY, OTHER):
+        for name in ("c1", "c2"):
+            delivery.follow(key, name)
+            await delivery.acknowledged(key, name)
+    connections.problems["c1"] = ConnectionGone("gone")
+    await delivery.progress(KEY, b"10")
+    del connections.problems["c1"]
+    await delivery.terminal(OTHER, b"end")
+    assert connections.messages("c1") == []
+    assert connections.messages("c2") == [b"10", b"end"]
+
+
+async def test_a_connection_that_ended_while_its_messages_were_held_gets_none(delivery, connections):
+    delivery.follow(KEY, "c1")
+    await delivery.progress(KEY, b"10")
+    delivery.forget("c1")
+    await delivery.acknowledged(KEY, "c1")
+    assert connections.sent == []
+    assert delivery.followed_keys() == []
+
+
+async def test_what_breaks_one_connection_is_logged_and_does_not_reach_the_others(delivery, connections):
+    for name in ("c1", "c2"):
+        delivery.follow(KEY, name)
+        await delivery.acknowledged(KEY, name)
+    connections.problems["c1"] = KeyError("a fault of the manager")
+    await delivery.progress(KEY, b"10")
+    await delivery.terminal(KEY, b"end")
+    assert connections.messages("c2") == [b"10", b"end"]
+    assert [context["connection_id"] for _, context in delivery._logger.lines] == ["c1", "c1"]
+
+
+def test_whoever_gives_no_logger_gets_the_services(connections):
+    assert Delivery(connections)._logger is not None
