@@ -6,7 +6,10 @@ these, in this order; a file where a comment has no place lists its lines beside
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -351,3 +354,32 @@ def test_together_they_show_nearly_every_code():
     shown = {line.split()[1] for broken in FILES.values() for line in expected(broken)}
     # A rate stands in no built-in's options, and a plugin that cannot load is shown with plugins.
     assert CODES.keys() - shown == {"bad-rate", "plugin-error"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "keys are misspelt on every level",
+        "environment variables are missing",
+        "a version that is not known",
+    ],
+)
+def test_the_program_itself_says_the_same(name, tmp_path):
+    broken = FILES[name]
+    (tmp_path / "streamer.yaml").write_text(broken.text)
+    environment = {key: value for key, value in os.environ.items() if key not in broken.environment}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "streamer", "check"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert told(done.stdout) == expected(broken)
+    count = len(expected(broken))
+    assert done.stderr == f"streamer: streamer.yaml has {count} problem{'s' * (count != 1)}\n"
