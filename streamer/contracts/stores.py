@@ -147,6 +147,14 @@ class RequestQueue(Protocol):
         """
         ...
 
+    async def mark_delivered(self, keys: Sequence[Key], /) -> None:
+        """Notes that the owners were told how these requests ended. Unknown and unfinished ones are passed over."""
+        ...
+
+    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[RequestRecord]:
+        """The owner's requests that have not ended, or whose end the owner was not told yet; oldest first."""
+        ...
+
     async def get(self, key: Key, /) -> RequestRecord | None:
         """The record, as of the last durable write."""
         ...

@@ -83,6 +83,8 @@ class RequestRecord(msgspec.Struct, kw_only=True, frozen=True):
     updated_at: float
     started_at: float | None = None
     finished_at: float | None = None
+    delivered_at: float | None = None
+    """When its owner had been told how it ended; None while that is still to be done."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -172,7 +174,13 @@ class Requeued(msgspec.Struct, frozen=True):
     at: float
 
 
-Event = Claimed | Renewed | Progressed | Completed | Failed | Released | Abandoned | Cancelled | Requeued
+class Delivered(msgspec.Struct, frozen=True):
+    """The owner has been told how the request ended."""
+
+    at: float
+
+
+Event = Claimed | Renewed | Progressed | Completed | Failed | Released | Abandoned | Cancelled | Requeued | Delivered
 
 
 def exhausted(record: RequestRecord) -> bool:
@@ -206,6 +214,8 @@ def advance(record: RequestRecord, event: Event) -> RequestRecord:
             return _cancel(record, event)
         case Requeued():
             return _requeue(record, event)
+        case Delivered():
+            return _deliver(record, event)
         case _:
             return _by_holder(record, event)
 
@@ -331,5 +341,14 @@ def _requeue(record: RequestRecord, event: Requeued) -> RequestRecord:
         error=None,
         result=b"",
         finished_at=None,
+        delivered_at=None,
         updated_at=event.at,
     )
+
+
+def _deliver(record: RequestRecord, event: Delivered) -> RequestRecord:
+    if not record.terminal:
+        raise TransitionRefused(f"request {record.id!r} is {record.status}: there is no outcome to deliver yet")
+    if record.delivered_at is not None:
+        return record
+    return msgspec.structs.replace(record, delivered_at=event.at)

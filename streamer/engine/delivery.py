@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from streamer.contracts.connections import ConnectionManager
@@ -36,6 +37,8 @@ class Delivery:
 
     def __init__(self, connections: ConnectionManager, logger: Any = None) -> None:
         self._connections = connections
+        self.on_delivered: Callable[[Key, str], None] | None = None
+        """Called with each terminal message that was handed to a connection."""
         self._logger = default_logger() if logger is None else logger
         self._followers: dict[Key, dict[str, _Following]] = {}
         self._followed: dict[str, set[Key]] = {}
@@ -96,6 +99,25 @@ class Delivery:
         if following.ended:
             self.unfollow(key, connection_id)
 
+    async def attach(self, key: Key, connection_id: str, state: bytes | None, *, ended: bool) -> None:
+        """Ends the holding back for a connection that follows anew: the request's state first, then what is newer.
+
+        Args:
+            key: which request.
+            connection_id: whose connection; `follow` was called for it.
+            state: the newest progress, or the terminal message; None when the client has it already.
+            ended: the state is terminal.
+        """
+        following = self._followers.get(key, {}).get(connection_id)
+        if following is not None and following.held is not None:
+            # Progress that was held back is older than the state that was read after it.
+            following.held = [] if ended else [one for one in following.held if one[1]]
+        if ended:
+            self.unfollow(key, connection_id)
+        if state is not None:
+            await self._send(key, connection_id, state, final=ended)
+        await self.acknowledged(key, connection_id)
+
     async def progress(self, key: Key, message: bytes) -> None:
         """Sends progress to all followers; where a client is slow only the newest survives."""
         for connection_id, following in list(self._followers.get(key, {}).items()):
@@ -126,8 +148,10 @@ class Delivery:
             await self._connections.send(connection_id, message, replaces=key[1], final=final)
         except ConnectionGone:
             self.forget(connection_id)
-        except Exception as problem:
-            # One connection's fault must not stop the progress of the others.
+        except Exception as problem:  # one connection's fault must not stop the progress of the others
             self._logger.error(
                 "a message could not be handed over", connection_id=connection_id, request_id=key[1], exc_info=problem
             )
+        else:
+            if final and self.on_delivered is not None:
+                self.on_delivered(key, connection_id)

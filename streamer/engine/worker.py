@@ -225,6 +225,14 @@ class Worker:
             if job is not None and job.lease == lease:
                 job.stop("lost")
 
+    async def ended_by_owner(self, record: RequestRecord) -> None:
+        """The request was ended in the store: its handler is stopped, and those who follow are told."""
+        job = self.running.get(record.key)
+        if job is not None:
+            job.stop("lost")
+        else:
+            await self.delivery.terminal(record.key, terminal_message(record))
+
     async def _look_after_followed(self) -> None:
         """Somebody else has written to the queue: running claims may be lost, and followed requests may have ended."""
         await self._renew_once()

@@ -18,6 +18,7 @@ from streamer.engine.adapters import RequestQueueAdapter
 from streamer.engine.codec import Codec
 from streamer.engine.delivery import Delivery
 from streamer.engine.pipeline import AnyMiddleware
+from streamer.engine.receipts import Receipts
 from streamer.engine.router import Router
 from streamer.engine.service_actions import service_routes
 from streamer.engine.worker import Worker
@@ -40,6 +41,7 @@ class Service:
     store: RequestQueue
     connections: Any
     delivery: Delivery
+    receipts: Receipts
     router: Router
     worker: Worker
 
@@ -76,6 +78,8 @@ async def open_service(
         stack.push_async_callback(processes.close)
 
         delivery = Delivery(connections, logger)
+        receipts = Receipts(store, connections, clock=clock, logger=logger)
+        delivery.on_delivered = receipts.note
         router = Router(
             RequestQueueAdapter(store, {}),
             connections,
@@ -112,6 +116,7 @@ async def open_service(
             store=store,
             connections=connections,
             delivery=delivery,
+            receipts=receipts,
             router=router,
             worker=worker,
         )

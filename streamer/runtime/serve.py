@@ -56,6 +56,7 @@ async def _serve(settings: Settings, components: Components, logger: Any, clock:
             failing,
             asyncio.create_task(service.worker.run(), name="worker"),
             asyncio.create_task(_purge(service, clock, logger), name="purge"),
+            asyncio.create_task(service.receipts.run(), name="receipts"),
         ]
         stopping = asyncio.create_task(stop.wait(), name="stop")
         logger.info("ready", url=_url(settings, transport.port), actions=len(service.router.routes))
@@ -111,6 +112,9 @@ async def _drain(
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    # Twice: what was handed over just now is on connections that are still open.
+    await service.receipts.write()
+    await service.receipts.write()
     await transport.close()
     logger.info("stopped", returned_to_queue=returned)
 

@@ -16,6 +16,7 @@ from streamer.core.records import (
     Cancelled,
     Claimed,
     Completed,
+    Delivered,
     Event,
     Failed,
     Progressed,
@@ -130,6 +131,22 @@ class MemoryStore:
     async def requeue(self, key: Key, /) -> RequestRecord:
         """Part of `RequestQueue`."""
         return self._put(advance(self._known(key), Requeued(self._clock.now())))
+
+    async def mark_delivered(self, keys: Sequence[Key], /) -> None:
+        """Part of `RequestQueue`."""
+        self._check_open()
+        now = self._clock.now()
+        for key in keys:
+            record = self._records.get(key)
+            if record is not None and record.terminal:
+                self._put(advance(record, Delivered(now)))
+
+    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[RequestRecord]:
+        """Part of `RequestQueue`."""
+        self._check_open()
+        found = [one for one in self._records.values() if one.owner == owner and one.delivered_at is None]
+        found.sort(key=lambda one: (one.created_at, self._numbers[one.key]))
+        return found[:limit]
 
     async def get(self, key: Key, /) -> RequestRecord | None:
         """Part of `RequestQueue`."""

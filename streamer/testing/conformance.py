@@ -363,6 +363,37 @@ class StoreConformance:
         assert await store.get((OWNER, "never")) is None
         assert await store.find("never") == []
 
+    # Telling
+
+    async def test_what_has_not_ended_or_was_not_told_is_unsettled(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        for name in ("told", "untold", "waiting"):
+            await store.enqueue(record(clock, name))
+            await clock.advance(1)
+        await store.enqueue(record(clock, "foreign", owner="client:two"))
+        for name in ("told", "untold"):
+            await store.cancel((OWNER, name))
+        await store.mark_delivered([(OWNER, "told"), (OWNER, "waiting"), (OWNER, "never")])
+        assert [one.id for one in await store.unsettled(OWNER)] == ["untold", "waiting"]
+        assert [one.id for one in await store.unsettled(OWNER, limit=1)] == ["untold"]
+        told = await store.get((OWNER, "told"))
+        assert told is not None
+        assert told.delivered_at == clock.now()
+
+    async def test_telling_twice_changes_nothing_and_running_again_is_to_be_told_again(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        await store.enqueue(record(clock))
+        await store.cancel((OWNER, "r1"))
+        await store.mark_delivered([(OWNER, "r1")])
+        first = await store.get((OWNER, "r1"))
+        await clock.advance(5)
+        await store.mark_delivered([(OWNER, "r1")])
+        assert await store.get((OWNER, "r1")) == first
+        await store.requeue((OWNER, "r1"))
+        assert [one.id for one in await store.unsettled(OWNER)] == ["r1"]
+
     # Looking
 
     async def test_a_listing_goes_from_new_to_old_in_pages_that_neither_repeat_nor_skip(

@@ -18,6 +18,7 @@ from streamer.core.records import (
     Cancelled,
     Claimed,
     Completed,
+    Delivered,
     Event,
     Failed,
     Progressed,
@@ -39,7 +40,9 @@ Open = Callable[[ManualClock], Awaitable[RequestQueue]]
 
 
 def store_machine(open_store: Open) -> type[RuleBasedStateMachine]:
-    """The state machine of one store. Its `TestCase` runs it, as in `TestMine = store_machine(open_mine).TestCase`.
+    """The state machine of one store; its `TestCase` runs it.
+
+    In a test module: `TestMine = store_machine(open_mine).TestCase`.
 
     Args:
         open_store: opens an empty store that takes its time from the clock it is given. It is called once for each
@@ -184,6 +187,12 @@ class _StoreMachine(RuleBasedStateMachine):
         assert self.run(self.store.requeue((owner, id))) == self.by_model(
             (owner, id), Requeued(self.clock.now()), "NOT_FOUND"
         )
+
+    @rule(owner=_OWNERS, id=_IDS)
+    def deliver(self, owner: str, id: str) -> None:  # noqa: A002 - the field's name
+        """The owner is told; what has not ended is passed over."""
+        self.run(self.store.mark_delivered([(owner, id)]))
+        self.by_model((owner, id), Delivered(self.clock.now()), None)
 
     @invariant()
     def the_store_and_the_table_agree(self) -> None:

@@ -43,12 +43,14 @@ MIGRATIONS: Final = (
         updated_at REAL NOT NULL,
         started_at REAL,
         finished_at REAL,
+        delivered_at REAL,
         stored_by TEXT NOT NULL,
         claimed_by TEXT NOT NULL DEFAULT '',
         UNIQUE (owner, id)
     );
     CREATE INDEX requests_due ON requests (action, priority, due_at) WHERE due_at IS NOT NULL;
     CREATE INDEX requests_created ON requests (created_at);
+    CREATE INDEX requests_unsettled ON requests (owner, created_at) WHERE delivered_at IS NULL;
     CREATE INDEX requests_finished ON requests (finished_at) WHERE finished_at IS NOT NULL;
     """,
 )

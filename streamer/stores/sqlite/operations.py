@@ -64,6 +64,10 @@ _RELEASE: Final = (
     f"{_HELD}"
 )
 _REPLACE: Final = f"UPDATE requests SET {', '.join(f'{name} = ?' for name in COLUMNS)} WHERE owner = ? AND id = ?"  # noqa: S608 - constants
+_DELIVERED: Final = (
+    "UPDATE requests SET delivered_at = ? WHERE owner = ? AND id = ? AND due_at IS NULL AND delivered_at IS NULL"
+)
+_UNSETTLED: Final = f"{_SELECT} WHERE owner = ? AND delivered_at IS NULL ORDER BY created_at, number LIMIT ?"
 _PURGE: Final = (
     "DELETE FROM requests WHERE number IN "
     "(SELECT number FROM requests WHERE finished_at < ? AND due_at IS NULL LIMIT ?)"
@@ -292,6 +296,14 @@ def requeue(state: State, _token: str, again: bool, now: float, owner: str, requ
     return _replace(state, queued)
 
 
+def mark_delivered(state: State, _token: str, _again: bool, now: float, keys: list[list[Any]]) -> None:
+    state.database.executemany(_DELIVERED, [(now, *key) for key in keys])
+
+
+def unsettled(state: State, _token: str, _again: bool, _now: float, owner: str, limit: int) -> list[Any]:
+    return [list(row) for row in state.execute(_UNSETTLED, (owner, limit))]
+
+
 def get(state: State, _token: str, _again: bool, _now: float, owner: str, request_id: str) -> Any:
     return state.get(owner, request_id)
 
@@ -360,6 +372,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     release,
     cancel,
     requeue,
+    mark_delivered,
+    unsettled,
     get,
     find,
     list_records,

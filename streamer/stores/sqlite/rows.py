@@ -33,6 +33,7 @@ COLUMNS: Final = (
     "updated_at",
     "started_at",
     "finished_at",
+    "delivered_at",
 )
 """In the order of a row on its way between the processes."""
 
@@ -67,6 +68,7 @@ def to_row(record: RequestRecord) -> tuple[Any, ...]:
         record.updated_at,
         record.started_at,
         record.finished_at,
+        record.delivered_at,
     )
 
 

@@ -140,6 +140,14 @@ class SqliteStore:
         """Part of `RequestQueue`."""
         return _known(key, await self._do("requeue", *key))
 
+    async def mark_delivered(self, keys: Sequence[Key], /) -> None:
+        """Part of `RequestQueue`."""
+        await self._do("mark_delivered", list(keys))
+
+    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[RequestRecord]:
+        """Part of `RequestQueue`."""
+        return [to_record(row) for row in await self._do("unsettled", owner, limit)]
+
     async def get(self, key: Key, /) -> RequestRecord | None:
         """Part of `RequestQueue`."""
         row = await self._do("get", *key)

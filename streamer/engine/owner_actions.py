@@ -1,0 +1,197 @@
+"""The service's actions on a caller's own requests: status, list, resume and cancel. To others they do not exist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from streamer.contracts.handlers import BaseHandler
+from streamer.contracts.stores import RequestQueue
+from streamer.core.clock import timestamp
+from streamer.core.errors import CONFLICT, NOT_FOUND, Error, TransitionRefused
+from streamer.core.messages import ProgressUpdate, Request, Result
+from streamer.core.records import RequestRecord, Status
+from streamer.engine.outcomes import StoredResult, progress_message, terminal_message
+from streamer.engine.worker import Worker, current
+
+MAX_LISTED = 100
+_REQUEST_ID = {"type": "string", "minLength": 1, "maxLength": 128}
+ONE_REQUEST = {
+    "type": "object",
+    "properties": {"request_id": _REQUEST_ID},
+    "required": ["request_id"],
+    "additionalProperties": False,
+}
+LISTING = {
+    "type": ["object", "null"],
+    "properties": {
+        "status": {"enum": [status.value for status in Status]},
+        "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LISTED},
+        "cursor": {"type": "string", "maxLength": 200},
+    },
+    "additionalProperties": False,
+}
+RESUMING = {
+    "type": ["object", "null"],
+    "properties": {"request_id": _REQUEST_ID, "after_seq": {"type": "integer", "minimum": -1}},
+    "additionalProperties": False,
+}
+
+
+class StatusOf(BaseHandler):
+    """`streamer.status`: where a queued request of the caller is, and its outcome once it has ended."""
+
+    def __init__(self, queue: RequestQueue, worker: Worker | None) -> None:
+        super().__init__()
+        self._queue = queue
+        self._worker = worker
+
+    async def process(self, request: Request, /) -> Result:
+        """Its state."""
+        record = await find(self._queue, request)
+        if self._worker is not None:
+            record = current(record, self._worker.running.get(record.key))
+        return Result(data=describe(record))
+
+
+class ListOf(BaseHandler):
+    """`streamer.list`: the caller's own requests, newest first, a page at a time and without their outcomes."""
+
+    def __init__(self, queue: RequestQueue) -> None:
+        super().__init__()
+        self._queue = queue
+
+    async def process(self, request: Request, /) -> Result:
+        """One page."""
+        asked = request.payload or {}
+        status = asked.get("status")
+        page = await self._queue.list(
+            owner=request.owner,
+            status=None if status is None else Status(status),
+            limit=asked.get("limit", 50),
+            cursor=asked.get("cursor"),
+        )
+        return Result(
+            data={
+                "requests": [describe(record, outcome=False) for record in page.records],
+                "cursor": page.cursor,
+            }
+        )
+
+
+class Cancel(BaseHandler):
+    """`streamer.cancel`: ends a request of the caller, queued or running."""
+
+    def __init__(self, queue: RequestQueue, worker: Worker) -> None:
+        super().__init__()
+        self._queue = queue
+        self._worker = worker
+
+    async def process(self, request: Request, /) -> Result:
+        """Ends it; its terminal message is an error CANCELLED."""
+        key = (request.owner, request.payload["request_id"])
+        try:
+            record = await self._queue.cancel(key, "The owner cancelled the request")
+        except TransitionRefused:
+            stood = await find(self._queue, request)
+            raise Error(CONFLICT, f"Request {stood.id!r} has already ended", {"status": stood.status.value}) from None
+        await self._worker.ended_by_owner(record)
+        return Result(data={"request_id": record.id, "status": record.status.value})
+
+
+class Resume(BaseHandler):
+    """`streamer.resume`: attaches the caller's connection to its requests, the newest state first, then live.
+
+    Without an id: to all that have not ended, or whose end the caller was not told yet.
+    """
+
+    def __init__(self, queue: RequestQueue, worker: Worker) -> None:
+        super().__init__()
+        self._queue = queue
+        self._worker = worker
+
+    async def process(self, request: Request, /) -> Result:
+        """Which requests the connection follows now, or was told the outcome of."""
+        asked = request.payload or {}
+        after = asked.get("after_seq", -1)
+        if "request_id" in asked:
+            keys = [(await find(self._queue, request)).key]
+        else:
+            keys = [record.key for record in await self._queue.unsettled(request.owner)]
+        for key in keys:
+            await self._attach(key, request.connection_id, after)
+        return Result(data={"requests": [key[1] for key in keys]})
+
+    async def _attach(self, key: tuple[str, str], connection_id: str, after: int) -> None:
+        delivery = self._worker.delivery
+        # Followed before it is read: what is published in between is held back, and not missed.
+        delivery.follow(key, connection_id)
+        record = await self._queue.get(key)
+        if record is None:
+            delivery.unfollow(key, connection_id)
+            return
+        if record.terminal:
+            state = terminal_message(record) if record.seq > after else None
+            await delivery.attach(key, connection_id, state, ended=True)
+            return
+        job = self._worker.running.get(key)
+        record = current(record, job)
+        seq = max(record.seq, 0 if job is None else job.reporter.seq)
+        update = ProgressUpdate(
+            percentage=record.percentage,
+            message=record.message,
+            metadata=msgspec.json.decode(record.progress_metadata) if record.progress_metadata else None,
+            timestamp=record.updated_at,
+        )
+        await delivery.attach(
+            key, connection_id, progress_message(record.id, seq, update) if seq > after else None, ended=False
+        )
+
+
+async def find(queue: RequestQueue, request: Request) -> RequestRecord:
+    """The caller's request that the payload names.
+
+    Raises:
+        Error: NOT_FOUND, also when it is somebody else's.
+    """
+    request_id = request.payload["request_id"]
+    record = await queue.get((request.owner, request_id))
+    if record is None:
+        raise Error(NOT_FOUND, f"No queued request {request_id!r} of yours is known", {"request_id": request_id})
+    return record
+
+
+def describe(record: RequestRecord, *, outcome: bool = True) -> dict[str, Any]:
+    """What an owner is told of a request; with its outcome once it has ended."""
+    told: dict[str, Any] = {
+        "request_id": record.id,
+        "action": record.action,
+        "status": record.status.value,
+        "attempt": record.attempts,
+        "max_attempts": record.max_attempts,
+        "percentage": record.percentage,
+        "message": record.message,
+        "seq": record.seq,
+        "created_at": timestamp(record.created_at),
+        "updated_at": timestamp(record.updated_at),
+    }
+    if record.started_at is not None:
+        told["started_at"] = timestamp(record.started_at)
+    if record.status is Status.RETRYING and record.due_at is not None:
+        told["retry_at"] = timestamp(record.due_at)
+    if record.finished_at is not None:
+        told["finished_at"] = timestamp(record.finished_at)
+    if not outcome:
+        return told
+    if record.result:
+        stored = msgspec.json.decode(record.result, type=StoredResult)
+        told["success"] = stored.success
+        told["result"] = stored.result
+        if stored.metadata is not None:
+            told["metadata"] = stored.metadata
+        if stored.error is not None:
+            told["error"] = stored.error
+    if record.error is not None:
+        told["error"] = record.error
+    return told

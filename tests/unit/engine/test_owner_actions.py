@@ -1,0 +1,241 @@
+"""A caller's own requests: listed, resumed on another connection, cancelled; and nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from streamer.core.errors import StoreUnavailable
+from streamer.engine.receipts import Receipts
+
+
+class Gated:
+    """A handler that reports and waits until it is told to go on."""
+
+    def __init__(self):
+        self.gate = asyncio.Event()
+        self.stopped = []
+
+    async def __call__(self, request):
+        request.progress.report(40, "half way")
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.stopped.append(request.id)
+            raise
+        return "done"
+
+
+@pytest.fixture
+def gated(house):
+    handler = Gated()
+    house.declare("work", handler, mode="async")
+    return handler
+
+
+async def ask(house, peer, action, payload=None, name="q"):
+    house.send(peer, action=f"streamer.{action}", id=name, payload=payload)
+    await house.settle()
+    return peer.of(name)[-1]
+
+
+async def begin(house, peer, name="r"):
+    house.send(peer, action="work", id=name)
+    await house.settle()
+
+
+def leave(house, peer):
+    house.connections.remove(peer)
+    house.router.disconnected(peer)
+
+
+class TestResume:
+    async def test_a_running_request_goes_on_over_the_next_connection(self, house, gated):
+        await house.start()
+        first = house.peer("c1")
+        await begin(house, first)
+        leave(house, first)
+        second = house.peer("c2")
+        answer = await ask(house, second, "resume", {"request_id": "r"})
+        assert answer["data"] == {"requests": ["r"]}
+        assert [(one["type"], one["percentage"], one["message"]) for one in second.of("r")] == [
+            ("progress", 40, "half way")
+        ]
+        gated.gate.set()
+        await house.settle()
+        assert second.kinds("r") == ["progress", "complete"]
+        assert [one["seq"] for one in second.of("r")] == sorted(one["seq"] for one in second.of("r"))
+        assert first.kinds("r") == ["acknowledgment", "progress"]
+
+    async def test_what_ended_in_between_is_told_at_once_and_nothing_after(self, house, gated):
+        await house.start()
+        first = house.peer("c1")
+        await begin(house, first)
+        leave(house, first)
+        gated.gate.set()
+        await house.settle()
+        second = house.peer("c2")
+        await ask(house, second, "resume")
+        assert second.kinds("r") == ["complete"]
+        assert not house.delivery.followed(("client:one", "r"))
+
+    async def test_what_the_client_has_already_is_not_sent_again(self, house, gated):
+        await house.start()
+        first = house.peer("c1")
+        await begin(house, first)
+        seen = first.of("r")[-1]["seq"]
+        second = house.peer("c2")
+        await ask(house, second, "resume", {"request_id": "r", "after_seq": seen})
+        assert second.of("r") == []
+        gated.gate.set()
+        await house.settle()
+        assert (first.kinds("r")[-1], second.kinds("r")) == ("complete", ["complete"])
+
+    async def test_without_an_id_it_is_all_that_is_unfinished_or_untold(self, house, gated):
+        peer = house.peer("c1")
+        assert house.worker
+        for name in ("waiting", "untold", "told"):
+            await begin(house, peer, name)
+        for name in ("untold", "told"):
+            await house.store.cancel(("client:one", name))
+        await house.store.mark_delivered([("client:one", "told")])
+        second = house.peer("c2")
+        answer = await ask(house, second, "resume")
+        assert answer["data"]["requests"] == ["waiting", "untold"]
+        assert (second.kinds("untold"), second.kinds("told")) == (["error"], [])
+        assert second.of("waiting")[0]["percentage"] == 0
+
+    async def test_a_request_that_waits_for_its_next_attempt_or_is_purged_meanwhile(self, house, gated):
+        assert house.worker
+        peer = house.peer("c1")
+        await begin(house, peer)
+        second = house.peer("c2")
+        get = house.store.get
+        answers = [await get(("client:one", "r")), None]
+
+        async def vanishing(_key):
+            return answers.pop(0)
+
+        house.store.get = vanishing
+        answer = await ask(house, second, "resume", {"request_id": "r"})
+        house.store.get = get
+        assert answer["data"]["requests"] == ["r"]
+        assert second.of("r") == []
+
+    async def test_resuming_twice_on_one_connection_is_resuming_once(self, house, gated):
+        await house.start()
+        peer = house.peer("c1")
+        await begin(house, peer)
+        await ask(house, peer, "resume")
+        gated.gate.set()
+        await house.settle()
+        assert peer.kinds("r").count("complete") == 1
+
+    async def test_progress_published_while_it_attaches_never_steps_back(self, house, gated):
+        await house.start()
+        first = house.peer("c1")
+        await begin(house, first)
+        second = house.peer("c2")
+        get = house.store.get
+
+        async def slow(key):
+            await house.delivery.progress(key, b'{"type":"progress","request_id":"r","seq":1,"percentage":1}')
+            return await get(key)
+
+        house.store.get = slow
+        await ask(house, second, "resume", {"request_id": "r"})
+        house.store.get = get
+        assert [one["percentage"] for one in second.of("r")] == [40]
+
+
+class TestCancel:
+    async def test_a_queued_request_is_cancelled_at_once(self, house, gated):
+        assert house.worker
+        peer = house.peer()
+        await begin(house, peer)
+        answer = await ask(house, peer, "cancel", {"request_id": "r"})
+        assert answer["data"] == {"request_id": "r", "status": "CANCELLED"}
+        assert peer.kinds("r") == ["acknowledgment", "error"]
+        assert peer.of("r")[-1]["error"]["code"] == "CANCELLED"
+
+    async def test_a_running_handler_is_told_to_stop_and_is_never_attempted_again(self, house, gated):
+        await house.start()
+        peer = house.peer()
+        await begin(house, peer)
+        await ask(house, peer, "cancel", {"request_id": "r"})
+        assert gated.stopped == ["r"]
+        assert peer.kinds("r")[-1] == "error"
+        await house.clock.advance(1000)
+        assert gated.stopped == ["r"]
+        assert (await house.store.get(("client:one", "r"))).status == "CANCELLED"
+
+    async def test_what_has_ended_cannot_be_cancelled(self, house, gated):
+        await house.start()
+        gated.gate.set()
+        peer = house.peer()
+        await begin(house, peer)
+        answer = await ask(house, peer, "cancel", {"request_id": "r"})
+        assert (answer["error"]["code"], answer["error"]["details"]) == ("CONFLICT", {"status": "COMPLETED"})
+
+
+async def test_a_listing_is_the_callers_own_newest_first_in_pages(house, gated):
+    assert house.worker
+    peer, other = house.peer(), house.peer("c2", "client:two")
+    for number in range(5):
+        await begin(house, peer, f"r{number}")
+        await house.clock.advance(1)
+    await begin(house, other, "foreign")
+    first = (await ask(house, peer, "list", {"limit": 3}))["data"]
+    assert [one["request_id"] for one in first["requests"]] == ["r4", "r3", "r2"]
+    second = (await ask(house, peer, "list", {"limit": 3, "cursor": first["cursor"]}))["data"]
+    assert ([one["request_id"] for one in second["requests"]], second["cursor"]) == (["r1", "r0"], None)
+    await house.store.cancel(("client:one", "r1"))
+    cancelled = (await ask(house, peer, "list", {"status": "CANCELLED"}))["data"]["requests"]
+    assert [one["request_id"] for one in cancelled] == ["r1"]
+    assert "error" not in cancelled[0]
+    assert (await ask(house, peer, "list"))["data"]["requests"][0]["request_id"] == "r4"
+
+
+@pytest.mark.parametrize("action", ["status", "resume", "cancel"])
+async def test_to_others_a_request_does_not_exist(house, gated, action):
+    await house.start()
+    peer, stranger = house.peer(), house.peer("c2", "client:two")
+    await begin(house, peer)
+    answer = await ask(house, stranger, action, {"request_id": "r"})
+    unknown = await ask(house, stranger, action, {"request_id": "no-such"}, name="q2")
+    assert answer["error"]["code"] == unknown["error"]["code"] == "NOT_FOUND"
+    assert stranger.of("r") == []
+    gated.gate.set()
+    await house.settle()
+    assert peer.kinds("r")[-1] == "complete"
+
+
+class TestReceipts:
+    async def test_an_outcome_counts_as_delivered_when_its_connection_lived_on(self, house, gated):
+        receipts = Receipts(house.store, house.connections, clock=house.clock, logger=house.logger)
+        house.delivery.on_delivered = receipts.note
+        writing = asyncio.create_task(receipts.run())
+        await house.start()
+        gated.gate.set()
+        stays, leaves = house.peer("c1"), house.peer("c2")
+        await begin(house, stays, "stays")
+        await begin(house, leaves, "leaves")
+        leave(house, leaves)
+        await house.clock.advance(2)
+        assert [one.id for one in await house.store.unsettled("client:one")] == ["leaves"]
+        writing.cancel()
+
+    async def test_a_store_that_refuses_the_note_harms_nobody(self, house, gated):
+        receipts = Receipts(house.store, house.connections, clock=house.clock, logger=house.logger)
+        house.peer("c1")
+        receipts.note(("client:one", "r"), "c1")
+
+        async def refusing(_keys):
+            raise StoreUnavailable("full")
+
+        house.store.mark_delivered = refusing
+        await receipts.write()
+        await receipts.write()
+        assert any("not noted" in event for _, event, _ in house.logger.lines)
+        await receipts.write()
