@@ -201,6 +201,7 @@ async def test_a_drain_that_meets_the_last_report_lets_the_outcome_be_written(ho
     may_send.set()
     await house.settle()
     assert peer.kinds("r") == ["acknowledgment", "progress", "complete"]
+    assert (await house.store.get(KEY)).fence == 1
 
 
 async def test_one_wake_up_is_one_look_at_the_queue(house):

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from streamer.contracts.handlers import BaseHandler
 from streamer.contracts.middleware import Middleware
 from streamer.core.errors import Error, StoreUnavailable
 from streamer.core.messages import Result
@@ -159,6 +160,42 @@ async def test_details_that_are_not_json_do_not_lose_the_error(house):
     peer = house.peer()
     house.send(peer, action="refuses", id="r")
     assert peer.messages[0]["error"]["details"] == {}
+
+
+@pytest.mark.parametrize("immediate", [True, False])
+async def test_an_error_whose_text_is_not_utf8_goes_out_all_the_same(house, immediate):
+    async def refuses(request):
+        raise Error("ODD", "no such file: \udcff")
+
+    house.declare("refuses", refuses, immediate=immediate)
+    peer = house.peer()
+    house.send(peer, action="refuses", id="r")
+    await house.settle()
+    assert peer.messages[0]["error"]["message"] == "no such file: ?"
+
+
+@pytest.mark.parametrize("immediate", [True, False])
+async def test_a_result_whose_error_is_none_is_the_handlers_fault(house, immediate):
+    async def half(request):
+        return Result(success=False, error="a mere text")
+
+    house.declare("half", half, immediate=immediate)
+    peer = house.peer()
+    house.send(peer, action="half", id="r")
+    await house.settle()
+    assert peer.messages[0]["error"]["code"] == "INTERNAL_ERROR"
+    assert house.logger.lines[0][2]["request_id"] == "r"
+
+
+async def test_a_handler_that_breaks_before_it_begins_is_answered_too(house):
+    class NoCoroutine(BaseHandler):
+        def process(self, request):
+            raise KeyError("not even a coroutine")
+
+    house.declare("breaks", NoCoroutine(), immediate=True)
+    peer = house.peer()
+    house.send(peer, action="breaks", id="r")
+    assert peer.messages[0]["error"]["code"] == "INTERNAL_ERROR"
 
 
 async def test_a_wrong_payload_gets_every_violation_with_its_place(house):
