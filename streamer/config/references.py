@@ -140,10 +140,14 @@ class References:
         path = Path(os.path.normpath(unquote(parts.path)))
         address = path.as_uri() if parts.scheme == "file" else target
         for known in self.opened:
-            if target in known.parts or address == known.uri:
+            if target in known.parts or (address == known.uri and not parts.query):
                 return known
         if parts.scheme != "file":
             self._refuse(resource, "remote-reference", place, _remote_sentence(reference, target))
+            return None
+        if parts.query:
+            message = f"$ref {reference!r}: a file's address has no '?'; one in a file's name is written %3F"
+            self._refuse(resource, "missing-reference", place, message)
             return None
         opened = self._open(path, resource.source, place, reference)
         if opened is None:

@@ -78,7 +78,7 @@ def one(value, schema):
         (
             "5",
             {"anyOf": [{"type": "string", "enum": ["a"]}, {"type": "array"}]},
-            "wrong-type: must be a text or a list",
+            "wrong-type: must be a text or a list, not 5",
         ),
         (
             "5",

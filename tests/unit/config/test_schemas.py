@@ -177,6 +177,11 @@ def test_a_path_may_lead_outside_of_the_folder(validator_of, tmp_path):
         ),
         ({"s.json": '{"$ref": "http:[::"}'}, ["s.json:1:10: "]),
         (
+            {"s.json": '{"$ref": "t.json?a#/b"}', "t.json": "{}"},
+            ["s.json:1:10: missing-reference: $ref 't.json?a#/b': a file's address has no '?'; one in"],
+        ),
+        ({"s.json": '{"$ref": "?a"}'}, ["s.json:1:10: missing-reference: $ref '?a': a file's address has no '?'"]),
+        (
             {"s.json": '{"$ref": "a", "patternProperties": {"[": {}}}', "a": "{}"},
             ["s.json:1:42: bad-pattern: '[' is not a regular expression that can be used"],
         ),
