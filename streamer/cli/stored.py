@@ -112,6 +112,7 @@ def summary(record: RequestRecord) -> dict[str, Any]:
         "created_at": timestamp(record.created_at),
         "updated_at": timestamp(record.updated_at),
         "finished_at": _time(record.finished_at),
+        "delivered_at": _time(record.delivered_at),
     }
 
 

@@ -77,6 +77,7 @@ def test_a_summary_holds_no_payload():
         "created_at": "2026-01-01T12:00:00.000Z",
         "updated_at": "2026-01-01T12:00:00.000Z",
         "finished_at": None,
+        "delivered_at": None,
     }
 
 
