@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import json
 import os
@@ -39,21 +40,24 @@ class Logger:
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, str, dict[str, Any]]] = []
-        self.ready = asyncio.Event()
+        self.events: dict[str, asyncio.Event] = collections.defaultdict(asyncio.Event)
 
     def __getattr__(self, level: str) -> Any:
         def log(event: str, **context: Any) -> None:
             self.lines.append((level, event, context))
-            if event == "ready":
-                self.ready.set()
+            self.events[event].set()
 
         return log
+
+    async def until(self, event: str, act: Any = lambda: None) -> None:
+        act()
+        await self.events[event].wait()
 
     def said(self, event: str) -> dict[str, Any]:
         return next(context for _, found, context in self.lines if found == event)
 
     async def url(self) -> str:
-        await self.ready.wait()
+        await self.until("ready")
         return self.said("ready")["url"]
 
 
@@ -112,6 +116,21 @@ async def test_it_serves_until_it_is_told_to_stop(settings, components, number):
     assert logger.said("ready")["actions"] == 2
     assert logger.said("draining") == {"running": 0, "connections": 1}
     assert logger.said("stopped") == {"returned_to_queue": 0}
+
+
+async def test_a_second_signal_ends_the_drain_and_what_runs_goes_back(settings, components):
+    store = MemoryStore()
+    logger = Logger()
+    patient = replace(settings, server=replace(settings.server, drain_timeout=3600.0))
+    serving = asyncio.create_task(serve._serve(patient, with_store(components, store), logger, SystemClock()))
+    async with websockets.connect(await logger.url()) as client:
+        await client.send('{"action":"nap","id":"n"}')
+        assert json.loads(await client.recv())["type"] == "acknowledgment"
+        await logger.until("draining", lambda: os.kill(os.getpid(), signal.SIGTERM))
+        await logger.until("stopped", lambda: os.kill(os.getpid(), signal.SIGINT))
+        await serving
+    assert logger.said("stopped") == {"returned_to_queue": 1}
+    assert (await store.counts())["PENDING"] == 1
 
 
 @pytest.mark.parametrize(
