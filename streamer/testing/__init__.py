@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 _PLACES = {
+    "FailingMock": "mocks",
     "ManualClock": "clock",
     "MockConnectionManager": "mocks",
     "MockRequestStore": "mocks",

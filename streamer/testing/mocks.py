@@ -91,6 +91,34 @@ class RecordingMock(SendOnlyMock):
         return True
 
 
+class FailingMock:
+    """Sends nothing: every message fails with the same exception, and no connection is active.
+
+    Args:
+        error: what sending raises; `ConnectionGone` for a connection that has ended.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def send(
+        self, connection_id: str, message: Message, /, *, replaces: str | None = None, final: bool = False
+    ) -> None:
+        """Part of `ConnectionManager`: fails."""
+        del connection_id, message, replaces, final
+        raise self.error
+
+    async def broadcast(self, connection_ids: list[str], message: Message, /) -> list[str]:
+        """Part of `ConnectionManager`: fails."""
+        del connection_ids, message
+        raise self.error
+
+    async def is_active(self, connection_id: str, /) -> bool:
+        """Part of `ConnectionManager`."""
+        del connection_id
+        return False
+
+
 class MockConnectionManager(ProgressReporterMock):
     """A whole connection manager that notes every call.
 

@@ -1,6 +1,12 @@
 """The names that `streamer` promises: each can be imported, and none is added or taken away unnoticed."""
 
+import subprocess
+import sys
+
+import pytest
+
 import streamer
+import streamer.testing
 
 NAMES = {
     "BaseHandler",
@@ -47,3 +53,47 @@ def test_every_public_name_can_be_imported():
 
 def test_a_name_that_is_not_there_is_an_attribute_error():
     assert not hasattr(streamer, "Handlr")
+
+
+def test_the_names_for_testers_are_these_and_each_can_be_imported():
+    assert set(streamer.testing.__all__) == {
+        "FailingMock",
+        "ManualClock",
+        "MockConnectionManager",
+        "MockRequestStore",
+        "ProgressReporterMock",
+        "RecordingMock",
+        "RecordingReporter",
+        "SendOnlyMock",
+        "StoreConformance",
+        "store_machine",
+        "websocket_event",
+    }
+    assert all(getattr(streamer.testing, name) is not None for name in streamer.testing.__all__)
+    assert not hasattr(streamer.testing, "MockStore")
+
+
+def loaded_by(statement):
+    """The modules that a fresh interpreter has after it."""
+    program = f"{statement}; import sys; print(*sys.modules)"
+    return set(
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    )
+
+
+def test_importing_the_package_loads_nothing_but_itself_and_the_standard_library():
+    loaded = loaded_by("import streamer, streamer.testing")
+    assert {name for name in loaded if name.startswith("streamer")} == {"streamer", "streamer.testing"}
+    assert not loaded & {"asyncio", "msgspec", "pluggy", "jsonschema_rs", "hypothesis"}
+
+
+@pytest.mark.parametrize(
+    ("name", "heavy"),
+    [
+        ("hookimpl", {"jsonschema_rs", "picows", "structlog", "aiohttp", "click", "sqlite3"}),
+        ("EchoHandler", {"pluggy", "jsonschema_rs", "picows", "structlog", "aiohttp", "sqlite3"}),
+        ("Router", {"pluggy", "picows", "structlog", "aiohttp", "click", "sqlite3", "yaml"}),
+    ],
+)
+def test_a_name_loads_only_what_it_needs(name, heavy):
+    assert not loaded_by(f"from streamer import {name}") & heavy

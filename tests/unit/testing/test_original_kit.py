@@ -17,9 +17,11 @@ from streamer import (
     logging_middleware,
     simple_handler,
 )
+from streamer.core.errors import ConnectionGone
 from streamer.engine.adapters import RequestQueueAdapter
 from streamer.stores.memory import MemoryStore
 from streamer.testing import (
+    FailingMock,
     ManualClock,
     MockConnectionManager,
     MockRequestStore,
@@ -241,6 +243,22 @@ async def test_the_other_mocks_know_who_is_active_and_count_their_calls():
     assert await whole.broadcast(["a"], {}) == ["a"]
     whole.reset()
     assert whole.calls == []
+
+
+async def test_the_failing_mock_fails_whatever_it_is_asked():
+    mock = FailingMock(ConnectionError("network"))
+    for sending in (mock.send("c", {}), mock.broadcast(["c"], {})):
+        with pytest.raises(ConnectionError, match="network"):
+            await sending
+    assert not await mock.is_active("c")
+
+
+async def test_a_request_whose_client_has_gone_is_stored_all_the_same(store):
+    router = Router(store, FailingMock(ConnectionGone("410")))
+    router.set_async_threshold(0)
+    router.handle("slow", DelayHandler(10.0))
+    assert await router.route(websocket_event({"action": "slow", "id": "r"})) == {"statusCode": 200}
+    assert [request.id for request in store.requests] == ["r"]
 
 
 async def test_the_queue_adapter_speaks_of_records_as_requests():
