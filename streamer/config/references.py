@@ -164,8 +164,11 @@ class References:
 def _remote_sentence(reference: str, target: str) -> str:
     if target.startswith(NOWHERE):
         return f"$ref {reference!r} is relative, but this schema stands in no file; write out what it refers to"
-    meant = "" if urlsplit(reference).scheme else f", which the schema's $id makes {target},"
-    return f"$ref {reference!r}{meant} is not a local file, and nothing is fetched; copy it here and name the file"
+    refused = "is not a local file, and nothing is fetched"
+    if urlsplit(reference).scheme:
+        return f"$ref {reference!r} {refused}; copy it here and name the file"
+    way_out = "without the $id it names a file beside this one"
+    return f"$ref {reference!r}, which the schema's $id makes {target}, {refused}; {way_out}"
 
 
 def _joined(base: str, reference: str) -> str | None:

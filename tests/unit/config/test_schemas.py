@@ -108,6 +108,15 @@ def test_the_drafts_own_schemas_may_be_named(validator_of, schema):
             [1],
         ),
         ({"$id": "sub/a.json", "items": {"$ref": "b.json"}}, [1]),
+        (
+            {
+                "$schema": "http://json-schema.org/draft-07/schema#",
+                "$id": "https://example.com/a.json",
+                "$ref": "#/definitions/x",
+                "definitions": {"x": {"type": "string"}},
+            },
+            1,
+        ),
         ({"items": {"$ref": "#/parts/x"}, "parts": {"x": {"$ref": "sub/b.json"}}}, [1]),
         ({"items": {"$ref": "my%20file.json"}}, [1]),
         ({"items": {"$ref": "#/$defs/a~1b"}, "$defs": {"a/b": {"type": "string"}}}, [1]),
@@ -168,7 +177,7 @@ def test_a_path_may_lead_outside_of_the_folder(validator_of, tmp_path):
         ({"s.json": '{"$ref": "t.json"}', "t.json": "{"}, ["t.json:1:2: bad-schema: it is not JSON"]),
         (
             {"s.json": '{"$id": "https://e.com/s.json", "$ref": "t.json"}'},
-            ["s.json:1:41: remote-reference: $ref 't.json', which the schema's $id makes https://e.com/t.json"],
+            ["s.json:1:41: remote-reference: $ref 't.json', which the schema's $id makes https://e.com/t.json, is not"],
         ),
         ({"s.json": '{"$ref": "a b"}'}, ["s.json:1:10: bad-schema: $ref 'a b' is not a URI; write 'a%20b'"]),
         (
@@ -292,3 +301,8 @@ def test_nothing_is_opened_on_the_network(problems_of, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     text = action("{anyOf: [{$ref: 'http://127.0.0.1:1/a.json'}, {$schema: 'http://127.0.0.1:1/s'}]}")
     assert "remote-reference" in problems_of(text)[0]
+
+
+def test_an_id_that_makes_a_local_reference_remote_is_named_as_the_culprit(problems_of):
+    (line,) = problems_of(action("s.json"), {"s.json": '{"$id": "https://e.com/s.json", "$ref": "t.json"}'})
+    assert line.endswith("nothing is fetched; without the $id it names a file beside this one")
