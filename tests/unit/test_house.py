@@ -29,6 +29,9 @@ FLOORS = {
     "testing": 5,
 }
 MODULES = sorted(ROOT.rglob("*.py"))
+NAMES_OF_MODULES = {
+    ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__") for path in MODULES
+} - {"streamer"}
 
 TIME_SOURCES = {
     ("time", "time"),
@@ -39,6 +42,9 @@ TIME_SOURCES = {
     ("asyncio", "sleep"),
     ("datetime", "now"),
     ("datetime", "utcnow"),
+    ("date", "today"),
+    ("datetime", "today"),
+    ("loop", "time"),
 }
 MAY_READ_TIME = {
     "core/clock.py": "it is the clock",
@@ -49,21 +55,28 @@ MAY_READ_TIME = {
 }
 
 
-def imports(path):
-    """Every package of ours that a module imports, lazily or not, and for types only as well."""
+def imports(source, path):
+    """Every package of ours that a module's text imports: lazily, for types only, or by a name in a string as well."""
     package = path.relative_to(ROOT.parent).with_suffix("").parts
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(package[: -node.level]) + "." if node.level else ""
-            names = [f"{base}{node.module or ''}.{alias.name}" for alias in node.names]
+            base = [*(package[: -node.level] if node.level else ()), *([node.module] if node.module else ())]
+            names = [".".join([*base, alias.name]) for alias in node.names]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            name = node.value.partition(":")[0]
+            names = [name] if name in NAMES_OF_MODULES else []
         else:
             continue
         for name in names:
             parts = name.split(".")
-            if parts[0] == "streamer" and len(parts) > 1 and parts[1] in FLOORS:
-                yield node.lineno, parts[1]
+            if parts[0] != "streamer" or len(parts) == 1:
+                continue
+            # A public name is imported from where it stands, even through the front door.
+            place = streamer._PLACES.get(parts[1], parts[1]).split(".")[0]
+            if place in FLOORS:
+                yield node.lineno, place
 
 
 def name_of(path):
@@ -80,16 +93,54 @@ def test_a_module_imports_only_from_lower_floors_or_its_own_package(path):
     own = path.relative_to(ROOT).parts[0]
     if own not in FLOORS:
         return
-    wrong = [
+    assert climbing(path.read_text(), path) == []
+
+
+def climbing(source, path):
+    own = path.relative_to(ROOT).parts[0]
+    return [
         f"{name_of(path)}:{line} imports {package}"
-        for line, package in imports(path)
+        for line, package in imports(source, path)
         if package != own and FLOORS[package] >= FLOORS[own]
     ]
-    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import streamer.runtime.serve",
+        "from streamer.runtime import serve",
+        "from streamer import runtime",
+        "from ..runtime import serve",
+        "from .. import runtime",
+        "from streamer.stores.memory import MemoryStore",
+        "from streamer import EchoHandler",
+        "def f():\n    from streamer import logging_middleware",
+        "if TYPE_CHECKING:\n    from streamer.stores.memory import MemoryStore",
+        "import_module('streamer.runtime.serve')",
+        "Child('streamer.stores.sqlite.writer:main')",
+    ],
+)
+def test_no_way_of_climbing_goes_unseen(source):
+    assert climbing(source, ROOT / "engine" / "codec.py")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from streamer import Error, Router",
+        "from . import router",
+        "import streamer",
+        "logger = 'streamer'",
+        "import ast",
+    ],
+)
+def test_what_stays_below_is_allowed(source):
+    assert climbing(source, ROOT / "engine" / "codec.py") == []
 
 
 def test_the_client_imports_only_core():
-    used = {package for path in (ROOT / "client").rglob("*.py") for _, package in imports(path)}
+    used = {package for path in (ROOT / "client").rglob("*.py") for _, package in imports(path.read_text(), path)}
     assert used <= {"client", "core"}
 
 
@@ -99,17 +150,49 @@ def test_files_stay_small():
     assert statistics.median(sizes.values()) < 150
 
 
+def readings_of_time(source):
+    """Lines that read the time or sleep, or that import something that does under a name that hides it."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute):
+            owner = node.value.id if isinstance(node.value, ast.Name) else getattr(node.value, "attr", "")
+            if (owner.lstrip("_"), node.attr) in TIME_SOURCES:
+                yield node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            names = {alias.name for alias in node.names}
+            hidden = {alias.name for alias in node.names if alias.asname}
+            slept = node.module == "asyncio" and "sleep" in names
+            if node.module == "time" or slept or (node.module == "datetime" and hidden):
+                yield node.lineno
+        elif isinstance(node, ast.Import) and any(
+            alias.asname and alias.name in {"time", "asyncio", "datetime"} for alias in node.names
+        ):
+            yield node.lineno
+
+
 def test_nothing_but_the_clock_reads_the_time_or_sleeps():
-    found = {}
-    for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                if (node.value.id, node.attr) in TIME_SOURCES:
-                    found.setdefault(name_of(path), []).append(node.lineno)
-            elif isinstance(node, ast.ImportFrom) and node.module == "time":
-                found.setdefault(name_of(path), []).append(node.lineno)
+    found = {name_of(path): lines for path in MODULES if (lines := list(readings_of_time(path.read_text())))}
     assert {name: lines for name, lines in found.items() if name not in MAY_READ_TIME} == {}
     assert set(MAY_READ_TIME) <= set(found), "an exception that nobody needs any more"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "time.monotonic()",
+        "started = time.perf_counter",
+        "from time import time",
+        "import time as clock",
+        "from asyncio import sleep",
+        "await asyncio.sleep(1)",
+        "datetime.now(UTC)",
+        "datetime.datetime.now()",
+        "date.today()",
+        "from datetime import datetime as moment",
+        "loop.time()",
+    ],
+)
+def test_no_way_of_reading_the_time_goes_unseen(source):
+    assert list(readings_of_time(f"async def f():\n    {source}"))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
