@@ -88,3 +88,20 @@ async def test_a_failure_is_written_down_whatever_it_holds(adapter, queue):
 def test_a_record_that_nobody_has_run_yet_is_a_first_attempt():
     request = convert_async_request_to_request(record(b'{"n":1}'))
     assert (request.payload, request.attempt, request.owner) == ({"n": 1}, 1, "o")
+
+
+async def test_a_failure_that_is_no_error_of_ours_is_an_internal_one(adapter, queue):
+    await queue.claim("w", 1, 30)
+    await adapter.fail_request("r", ValueError("no good"), owner="o")
+    failed = await queue.get(KEY)
+    assert (failed.error.code, failed.error.message) == ("INTERNAL_ERROR", "no good")
+
+
+async def test_a_request_is_found_by_its_id_unless_two_owners_have_one(adapter, clock):
+    assert (await adapter.get_async_request("r")).owner == "o"
+    await adapter.enqueue(Request(id="r", action="a", owner="other", created_at=clock.now()))
+    assert (await adapter.get_async_request("r", owner="other")).owner == "other"
+    for asked, words in ((("r",), "2 owners"), (("never",), "not found"), (("r", "third"), "not found")):
+        with pytest.raises(Error, match=words) as caught:
+            await adapter.get_async_request(*asked)
+        assert caught.value.code == "NOT_FOUND"
