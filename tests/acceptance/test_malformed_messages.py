@@ -59,7 +59,9 @@ def deep(choose: random.Random) -> str:
 
 
 def huge_number(choose: random.Random) -> str:
-    number = choose.choice(["1e999", "-1e999", "9" * 4299, "9" * 5000, "1" + "0" * 400, "0." + "1" * 5000 + "e400", "NaN"])
+    number = choose.choice(
+        ["1e999", "-1e999", "9" * 4299, "9" * 5000, "1" + "0" * 400, "0." + "1" * 5000 + "e400", "NaN"]
+    )
     return f'{{"action":"echo","id":"good","payload":{{"n":{number}}}}}'
 
 

@@ -335,7 +335,7 @@ async def gone(recorder) -> None:
     """The leader is reaped; its child is dead as soon as the kernel has got to it."""
     leader, child = pids_of(recorder)
     assert not alive(leader)
-    while alive(child):  # noqa: ASYNC110 - nobody tells when a process that is not ours has gone
+    while alive(child):
         await asyncio.sleep(0.001)
 
 
