@@ -30,7 +30,6 @@ class Child(asyncio.Protocol):
         self._on_message = on_message
         self._on_exit: Callable[[], None] | None = on_exit
         self._unframer = Unframer()
-        self._outbox: list[bytes] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._transport: asyncio.Transport | None = None
         self._gone: asyncio.Future[None] | None = None
@@ -74,14 +73,11 @@ class Child(asyncio.Protocol):
         await loop.create_connection(lambda: self, sock=ours)
 
     def send(self, message: bytes) -> None:
-        """Sends one message. All that is sent in one turn of the loop leaves in one write. Lost if it is gone."""
-        if self._transport is None:
-            return
-        outbox = self._outbox
-        outbox.append(frame(message))
-        if len(outbox) == 1:
-            assert self._loop is not None
-            self._loop.call_soon(self._flush)
+        """Sends one message, in one write and at once: under load a turn of the loop is long, and whoever has many
+        messages to send puts them together. Lost if the child is gone.
+        """
+        if self._transport is not None:
+            self._transport.write(frame(message))
 
     def kill(self) -> None:
         """Ends the child now, by SIGKILL. `on_exit` will not be called."""
@@ -101,7 +97,6 @@ class Child(asyncio.Protocol):
         self._on_exit = None
         try:
             if self._transport is not None:
-                self._flush()
                 self._transport.write_eof()
                 assert self._gone is not None
                 assert self._process is not None
@@ -112,11 +107,6 @@ class Child(asyncio.Protocol):
                         await asyncio.to_thread(self._process.wait, timeout)
         finally:
             self.kill()
-
-    def _flush(self) -> None:
-        if self._transport is not None and self._outbox:
-            self._transport.write(b"".join(self._outbox))
-        self._outbox.clear()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Part of `asyncio.Protocol`."""
@@ -131,7 +121,6 @@ class Child(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - its reason changes nothing
         """Part of `asyncio.Protocol`."""
         self._transport = None
-        self._outbox.clear()
         assert self._gone is not None
         assert self._process is not None
         self._gone.set_result(None)

@@ -185,7 +185,7 @@ def test_close_that_is_cancelled_leaves_no_child(run, target):
     run(test)
 
 
-def test_the_messages_of_one_turn_leave_in_one_write(run, target):
+def test_a_message_leaves_at_once_in_one_write(run, target):
     async def test(watch):
         watched = await watch(target(ECHO)).start()
         written = []
@@ -202,10 +202,10 @@ def test_the_messages_of_one_turn_leave_in_one_write(run, target):
                 return getattr(transport, name)
 
         watched.child._transport = Recording()
-        for message in (b"one", b"two", b"three"):
+        for number, message in enumerate((b"one", b"two", b"three"), start=1):
             watched.child.send(message)
+            assert len(written) == number
         assert [await watched.next() for _ in range(4)] == [b"up", b"one", b"two", b"three"]
-        assert len(written) == 1
 
     run(test)
 
