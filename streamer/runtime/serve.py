@@ -15,6 +15,9 @@ from streamer.core.errors import StoreError, StoreUnavailable
 from streamer.runtime.assembly import Components, Service, open_service
 from streamer.transports.websocket import WebSocketTransport
 
+END_GRACE = 1.0
+"""Seconds that tasks which the drain could not stop get for a last time."""
+
 PURGE_INTERVAL = 60.0
 """Seconds between two looks for results older than `worker.result_ttl`."""
 
@@ -25,8 +28,28 @@ def serve(settings: Settings, components: Components, *, logger: Any, clock: Clo
     Raises:
         StreamerError: it could not start, in one line; or its store failed for good.
     """
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(settings, components, logger, clock or SystemClock()))
+    # Not asyncio.Runner: it would wait for ever for a handler that swallows its cancellation.
+    loop = (_loop_factory() or asyncio.new_event_loop)()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(_serve(settings, components, logger, clock or SystemClock()))
+    finally:
+        _end(loop)
+
+
+def _end(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancels what is left and closes the loop, with or without what does not let itself be cancelled."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.wait(left, timeout=END_GRACE))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    # The drain has told whose handlers do not stop; that their tasks end unfinished needs no line each.
+    loop.set_exception_handler(lambda _loop, _context: None)
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

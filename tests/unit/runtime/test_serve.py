@@ -227,3 +227,29 @@ def test_a_port_that_is_taken_is_told_and_what_was_opened_is_closed(settings, co
 class Silent:
     def __getattr__(self, _level: str) -> Any:
         return lambda _event, **_context: None
+
+
+def test_a_handler_that_swallows_its_cancellation_does_not_keep_the_process_alive(monkeypatch):
+    monkeypatch.setattr(serve, "END_GRACE", 0.01)
+    loop = asyncio.new_event_loop()
+    cancelled = []
+
+    async def stubborn() -> None:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.append("once more")
+
+    async def begin() -> Any:
+        task = asyncio.create_task(stubborn())
+        await settle()
+        return task
+
+    left = loop.run_until_complete(begin())
+    serve._end(loop)
+    assert loop.is_closed()
+    assert cancelled == ["once more"]
+    assert not left.done()
+    # What the process's end does away with.
+    left._log_destroy_pending = False
