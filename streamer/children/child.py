@@ -6,11 +6,14 @@ import importlib
 import signal
 import socket
 import sys
+import threading
 from types import FrameType
 
 from streamer.children.framing import Unframer, frame
 
 _READ_SIZE = 256 * 1024
+_TAKE_AT_MOST = 8 * 1024 * 1024
+"""Bytes of one `receive` beyond which it no longer looks for more."""
 
 
 class Channel:
@@ -22,13 +25,22 @@ class Channel:
 
     def receive(self) -> list[bytes]:
         """Waits for at least one whole message and returns all that have arrived. Empty when the parent is gone."""
-        while True:
-            data = self._socket.recv(_READ_SIZE)
+        messages: list[bytes] = []
+        taken = 0
+        while not messages or taken < _TAKE_AT_MOST:
+            try:
+                # What came in while the last messages were dealt with may be more than one reading holds.
+                data = self._socket.recv(_READ_SIZE, socket.MSG_DONTWAIT if messages else 0)
+            except BlockingIOError:
+                break
+            except ConnectionResetError:
+                # A parent that was killed before it had read everything.
+                data = b""
             if not data:
-                return []
-            messages = self._unframer.feed(data)
-            if messages:
-                return messages
+                break
+            taken += len(data)
+            messages += self._unframer.feed(data)
+        return messages
 
     def send(self, *messages: bytes) -> None:
         """Sends the messages in one write.
@@ -46,10 +58,18 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, _go_on)
     signal.signal(signal.SIGTERM, _go_on)
     module, _, name = target.partition(":")
-    with socket.socket(fileno=int(descriptor)) as sock:
-        # A program that the target starts and that outlives it must not hold the socket, or nobody hears of its end.
-        sock.set_inheritable(False)
+    sock = socket.socket(fileno=int(descriptor))
+    # A program that the target starts and that outlives it must not hold the socket, or nobody hears of its end.
+    sock.set_inheritable(False)
+    try:
         getattr(importlib.import_module(module), name)(Channel(sock))
+    finally:
+        if threading.active_count() == 1:
+            # Closed by the end of the process itself: the parent kills whoever closes it and lives on, and so could
+            # not tell how the process ended. Only a thread that will not end needs that kill.
+            sock.detach()
+        else:
+            sock.close()
 
 
 def _go_on(number: int, frame: FrameType | None) -> None:

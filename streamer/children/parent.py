@@ -70,7 +70,13 @@ class Child(asyncio.Protocol):
         finally:
             theirs.close()
         ours.setblocking(False)  # noqa: FBT003 - the standard library's own signature
-        await loop.create_connection(lambda: self, sock=ours)
+        try:
+            await loop.create_connection(lambda: self, sock=ours)
+        except BaseException:
+            # Cancelled half-way: a child that nobody can speak to must not be left behind.
+            ours.close()
+            self.kill()
+            raise
 
     def send(self, message: bytes) -> None:
         """Sends one message, in one write and at once: under load a turn of the loop is long, and whoever has many
@@ -126,7 +132,7 @@ class Child(asyncio.Protocol):
         self._gone.set_result(None)
         on_exit, self._on_exit = self._on_exit, None
         if on_exit is not None:
-            # A child may close its socket and yet live on; gone means gone.
+            # A child may close its socket and yet live on; gone means gone. One that is ending keeps its own status.
             self._process.kill()
             self._process.wait()
             on_exit()

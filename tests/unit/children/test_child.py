@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from streamer.children import child
 from streamer.children.child import Channel
 from streamer.children.framing import frame
 
@@ -33,6 +34,32 @@ def test_receive_waits_for_the_rest_of_a_message(ends):
     sender.start()
     assert channel.receive() == [b"x" * 1_000_000]
     sender.join()
+
+
+def test_receive_returns_more_than_one_reading_holds(ends):
+    ours, channel = ends
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_000_000)
+    ours.setblocking(False)
+    messages = [b"%06d" % n + b"x" * 994 for n in range(350)]
+    sent = ours.send(b"".join(map(frame, messages)))
+    whole = sent // len(frame(messages[0]))
+    assert channel.receive() == messages[:whole]
+
+
+def test_receive_comes_to_an_end_however_fast_the_parent_is(ends, monkeypatch):
+    monkeypatch.setattr(child, "_READ_SIZE", 1000)
+    monkeypatch.setattr(child, "_TAKE_AT_MOST", 2000)
+    ours, channel = ends
+    ours.sendall(frame(b"x" * 96) * 100)
+    assert len(channel.receive()) == 20
+    assert len(channel.receive()) == 20
+
+
+def test_receive_returns_nothing_when_the_parent_was_killed_before_it_had_read_everything(ends):
+    ours, channel = ends
+    channel.send(b"never read")
+    ours.close()
+    assert channel.receive() == []
 
 
 def test_receive_returns_nothing_when_the_parent_is_gone(ends):

@@ -81,6 +81,40 @@ def test_the_death_of_a_child_is_told_once(run, target):
     run(test)
 
 
+def test_a_child_that_ends_by_itself_is_known_to_have_and_could_tidy_up(run, target, tmp_path):
+    async def test(watch):
+        watched = await watch(
+            target(f"""
+                import atexit, pathlib
+                def main(channel):
+                    atexit.register(pathlib.Path({str(tmp_path / "tidy")!r}).touch)
+                    raise SystemExit(3)
+            """)
+        ).start()
+        assert await watched.next() is None
+        assert watched.child.exit_status == 3
+        assert (tmp_path / "tidy").exists()
+
+    run(test)
+
+
+def test_a_child_that_ends_but_for_a_thread_is_gone(run, target):
+    async def test(watch):
+        watched = await watch(
+            target("""
+                import threading
+                def main(channel):
+                    threading.Thread(target=threading.Event().wait).start()
+                    raise SystemExit(3)
+            """)
+        ).start()
+        assert await watched.next() is None
+        assert not alive(watched.child.pid)
+        assert watched.child.exit_status == -signal.SIGKILL
+
+    run(test)
+
+
 def test_what_a_child_said_last_is_heard_before_its_end(run, target):
     async def test(watch):
         watched = await watch(target("def main(channel): channel.send(*[b'%d' % n for n in range(1000)])")).start()
@@ -216,6 +250,31 @@ def test_a_machine_that_refuses_a_process_is_an_error_and_leaves_no_socket(run, 
         monkeypatch.setattr(sys, "executable", "/nowhere/python")
         with pytest.raises(FileNotFoundError):
             await watch(target(ECHO)).start()
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+    run(test)
+
+
+def test_a_start_that_is_cut_off_leaves_no_child_and_no_socket(run, target, monkeypatch):
+    async def test(watch):
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        watched = watch(target(HANGS))
+        loop = asyncio.get_running_loop()
+
+        class CutOff:
+            """The loop, but for a connection that never comes about."""
+
+            def __getattr__(self, name):
+                return getattr(loop, name)
+
+            async def create_connection(self, *_, **__):
+                raise asyncio.CancelledError
+
+        monkeypatch.setattr(asyncio, "get_running_loop", CutOff)
+        with pytest.raises(asyncio.CancelledError):
+            await watched.child.start()
+        monkeypatch.undo()
+        assert not alive(watched.child.pid)
         assert len(list(Path("/proc/self/fd").iterdir())) == before
 
     run(test)
