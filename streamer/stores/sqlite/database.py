@@ -1,4 +1,4 @@
-"""The file: its lock, its schema, its versions."""
+"""The file: its lock, its versions, its settings."""
 
 from __future__ import annotations
 
@@ -12,63 +12,32 @@ from pathlib import Path
 from typing import Final
 
 from streamer.core.errors import StoreError, StoreInUse, StoreTooNew, StoreUnavailable
-
-APPLICATION_ID: Final = 0x53545231
-"""`STR1`: tells our files from other programs' SQLite files."""
-
-MIGRATIONS: Final = (
-    """
-    CREATE TABLE requests (
-        number INTEGER PRIMARY KEY,
-        owner TEXT NOT NULL,
-        id TEXT NOT NULL,
-        action TEXT NOT NULL,
-        payload BLOB NOT NULL,
-        metadata BLOB NOT NULL,
-        connection_id TEXT NOT NULL,
-        created_at REAL NOT NULL,
-        max_attempts INTEGER NOT NULL,
-        priority INTEGER NOT NULL,
-        status TEXT NOT NULL,
-        due_at REAL,
-        attempts INTEGER NOT NULL,
-        fence INTEGER NOT NULL,
-        worker TEXT NOT NULL,
-        percentage REAL NOT NULL,
-        message TEXT NOT NULL,
-        progress_metadata BLOB NOT NULL,
-        seq INTEGER NOT NULL,
-        result BLOB NOT NULL,
-        error BLOB NOT NULL,
-        updated_at REAL NOT NULL,
-        started_at REAL,
-        finished_at REAL,
-        delivered_at REAL,
-        stored_by TEXT NOT NULL,
-        claimed_by TEXT NOT NULL DEFAULT '',
-        UNIQUE (owner, id)
-    );
-    CREATE INDEX requests_due ON requests (action, priority, due_at) WHERE due_at IS NOT NULL;
-    CREATE INDEX requests_created ON requests (created_at);
-    CREATE INDEX requests_unsettled ON requests (owner, created_at) WHERE delivered_at IS NULL;
-    CREATE INDEX requests_finished ON requests (finished_at) WHERE finished_at IS NOT NULL;
-    """,
-)
-"""Each brings a file from the version of its place to the next; `PRAGMA user_version` says where a file is.
-`stored_by` and `claimed_by` name the operation that did it, so that one sent again finds its own work."""
+from streamer.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS
 
 LOCK_WAIT: Final = 3.0
 """Seconds to wait for the lock: a killed service's writer lives on until it has noticed."""
 
+BUSY_WAIT: Final = 10.0
+"""Seconds to wait for another process (an operator's) to end its own short transaction."""
 
-def lock(path: Path, owner_pid: int) -> int:
+_WAL_LEFT: Final = 16 * 1024 * 1024
+"""Bytes of the write-ahead log that may stay on disk after a burst has made it longer."""
+
+
+def lock(path: Path, owner_pid: int, wait: float = LOCK_WAIT) -> int:
     """Takes the file for one service. Returns the descriptor that holds the lock until it is closed.
 
     Raises:
         StoreInUse: another service has it.
+        StoreUnavailable: the lock's own file cannot be made.
     """
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    deadline = time.monotonic() + LOCK_WAIT
+    try:
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as problem:
+        raise StoreUnavailable(
+            f"{path} cannot be opened: the folder {path.parent} must exist and be writable ({problem.strerror})"
+        ) from None
+    deadline = time.monotonic() + wait
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,6 +59,12 @@ def lock(path: Path, owner_pid: int) -> int:
 def open_database(path: Path, *, create: bool, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
     """A connection with the schema of this version.
 
+    Args:
+        path: the file.
+        create: make the file if need be, and bring one of an earlier version up to date. Without it the file must be
+            there and of this version: a service that may be running on it must find nothing changed.
+        migrations: the steps that there are.
+
     Raises:
         StoreTooNew: the file comes from a newer version.
         StoreError: it is not one of ours, or cannot be opened.
@@ -97,11 +72,16 @@ def open_database(path: Path, *, create: bool, migrations: Sequence[str] = MIGRA
     if not create and not path.exists():
         raise StoreError(f"{path} does not exist: no service has stored a request there yet")
     try:
-        database = sqlite3.connect(path, timeout=10.0, isolation_level=None, cached_statements=256)
+        database = sqlite3.connect(path, timeout=BUSY_WAIT, isolation_level=None, cached_statements=256)
     except sqlite3.Error as problem:
         raise StoreUnavailable(f"{path} cannot be opened: {problem}") from None
     try:
-        _prepare(database, path, migrations)
+        version = _version(database, path, len(migrations), create=create)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("PRAGMA cache_size = -32768")
+        database.execute(f"PRAGMA journal_size_limit = {_WAL_LEFT}")
+        _migrate(database, version, migrations)
     except sqlite3.DatabaseError as problem:
         database.close()
         if "not a database" in str(problem):
@@ -113,20 +93,28 @@ def open_database(path: Path, *, create: bool, migrations: Sequence[str] = MIGRA
     return database
 
 
-def _prepare(database: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
-    version = database.execute("PRAGMA user_version").fetchone()[0]
+def _version(database: sqlite3.Connection, path: Path, known: int, *, create: bool) -> int:
+    version: int = database.execute("PRAGMA user_version").fetchone()[0]
     application = database.execute("PRAGMA application_id").fetchone()[0]
     empty = not database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    if application != APPLICATION_ID and not empty:
+    if application != APPLICATION_ID and (application or not empty):
         raise StoreError(f"{path} belongs to another program: give backends.store another path")
-    if version > len(migrations):
+    if version > known:
         raise StoreTooNew(
-            f"{path} was written by a newer version (its schema is {version}, this version knows {len(migrations)}): "
+            f"{path} was written by a newer version (its schema is {version}, this version knows {known}): "
             "upgrade streamer-router, or use another file"
         )
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = FULL")
-    database.execute("PRAGMA cache_size = -32768")
+    if version < known and not create:
+        if empty:
+            raise StoreError(f"{path} is empty: no service has stored a request there yet")
+        raise StoreError(
+            f"{path} was written by an earlier version (its schema is {version}, this version writes {known}): "
+            "start the service of this version on it once, which brings it up to date"
+        )
+    return version
+
+
+def _migrate(database: sqlite3.Connection, version: int, migrations: Sequence[str]) -> None:
     for number in range(version, len(migrations)):
         # In one transaction with its number: a migration that was cut off has not happened.
         statements = f"BEGIN IMMEDIATE; {migrations[number]}; PRAGMA user_version = {number + 1}; "

@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import msgspec
-
-from streamer.children import Child
 from streamer.contracts.stores import Claims, Key, Lease, Page
-from streamer.core import errors
 from streamer.core.clock import Clock, SystemClock
-from streamer.core.errors import LeaseLost, StoreError, StoreUnavailable, TransitionRefused
+from streamer.core.errors import LeaseLost
 from streamer.core.messages import ErrorBody
 from streamer.core.records import RequestRecord, Status
 from streamer.stores.common import decode_cursor, encode_cursor, not_found, queue_full
-from streamer.stores.sqlite.operations import FULL, LOST, NOT_FOUND, NUMBERS
+from streamer.stores.sqlite.link import Link
+from streamer.stores.sqlite.operations import NUMBERS
 from streamer.stores.sqlite.rows import encode_error, to_record, to_row
-from streamer.stores.sqlite.writer import BROKEN, REFUSED
-
-RESPAWN_DELAYS = (0.0, 0.1, 0.5, 1.0, 2.0)
-"""Seconds before each try to replace a dead writer; after the last the store has failed."""
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
-
-
-class _Operation:
-    """One operation under way."""
-
-    __slots__ = ("answer", "arguments", "kind", "now", "number")
-
-    def __init__(self, number: int, kind: int, now: float, arguments: tuple[Any, ...], answer: Any) -> None:
-        self.number = number
-        self.kind = kind
-        self.now = now
-        self.arguments = arguments
-        self.answer = answer
+from streamer.stores.sqlite.writing import FULL, LOST, NOT_FOUND
 
 
 class SqliteStore:
@@ -50,26 +26,20 @@ class SqliteStore:
     name, so that one that was already done is found and not done twice.
     """
 
-    def __init__(self, path: Path, *, clock: Clock, max_queued: int, operator: bool) -> None:
-        self._path = path
+    def __init__(self, link: Link, clock: Clock, max_queued: int) -> None:
+        self._link = link
         self._clock = clock
         self._max_queued = max_queued
-        self._operator = operator
-        self._session = secrets.token_hex(8)
-        self._number = 0
-        self._pending: dict[int, _Operation] = {}
-        self._outbox: list[Any] = []
-        self._child: Child | None = None
-        self._opened: asyncio.Future[Any] | None = None
-        self._mending: asyncio.Task[None] | None = None
-        self._closed = False
-        self._failure: StoreUnavailable | None = None
-        self._failed = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
 
     @classmethod
     async def open(
-        cls, path: str | Path, *, clock: Clock | None = None, max_queued: int = 100_000, operator: bool = False
+        cls,
+        path: str | Path,
+        *,
+        clock: Clock | None = None,
+        max_queued: int = 100_000,
+        operator: bool = False,
+        on_mend: Callable[[str], object] | None = None,
     ) -> Self:
         """Opens the file, creating it if need be, and takes it for this service alone.
 
@@ -79,21 +49,23 @@ class SqliteStore:
             max_queued: how many records may wait; one more is OVERLOADED.
             operator: open an existing file beside the service that may own it, for looking and for single changes:
                 no lock is taken, and nothing of a running service is disturbed.
+            on_mend: called with one line for the log each time that the writer process died and was replaced.
 
         Raises:
             StoreInUse: another service has the file.
             StoreTooNew: a newer version wrote it.
             StoreError: it cannot be opened, or is not one of ours.
         """
-        store = cls(Path(path).absolute(), clock=clock or SystemClock(), max_queued=max_queued, operator=operator)
-        await store._start(recover=True)
-        return store
+        time = clock or SystemClock()
+        # Two names of one file must not be two locks.
+        link = Link(Path(path).resolve(), max_queued=max_queued, operator=operator, on_mend=on_mend)
+        await link.open(time.now())
+        return cls(link, time, max_queued)
 
     @property
     def writer_pid(self) -> int:
         """Process id of the writer."""
-        assert self._child is not None
-        return self._child.pid
+        return self._link.pid
 
     async def enqueue(self, record: RequestRecord, /) -> RequestRecord | None:
         """Part of `RequestQueue`."""
@@ -184,112 +156,14 @@ class SqliteStore:
 
     async def failed(self) -> None:
         """Part of `RequestQueue`."""
-        await self._failed.wait()
+        await self._link.failed.wait()
 
     async def close(self) -> None:
         """Part of `RequestQueue`."""
-        if self._closed:
-            return
-        self._closed = True
-        self._flush()
-        if self._mending is not None:
-            self._mending.cancel()
-        if self._child is not None:
-            await self._child.close()
-        self._give_up(StoreUnavailable("the store is closed"))
-
-    # The writer and what is on its way to it
+        await self._link.close()
 
     async def _do(self, name: str, *arguments: Any) -> Any:
-        if self._closed or self._failure is not None:
-            raise self._failure or StoreUnavailable("the store is closed")
-        self._number += 1
-        operation = _Operation(self._number, NUMBERS[name], self._clock.now(), arguments, self._loop.create_future())
-        self._pending[operation.number] = operation
-        if not self._outbox:
-            self._loop.call_soon(self._flush)
-        self._outbox.append(self._wire(operation, again=False))
-        return await operation.answer
-
-    def _wire(self, operation: _Operation, *, again: bool) -> tuple[Any, ...]:
-        token = f"{self._session}-{operation.number}"
-        return (operation.number, operation.kind, token, again, operation.now, operation.arguments)
-
-    def _flush(self) -> None:
-        outbox, self._outbox = self._outbox, []
-        # While the writer is being replaced nothing is sent: all that is pending goes to the new one.
-        if outbox and self._mending is None and self._child is not None:
-            self._child.send(_encode(outbox))
-
-    def _received(self, message: bytes) -> None:
-        answers = _decode(message)
-        if self._opened is not None:
-            opened, self._opened = self._opened, None
-            opened.set_result(answers)
-            return
-        for number, outcome, value in answers:
-            operation = self._pending.pop(number, None)
-            if operation is None or operation.answer.done():
-                continue
-            if outcome == REFUSED:
-                operation.answer.set_exception(TransitionRefused(value))
-            elif outcome == BROKEN:
-                operation.answer.set_exception(StoreUnavailable(f"{self._path} could not be written: {value}"))
-            else:
-                operation.answer.set_result(value)
-
-    async def _start(self, *, recover: bool) -> None:
-        opened = self._opened = self._loop.create_future()
-        self._child = Child("streamer.stores.sqlite.writer:main", on_message=self._received, on_exit=self._died)
-        await self._child.start()
-        options = {
-            "path": str(self._path),
-            "max_queued": self._max_queued,
-            "operator": self._operator,
-            "recover": recover,
-            "now": self._clock.now(),
-        }
-        self._child.send(_encode(options))
-        refusal = await opened
-        if refusal is not None:
-            name, text = refusal
-            self._child.kill()
-            raise getattr(errors, name, StoreUnavailable)(text)
-
-    def _died(self) -> None:
-        if self._opened is not None:
-            opened, self._opened = self._opened, None
-            opened.set_result(("StoreUnavailable", f"the writer process of {self._path} died while it opened the file"))
-        elif self._mending is None:
-            self._mending = self._loop.create_task(self._mend())
-
-    async def _mend(self) -> None:
-        """Replaces the writer and sends again, in order, what the dead one had not answered."""
-        problem: Exception | None = None
-        for delay in RESPAWN_DELAYS:
-            await asyncio.sleep(delay)
-            try:
-                # Not `recover`: the claims of this very service are alive, only the writer has died.
-                await self._start(recover=False)
-            except (StoreError, OSError) as refusal:
-                problem = refusal
-                continue
-            self._mending = None
-            self._outbox.clear()
-            assert self._child is not None
-            if self._pending:
-                again = [self._wire(operation, again=True) for operation in self._pending.values()]
-                self._child.send(_encode(again))
-            return
-        self._failure = StoreUnavailable(f"the writer process of {self._path} died and cannot be replaced: {problem}")
-        self._give_up(self._failure)
-        self._failed.set()
-
-    def _give_up(self, failure: StoreUnavailable) -> None:
-        pending, self._pending = self._pending, {}
-        for operation in pending.values():
-            if not operation.answer.done():
-                operation.answer.set_exception(failure)
+        return await self._link.ask(NUMBERS[name], self._clock.now(), arguments)
 
 
 def _held(claim: Lease, answer: Any) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from streamer.children.child import Channel
-from streamer.core.errors import StoreError, TransitionRefused
+from streamer.core.errors import StoreError, StoreUnavailable, TransitionRefused
 from streamer.stores.sqlite.database import lock, open_database
-from streamer.stores.sqlite.operations import OPERATIONS, State
+from streamer.stores.sqlite.operations import FIRST_READ, OPERATIONS
+from streamer.stores.sqlite.state import State
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -21,68 +24,93 @@ DONE = 0
 REFUSED = 1
 BROKEN = 2
 
+Answers = list[tuple[int, int, Any]]
+
 
 def main(channel: Channel) -> None:
     """Opens the file as the first message says, then serves until the parent is gone."""
-    opening, *rest = channel.receive()
-    options = _decode(opening)
-    path = Path(options["path"])
-    try:
-        held = None if options["operator"] else lock(path, os.getppid())
-        database = open_database(path, create=not options["operator"])
-    except (StoreError, OSError) as problem:
-        channel.send(_encode([type(problem).__name__, str(problem)]))
+    opening, *messages = channel.receive() or [b""]
+    if not opening:
         return
-    state = State(database, options["max_queued"])
-    if held is not None and options["recover"]:
-        # Under the lock nobody else is alive, so whoever held a lease is dead: their work is due now.
-        database.execute(
-            "UPDATE requests SET due_at = ?, updated_at = ? WHERE due_at IS NOT NULL AND status = 'PROCESSING'",
-            (options["now"], options["now"]),
-        )
-    channel.send(_encode(None))
-    frames: list[bytes] = rest or channel.receive()
-    while frames:
-        answers = apply(state, [operation for frame in frames for operation in _decode(frame)])
-        channel.send(_encode(answers))
-        frames = channel.receive()
-    database.close()
-
-
-def apply(state: State, operations: list[list[Any]]) -> list[list[Any]]:
-    """Does all operations in one transaction; when it fails, each in its own, so that only the broken one fails."""
-    try:
-        return _transaction(state, operations)
-    except sqlite3.Error as problem:
-        if len(operations) == 1:
-            return [[operations[0][0], BROKEN, str(problem)]]
-    answers: list[list[Any]] = []
-    for operation in operations:
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         try:
-            answers += _transaction(state, [operation])
+            state = open_state(_decode(opening))
+        except StoreError as problem:
+            channel.send(_encode([type(problem).__name__, str(problem)]))
+            return
+        with contextlib.closing(state.database):
+            channel.send(_encode(None))
+            messages = messages or channel.receive()
+            while messages:
+                answers = apply(state, [operation for message in messages for operation in _decode(message)])
+                channel.send(_encode(answers))
+                messages = channel.receive()
+
+
+def open_state(options: Mapping[str, Any]) -> State:
+    """Takes and opens the file.
+
+    Raises:
+        StoreError: it cannot be had.
+    """
+    path = Path(options["path"])
+    operator = options["operator"]
+    if not operator:
+        # The descriptor is never closed here: the lock is this process's for as long as it lives.
+        lock(path, os.getppid(), options["lock_wait"])
+    database = open_database(path, create=not operator)
+    if options["recover"] and not operator:
+        # Under the lock nobody else is alive, so whoever held a lease is dead: their work is due now.
+        try:
+            database.execute(
+                "UPDATE requests SET due_at = ?, updated_at = ? WHERE due_at IS NOT NULL AND status = 'PROCESSING'",
+                (options["now"], options["now"]),
+            )
         except sqlite3.Error as problem:
-            answers.append([operation[0], BROKEN, str(problem)])
-    return answers
+            database.close()
+            raise StoreUnavailable(f"{path} could not be written: {problem}") from None
+    return State(database, options["max_queued"], session=options["session"], repeats_until=options["repeats_until"])
 
 
-def _transaction(state: State, operations: list[list[Any]]) -> list[list[Any]]:
-    database = state.database
-    kinds = set(state.kinds)
+def apply(state: State, operations: list[list[Any]]) -> Answers:
+    """Does all operations in one transaction; when it fails, each in its own, so that only the broken one fails."""
+    reading = all(kind >= FIRST_READ for _, kind, _, _ in operations)
     try:
-        database.execute("BEGIN IMMEDIATE")
+        state.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
+        return _transaction(state, operations)
+    except Exception as problem:  # noqa: BLE001 - whatever one of them raises, the others and the writer go on
+        # Where not even the transaction began (another process holds the file), none of them would fare better alone.
+        if len(operations) == 1 or _is_busy(problem):
+            return [(number, BROKEN, _reason(problem)) for number, _, _, _ in operations]
+    return [answer for operation in operations for answer in apply(state, [operation])]
+
+
+def _transaction(state: State, operations: list[list[Any]]) -> Answers:
+    before = None
+    try:
         state.refresh()
-        queued = state.queued
-        answers = []
-        for number, kind, token, again, now, arguments in operations:
+        before = state.snapshot()
+        answers: Answers = []
+        for number, kind, now, arguments in operations:
+            again = number <= state.repeats_until
             try:
-                answers.append([number, DONE, OPERATIONS[kind](state, token, again, now, *arguments)])
+                answers.append((number, DONE, OPERATIONS[kind](state, number, again, now, *arguments)))
             except TransitionRefused as refusal:
-                answers.append([number, REFUSED, str(refusal)])
-        database.execute("COMMIT")
+                answers.append((number, REFUSED, str(refusal)))
+        state.execute("COMMIT")
     except BaseException:
-        if database.in_transaction:
-            database.execute("ROLLBACK")
-            state.queued = queued
-            state.kinds = kinds
+        if before is not None:
+            state.restore(before)
+        # SQLite has ended the transaction by itself where its error left it no choice (a full disk, for one).
+        if state.database.in_transaction:
+            state.execute("ROLLBACK")
         raise
     return answers
+
+
+def _is_busy(problem: Exception) -> bool:
+    return isinstance(problem, sqlite3.OperationalError) and problem.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def _reason(problem: Exception) -> str:
+    return str(problem) if isinstance(problem, sqlite3.Error) else f"{type(problem).__name__}: {problem}"

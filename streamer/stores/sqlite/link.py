@@ -1,0 +1,214 @@
+"""The loop's end of the writer process: what is on its way, and what happens when the writer dies."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from streamer.children import Child
+from streamer.core import errors
+from streamer.core.errors import StoreError, StoreUnavailable, TransitionRefused
+from streamer.stores.sqlite.database import LOCK_WAIT
+from streamer.stores.sqlite.writer import BROKEN, REFUSED
+
+WRITER: Final = "streamer.stores.sqlite.writer:main"
+
+RESPAWN_DELAYS: Final = (0.0, 0.1, 0.5, 1.0, 2.0)
+"""Seconds before each try to replace a dead writer; after as many deaths without an answer between, the store has
+failed."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class Link:
+    """Hands operations to the writer and its answers back.
+
+    Every operation is kept until it is answered. A writer that dies is replaced, and what it left unanswered is sent
+    again, in order; the new one is told up to which number its predecessors may have done the work already.
+
+    Args:
+        path: the file.
+        max_queued: how many records may wait.
+        operator: beside a service instead of as one.
+        on_mend: called with one line each time the writer had to be replaced.
+    """
+
+    def __init__(
+        self, path: Path, *, max_queued: int, operator: bool, on_mend: Callable[[str], object] | None = None
+    ) -> None:
+        self.failed = asyncio.Event()
+        """Set when the writer cannot be replaced."""
+        self._path = path
+        self._options = {
+            "path": str(path),
+            "max_queued": max_queued,
+            "operator": operator,
+            "lock_wait": LOCK_WAIT,
+            "session": secrets.token_hex(8),
+        }
+        self._on_mend = on_mend
+        self._loop = asyncio.get_running_loop()
+        self._number = 0
+        self._pending: dict[int, tuple[bytes, asyncio.Future[Any]]] = {}
+        self._outbox: list[bytes] = []
+        self._child: Child | None = None
+        self._opening: asyncio.Future[Any] | None = None
+        self._ready = False
+        self._mending: asyncio.Task[None] | None = None
+        self._deaths = 0
+        self._failure = ""
+        """Why nothing can be asked any more."""
+
+    @property
+    def pid(self) -> int:
+        """Process id of the writer."""
+        assert self._child is not None, "the writer has not been started"
+        return self._child.pid
+
+    async def open(self, now: float) -> None:
+        """Starts the first writer, which takes the file and puts right what a service before it left.
+
+        Raises:
+            StoreError: the file cannot be had.
+        """
+        await self._start(recover=True, now=now)
+
+    def ask(self, kind: int, now: float, arguments: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """Sends an operation, with all the others of this turn of the loop. The answer comes once it is durable.
+
+        Raises:
+            StoreUnavailable: the link is closed, or has failed.
+            ValueError: an argument cannot be written at all, such as text with half of a surrogate pair in it.
+        """
+        if self._failure:
+            raise StoreUnavailable(self._failure)
+        number = self._number + 1
+        # Encoded here and not with the others, so that what cannot be encoded is refused to its own caller alone.
+        message = _encode((number, kind, now, arguments))
+        self._number = number
+        answer = self._loop.create_future()
+        self._pending[number] = (message, answer)
+        if self._ready:
+            if not self._outbox:
+                self._loop.call_soon(self._flush)
+            self._outbox.append(message)
+        return answer
+
+    async def close(self) -> None:
+        """Lets the writer finish what it was sent; what it then has not answered raises StoreUnavailable."""
+        self._failure = self._failure or "the store is closed"
+        if self._mending is not None:
+            self._mending.cancel()
+            await asyncio.wait([self._mending])
+        self._flush()
+        if self._child is not None:
+            await self._child.close()
+        self._ready = False
+        self._give_up()
+
+    def _flush(self) -> None:
+        outbox, self._outbox = self._outbox, []
+        if outbox:
+            assert self._child is not None
+            self._child.send(_together(outbox))
+
+    def _received(self, message: bytes) -> None:
+        answers = _decode(message)
+        if self._opening is not None:
+            self._opened(answers)
+            return
+        self._deaths = 0
+        for number, outcome, value in answers:
+            _, answer = self._pending.pop(number)
+            if answer.done():
+                continue
+            if outcome == REFUSED:
+                answer.set_exception(TransitionRefused(value))
+            elif outcome == BROKEN:
+                answer.set_exception(StoreUnavailable(f"{self._path} could not be written: {value}"))
+            else:
+                answer.set_result(value)
+
+    def _opened(self, refusal: Any) -> None:
+        assert self._opening is not None
+        opening, self._opening = self._opening, None
+        if refusal is None:
+            assert self._child is not None
+            # Before anything new can be sent: the order of the operations is part of what they mean.
+            if self._pending:
+                self._child.send(_together([message for message, _ in self._pending.values()]))
+            else:
+                self._deaths = 0
+            self._ready = True
+        if not opening.done():
+            opening.set_result(refusal)
+
+    async def _start(self, *, recover: bool, now: float = 0.0) -> None:
+        opening = self._opening = self._loop.create_future()
+        child = self._child = Child(WRITER, on_message=self._received, on_exit=self._died)
+        options = {**self._options, "recover": recover, "now": now, "repeats_until": self._number}
+        try:
+            await child.start()
+            child.send(_encode(options))
+            refusal = await opening
+        except BaseException:
+            self._opening = None
+            child.kill()
+            raise
+        if refusal is not None:
+            child.kill()
+            name, text = refusal
+            raise getattr(errors, name)(text)
+
+    def _died(self) -> None:
+        self._ready = False
+        self._outbox.clear()
+        if self._opening is not None:
+            self._opened(["StoreUnavailable", f"the writer process of {self._path} {self._end()} while it opened it"])
+        elif self._mending is None:
+            self._mending = self._loop.create_task(self._mend())
+
+    def _end(self) -> str:
+        status = None if self._child is None else self._child.exit_status
+        if status is not None and status < 0:
+            return f"was killed by signal {-status}"
+        return f"ended with status {status}"
+
+    async def _mend(self) -> None:
+        """Replaces the writer, again and again while that makes sense."""
+        problem = end = self._end()
+        while self._deaths < len(RESPAWN_DELAYS):
+            self._deaths += 1
+            await asyncio.sleep(RESPAWN_DELAYS[self._deaths - 1])
+            try:
+                # Not `recover`: the claims of this very service are alive, only the writer has died.
+                await self._start(recover=False)
+            except (StoreError, OSError) as refusal:
+                problem = str(refusal)
+                continue
+            if self._ready:
+                self._mending = None
+                if self._on_mend is not None:
+                    self._on_mend(f"the writer process of {self._path} {end}; it was replaced and nothing is lost")
+                return
+            problem = end = self._end()
+        self._failure = f"the writer process of {self._path} died and cannot be replaced: {problem}"
+        self._give_up()
+        self.failed.set()
+
+    def _give_up(self) -> None:
+        pending, self._pending = self._pending, {}
+        for _, answer in pending.values():
+            if not answer.done():
+                answer.set_exception(StoreUnavailable(self._failure))
+
+
+def _together(messages: list[bytes]) -> bytes:
+    """One MessagePack array of values that are encoded already: its header, with a length of four bytes, then they."""
+    return b"".join((b"\xdd", len(messages).to_bytes(4), *messages))

@@ -1,0 +1,60 @@
+"""The tables, and how a file of an earlier version becomes one of this version."""
+
+from __future__ import annotations
+
+from typing import Final
+
+APPLICATION_ID: Final = 0x53545231
+"""`STR1`: tells our files from other programs' SQLite files."""
+
+EXHAUSTED: Final = "(status = 'PROCESSING' AND attempts >= max_attempts)"
+"""What `records.exhausted` says. Queries must write it as the index does, or the index is not used."""
+
+_FIRST: Final = """
+    CREATE TABLE requests (
+        number INTEGER PRIMARY KEY,
+        owner TEXT NOT NULL,
+        id TEXT NOT NULL,
+        action TEXT NOT NULL,
+        payload BLOB NOT NULL,
+        metadata BLOB NOT NULL,
+        connection_id TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        max_attempts INTEGER NOT NULL,
+        priority INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        due_at REAL,
+        attempts INTEGER NOT NULL,
+        fence INTEGER NOT NULL,
+        worker TEXT NOT NULL,
+        percentage REAL NOT NULL,
+        message TEXT NOT NULL,
+        progress_metadata BLOB NOT NULL,
+        seq INTEGER NOT NULL,
+        result BLOB NOT NULL,
+        error BLOB NOT NULL,
+        updated_at REAL NOT NULL,
+        started_at REAL,
+        finished_at REAL,
+        delivered_at REAL,
+        stored_by TEXT NOT NULL,
+        claimed_by TEXT NOT NULL DEFAULT '',
+        UNIQUE (owner, id)
+    );
+    CREATE INDEX requests_due ON requests (action, priority, due_at) WHERE due_at IS NOT NULL;
+    CREATE INDEX requests_created ON requests (created_at);
+    CREATE INDEX requests_unsettled ON requests (owner, created_at) WHERE delivered_at IS NULL;
+    CREATE INDEX requests_finished ON requests (finished_at) WHERE finished_at IS NOT NULL;
+"""
+
+# What must be abandoned stands apart from what may be claimed, so that neither hides behind the other; and one
+# owner's listing no longer reads all that the owner ever asked for, while everybody's writes wait.
+_SECOND: Final = f"""
+    DROP INDEX requests_due;
+    CREATE INDEX requests_due ON requests (action, priority, {EXHAUSTED}, due_at) WHERE due_at IS NOT NULL;
+    CREATE INDEX requests_owner ON requests (owner, created_at);
+"""
+
+MIGRATIONS: Final = (_FIRST, _SECOND)
+"""Each brings a file from the version of its place to the next; `PRAGMA user_version` says where a file is.
+`stored_by` and `claimed_by` name the operation that did it, so that one sent again finds its own work."""

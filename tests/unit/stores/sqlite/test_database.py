@@ -1,0 +1,138 @@
+"""The file: its lock, its versions, its settings."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+
+import pytest
+
+from streamer.core.errors import StoreError, StoreInUse, StoreTooNew, StoreUnavailable
+from streamer.stores.sqlite import SqliteStore
+from streamer.stores.sqlite.database import lock, open_database
+from streamer.stores.sqlite.rows import COLUMNS, to_row
+from streamer.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS
+from streamer.testing.conformance import record
+
+
+@pytest.fixture
+def make(path):
+    def make(script):
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.executescript(script)
+
+    return make
+
+
+class TestTheLock:
+    def test_a_second_holder_is_told_in_one_line_who_has_it(self, path):
+        held = lock(path, 4711)
+        with pytest.raises(StoreInUse) as refused:
+            lock(path, 1, wait=0.05)
+        os.close(held)
+        assert str(path) in str(refused.value)
+        assert "(process 4711)" in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+    def test_a_holder_that_is_not_known_yet_is_not_made_up(self, path):
+        held = lock(path, 4711)
+        os.ftruncate(held, 0)
+        with pytest.raises(StoreInUse, match="in use by another service: stop it"):
+            lock(path, 1, wait=0.0)
+        os.close(held)
+
+    def test_a_lock_that_is_given_back_can_be_taken(self, path):
+        os.close(lock(path, 4711))
+        held = lock(path, 42, wait=0.0)
+        assert os.pread(held, 32, 0) == b"42"
+        os.close(held)
+
+    def test_a_folder_that_is_not_there_is_named(self, tmp_path):
+        with pytest.raises(StoreUnavailable, match=r"the folder .*nowhere must exist"):
+            lock(tmp_path / "nowhere" / "queue.db", 1)
+
+
+class TestAFile:
+    def test_each_commit_reaches_the_disk(self, path):
+        with contextlib.closing(open_database(path, create=True)) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+    def test_one_of_a_newer_version_is_refused_and_left_alone(self, path, make):
+        make(f"CREATE TABLE t (a); PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 99")
+        before = path.read_bytes()
+        with pytest.raises(StoreTooNew, match=rf"its schema is 99, this version knows {len(MIGRATIONS)}.*upgrade"):
+            open_database(path, create=True)
+        assert path.read_bytes() == before
+
+    @pytest.mark.parametrize(
+        "script",
+        ["CREATE TABLE theirs (a)", "PRAGMA application_id = 7; PRAGMA user_version = 0; VACUUM"],
+        ids=["with tables", "still empty"],
+    )
+    def test_another_programs_is_refused_and_left_alone(self, path, make, script):
+        make(script)
+        before = path.read_bytes()
+        with pytest.raises(StoreError, match="belongs to another program"):
+            open_database(path, create=True)
+        assert path.read_bytes() == before
+
+    def test_one_that_is_not_sqlite_is_refused(self, path):
+        path.write_text("these are notes, " * 100)
+        with pytest.raises(StoreError, match="not an SQLite file"):
+            open_database(path, create=True)
+
+    def test_a_folder_is_refused(self, tmp_path):
+        with pytest.raises(StoreUnavailable, match="cannot be opened"):
+            open_database(tmp_path, create=True)
+
+    def test_an_operator_creates_nothing(self, path):
+        with pytest.raises(StoreError, match="does not exist"):
+            open_database(path, create=False)
+        assert not path.exists()
+
+    def test_an_operator_leaves_an_empty_one_empty(self, path):
+        path.touch()
+        with pytest.raises(StoreError, match="is empty"):
+            open_database(path, create=False)
+        assert path.read_bytes() == b""
+
+    def test_an_operator_leaves_an_earlier_version_as_its_service_knows_it(self, path):
+        open_database(path, create=True, migrations=MIGRATIONS[:1]).close()
+        before = path.read_bytes()
+        with pytest.raises(StoreError, match=r"its schema is 1.*start the service of this version"):
+            open_database(path, create=False)
+        assert path.read_bytes() == before
+
+
+class TestMigrations:
+    async def test_a_file_of_the_first_version_is_brought_up_to_date_and_its_requests_run(self, path, clock):
+        waiting = record(clock, "waiting", metadata={"a": "b"})
+        with contextlib.closing(open_database(path, create=True, migrations=MIGRATIONS[:1])) as connection:
+            places = ", ".join("?" * len(COLUMNS))
+            connection.execute(
+                f"INSERT INTO requests ({', '.join(COLUMNS)}, stored_by) VALUES ({places}, 'x')", to_row(waiting)
+            )
+        store = await SqliteStore.open(path, clock=clock)
+        assert await store.get(waiting.key) == waiting
+        assert [one.id for one in (await store.claim("w", 10, 30.0)).records] == ["waiting"]
+        await store.close()
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+
+    def test_they_are_made_in_order_and_keep_the_rows(self, path):
+        steps = ["CREATE TABLE t (a); INSERT INTO t VALUES (1)", "ALTER TABLE t ADD COLUMN b DEFAULT 2"]
+        open_database(path, create=True, migrations=steps[:1]).close()
+        with contextlib.closing(open_database(path, create=True, migrations=steps)) as connection:
+            assert connection.execute("SELECT a, b FROM t").fetchall() == [(1, 2)]
+            assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+
+    def test_one_that_fails_has_not_happened(self, path):
+        steps = ["CREATE TABLE t (a)", "ALTER TABLE t ADD COLUMN b; ALTER TABLE nothing ADD COLUMN c"]
+        open_database(path, create=True, migrations=steps[:1]).close()
+        with pytest.raises(StoreUnavailable, match="cannot be used"):
+            open_database(path, create=True, migrations=steps)
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+            assert len(connection.execute("PRAGMA table_info(t)").fetchall()) == 1

@@ -1,0 +1,268 @@
+"""The writer process lives, dies and is replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from streamer.contracts.stores import Lease
+from streamer.core.clock import SystemClock
+from streamer.core.errors import StoreUnavailable
+from streamer.core.records import RequestRecord, Status
+from streamer.stores.sqlite import SqliteStore, link
+from streamer.testing.conformance import record
+
+
+async def gone(pid):
+    """Returns when the process is no more (it may be a zombie until it is reaped)."""
+    while True:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
+                return
+        except FileNotFoundError:
+            return
+        await asyncio.sleep(0)
+
+
+class TestADeath:
+    async def test_loses_nothing_that_was_on_its_way(self, store, clock, rows):
+        first = store.writer_pid
+        calls = [asyncio.ensure_future(store.enqueue(record(clock, f"r{n}"))) for n in range(200)]
+        await asyncio.sleep(0)
+        os.kill(first, signal.SIGKILL)
+        assert await asyncio.gather(*calls) == [None] * 200
+        assert store.writer_pid != first
+        assert len({row[0] for row in rows()}) == 200
+
+    async def test_of_an_idle_writer_is_mended_too_as_often_as_it_happens(self, path, clock, monkeypatch):
+        monkeypatch.setattr(link, "RESPAWN_DELAYS", (0.0, 0.0))
+        mended = asyncio.Queue()
+        store = await SqliteStore.open(path, clock=clock, on_mend=mended.put_nowait)
+        for _ in range(4):
+            os.kill(store.writer_pid, signal.SIGKILL)
+            assert "was killed by signal 9" in await mended.get()
+        assert await store.enqueue(record(clock)) is None
+        await store.close()
+
+    async def test_is_assumed_to_have_hidden_what_others_wrote_meanwhile(self, store, clock):
+        await store.enqueue(record(clock))
+        assert not (await store.claim("w", 0, 30.0)).foreign
+        os.kill(store.writer_pid, signal.SIGKILL)
+        assert (await store.claim("w", 0, 30.0)).foreign
+        assert not (await store.claim("w", 0, 30.0)).foreign
+
+    def test_right_after_the_new_writer_has_opened_is_another_death(self, path, clock, writer_program, any_loop):
+        writer_program("""
+            def main(channel):
+                if starts() in (2, 3):
+                    channel.receive()
+                    channel.send(writer._encode(None))
+                    os._exit(1)
+                writer.main(channel)
+        """)
+
+        async def test():
+            store = await SqliteStore.open(path, clock=clock)
+            os.kill(store.writer_pid, signal.SIGKILL)
+            assert await store.enqueue(record(clock)) is None
+            await store.close()
+
+        any_loop.run(asyncio.wait_for(test(), 60))
+
+    async def test_again_and_again_without_an_answer_fails_the_store_and_all_who_wait(
+        self, path, clock, writer_program, monkeypatch, tmp_path
+    ):
+        monkeypatch.setattr(link, "RESPAWN_DELAYS", (0.0, 0.0, 0.0))
+        writer_program("""
+            def main(channel):
+                starts()
+                writer.apply = lambda *_: die()
+                writer.main(channel)
+        """)
+        store = await SqliteStore.open(path, clock=clock)
+        failed = asyncio.ensure_future(store.failed())
+        waiting = [asyncio.ensure_future(store.enqueue(record(clock, f"r{n}"))) for n in range(3)]
+        waiting[0].cancel()
+        for call in waiting[1:]:
+            with pytest.raises(StoreUnavailable, match="cannot be replaced: was killed by signal 9"):
+                await call
+        await failed
+        assert (tmp_path / "starts").stat().st_size == 4
+        with pytest.raises(StoreUnavailable, match="cannot be replaced"):
+            await store.counts()
+        await store.close()
+        with pytest.raises(StoreUnavailable, match="cannot be replaced"):
+            await store.counts()
+
+    async def test_whose_file_is_spoilt_fails_the_store_and_says_why(self, path, clock, monkeypatch):
+        monkeypatch.setattr(link, "RESPAWN_DELAYS", (0.0, 0.0))
+        store = await SqliteStore.open(path, clock=clock)
+        os.kill(store.writer_pid, signal.SIGSTOP)
+        waiting = asyncio.ensure_future(store.enqueue(record(clock)))
+        await asyncio.sleep(0)
+        path.write_bytes(b"this is no database any more" * 10)
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        os.kill(store.writer_pid, signal.SIGKILL)
+        with pytest.raises(StoreUnavailable, match="cannot be replaced: .*not an SQLite file"):
+            await waiting
+        await store.failed()
+        await store.close()
+
+    async def test_while_it_opens_the_file_says_so(self, path, writer_program):
+        writer_program("def main(channel): raise SystemExit(3)")
+        with pytest.raises(StoreUnavailable, match="ended with status 3 while it opened it"):
+            await SqliteStore.open(path)
+
+    async def test_at_random_moments_loses_no_acknowledgment_and_doubles_nothing(self, path, seed, rows):
+        choose = random.Random(seed)
+        clock = SystemClock()
+        store = await SqliteStore.open(path, clock=clock)
+        callers, each = 200, 5
+        stored: set[str] = set()
+        completed: set[str] = set()
+        claims: list[str] = []
+
+        async def enqueue(caller):
+            for number in range(each):
+                now = clock.now()
+                given = RequestRecord(
+                    owner="o", id=f"{caller}-{number}", action="a", created_at=now, updated_at=now, due_at=now
+                )
+                assert await store.enqueue(given) is None
+                stored.add(given.id)
+
+        async def work():
+            while len(completed) < callers * each:
+                taken = (await store.claim("w", 32, 3600.0)).records
+                claims.extend(one.id for one in taken)
+                await asyncio.gather(*(complete(one) for one in taken))
+
+        async def complete(one):
+            await store.complete(Lease(one.owner, one.id, one.fence), seq=1, result=b"1")
+            completed.add(one.id)
+
+        async def kill():
+            for _ in range(15):
+                target = min(len(stored) + len(completed) + choose.randrange(1, 120), 2 * callers * each)
+                while len(stored) + len(completed) < target:
+                    await asyncio.sleep(0)
+                os.kill(store.writer_pid, signal.SIGKILL)
+                # So many loops' turns later it may be dead, opening, or at work again.
+                for _ in range(choose.randrange(200)):
+                    await asyncio.sleep(0)
+
+        await asyncio.gather(*(enqueue(caller) for caller in range(callers)), work(), kill())
+        await store.close()
+        assert stored == completed == {row[0] for row in rows()}
+        assert {row[1] for row in rows()} == {"COMPLETED"}
+        assert sorted(claims) == sorted(stored)
+
+
+class TestTheEnd:
+    async def test_of_the_process_that_made_it_is_the_writers_and_the_file_is_free(self, path):
+        script = (
+            "import asyncio, sys\n"
+            f"sys.path[:] = {sys.path!r}\n"
+            "from streamer.stores.sqlite import SqliteStore\n"
+            "async def main():\n"
+            f"    store = await SqliteStore.open({str(path)!r})\n"
+            "    print(store.writer_pid, flush=True)\n"
+            "    await asyncio.Event().wait()\n"
+            "asyncio.run(main())\n"
+        )
+        with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+            pid = int(process.stdout.readline())
+            process.kill()
+        store = await SqliteStore.open(path)
+        await asyncio.wait_for(gone(pid), 30)
+        await store.close()
+
+    async def test_lets_the_writer_finish_what_it_was_sent(self, path, clock, rows):
+        store = await SqliteStore.open(path, clock=clock)
+        calls = [asyncio.ensure_future(store.enqueue(record(clock, f"r{n}"))) for n in range(50)]
+        await asyncio.sleep(0)
+        await store.close()
+        await asyncio.gather(*calls)
+        assert len(rows()) == 50
+
+    async def test_while_the_writer_is_being_replaced_fails_those_who_wait(self, path, clock, monkeypatch):
+        monkeypatch.setattr(link, "RESPAWN_DELAYS", (3600.0,))
+        store = await SqliteStore.open(path, clock=clock)
+        os.kill(store.writer_pid, signal.SIGKILL)
+        waiting = asyncio.ensure_future(store.enqueue(record(clock)))
+        await gone(store.writer_pid)
+        while store._link._mending is None:
+            await asyncio.sleep(0)
+        await store.close()
+        with pytest.raises(StoreUnavailable, match="is closed"):
+            await waiting
+
+    async def test_of_who_opens_it_leaves_no_writer(self, path, writer_program, tmp_path):
+        writer_program("""
+            def main(channel):
+                Path(__file__).with_name("pid").write_text(str(os.getpid()))
+                channel.receive()
+                channel.receive()
+        """)
+        opening = asyncio.ensure_future(SqliteStore.open(path))
+        pid = tmp_path / "pid"
+        while not (pid.exists() and pid.read_text()):
+            await asyncio.sleep(0)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid.read_text()), 0)
+
+
+async def test_a_caller_that_gives_up_does_not_disturb_the_others(store, clock):
+    impatient = asyncio.ensure_future(store.enqueue(record(clock, "a")))
+    patient = asyncio.ensure_future(store.enqueue(record(clock, "b")))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert await patient is None
+    assert (await store.counts())[Status.PENDING] == 2
+
+
+async def test_all_that_is_asked_in_one_turn_of_the_loop_leaves_together(store, clock, monkeypatch):
+    sent = []
+    send = store._link._child.send
+    monkeypatch.setattr(store._link._child, "send", lambda message: (sent.append(message), send(message)))
+    await asyncio.gather(*(store.enqueue(record(clock, f"r{n}")) for n in range(300)))
+    assert len(sent) == 1
+
+
+def test_a_loop_that_never_rests_does_not_starve_the_writer(path, rows):
+    async def main():
+        store = await SqliteStore.open(path)
+        loop = asyncio.get_running_loop()
+        turns = 0
+        spinning = True
+
+        def spin():
+            nonlocal turns
+            turns += 1
+            if spinning:
+                sum(range(200))
+                loop.call_soon(spin)
+
+        for _ in range(4):
+            loop.call_soon(spin)
+        for n in range(200):
+            await store.enqueue(record(SystemClock(), f"r{n}"))
+        spinning = False
+        await store.close()
+        return turns
+
+    turns = uvloop.run(main())
+    assert len(rows()) == 200
+    assert turns > 200, "the loop was held up by the store"

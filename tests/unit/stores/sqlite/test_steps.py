@@ -1,0 +1,96 @@
+"""The writer killed between each pair of durable steps, under each operation: done once, and answered."""
+
+from __future__ import annotations
+
+import pytest
+
+from streamer.contracts.stores import Lease
+from streamer.core.messages import ErrorBody
+from streamer.stores.memory import MemoryStore
+from streamer.stores.sqlite import SqliteStore
+from streamer.testing.conformance import record
+
+DYING = """
+    def main(channel):
+        opened = writer.open_state
+        send = channel.send
+
+        def open_state(options):
+            state = opened(options)
+            execute = state.execute
+
+            def watched(statement, *values):
+                word = statement.partition(" ")[0]
+                if STEP == f"before {word}" and armed():
+                    die()
+                answer = execute(statement, *values)
+                if STEP == f"after {word}" and armed():
+                    die()
+                return answer
+
+            state.execute = watched
+            return state
+
+        def sending(*messages):
+            send(*messages)
+            if STEP == "after the answer" and armed():
+                die()
+
+        writer.open_state = open_state
+        channel.send = sending
+        writer.main(channel)
+"""
+BROKEN = ErrorBody("BROKEN", "it broke", retryable=True)
+KEY = ("client:one", "r1")
+
+
+def held(fence):
+    return Lease(*KEY, fence)
+
+
+STORY = {
+    "enqueue": lambda store, clock: store.enqueue(record(clock)),
+    "claim": lambda store, clock: store.claim("w", 5, 30.0),
+    "renew": lambda store, clock: store.renew([held(1), held(7)], 60.0),
+    "progress": lambda store, clock: store.update_progress(held(1), seq=3, percentage=40, message="on the way"),
+    "retry": lambda store, clock: store.fail(held(1), seq=4, error=BROKEN, retry_at=clock.now()),
+    "claim again": lambda store, clock: store.claim("w", 5, 30.0),
+    "release": lambda store, clock: store.release([held(2)]),
+    "claim a third time": lambda store, clock: store.claim("w", 5, 30.0),
+    "fail": lambda store, clock: store.fail(held(3), seq=5, error=BROKEN),
+    "deliver": lambda store, clock: store.mark_delivered([KEY]),
+    "requeue": lambda store, clock: store.requeue(KEY),
+    "cancel": lambda store, clock: store.cancel(KEY),
+    "requeue again": lambda store, clock: store.requeue(KEY),
+    "claim a last time": lambda store, clock: store.claim("w", 5, 0.0),
+    "complete": lambda store, clock: store.complete(held(6), seq=6, result=b"1"),
+    "enqueue what stood": lambda store, clock: store.enqueue(record(clock)),
+    "enqueue the next": lambda store, clock: store.enqueue(record(clock, "r2", max_attempts=1)),
+    "claim the next": lambda store, clock: store.claim("w", 5, 0.0),
+    "abandon": lambda store, clock: store.claim("w", 5, 30.0),
+    "list": lambda store, clock: store.list(),
+    "counts": lambda store, clock: store.counts(),
+}
+
+
+@pytest.mark.parametrize(
+    "step", ["before BEGIN", "after BEGIN", "before COMMIT", "after COMMIT", "after the answer"], ids=str
+)
+async def test_a_writer_killed_there_changes_no_answer_and_no_record(step, path, clock, writer_program):
+    arm = writer_program(DYING, STEP=step)
+    told = []
+    store = await SqliteStore.open(path, clock=clock, on_mend=told.append)
+    model = MemoryStore(clock)
+    for name, act in STORY.items():
+        expected = await act(model, clock)
+        arm()
+        answer = await act(store, clock)
+        if isinstance(answer, tuple) and hasattr(answer, "foreign"):
+            # A new writer cannot know whether somebody else has written meanwhile, so it says so.
+            answer = answer._replace(foreign=False)
+        assert answer == expected, name
+        for key in (KEY, ("client:one", "r2")):
+            assert await store.get(key) == await model.get(key), name
+    await store.close()
+    assert len(told) == len(STORY)
+    assert all("was killed by signal 9; it was replaced" in line for line in told)

@@ -1,0 +1,169 @@
+"""What the writer does with a group of operations, in the test's own process."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+
+import pytest
+
+from streamer.core.errors import StoreUnavailable
+from streamer.stores.sqlite import database
+from streamer.stores.sqlite.claiming import _DUE, _NEXT_DUE, _TO_ABANDON
+from streamer.stores.sqlite.operations import NUMBERS
+from streamer.stores.sqlite.rows import to_row
+from streamer.stores.sqlite.state import State
+from streamer.stores.sqlite.writer import BROKEN, DONE, REFUSED, apply, open_state
+from streamer.testing.conformance import record
+
+
+@pytest.fixture
+def state(path):
+    with contextlib.closing(database.open_database(path, create=True)) as connection:
+        yield State(connection, 100)
+
+
+@pytest.fixture
+def operator(path, state):
+    """Another process's connection to the same file."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
+
+
+@pytest.fixture
+def ask(clock):
+    """Makes operations with rising numbers."""
+    number = 0
+
+    def ask(name, *arguments):
+        nonlocal number
+        number += 1
+        return [number, NUMBERS[name], clock.now(), arguments]
+
+    return ask
+
+
+def outcomes(answers):
+    return [outcome for _, outcome, _ in answers]
+
+
+def test_every_answer_carries_the_number_of_its_question(state, ask, clock):
+    answers = apply(state, [ask("enqueue", to_row(record(clock, "a"))), ask("get", "client:one", "a"), ask("counts")])
+    assert [number for number, _, _ in answers] == [1, 2, 3]
+    assert answers[2][2] == {"PENDING": 1}
+
+
+def test_a_refusal_is_an_answer_and_its_neighbours_are_written(state, ask, clock):
+    answers = apply(
+        state,
+        [
+            ask("enqueue", to_row(record(clock, "a"))),
+            ask("requeue", "client:one", "a"),
+            ask("enqueue", to_row(record(clock, "b"))),
+        ],
+    )
+    assert outcomes(answers) == [DONE, REFUSED, DONE]
+    assert state.queued == 2
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        ("enqueue", ("too", "short")),
+        ("update_progress", ["o", "i", 2**63], 1, 5.0, "", b""),
+        ("update_progress", "not a lease", 1, 5.0, "", b""),
+        ("claim", "w", 1),
+    ],
+    ids=["SQL", "number", "shape", "arguments"],
+)
+def test_whatever_one_operation_raises_its_neighbours_are_written(state, ask, clock, poison):
+    answers = apply(
+        state,
+        [ask("enqueue", to_row(record(clock, "a"))), ask(*poison), ask("enqueue", to_row(record(clock, "b")))],
+    )
+    assert outcomes(answers) == [DONE, BROKEN, DONE]
+    assert answers[1][2]
+    assert state.queued == 2
+
+
+def test_a_full_disk_fails_what_does_not_fit_and_leaves_the_counts_as_they_were(state, ask, clock):
+    apply(state, [ask("enqueue", to_row(record(clock, "before")))])
+    pages = state.execute("PRAGMA page_count").fetchone()[0]
+    state.execute(f"PRAGMA max_page_count = {pages}")
+    large = to_row(record(clock, "large", payload=b"x" * 100_000))
+    answers = apply(
+        state,
+        [ask("enqueue", to_row(record(clock, "small"))), ask("enqueue", large), ask("get", "client:one", "small")],
+    )
+    assert outcomes(answers) == [DONE, BROKEN, DONE]
+    assert "full" in answers[1][2]
+    assert state.queued == 2
+    state.execute("PRAGMA max_page_count = 100000")
+    assert outcomes(apply(state, [ask("enqueue", large)])) == [DONE]
+    assert state.queued == 3
+
+
+def test_what_an_operator_did_is_not_forgotten_by_a_group_that_failed(state, operator, ask, clock):
+    apply(state, [ask("enqueue", to_row(record(clock, "a"))), ask("cancel", "client:one", "a", "enough")])
+    apply(state, [ask("claim", "w", 1, 30.0, None)])
+    operator.execute("UPDATE requests SET status = 'PENDING', due_at = ?, finished_at = NULL", (clock.now(),))
+    apply(state, [ask("enqueue", ("too", "short")), ask("enqueue", ("shorter",))])
+    ((_, _, (taken, _, _, foreign)),) = apply(state, [ask("claim", "w", 1, 30.0, None)])
+    assert [row[1] for row in taken] == ["a"]
+    assert foreign
+
+
+def test_a_claim_in_a_group_that_failed_still_says_that_an_operator_was_there(state, operator, ask, clock):
+    apply(state, [ask("enqueue", to_row(record(clock, "a")))])
+    operator.execute("UPDATE requests SET message = 'seen'")
+    answers = apply(state, [ask("claim", "w", 1, 30.0, None), ask("enqueue", ("too", "short"))])
+    assert outcomes(answers) == [DONE, BROKEN]
+    assert answers[0][2][3] is True
+    answers = apply(state, [ask("claim", "w", 1, 30.0, None)])
+    assert answers[0][2][3] is False
+
+
+def test_a_file_held_by_another_process_is_waited_for_once_and_not_by_each(state, operator, ask, clock, monkeypatch):
+    state.execute("PRAGMA busy_timeout = 1")
+    begun = []
+    execute = state.execute
+    monkeypatch.setattr(state, "execute", lambda *a: (begun.append(a[0]), execute(*a))[1])
+    operator.execute("BEGIN IMMEDIATE")
+    answers = apply(state, [ask("enqueue", to_row(record(clock, f"r{n}"))) for n in range(5)])
+    operator.execute("ROLLBACK")
+    assert outcomes(answers) == [BROKEN] * 5
+    assert "locked" in answers[0][2]
+    assert begun == ["BEGIN IMMEDIATE"]
+
+
+def test_looking_neither_waits_for_another_process_nor_holds_it_up(state, operator, ask, clock):
+    apply(state, [ask("enqueue", to_row(record(clock, "a")))])
+    state.execute("PRAGMA busy_timeout = 0")
+    operator.execute("BEGIN IMMEDIATE")
+    looks = [
+        ask("get", "client:one", "a"),
+        ask("find", "a"),
+        ask("counts"),
+        ask("unsettled", "client:one", 10),
+        ask("list_records", None, None, None, 10, None),
+    ]
+    assert outcomes(apply(state, looks)) == [DONE] * 5
+    operator.execute("ROLLBACK")
+
+
+def test_claims_read_what_they_need_and_nothing_else(state):
+    for query, values in ((_DUE, ("a", 0, 1.0, 1)), (_TO_ABANDON, ("a", 0, 1.0)), (_NEXT_DUE, ("a", 0, 1))):
+        (plan,) = [row[3] for row in state.execute(f"EXPLAIN QUERY PLAN {query}", values)]
+        assert plan.startswith(
+            "SEARCH requests USING INDEX requests_due (action=? AND priority=? AND <expr>=? AND due_at"
+        )
+
+
+def test_a_recovery_that_cannot_be_written_says_so(path, clock, monkeypatch):
+    options = {
+        "path": str(path), "operator": False, "lock_wait": 0.0, "recover": True, "now": clock.now(),
+        "max_queued": 1, "session": "s", "repeats_until": 0,
+    }  # fmt: skip
+    monkeypatch.setattr("streamer.stores.sqlite.writer.open_database", lambda *_, **__: sqlite3.connect(path))
+    with pytest.raises(StoreUnavailable, match=r"queue\.db could not be written: no such table"):
+        open_state(options)
