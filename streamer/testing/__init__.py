@@ -5,6 +5,7 @@ Each name is imported when it is first used: the suites need pytest and hypothes
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -21,6 +22,10 @@ _PLACES = {
     "store_machine": "property",
     "websocket_event": "events",
 }
+
+if "pytest" in sys.modules:
+    # So that a promise that is broken shows its values in a plugin's own tests too, not only that it is.
+    sys.modules["pytest"].register_assert_rewrite(f"{__name__}.conformance", f"{__name__}.property")
 
 __all__ = sorted(_PLACES)  # noqa: PLE0605 - strings, found by __getattr__
 

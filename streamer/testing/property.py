@@ -26,6 +26,7 @@ from streamer.core.records import (
     Renewed,
     RequestRecord,
     Requeued,
+    Status,
     advance,
     exhausted,
 )
@@ -35,6 +36,8 @@ LEASE = 30.0
 _IDS = st.sampled_from([f"r{n}" for n in range(6)])
 _OWNERS = st.sampled_from(["client:a", "client:b"])
 _ERRORS = st.builds(ErrorBody, st.sampled_from(["BROKEN", "TIMEOUT"]), st.text(max_size=5))
+
+_HEADROOM = st.none() | st.dictionaries(st.sampled_from(["action0", "action1"]), st.integers(0, 2))
 
 Open = Callable[[ManualClock], Awaitable[RequestQueue]]
 
@@ -115,32 +118,32 @@ class _StoreMachine(RuleBasedStateMachine):
         """The clock moves."""
         self.run(self.clock.advance(seconds))
 
-    @rule(target=leases, worker=st.sampled_from(["w1", "w2"]), limit=st.integers(1, 4))
-    def claim(self, worker: str, limit: int) -> Any:
+    @rule(target=leases, worker=st.sampled_from(["w1", "w2"]), limit=st.integers(0, 4), headroom=_HEADROOM)
+    def claim(self, worker: str, limit: int, headroom: dict[str, int] | None) -> Any:
         """What the store took must have been due, in the right order, and become what the table says."""
         now = self.clock.now()
         due = [record for record in self.model.values() if record.due_at is not None and record.due_at <= now]
-        claims = self.run(self.store.claim(worker, limit, LEASE))
+        claims = self.run(self.store.claim(worker, limit, LEASE, headroom=headroom))
+        assert {ended.key for ended in claims.abandoned} == {record.key for record in due if exhausted(record)}
         for ended in claims.abandoned:
-            assert exhausted(self.model[ended.key])
             assert ended == self.by_model(ended.key, Abandoned(now), None)
-        claimable = sorted(
-            (record for record in due if not exhausted(record)), key=lambda one: (-one.priority, one.due_at)
-        )
-        assert len(claims.records) == min(limit, len(claimable))
-        wanted = [(-one.priority, one.due_at) for one in claimable][: len(claims.records)]
+        room = dict(headroom or {})
+        wanted = self._claimable(due, limit, room)
         assert [(-one.priority, self.model[one.key].due_at) for one in claims.records] == wanted
         for taken in claims.records:
             assert taken == self.by_model(taken.key, Claimed(now, worker, now + LEASE), None)
+        waiting = [one.due_at for one in self.model.values() if one.due_at is not None and room.get(one.action, 1) > 0]
+        assert claims.next_due == min(waiting, default=None)
         return multiple(*(Lease(one.owner, one.id, one.fence) for one in claims.records))
 
-    @rule(lease=leases)
-    def renew(self, lease: Lease) -> None:
-        """A claim lives on, or is named as lost."""
-        lost = self.run(self.store.renew([lease], LEASE))
+    @rule(held=st.lists(leases, max_size=3, unique=True))
+    def renew(self, held: list[Lease]) -> None:
+        """Claims live on, or are named as lost."""
+        lost = self.run(self.store.renew(held, LEASE))
         now = self.clock.now()
-        expected = self.by_model((lease.owner, lease.id), Renewed(now, lease.fence, now + LEASE), LeaseLost)
-        assert (lost == [lease]) == (expected is LeaseLost)
+        for lease in held:
+            expected = self.by_model((lease.owner, lease.id), Renewed(now, lease.fence, now + LEASE), LeaseLost)
+            assert (lease in lost) == (expected is LeaseLost)
 
     @rule(lease=leases, percentage=st.floats(0, 100), seq=st.integers(1, 1000))
     def progress(self, lease: Lease, percentage: float, seq: int) -> None:
@@ -169,11 +172,12 @@ class _StoreMachine(RuleBasedStateMachine):
         expected = self.by_model((lease.owner, lease.id), event, LeaseLost)
         assert (answer is None) == (expected is not LeaseLost or repeated)
 
-    @rule(lease=leases)
-    def release(self, lease: Lease) -> None:
-        """A claim goes back."""
-        self.run(self.store.release([lease]))
-        self.by_model((lease.owner, lease.id), Released(self.clock.now(), lease.fence), None)
+    @rule(held=st.lists(leases, max_size=3, unique=True))
+    def release(self, held: list[Lease]) -> None:
+        """Claims go back."""
+        self.run(self.store.release(held))
+        for lease in held:
+            self.by_model((lease.owner, lease.id), Released(self.clock.now(), lease.fence), None)
 
     @rule(owner=_OWNERS, id=_IDS)
     def cancel(self, owner: str, id: str) -> None:  # noqa: A002 - the field's name
@@ -194,12 +198,44 @@ class _StoreMachine(RuleBasedStateMachine):
         self.run(self.store.mark_delivered([(owner, id)]))
         self.by_model((owner, id), Delivered(self.clock.now()), None)
 
+    @rule(age=st.sampled_from([0.0, 1.0, LEASE]))
+    def purge(self, age: float) -> None:
+        """Time takes what has ended."""
+        before = self.clock.now() - age
+        old = [key for key, one in self.model.items() if one.finished_at is not None and one.finished_at < before]
+        assert self.run(self.store.purge(before)) == len(old)
+        for key in old:
+            del self.model[key]
+
+    @rule(owner=_OWNERS)
+    def look(self, owner: str) -> None:
+        """What is still to be told, and how many there are of each state."""
+        unsettled = self.run(self.store.unsettled(owner))
+        assert {one.key for one in unsettled} == {
+            one.key for one in self.model.values() if one.owner == owner and one.delivered_at is None
+        }
+        counts = self.run(self.store.counts())
+        statuses = [one.status for one in self.model.values()]
+        assert counts == {status: statuses.count(status) for status in Status}
+
     @invariant()
     def the_store_and_the_table_agree(self) -> None:
         """Record by record, field by field."""
         page = self.run(self.store.list(limit=100))
         found = {record.key: msgspec.structs.asdict(record) for record in page.records}
         assert found == {key: msgspec.structs.asdict(record) for key, record in self.model.items()}
+
+    @staticmethod
+    def _claimable(due: list[RequestRecord], limit: int, room: dict[str, int]) -> list[tuple[int, float | None]]:
+        """Priority and time of what must be taken. Among equals of different actions any may be: only these count."""
+        wanted: list[tuple[int, float | None]] = []
+        for record in sorted(due, key=lambda one: (-one.priority, one.due_at)):
+            if exhausted(record) or len(wanted) == limit or room.get(record.action, 1) <= 0:
+                continue
+            if record.action in room:
+                room[record.action] -= 1
+            wanted.append((-record.priority, record.due_at))
+        return wanted
 
     def _repeated(
         self,

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamer.core.errors import LeaseLost, TransitionRefused
 from streamer.core.messages import ErrorBody
@@ -12,6 +14,7 @@ from streamer.core.records import (
     Cancelled,
     Claimed,
     Completed,
+    Delivered,
     Failed,
     Progressed,
     Released,
@@ -152,3 +155,64 @@ def test_every_claim_has_a_range_of_numbers_of_its_own():
     assert first_seq(0) == first_seq(1) == 0
     assert first_seq(3) == 2 * SEQ_STRIDE
     assert first_seq(2_000_000) < 2**53
+
+
+def test_the_owner_is_told_once_of_what_has_ended_and_of_nothing_else():
+    ended = advance(claimed(), Completed(3, 1, 2, b"{}"))
+    told = advance(ended, Delivered(4))
+    assert told.delivered_at == 4
+    assert advance(told, Delivered(9)) is told
+    for record in (pending(), claimed(), advance(claimed(), Failed(3, 1, 2, ERROR, 9))):
+        with pytest.raises(TransitionRefused, match="no outcome to deliver yet"):
+            advance(record, Delivered(5))
+
+
+def test_what_runs_again_is_to_be_told_again():
+    told = advance(advance(claimed(), Cancelled(3)), Delivered(4))
+    assert advance(told, Requeued(5)).delivered_at is None
+
+
+HAPPENINGS = st.sampled_from(
+    ["claim", "renew", "progress", "complete", "fail", "retry", "release", "abandon", "cancel", "requeue", "deliver"]
+)
+
+
+def happening(kind, record, at, fence, step):
+    seq = first_seq(fence) + step
+    return {
+        "claim": Claimed(at, "w", at + 5),
+        "renew": Renewed(at, fence, at + 5),
+        "progress": Progressed(at, fence, seq, float(step % 101)),
+        "complete": Completed(at, fence, seq, b"1"),
+        "fail": Failed(at, fence, seq, ERROR),
+        "retry": Failed(at, fence, seq, ERROR, at + 2),
+        "release": Released(at, fence),
+        "abandon": Abandoned(at),
+        "cancel": Cancelled(at),
+        "requeue": Requeued(at),
+        "deliver": Delivered(at),
+    }[kind]
+
+
+@given(st.lists(st.tuples(HAPPENINGS, st.integers(0, 6), st.integers(0, 1)), max_size=60), st.integers(1, 3))
+def test_whatever_happens_in_whatever_order_a_record_keeps_its_promises(story, max_attempts):
+    record = pending(max_attempts=max_attempts)
+    at = 1.0
+    for step, (kind, seconds, late) in enumerate(story, start=1):
+        at += seconds
+        before = record
+        event = happening(kind, record, at, record.fence - late, step)
+        try:
+            record = advance(record, event)
+        except (LeaseLost, TransitionRefused):
+            continue
+        assert record.terminal == (record.status in TERMINAL)
+        assert (record.finished_at is not None) == record.terminal
+        assert record.terminal or record.delivered_at is None
+        assert record.attempts >= 0
+        assert record.fence >= before.fence
+        assert record.seq >= before.seq, "a client would drop what follows"
+        assert record.percentage >= before.percentage or kind == "claim"
+        assert record.key == before.key
+        assert not before.terminal or kind in {"requeue", "deliver"}, "it had ended"
+        assert (record.error is not None) or record.status not in {Status.FAILED, Status.CANCELLED, Status.RETRYING}

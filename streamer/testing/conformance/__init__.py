@@ -1,0 +1,54 @@
+"""The suite that every store must pass.
+
+Outside this project, in a plugin's own tests::
+
+    import pytest
+    from streamer.testing import ManualClock, StoreConformance
+
+    class TestMyStore(StoreConformance):
+        @pytest.fixture
+        async def store(self, clock, tmp_path):
+            store = await MyStore.open(tmp_path / "queue", clock=clock, max_queued=self.max_queued)
+            yield store
+            await store.close()
+
+It needs pytest and pytest-asyncio in auto mode. `max_queued` is small, so that a full queue can be tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from streamer.contracts.stores import RequestQueue
+from streamer.core.errors import StoreUnavailable
+from streamer.testing.clock import ManualClock
+from streamer.testing.conformance.claiming import Claiming
+from streamer.testing.conformance.ends import Ends
+from streamer.testing.conformance.enqueueing import Enqueueing
+from streamer.testing.conformance.leases import Leases
+from streamer.testing.conformance.looking import Looking
+from streamer.testing.conformance.operators import Operators
+from streamer.testing.conformance.records import LEASE, lease_of, record
+from streamer.testing.conformance.telling import Telling
+
+__all__ = ["StoreConformance", "lease_of", "record"]
+
+
+class StoreConformance(Enqueueing, Claiming, Leases, Ends, Operators, Telling, Looking):
+    """Promises of `RequestQueue`, one test each. Subclass it and give it a `store` fixture."""
+
+    async def test_a_closed_store_says_so(self, store: RequestQueue, clock: ManualClock) -> None:
+        await store.close()
+        with pytest.raises(StoreUnavailable):
+            await store.enqueue(record(clock))
+        with pytest.raises(StoreUnavailable):
+            await store.claim("w1", 1, LEASE)
+        await store.close()
+
+    async def test_a_store_that_works_has_not_failed(self, store: RequestQueue) -> None:
+        failed = asyncio.ensure_future(store.failed())
+        await store.counts()
+        assert not failed.done()
+        failed.cancel()

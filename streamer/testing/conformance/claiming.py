@@ -1,0 +1,119 @@
+"""Claims: what is due, in what order, under which limits."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from streamer.contracts.stores import RequestQueue
+from streamer.core.records import Status
+from streamer.testing.clock import ManualClock
+from streamer.testing.conformance.records import LEASE, Suite, record
+
+
+class Claiming(Suite):
+    """Claims: what is due, in what order, under which limits."""
+
+    async def test_a_claim_takes_the_record_under_a_new_fence_and_a_lease(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        await store.enqueue(record(clock))
+        claimed = await self.claim_one(store)
+        assert (claimed.status, claimed.fence, claimed.attempts, claimed.worker) == (Status.PROCESSING, 1, 1, "w1")
+        assert claimed.due_at == clock.now() + LEASE
+        assert claimed.started_at == clock.now()
+        assert await store.get(claimed.key) == claimed
+
+    async def test_what_is_claimed_is_not_claimed_again(self, store: RequestQueue, clock: ManualClock) -> None:
+        await store.enqueue(record(clock))
+        await self.claim_one(store)
+        claims = await store.claim("w2", 10, LEASE)
+        assert claims.records == []
+        assert claims.next_due == clock.now() + LEASE
+
+    async def test_of_32_contenders_one_wins(self, store: RequestQueue, clock: ManualClock) -> None:
+        await store.enqueue(record(clock))
+        claims = await asyncio.gather(*(store.claim(f"w{n}", 10, LEASE) for n in range(32)))
+        assert sum(len(claim.records) for claim in claims) == 1
+
+    async def test_no_more_than_the_limit_is_claimed(self, store: RequestQueue, clock: ManualClock) -> None:
+        for n in range(5):
+            await store.enqueue(record(clock, f"r{n}"))
+        assert len((await store.claim("w1", 3, LEASE)).records) == 3
+        assert len((await store.claim("w1", 0, LEASE)).records) == 0
+        assert len((await store.claim("w1", 3, LEASE)).records) == 2
+
+    async def test_higher_priority_goes_first_then_what_waits_longest(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        for n, priority in enumerate((0, 5, 0, 5)):
+            await store.enqueue(record(clock, f"r{n}", priority=priority))
+            await clock.advance(1)
+        claimed = (await store.claim("w1", 10, LEASE)).records
+        assert [one.id for one in claimed] == ["r1", "r3", "r0", "r2"]
+
+    async def test_an_action_without_headroom_waits_and_holds_nobody_up(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        for n in range(4):
+            await store.enqueue(record(clock, f"slow{n}", action="slow"))
+        await store.enqueue(record(clock, "quick"))
+        claims = await store.claim("w1", 10, LEASE, headroom={"slow": 2})
+        assert sorted(one.id for one in claims.records) == ["quick", "slow0", "slow1"]
+        claims = await store.claim("w1", 10, LEASE, headroom={"slow": 0})
+        assert claims.records == []
+        assert claims.next_due is None or claims.next_due > clock.now()
+
+    async def test_nothing_waits_in_an_empty_store(self, store: RequestQueue) -> None:
+        claims = await store.claim("w1", 10, LEASE)
+        assert (claims.records, claims.abandoned, claims.next_due) == ([], [], None)
+
+    async def test_what_must_be_abandoned_holds_up_nothing_that_can_run(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        for n in range(5):
+            await store.enqueue(record(clock, f"deadly{n}", max_attempts=1))
+        await store.claim("dead", 5, LEASE)
+        await clock.advance(LEASE)
+        await store.enqueue(record(clock, "harmless"))
+        claims = await store.claim("w1", 1, LEASE)
+        assert [one.id for one in claims.records] == ["harmless"]
+        assert {one.id for one in claims.abandoned} == {f"deadly{n}" for n in range(5)}
+
+    @pytest.mark.parametrize(("limit", "headroom"), [(0, None), (5, {"work": 0})])
+    async def test_what_must_be_abandoned_is_so_even_when_nothing_can_be_claimed(
+        self, store: RequestQueue, clock: ManualClock, limit: int, headroom: dict[str, int] | None
+    ) -> None:
+        await store.enqueue(record(clock, "deadly", max_attempts=1))
+        await store.claim("dead", 5, LEASE)
+        await store.enqueue(record(clock, "earlier"))
+        await clock.advance(LEASE)
+        claims = await store.claim("w1", limit, LEASE, headroom=headroom)
+        assert claims.records == []
+        assert [one.id for one in claims.abandoned] == ["deadly"]
+
+    async def test_when_the_next_is_due_is_said_whatever_was_claimed(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        now = clock.now()
+        for n, seconds in enumerate((0, 0, 5, 9)):
+            await store.enqueue(record(clock, f"r{n}", due_at=now + seconds, action=f"work{n}"))
+        assert (await store.claim("w1", 1, 2.0)).next_due == now
+        assert (await store.claim("w1", 1, 2.0)).next_due == now + 2
+        assert (await store.claim("w1", 0, LEASE, headroom={"work0": 0, "work1": 0})).next_due == now + 5
+        assert (await store.claim("w1", 0, LEASE, headroom={"work0": 0, "work1": 0, "work2": 0})).next_due == now + 9
+
+    async def test_headroom_is_used_for_the_most_urgent_of_the_action(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        await store.enqueue(record(clock, "late"))
+        await clock.advance(1)
+        await store.enqueue(record(clock, "urgent", priority=9))
+        claims = await store.claim("w1", 10, LEASE, headroom={"work": 1})
+        assert [one.id for one in claims.records] == ["urgent"]
+        assert claims.next_due is None
+
+    async def test_headroom_below_nothing_is_nothing(self, store: RequestQueue, clock: ManualClock) -> None:
+        await store.enqueue(record(clock))
+        assert (await store.claim("w1", 10, LEASE, headroom={"work": -1})).records == []

@@ -1,0 +1,90 @@
+"""Storing requests."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from streamer.contracts.stores import RequestQueue
+from streamer.core.errors import OVERLOADED, Error
+from streamer.core.records import Status
+from streamer.testing.clock import ManualClock
+from streamer.testing.conformance.records import BROKEN, LEASE, OWNER, Suite, lease_of, record
+
+
+class Enqueueing(Suite):
+    """Storing requests."""
+
+    async def test_a_new_request_is_stored_as_it_was_given(self, store: RequestQueue, clock: ManualClock) -> None:
+        given = record(clock, metadata={"k": "v"}, connection_id="c1", priority=3, max_attempts=5)
+        assert await store.enqueue(given) is None
+        assert await store.get(given.key) == given
+
+    async def test_the_same_key_again_brings_the_record_that_stood(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        first = record(clock)
+        await store.enqueue(first)
+        assert await store.enqueue(record(clock, action="other", payload=b"2")) == first
+        assert (await store.counts())[Status.PENDING] == 1
+
+    async def test_ids_are_unique_per_owner_only(self, store: RequestQueue, clock: ManualClock) -> None:
+        await store.enqueue(record(clock))
+        assert await store.enqueue(record(clock, owner="client:two")) is None
+        assert {found.owner for found in await store.find("r1")} == {OWNER, "client:two"}
+        assert await store.get(("client:three", "r1")) is None
+
+    async def test_of_many_enqueues_of_one_key_at_once_one_is_stored(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        answers = await asyncio.gather(*(store.enqueue(record(clock, payload=b"%d" % n)) for n in range(32)))
+        assert answers.count(None) == 1
+        stood = await store.get((OWNER, "r1"))
+        assert all(answer in (None, stood) for answer in answers)
+
+    async def test_a_full_queue_refuses_with_a_time_to_come_back(self, store: RequestQueue, clock: ManualClock) -> None:
+        await asyncio.gather(*(store.enqueue(record(clock, f"r{n}")) for n in range(self.max_queued)))
+        with pytest.raises(Error) as refused:
+            await store.enqueue(record(clock, "one-more"))
+        assert refused.value.code == OVERLOADED
+        assert refused.value.details["retry_after_ms"] > 0
+        assert await store.get((OWNER, "one-more")) is None
+
+    async def test_a_full_queue_still_knows_what_it_holds(self, store: RequestQueue, clock: ManualClock) -> None:
+        await asyncio.gather(*(store.enqueue(record(clock, f"r{n}")) for n in range(self.max_queued)))
+        assert await store.enqueue(record(clock, "r0")) is not None
+
+    async def test_a_claim_makes_room_in_a_full_queue(self, store: RequestQueue, clock: ManualClock) -> None:
+        await asyncio.gather(*(store.enqueue(record(clock, f"r{n}")) for n in range(self.max_queued)))
+        await store.claim("w1", 1, LEASE)
+        assert await store.enqueue(record(clock, "one-more")) is None
+
+    async def test_text_of_every_kind_comes_back_as_it_was_given(self, store: RequestQueue, clock: ManualClock) -> None:
+        odd = "nul \x00, quotes '\"`, percent %_, lines \r\n, \u00fc \u65e5\u672c \U0001f600"
+        given = record(
+            clock, odd, owner=f"client:{odd}", metadata={odd: odd}, connection_id=odd, action=odd, payload=odd.encode()
+        )
+        assert await store.enqueue(given) is None
+        assert await store.get(given.key) == given
+        assert await store.find(odd) == [given]
+        assert (await store.list(owner=given.owner, action=odd)).records == [given]
+
+    async def test_a_payload_of_a_mebibyte_comes_back_whole(self, store: RequestQueue, clock: ManualClock) -> None:
+        given = record(clock, payload=b'"' + bytes(range(32, 127)) * 11_000 + b'"')
+        assert await store.enqueue(given) is None
+        assert await store.get(given.key) == given
+
+    async def test_what_waits_counts_and_what_runs_or_has_ended_does_not(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        await asyncio.gather(*(store.enqueue(record(clock, f"r{n}")) for n in range(self.max_queued)))
+        (first, second, third) = (await store.claim("w1", 3, LEASE)).records
+        await store.complete(lease_of(first), seq=1, result=b"1")
+        await store.fail(lease_of(second), seq=1, error=BROKEN, retry_at=clock.now() + 60)
+        await store.release([lease_of(third)])
+        assert await store.enqueue(record(clock, "room-for-one")) is None
+        with pytest.raises(Error, match="full"):
+            await store.enqueue(record(clock, "one-more"))
+        await store.cancel((OWNER, "room-for-one"))
+        assert await store.enqueue(record(clock, "one-more")) is None

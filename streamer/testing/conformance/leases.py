@@ -1,0 +1,110 @@
+"""Claims that run out, are renewed, given back or taken over."""
+
+from __future__ import annotations
+
+import pytest
+
+from streamer.contracts.stores import Lease, RequestQueue
+from streamer.core.errors import LeaseLost
+from streamer.core.records import Status, first_seq
+from streamer.testing.clock import ManualClock
+from streamer.testing.conformance.records import BROKEN, LEASE, OWNER, Suite, lease_of, record
+
+
+class Leases(Suite):
+    """Claims that run out, are renewed, given back or taken over."""
+
+    async def test_work_of_a_dead_worker_is_taken_over_when_its_lease_runs_out(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        await store.enqueue(record(clock))
+        dead = await self.claim_one(store, "dead")
+        await clock.advance(LEASE)
+        taken = await self.claim_one(store, "alive")
+        assert (taken.fence, taken.attempts, taken.worker) == (dead.fence + 1, 2, "alive")
+        assert first_seq(taken.fence) > first_seq(dead.fence)
+
+    async def test_a_renewed_lease_is_not_taken_over(self, store: RequestQueue, clock: ManualClock) -> None:
+        await store.enqueue(record(clock))
+        claimed = await self.claim_one(store)
+        await clock.advance(LEASE - 1)
+        assert await store.renew([lease_of(claimed)], LEASE) == []
+        await clock.advance(LEASE - 1)
+        assert (await store.claim("w2", 10, LEASE)).records == []
+
+    async def test_renewing_names_the_claims_that_were_lost(self, store: RequestQueue, clock: ManualClock) -> None:
+        await store.enqueue(record(clock, "kept"))
+        await store.enqueue(record(clock, "ended"))
+        kept, ended = sorted((await store.claim("w1", 10, LEASE)).records, key=lambda one: one.id, reverse=True)
+        await store.complete(lease_of(ended), seq=1, result=b"{}")
+        stranger = Lease(OWNER, "never", 1)
+        lost = await store.renew([lease_of(kept), lease_of(ended), stranger], LEASE)
+        assert sorted(lost) == sorted([lease_of(ended), stranger])
+
+    async def test_a_late_writer_is_refused_everywhere(self, store: RequestQueue, clock: ManualClock) -> None:
+        await store.enqueue(record(clock))
+        late = lease_of(await self.claim_one(store, "late"))
+        await clock.advance(LEASE)
+        newer = await self.claim_one(store, "newer")
+        for write in (
+            store.complete(late, seq=1, result=b"1"),
+            store.fail(late, seq=1, error=BROKEN),
+            store.fail(late, seq=1, error=BROKEN, retry_at=clock.now()),
+            store.update_progress(late, seq=1, percentage=50),
+        ):
+            with pytest.raises(LeaseLost):
+                await write
+        await store.release([late])
+        assert await store.get(newer.key) == newer
+
+    async def test_a_request_that_kills_its_worker_again_and_again_ends_as_failed(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        await store.enqueue(record(clock, max_attempts=2))
+        for _ in range(2):
+            await self.claim_one(store)
+            await clock.advance(LEASE)
+        claims = await store.claim("w1", 10, LEASE)
+        assert claims.records == []
+        (abandoned,) = claims.abandoned
+        assert (abandoned.status, abandoned.due_at) == (Status.FAILED, None)
+        assert abandoned.error is not None
+        assert abandoned.seq > first_seq(abandoned.fence)
+        assert await store.get(abandoned.key) == abandoned
+        assert (await store.claim("w1", 10, LEASE)).abandoned == []
+
+    async def test_a_released_claim_is_due_at_once_and_its_attempt_does_not_count(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        await store.enqueue(record(clock, max_attempts=1))
+        claimed = await self.claim_one(store)
+        await store.release([lease_of(claimed), Lease(OWNER, "never", 1)])
+        again = await self.claim_one(store)
+        assert (again.attempts, again.fence) == (1, 2)
+
+    async def test_claims_are_renewed_and_given_back_many_at_once(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        for n in range(4):
+            await store.enqueue(record(clock, f"r{n}"))
+        claimed = (await store.claim("w1", 10, LEASE)).records
+        assert await store.renew([lease_of(one) for one in claimed], 2 * LEASE) == []
+        for one in claimed:
+            found = await store.get(one.key)
+            assert found is not None
+            assert found.due_at == clock.now() + 2 * LEASE
+        await store.release([lease_of(one) for one in claimed[:2]])
+        again = (await store.claim("w2", 10, LEASE)).records
+        assert {one.id for one in again} == {one.id for one in claimed[:2]}
+        assert await store.renew([], LEASE) == []
+        await store.release([])
+
+    async def test_a_claim_of_a_request_that_is_not_known_is_lost(self, store: RequestQueue) -> None:
+        never = Lease(OWNER, "never", 1)
+        for write in (
+            store.complete(never, seq=1, result=b"1"),
+            store.fail(never, seq=1, error=BROKEN),
+            store.update_progress(never, seq=1, percentage=50),
+        ):
+            with pytest.raises(LeaseLost):
+                await write

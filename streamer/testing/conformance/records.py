@@ -1,0 +1,48 @@
+"""Records and claims that the suite works with."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from streamer.contracts.stores import Lease, RequestQueue
+from streamer.core.messages import ErrorBody
+from streamer.core.records import RequestRecord
+from streamer.testing.clock import ManualClock
+
+OWNER: Final = "client:one"
+LEASE: Final = 30.0
+BROKEN: Final = ErrorBody("BROKEN", "it broke", retryable=True, details={"part": 7})
+
+
+def record(clock: ManualClock, id: str = "r1", **changes: Any) -> RequestRecord:  # noqa: A002 - the field's name
+    """A PENDING record, due now."""
+    now = clock.now()
+    base = RequestRecord(
+        owner=OWNER, id=id, action="work", payload=b'{"a": 1}', created_at=now, updated_at=now, due_at=now
+    )
+    return msgspec.structs.replace(base, **changes)
+
+
+def lease_of(claimed: RequestRecord) -> Lease:
+    """The claim that a record is under."""
+    return Lease(claimed.owner, claimed.id, claimed.fence)
+
+
+class Suite:
+    """What every part of the suite has: a clock, and a size of the queue that can be reached."""
+
+    max_queued = 50
+
+    @pytest.fixture
+    def clock(self) -> ManualClock:
+        """What the store must take its time from."""
+        return ManualClock()
+
+    async def claim_one(self, store: RequestQueue, worker: str = "w1") -> RequestRecord:
+        """The only record that is due, claimed."""
+        claims = await store.claim(worker, 10, LEASE)
+        assert len(claims.records) == 1
+        return claims.records[0]

@@ -1,0 +1,40 @@
+"""Who was told how a request ended."""
+
+from __future__ import annotations
+
+from streamer.contracts.stores import RequestQueue
+from streamer.testing.clock import ManualClock
+from streamer.testing.conformance.records import OWNER, Suite, record
+
+
+class Telling(Suite):
+    """Who was told how a request ended."""
+
+    async def test_what_has_not_ended_or_was_not_told_is_unsettled(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        for name in ("told", "untold", "waiting"):
+            await store.enqueue(record(clock, name))
+            await clock.advance(1)
+        await store.enqueue(record(clock, "foreign", owner="client:two"))
+        for name in ("told", "untold"):
+            await store.cancel((OWNER, name))
+        await store.mark_delivered([(OWNER, "told"), (OWNER, "waiting"), (OWNER, "never")])
+        assert [one.id for one in await store.unsettled(OWNER)] == ["untold", "waiting"]
+        assert [one.id for one in await store.unsettled(OWNER, limit=1)] == ["untold"]
+        told = await store.get((OWNER, "told"))
+        assert told is not None
+        assert told.delivered_at == clock.now()
+
+    async def test_telling_twice_changes_nothing_and_running_again_is_to_be_told_again(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        await store.enqueue(record(clock))
+        await store.cancel((OWNER, "r1"))
+        await store.mark_delivered([(OWNER, "r1")])
+        first = await store.get((OWNER, "r1"))
+        await clock.advance(5)
+        await store.mark_delivered([(OWNER, "r1")])
+        assert await store.get((OWNER, "r1")) == first
+        await store.requeue((OWNER, "r1"))
+        assert [one.id for one in await store.unsettled(OWNER)] == ["r1"]
