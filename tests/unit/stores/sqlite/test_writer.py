@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import sqlite3
 
+import msgspec
 import pytest
 
+from streamer.children.child import Channel
+from streamer.children.framing import frame
 from streamer.core.errors import StoreUnavailable
 from streamer.stores.sqlite import database
 from streamer.stores.sqlite.claiming import _DUE, _NEXT_DUE, _TO_ABANDON
 from streamer.stores.sqlite.operations import NUMBERS
 from streamer.stores.sqlite.rows import to_row
 from streamer.stores.sqlite.state import State
-from streamer.stores.sqlite.writer import BROKEN, DONE, REFUSED, apply, open_state
+from streamer.stores.sqlite.writer import BROKEN, DONE, REFUSED, apply, main, open_state
 from streamer.testing.conformance import record
 
 
@@ -167,3 +171,104 @@ def test_a_recovery_that_cannot_be_written_says_so(path, clock, monkeypatch):
     monkeypatch.setattr("streamer.stores.sqlite.writer.open_database", lambda *_, **__: sqlite3.connect(path))
     with pytest.raises(StoreUnavailable, match=r"queue\.db could not be written: no such table"):
         open_state(options)
+
+
+class TestWhatMayHaveBeenDone:
+    """Operations sent again after a writer's death find their own work; the same from somebody else does not."""
+
+    @pytest.fixture
+    def twice(self, state, ask):
+        """The answers to one operation, first and sent again."""
+
+        def twice(name, *arguments):
+            operation = ask(name, *arguments)
+            ((_, _, first),) = apply(state, [operation])
+            state.repeats_until = operation[0]
+            ((_, outcome, second),) = apply(state, [operation])
+            assert outcome == DONE
+            return first, second
+
+        return twice
+
+    def test_a_request_stored_is_newly_stored(self, state, twice, ask, clock):
+        row = to_row(record(clock))
+        assert twice("enqueue", row) == (None, None)
+        ((_, _, answer),) = apply(state, [ask("enqueue", row)])
+        assert answer is not None
+        assert state.queued == 1
+
+    def test_a_claim_made_brings_the_same_requests(self, state, twice, ask, clock):
+        for n in range(3):
+            apply(state, [ask("enqueue", to_row(record(clock, f"r{n}")))])
+        first, second = twice("claim", "w", 2, 30.0, None)
+        assert first[:3] == second[:3]
+        assert len(first[0]) == 2
+        assert state.queued == 1
+
+    async def test_a_request_abandoned_is_told_of_again(self, state, twice, ask, clock):
+        apply(state, [ask("enqueue", to_row(record(clock, max_attempts=1))), ask("claim", "w", 1, 30.0, None)])
+        await clock.advance(30)
+        first, second = twice("claim", "w", 1, 30.0, None)
+        assert first[1] == second[1]
+        assert first[1][0][9] == "FAILED"
+
+    async def test_a_claim_that_brought_nothing_is_made_anew(self, state, twice, ask, clock):
+        first, second = twice("claim", "w", 1, 30.0, None)
+        assert first[:3] == second[:3] == [[], [], None]
+
+    def test_a_request_cancelled_and_one_queued_again_are_so_once(self, state, twice, ask, clock):
+        apply(state, [ask("enqueue", to_row(record(clock)))])
+        first, second = twice("cancel", "client:one", "r1", "enough")
+        assert first == second
+        assert state.queued == 0
+        first, second = twice("requeue", "client:one", "r1")
+        assert first == second
+        assert state.queued == 1
+
+
+class TestTheProgram:
+    @pytest.fixture
+    def ends(self):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            yield ours, Channel(theirs)
+
+    @pytest.fixture
+    def options(self, path, clock):
+        return {
+            "path": str(path), "operator": True, "lock_wait": 0.0, "recover": True, "now": clock.now(),
+            "max_queued": 1, "session": "s", "repeats_until": 0,
+        }  # fmt: skip
+
+    def test_a_refusal_is_told_by_its_name_and_ends_it(self, ends, options, path):
+        ours, channel = ends
+        ours.sendall(frame(msgspec.msgpack.encode(options)))
+        main(channel)
+        (told,) = Channel(ours).receive()
+        assert msgspec.msgpack.decode(told) == [
+            "StoreError", f"{path} does not exist: no service has stored a request there yet"
+        ]  # fmt: skip
+
+    def test_a_parent_that_is_gone_before_it_said_anything_ends_it(self, ends):
+        ours, channel = ends
+        ours.close()
+        main(channel)
+
+    def test_a_parent_that_does_not_wait_for_the_answer_ends_it(self, ends, options, path):
+        database.open_database(path, create=True).close()
+        ours, channel = ends
+        ours.sendall(frame(msgspec.msgpack.encode(options)))
+        ours.close()
+        main(channel)
+
+    def test_what_comes_with_the_opening_is_done_after_it(self, ends, options, path):
+        database.open_database(path, create=True).close()
+        ours, channel = ends
+        ours.sendall(
+            frame(msgspec.msgpack.encode(options)) + frame(msgspec.msgpack.encode([[1, NUMBERS["counts"], 0.0, []]]))
+        )
+        ours.shutdown(socket.SHUT_WR)
+        main(channel)
+        opened, answered = Channel(ours).receive()
+        assert msgspec.msgpack.decode(opened) is None
+        assert msgspec.msgpack.decode(answered) == [[1, DONE, {}]]
