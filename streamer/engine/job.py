@@ -30,11 +30,12 @@ _RETRY_WRITE = (0.1, 0.5, 1.0, 2.0, 5.0)
 class Job:
     """One attempt. It owns a task; `stop` ends the handler, the outcome depends on why."""
 
-    __slots__ = ("_reason", "_task", "_worker", "_writing", "lease", "record", "reporter", "started")
+    __slots__ = ("_begun", "_reason", "_task", "_worker", "_writing", "lease", "record", "reporter", "started")
 
     def __init__(self, worker: Worker, record: RequestRecord) -> None:
         self._worker = worker
         self._task: asyncio.Task[None] | None = None
+        self._begun = False
         self._reason = ""
         self._writing = False
         self.record = record
@@ -55,13 +56,17 @@ class Job:
             self._reason = reason
             if reason == "lost":
                 self.reporter.close()
-            if not self._writing:
+            # A task that is cancelled before its first step never runs at all: it finds the reason when it begins.
+            if self._begun and not self._writing:
                 self._task.cancel()
 
     async def _run(self) -> None:
         worker = self._worker
         context = {"request_id": self.record.id, "action": self.record.action, "attempt": self.record.attempts}
+        self._begun = True
         try:
+            if self._reason:
+                raise asyncio.CancelledError  # noqa: TRY301 - ends like one that was stopped later
             route = worker.routes.get(self.record.action)
             try:
                 if route is None:

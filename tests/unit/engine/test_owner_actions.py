@@ -170,6 +170,21 @@ class TestCancel:
         assert gated.stopped == ["r"]
         assert (await house.store.get(("client:one", "r"))).status == "CANCELLED"
 
+    @pytest.mark.parametrize("reason", ["lost", "release"])
+    async def test_a_job_stopped_before_its_first_step_ends_all_the_same(self, house, gated, reason):
+        assert house.worker
+        peer = house.peer()
+        await begin(house, peer)
+        await house.worker.step()
+        job = house.worker.running[("client:one", "r")]
+        if reason == "lost":
+            await house.store.cancel(("client:one", "r"))
+        job.stop(reason)
+        await house.settle()
+        assert house.worker.running == {}
+        assert gated.stopped == []
+        assert peer.kinds("r") == (["acknowledgment", "error"] if reason == "lost" else ["acknowledgment"])
+
     async def test_what_has_ended_cannot_be_cancelled(self, house, gated):
         await house.start()
         gated.gate.set()
