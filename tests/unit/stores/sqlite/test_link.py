@@ -155,7 +155,9 @@ class TestADeath:
                 target = min(len(stored) + len(completed) + choose.randrange(1, 120), 2 * callers * each)
                 while len(stored) + len(completed) < target:
                     await asyncio.sleep(0)
-                os.kill(store.writer_pid, signal.SIGKILL)
+                # A process that was reaped already has no number that would be safe to use.
+                if store._link._ready:
+                    os.kill(store.writer_pid, signal.SIGKILL)
                 # So many loops' turns later it may be dead, opening, or at work again.
                 for _ in range(choose.randrange(200)):
                     await asyncio.sleep(0)
