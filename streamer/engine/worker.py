@@ -82,6 +82,8 @@ class Worker:
         self._more = False
         self._paused = False
         self._claiming = asyncio.Lock()
+        self._ended: set[Key] = set()
+        """Ended by their owners while a claim was under way: it may bring them, and then they must not begin."""
         self._looking: asyncio.Task[None] | None = None
         self._saving: set[asyncio.Task[None]] = set()
         self._claimed_at = -math.inf
@@ -102,6 +104,7 @@ class Worker:
             StoreError: the store did not answer; nothing was started.
         """
         async with self._claiming:
+            self._ended.clear()
             return await self._step()
 
     async def _step(self) -> int:
@@ -124,6 +127,8 @@ class Worker:
         if claims.foreign and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look_after_followed())
         for record in claims.records:
+            if record.key in self._ended:
+                continue
             self._idle.clear()
             if (older := self.running.get(record.key)) is not None:
                 # Its lease ran out under this very worker (a stalled loop): the newer claim owns the request.
@@ -231,6 +236,7 @@ class Worker:
         if job is not None:
             job.stop("lost")
         else:
+            self._ended.add(record.key)
             await self.delivery.terminal(record.key, terminal_message(record))
 
     async def _look_after_followed(self) -> None:

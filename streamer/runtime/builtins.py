@@ -168,7 +168,9 @@ async def _sqlite(options: Options, context: BuildContext) -> AsyncIterator[Any]
     from streamer.stores.sqlite import SqliteStore  # noqa: PLC0415 - as above
 
     path = context.path(options.get("path", "./streamer.db"))
-    store = await SqliteStore.open(path, clock=context.clock, max_queued=_max_queued(context))
+    store = await SqliteStore.open(
+        path, clock=context.clock, max_queued=_max_queued(context), on_mend=context.logger.warning
+    )
     try:
         yield store
     finally:

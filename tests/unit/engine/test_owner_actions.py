@@ -185,6 +185,27 @@ class TestCancel:
         assert gated.stopped == []
         assert peer.kinds("r") == (["acknowledgment", "error"] if reason == "lost" else ["acknowledgment"])
 
+    async def test_what_is_cancelled_while_it_is_being_claimed_never_begins(self, house, gated):
+        peer = house.peer()
+        assert house.worker
+        await begin(house, peer)
+        claim = house.store.claim
+        answered = asyncio.get_running_loop().create_future()
+
+        async def slow(*arguments, **options):
+            claims = await claim(*arguments, **options)
+            await answered
+            return claims
+
+        house.store.claim = slow
+        await house.start()
+        await ask(house, peer, "cancel", {"request_id": "r"})
+        answered.set_result(None)
+        await house.settle()
+        assert gated.stopped == []
+        assert house.worker.running == {}
+        assert peer.kinds("r") == ["acknowledgment", "error"]
+
     async def test_what_has_ended_cannot_be_cancelled(self, house, gated):
         await house.start()
         gated.gate.set()
