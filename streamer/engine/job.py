@@ -9,16 +9,15 @@ import msgspec
 
 from streamer.contracts.stores import Lease
 from streamer.core.current import current_request
-from streamer.core.errors import INVALID_ACTION, TIMEOUT, Error, LeaseLost, StoreError
+from streamer.core.errors import INVALID_ACTION, Error, LeaseLost, StoreError
 from streamer.core.messages import ErrorMessage, Request, Result
 from streamer.core.records import RequestRecord
-from streamer.core.units import format_duration
 from streamer.engine.boundary import UNEXPECTED, CancelledFromWithinError, boundary_error, log_notes
 from streamer.engine.codec import encode_json, sendable_body
 from streamer.engine.outcomes import complete_message, stored_result, terminal_message
 from streamer.engine.progress import JobReporter
 from streamer.engine.routes import Route
-from streamer.engine.waiting import cut_off
+from streamer.engine.waiting import bounded, cut_off
 
 if TYPE_CHECKING:
     from streamer.engine.worker import Worker
@@ -111,21 +110,12 @@ class Job:
             if route.timeout is None:
                 value: Any = await route.pipeline.queued(request)
             else:
-                value = await self._bounded(route, request, route.timeout)
+                value = await bounded(route.pipeline.queued(request), route.timeout)
         except asyncio.CancelledError:
             if cut_off():
                 raise
             raise CancelledFromWithinError from None
         return value if isinstance(value, Result) else Result(data=value)
-
-    async def _bounded(self, route: Route, request: Request, limit: float) -> Any:
-        try:
-            async with asyncio.timeout(limit) as bound:
-                return await route.pipeline.queued(request)
-        except TimeoutError:
-            if not bound.expired():
-                raise
-            raise Error(TIMEOUT, f"The request took longer than {format_duration(limit)}") from None
 
     async def _complete(self, stored: bytes) -> None:
         worker, record = self._worker, self.record

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import Coroutine, Mapping
 from datetime import timedelta
 from typing import Any
@@ -14,11 +13,6 @@ from streamer.contracts.stores import RequestStore
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.current import current_request
 from streamer.core.errors import (
-    CONFLICT,
-    INVALID_ACTION,
-    OVERLOADED,
-    RATE_LIMITED,
-    TIMEOUT,
     VALIDATION_ERROR,
     ConnectionGone,
     Error,
@@ -28,7 +22,8 @@ from streamer.core.ids import new_id
 from streamer.core.messages import Acknowledgment, Request, Response, Result
 from streamer.core.records import RequestRecord
 from streamer.core.stepping import Resumed
-from streamer.core.units import format_duration, parse_duration
+from streamer.core.units import parse_duration
+from streamer.engine import refusals
 from streamer.engine.adapters import same_request
 from streamer.engine.boundary import (
     UNEXPECTED,
@@ -53,7 +48,7 @@ from streamer.engine.events import EventPeer, frame_of
 from streamer.engine.outcomes import terminal_message
 from streamer.engine.pipeline import AnyMiddleware, compose
 from streamer.engine.routes import Route
-from streamer.engine.waiting import STOP_GRACE, cut_off, ends_within
+from streamer.engine.waiting import STOP_GRACE, bounded, cut_off, ends_within
 
 DEFAULT_THRESHOLD = 5.0
 
@@ -182,7 +177,7 @@ class Router:
             peer.send(encode_error(error, request_id))
             return
         if peer.running >= self._max_running:
-            peer.send(encode_error(_too_many(self._max_running), request_id))
+            peer.send(encode_error(refusals.too_many(self._max_running), request_id))
         elif queued:
             peer.running += 1
             self._spawn(self._queue(peer, route, request))
@@ -247,9 +242,9 @@ class Router:
     def _decide(self, envelope: Envelope) -> tuple[Route, bool]:
         route = self._lookup.get(envelope.action)
         if route is None:
-            raise self._unknown(envelope.action)
+            raise refusals.unknown_action(envelope.action, self._lookup)
         if self._draining:
-            raise Error(OVERLOADED, "The service is shutting down; connect again", {"retry_after_ms": 1000})
+            raise refusals.draining()
         validator = route.validator
         if validator is not None and not validator.is_valid(envelope.payload):
             raise validator.error(envelope.payload)
@@ -300,14 +295,14 @@ class Router:
             if route.timeout is None:
                 value = await begun
             else:
-                value = await _bounded(begun, route.timeout)
+                value = await bounded(begun, route.timeout)
             answer = self._encode(request, value)
         except Error as error:
             log_notes(error, self.logger, request_id=request.id, action=request.action)
             answer = encode_error(error, request.id)
         except asyncio.CancelledError:
             if cut_off():
-                peer.send(encode_error(_too_late(), request.id))
+                peer.send(encode_error(refusals.too_late(), request.id))
                 raise
             answer = encode_error(self._boundary(CancelledFromWithinError(), request), request.id)
         except UNEXPECTED as problem:
@@ -323,10 +318,10 @@ class Router:
             refusal = error
         except StoreError as problem:
             self.logger.error("a request could not be stored", request_id=request.id, error=str(problem))
-            refusal = Error(OVERLOADED, "The request could not be stored; send it again", {"retry_after_ms": 1000})
+            refusal = refusals.not_stored()
         except asyncio.CancelledError:
             if cut_off():
-                peer.send(encode_error(_too_late(), request.id))
+                peer.send(encode_error(refusals.too_late(), request.id))
                 raise
             refusal = self._boundary(CancelledFromWithinError(), request)
         except UNEXPECTED as problem:
@@ -355,9 +350,7 @@ class Router:
         try:
             stood = await self.store.enqueue(request)
             if stood is not None and not same_request(stood, request):
-                raise Error(  # noqa: TRY301 - undone like every refusal
-                    CONFLICT, f"The id {request.id!r} belongs to another request of yours", {"action": stood.action}
-                )
+                raise refusals.id_taken(request, stood)  # noqa: TRY301 - undone like every refusal
         except BaseException:
             self.delivery.refused(key, peer.id)
             raise
@@ -380,16 +373,6 @@ class Router:
         except AttributeError as problem:
             # `error` holds something else than an Error.
             return encode_error(self._boundary(problem, request), request.id)
-
-    def _unknown(self, action: str) -> Error:
-        if not ACTION_NAME.fullmatch(action):
-            message = "must be 1 to 128 of A-Z a-z 0-9 . _ -"
-            return Error(
-                VALIDATION_ERROR, f"Invalid action: {message}", {"errors": [{"path": "/action", "message": message}]}
-            )
-        error = Error(INVALID_ACTION, f"Unknown action: {action}")
-        near = difflib.get_close_matches(action, self._lookup, n=3)
-        return error.with_detail("did_you_mean", near) if near else error
 
     async def _post(self, peer: EventPeer) -> None:
         """Sends what an event's connection has collected."""
@@ -417,27 +400,3 @@ def _seconds(duration: float | str | timedelta) -> float:
     if isinstance(duration, timedelta):
         return duration.total_seconds()
     return parse_duration(duration) if isinstance(duration, str) else float(duration)
-
-
-def _too_late() -> Error:
-    return Error(
-        OVERLOADED, "The service is shutting down; the request was cut off: send it again", {"retry_after_ms": 1000}
-    )
-
-
-def _too_many(limit: int) -> Error:
-    return Error(
-        RATE_LIMITED,
-        f"This connection has {limit} requests under way; wait for one of them",
-        {"retry_after_ms": 100},
-    )
-
-
-async def _bounded(begun: Any, limit: float) -> Any:
-    try:
-        async with asyncio.timeout(limit) as bound:
-            return await begun
-    except TimeoutError:
-        if not bound.expired():
-            raise
-        raise Error(TIMEOUT, f"The request took longer than {format_duration(limit)}") from None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Final
 
 from streamer.core.clock import Clock
+from streamer.core.errors import TIMEOUT, Error
+from streamer.core.units import format_duration
 
 STOP_GRACE: Final = 5.0
 """Seconds that handlers get to end after they were cancelled."""
@@ -22,6 +24,21 @@ async def ends_within(seconds: float, wanted: Coroutine[Any, Any, Any], clock: C
     finally:
         waiting.cancel()
         bound.cancel()
+
+
+async def bounded(begun: Awaitable[Any], limit: float) -> Any:
+    """What the awaitable gives, if it does within so many seconds.
+
+    Raises:
+        Error: TIMEOUT. A TimeoutError of the awaitable's own passes as it is.
+    """
+    try:
+        async with asyncio.timeout(limit) as bound:
+            return await begun
+    except TimeoutError:
+        if not bound.expired():
+            raise
+        raise Error(TIMEOUT, f"The request took longer than {format_duration(limit)}") from None
 
 
 def cut_off() -> bool:

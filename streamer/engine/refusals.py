@@ -1,0 +1,53 @@
+"""The answers to requests that are not taken. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from streamer.core.errors import CONFLICT, INVALID_ACTION, OVERLOADED, RATE_LIMITED, VALIDATION_ERROR, Error
+from streamer.core.messages import Request
+from streamer.core.records import RequestRecord
+from streamer.engine.codec import ACTION_NAME
+
+
+def unknown_action(action: str, known: Iterable[str]) -> Error:
+    """INVALID_ACTION with near misses; VALIDATION_ERROR for what cannot be an action's name."""
+    if not ACTION_NAME.fullmatch(action):
+        message = "must be 1 to 128 of A-Z a-z 0-9 . _ -"
+        details = {"errors": [{"path": "/action", "message": message}]}
+        return Error(VALIDATION_ERROR, f"Invalid action: {message}", details)
+    error = Error(INVALID_ACTION, f"Unknown action: {action}")
+    near = difflib.get_close_matches(action, known, n=3)
+    return error.with_detail("did_you_mean", near) if near else error
+
+
+def draining() -> Error:
+    """The service takes nothing new."""
+    return Error(OVERLOADED, "The service is shutting down; connect again", {"retry_after_ms": 1000})
+
+
+def too_late() -> Error:
+    """The service ends before the request could be answered or stored."""
+    return Error(
+        OVERLOADED, "The service is shutting down; the request was cut off: send it again", {"retry_after_ms": 1000}
+    )
+
+
+def not_stored() -> Error:
+    """The store did not take the request."""
+    return Error(OVERLOADED, "The request could not be stored; send it again", {"retry_after_ms": 1000})
+
+
+def too_many(limit: int) -> Error:
+    """The connection has as many requests under way as it may have."""
+    return Error(
+        RATE_LIMITED,
+        f"This connection has {limit} requests under way; wait for one of them",
+        {"retry_after_ms": 100},
+    )
+
+
+def id_taken(request: Request, stood: RequestRecord) -> Error:
+    """The owner has another request with this id."""
+    return Error(CONFLICT, f"The id {request.id!r} belongs to another request of yours", {"action": stood.action})
