@@ -143,8 +143,9 @@ def _action(
 ) -> ActionSettings:
     component = components[Kind.HANDLER, data["handler"]]
     values = section(data, shape)
-    for field in ("with", "retry", "schema", "result_schema"):
+    for field in ("with", "retry", "schema", "result_schema", "on_disconnect"):
         values.pop(field, None)
+    values["permissions"] = frozenset(data.get("permissions", ()))
     if "estimated_duration" not in values and component.estimated_duration is not None:
         values["estimated_duration"] = parse_duration(component.estimated_duration)
     values.setdefault("description", component.description or component.summary)
@@ -160,5 +161,12 @@ def _action(
         result_schema=result_schema.schema,
         result_schema_path=result_schema.path,
         result_schema_resources=result_schema.resources,
+        cancel_after=_cancel_after(data.get("on_disconnect", "continue")),
         **values,
     )
+
+
+def _cancel_after(on_disconnect: Any) -> float | None:
+    if isinstance(on_disconnect, str):
+        return 0.0 if on_disconnect == "cancel" else None
+    return parse_duration(on_disconnect["cancel_after"])

@@ -54,6 +54,8 @@ class ServerSettings:
     idle_timeout: float = 0.0
     """Close a connection that sent no message for so long; 0: never."""
     drain_timeout: float = 30.0
+    serve_client: bool = True
+    """Answer `GET /streamer.js` and `GET /streamer.d.ts` with the JavaScript client."""
     tls: TlsSettings | None = None
 
 
@@ -76,6 +78,8 @@ class WorkerSettings:
     """Processes for CPU-bound handlers; 0: one per core."""
     threads: int = 32
     """Threads for handlers that are plain functions."""
+    tenant_concurrency: int | None = None
+    """Requests of one tenant that run at the same time; None: as many as there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +117,12 @@ class ActionSettings:
     retry: RetrySettings = RetrySettings()
     concurrency: int | None = None
     priority: int = 0
+    permissions: frozenset[str] = frozenset()
+    """What a caller must hold, all of it."""
+    expires_after: float | None = None
+    """How long a request may wait in the queue for an attempt; None: for as long as it takes."""
+    cancel_after: float | None = None
+    """How long after its last connection's end a queued request is cancelled; None: it goes on."""
     max_wait: float | None = None
     """The longest that a client's `wait` may ask for; None: `service.async_threshold`."""
 

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from streamer.core.principal import Principal
+
 Message = bytes | Mapping[str, Any] | msgspec.Struct
 """JSON text already encoded, or something to encode."""
 
@@ -46,7 +48,9 @@ class Peer(Protocol):
 
     id: str
     owner: str
-    """`client:…` when the client gave a `client_id`, else `connection:…`."""
+    """The principal's own; without one `client:…` when the client gave a `client_id`, else `connection:…`."""
+    principal: Principal | None
+    """Who the connection has proved to be; replaced when the proof is renewed."""
     running: int
     """Requests of this connection that are being answered directly right now; kept by the router."""
 

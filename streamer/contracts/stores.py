@@ -30,7 +30,8 @@ class Claims(NamedTuple):
     records: list[RequestRecord]
     """Now PROCESSING under this worker, each with a new fence."""
     abandoned: list[RequestRecord]
-    """Now FAILED: their worker had died in their last attempt. Their owners are still to be told."""
+    """Now FAILED: their worker had died in their last attempt, or they waited until `expires_at`. Their owners are
+    still to be told."""
     next_due: float | None
     """When the next record becomes due, as wall-clock seconds; None when nothing waits."""
     foreign: bool = False
@@ -79,11 +80,23 @@ class RequestQueue(Protocol):
         ...
 
     async def claim(
-        self, worker: str, limit: int, lease: float, *, headroom: Mapping[str, int] | None = None
+        self,
+        worker: str,
+        limit: int,
+        lease: float,
+        *,
+        headroom: Mapping[str, int] | None = None,
+        tenant_limit: int | None = None,
+        tenants: Mapping[str, int] | None = None,
     ) -> Claims:
-        """Takes up to `limit` records that are due, higher priority first, then the longest due.
+        """Takes up to `limit` records that are due: higher priority first, then fairly.
 
-        A PROCESSING record whose lease ran out is due; one that has no attempt left is abandoned instead.
+        Fairly means: within one action and priority, tenants take turns, and within a tenant its owners do, so that
+        one who queued ten thousand does not hold up another's one beyond its share. The records of one owner go in
+        the order in which they were stored.
+
+        A PROCESSING record whose lease ran out is due; one that has no attempt left is abandoned instead. A record
+        that waited until its `expires_at` is expired instead, whatever the limits say.
 
         Args:
             worker: name of the worker, written into each record.
@@ -91,6 +104,9 @@ class RequestQueue(Protocol):
             lease: seconds until the claim runs out unless renewed.
             headroom: for each action with a limit of its own, how many more of it may be claimed now (0: none).
                 Actions that are not named are limited by `limit` alone. `next_due` leaves out actions without headroom.
+            tenant_limit: how many records of one tenant may run at this worker; None: as many as there are. Records
+                without a tenant are not limited.
+            tenants: how many run now, of each tenant that has any.
         """
         ...
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from streamer.core.principal import Principal
+
 if TYPE_CHECKING:
     from streamer.core.errors import Error
 
@@ -42,7 +44,9 @@ class Request(msgspec.Struct, kw_only=True):
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
     connection_id: str = ""
     owner: str = ""
-    """Whose request it is: `client:…` or `connection:…`. Nobody else sees it."""
+    """Whose request it is: `principal:…`, `client:…` or `connection:…`. Nobody else sees it."""
+    principal: Principal | None = None
+    """Who asked, as proved when the connection began or last renewed its proof; None without authentication."""
     created_at: float = 0.0
     """Seconds since 1970-01-01 UTC."""
     attempt: int = 1

@@ -18,8 +18,10 @@ from typing import Final
 
 import msgspec
 
-from streamer.core.errors import CANCELLED, INTERNAL_ERROR, LeaseLost, TransitionRefused
+from streamer.core.errors import CANCELLED, INTERNAL_ERROR, TIMEOUT, LeaseLost, TransitionRefused
 from streamer.core.messages import ErrorBody
+from streamer.core.principal import Principal
+from streamer.core.units import format_duration
 
 SEQ_STRIDE: Final = 1 << 32
 """Room for the messages of one claim: `seq` of claim n lies in ((n - 1) · stride, n · stride), so it rises over
@@ -47,6 +49,34 @@ TERMINAL: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 QUEUED: Final = frozenset({Status.PENDING, Status.RETRYING})
 
 
+class Outcome(enum.StrEnum):
+    """How an attempt ended that did not complete its request."""
+
+    FAILED = "failed"
+    """The handler ended with an error."""
+    LOST = "lost"
+    """The worker died, or was cut off from the store, for longer than the lease."""
+    RELEASED = "released"
+    """The worker stopped and gave it back unharmed; it did not count."""
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One attempt that did not complete its request: when it ran, by whom, and how it ended."""
+
+    fence: int
+    """Of its claim; tells attempts apart over all counts of attempts."""
+    worker: str
+    started_at: float
+    ended_at: float
+    outcome: Outcome
+    error: ErrorBody | None = None
+    """What the handler ended with."""
+
+
+MAX_HISTORY: Final = 32
+"""How many attempts a record remembers: the newest."""
+
+
 class RequestRecord(msgspec.Struct, kw_only=True, frozen=True):
     """A queued request as every store keeps it. `(owner, id)` is its key. Times are seconds since 1970 UTC."""
 
@@ -62,6 +92,10 @@ class RequestRecord(msgspec.Struct, kw_only=True, frozen=True):
     """How many attempts may begin; one that ended by a drain does not count."""
     priority: int = 0
     """Among those that are due, higher goes first."""
+    principal: Principal | None = None
+    """Who asked; None without authentication."""
+    expires_at: float | None = None
+    """No attempt begins from then on: what still waits has FAILED. None: it waits for as long as it takes."""
 
     status: Status = Status.PENDING
     due_at: float | None
@@ -83,6 +117,8 @@ class RequestRecord(msgspec.Struct, kw_only=True, frozen=True):
     updated_at: float
     started_at: float | None = None
     finished_at: float | None = None
+    history: tuple[Attempt, ...] = ()
+    """The attempts that did not complete it, oldest first, over all counts of attempts."""
     delivered_at: float | None = None
     """When its owner had been told how it ended; None while that is still to be done."""
 
@@ -90,6 +126,11 @@ class RequestRecord(msgspec.Struct, kw_only=True, frozen=True):
     def key(self) -> tuple[str, str]:
         """Owner and id."""
         return (self.owner, self.id)
+
+    @property
+    def tenant(self) -> str:
+        """Whose share of the service it takes; empty without tenants."""
+        return "" if self.principal is None else self.principal.tenant_id
 
     @property
     def terminal(self) -> bool:
@@ -161,6 +202,12 @@ class Abandoned(msgspec.Struct, frozen=True):
     at: float
 
 
+class Expired(msgspec.Struct, frozen=True):
+    """The request waited for an attempt until `expires_at`."""
+
+    at: float
+
+
 class Cancelled(msgspec.Struct, frozen=True):
     """The owner or an operator ends it, queued or running."""
 
@@ -180,12 +227,42 @@ class Delivered(msgspec.Struct, frozen=True):
     at: float
 
 
-Event = Claimed | Renewed | Progressed | Completed | Failed | Released | Abandoned | Cancelled | Requeued | Delivered
+Event = (
+    Claimed
+    | Renewed
+    | Progressed
+    | Completed
+    | Failed
+    | Released
+    | Abandoned
+    | Expired
+    | Cancelled
+    | Requeued
+    | Delivered
+)
 
 
 def exhausted(record: RequestRecord) -> bool:
     """Whether the record must be abandoned instead of claimed: its worker died in its last attempt."""
     return record.status is Status.PROCESSING and record.attempts >= record.max_attempts
+
+
+def expired(record: RequestRecord, now: float) -> bool:
+    """Whether the record must end instead of being claimed: it waited until `expires_at`."""
+    if record.expires_at is None or record.expires_at > now or record.due_at is None:
+        return False
+    return record.status is not Status.PROCESSING or record.due_at <= now
+
+
+def expired_error(record: RequestRecord) -> ErrorBody:
+    """The error of a request that waited too long."""
+    waited = format_duration((record.expires_at or record.created_at) - record.created_at)
+    return ErrorBody(
+        TIMEOUT,
+        f"The request waited longer than {waited} in the queue",
+        retryable=True,
+        details={"attempts": record.attempts},
+    )
 
 
 def abandoned_error(record: RequestRecord) -> ErrorBody:
@@ -210,6 +287,8 @@ def advance(record: RequestRecord, event: Event) -> RequestRecord:
             return _claim(record, event)
         case Abandoned():
             return _abandon(record, event)
+        case Expired():
+            return _expire(record, event)
         case Cancelled():
             return _cancel(record, event)
         case Requeued():
@@ -257,6 +336,7 @@ def _by_holder(record: RequestRecord, event: Renewed | Progressed | Completed | 
                 status=Status.FAILED,
                 due_at=None,
                 error=event.error,
+                history=_remembered(record, event.at, Outcome.FAILED, event.error),
                 seq=event.seq,
                 updated_at=event.at,
                 finished_at=event.at,
@@ -267,6 +347,7 @@ def _by_holder(record: RequestRecord, event: Renewed | Progressed | Completed | 
                 status=Status.RETRYING,
                 due_at=event.retry_at,
                 error=event.error,
+                history=_remembered(record, event.at, Outcome.FAILED, event.error),
                 seq=event.seq,
                 worker="",
                 updated_at=event.at,
@@ -277,6 +358,7 @@ def _by_holder(record: RequestRecord, event: Renewed | Progressed | Completed | 
                 status=Status.PENDING,
                 due_at=event.at,
                 attempts=record.attempts - 1,
+                history=_remembered(record, event.at, Outcome.RELEASED),
                 worker="",
                 updated_at=event.at,
             )
@@ -287,6 +369,8 @@ def _claim(record: RequestRecord, event: Claimed) -> RequestRecord:
         raise TransitionRefused(f"request {record.id!r} is {record.status} and not due")
     if exhausted(record):
         raise TransitionRefused(f"request {record.id!r} has used its {record.max_attempts} attempts")
+    if expired(record, event.at):
+        raise TransitionRefused(f"request {record.id!r} has waited too long to begin")
     return msgspec.structs.replace(
         record,
         status=Status.PROCESSING,
@@ -298,6 +382,7 @@ def _claim(record: RequestRecord, event: Claimed) -> RequestRecord:
         message="",
         progress_metadata=b"",
         started_at=event.at,
+        history=_with_lost(record, event.at),
         updated_at=event.at,
     )
 
@@ -306,6 +391,12 @@ def _abandon(record: RequestRecord, event: Abandoned) -> RequestRecord:
     if not exhausted(record) or record.due_at is None or record.due_at > event.at:
         raise TransitionRefused(f"request {record.id!r} is {record.status} with attempts or lease left")
     return _end(record, Status.FAILED, event.at, abandoned_error(record))
+
+
+def _expire(record: RequestRecord, event: Expired) -> RequestRecord:
+    if not expired(record, event.at):
+        raise TransitionRefused(f"request {record.id!r} is {record.status} and has time left")
+    return _end(record, Status.FAILED, event.at, expired_error(record))
 
 
 def _cancel(record: RequestRecord, event: Cancelled) -> RequestRecord:
@@ -321,10 +412,30 @@ def _end(record: RequestRecord, status: Status, at: float, error: ErrorBody) -> 
         status=status,
         due_at=None,
         error=error,
+        history=record.history if status is Status.CANCELLED else _with_lost(record, at),
         seq=first_seq(record.fence + 1) + 1,
         updated_at=at,
         finished_at=at,
     )
+
+
+def _with_lost(record: RequestRecord, at: float) -> tuple[Attempt, ...]:
+    """The history of a record that changes hands: a claim that still stands on it was lost."""
+    return _remembered(record, at, Outcome.LOST) if record.status is Status.PROCESSING else record.history
+
+
+def _remembered(
+    record: RequestRecord, at: float, outcome: Outcome, error: ErrorBody | None = None
+) -> tuple[Attempt, ...]:
+    attempt = Attempt(
+        fence=record.fence,
+        worker=record.worker,
+        started_at=record.updated_at if record.started_at is None else record.started_at,
+        ended_at=at,
+        outcome=outcome,
+        error=error,
+    )
+    return (*record.history[1 - MAX_HISTORY :], attempt)
 
 
 def _requeue(record: RequestRecord, event: Requeued) -> RequestRecord:
@@ -342,6 +453,8 @@ def _requeue(record: RequestRecord, event: Requeued) -> RequestRecord:
         result=b"",
         finished_at=None,
         delivered_at=None,
+        # Whoever runs it again wants it run, however long ago it was asked for.
+        expires_at=None,
         updated_at=event.at,
     )
 

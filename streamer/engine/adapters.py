@@ -46,6 +46,8 @@ class RequestQueueAdapter:
                 due_at=request.created_at,
                 max_attempts=DEFAULT_MAX_ATTEMPTS if route is None else route.retry.max_attempts,
                 priority=0 if route is None else route.priority,
+                principal=request.principal,
+                expires_at=_expires_at(request, route),
             )
         )
 
@@ -112,9 +114,16 @@ def convert_async_request_to_request(record: RequestRecord) -> Request:
         metadata=record.metadata,
         connection_id=record.connection_id,
         owner=record.owner,
+        principal=record.principal,
         created_at=record.created_at,
         attempt=max(record.attempts, 1),
     )
+
+
+def _expires_at(request: Request, route: Route | None) -> float | None:
+    if route is None or route.expires_after is None:
+        return None
+    return request.created_at + route.expires_after
 
 
 def same_request(record: RequestRecord, request: Request) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from streamer.core.errors import VALIDATION_ERROR, Error
+from streamer.core.principal import Principal
 from streamer.engine.codec import MalformedError
 
 
@@ -16,6 +17,7 @@ class EventPeer:
     def __init__(self, connection_id: str) -> None:
         self.id = connection_id
         self.owner = f"connection:{connection_id}"
+        self.principal: Principal | None = None
         self.running = 0
         self.sent: list[bytes] = []
 

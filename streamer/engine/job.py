@@ -100,6 +100,7 @@ class Job:
             metadata=record.metadata,
             connection_id=record.connection_id,
             owner=record.owner,
+            principal=record.principal,
             created_at=record.created_at,
             attempt=record.attempts,
             queued=True,

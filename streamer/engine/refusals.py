@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from streamer.core.errors import CONFLICT, INVALID_ACTION, OVERLOADED, RATE_LIMITED, VALIDATION_ERROR, Error
+from streamer.core.errors import CONFLICT, FORBIDDEN, INVALID_ACTION, OVERLOADED, RATE_LIMITED, VALIDATION_ERROR, Error
 from streamer.core.messages import Request
+from streamer.core.principal import Principal
 from streamer.core.records import RequestRecord
 from streamer.engine.codec import ACTION_NAME
 
@@ -20,6 +21,14 @@ def unknown_action(action: str, known: Iterable[str]) -> Error:
     error = Error(INVALID_ACTION, f"Unknown action: {action}")
     near = difflib.get_close_matches(action, known, n=3)
     return error.with_detail("did_you_mean", near) if near else error
+
+
+def forbidden(action: str, needed: frozenset[str], principal: Principal | None) -> Error:
+    """The caller lacks permissions that the action asks for."""
+    missing = needed if principal is None else needed - principal.permissions
+    return Error(
+        FORBIDDEN, f"You may not use {action!r}: permissions are missing", {"missing_permissions": sorted(missing)}
+    )
 
 
 def draining() -> Error:

@@ -20,6 +20,7 @@ from streamer.core.errors import (
 )
 from streamer.core.ids import new_id
 from streamer.core.messages import Acknowledgment, Request, Response, Result
+from streamer.core.principal import Principal
 from streamer.core.records import RequestRecord
 from streamer.core.stepping import Resumed
 from streamer.core.units import parse_duration
@@ -160,7 +161,7 @@ class Router:
         if request_id is None:
             request_id = new_id("req_")
         try:
-            route, queued = self._decide(envelope)
+            route, queued = self._decide(envelope, peer.principal)
             request = Request(
                 id=request_id,
                 action=envelope.action,
@@ -168,6 +169,7 @@ class Router:
                 metadata=envelope.metadata or {},
                 connection_id=peer.id,
                 owner=peer.owner,
+                principal=peer.principal,
                 created_at=self.clock.now(),
             )
             validate = route.pipeline.validate
@@ -239,12 +241,14 @@ class Router:
 
     # Inside
 
-    def _decide(self, envelope: Envelope) -> tuple[Route, bool]:
+    def _decide(self, envelope: Envelope, principal: Principal | None) -> tuple[Route, bool]:
         route = self._lookup.get(envelope.action)
         if route is None:
             raise refusals.unknown_action(envelope.action, self._lookup)
         if self._draining:
             raise refusals.draining()
+        if route.permissions and (principal is None or not principal.may(route.permissions)):
+            raise refusals.forbidden(route.name, route.permissions, principal)
         validator = route.validator
         if validator is not None and not validator.is_valid(envelope.payload):
             raise validator.error(envelope.payload)

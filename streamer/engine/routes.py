@@ -48,6 +48,12 @@ class Route:
     priority: int = 0
     description: str = ""
     schema: object = None
+    permissions: frozenset[str] = frozenset()
+    """What a caller must hold, all of it; empty: everybody may."""
+    expires_after: float | None = None
+    """Seconds after which a request that still waits in the queue ends; None: never."""
+    cancel_after: float | None = None
+    """Seconds without anybody who follows it after which a queued request is cancelled; None: never."""
     queued: bool = field(init=False)
     """What happens to a request without a `wait` of its own."""
 

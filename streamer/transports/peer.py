@@ -7,6 +7,7 @@ from typing import Final
 from picows import WSFrame, WSMsgType, WSTransport
 
 from streamer.core.ids import new_id
+from streamer.core.principal import Principal
 from streamer.transports.close_codes import INTERNAL_ERROR, PROTOCOL_ERROR, answer_to
 from streamer.transports.framing import NOT_UTF8, Assembly, Violation, is_utf8, out_of_place
 from streamer.transports.linger import Linger
@@ -31,15 +32,20 @@ class WebSocketPeer(Sender):
         "idle",
         "owner",
         "pinged",
+        "principal",
         "quiet",
         "running",
         "spoke",
     )
 
-    def __init__(self, shared: Shared, client_id: str | None) -> None:
+    def __init__(self, shared: Shared, client_id: str | None, principal: Principal | None = None) -> None:
         super().__init__(shared)
         self.id = new_id("conn_")
-        self.owner = f"connection:{self.id}" if client_id is None else f"client:{client_id}"
+        self.principal = principal
+        if principal is not None:
+            self.owner = principal.owner
+        else:
+            self.owner = f"connection:{self.id}" if client_id is None else f"client:{client_id}"
         self.running = 0
         self.heard = True
         """A frame came since the heartbeat last looked."""

@@ -1,0 +1,21 @@
+"""Who may connect, and as whom."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from streamer.core.principal import Principal
+
+
+class Authenticator(Protocol):
+    """Turns a token into a principal. What a component of the kind AUTH builds; None lets everybody in as nobody."""
+
+    async def authenticate(self, token: str, /) -> Principal:
+        """Checks the token's signature, times, issuer, audience and tenant. It must not ask the network for each
+        connection; it may wait for a key that it does not know yet.
+
+        Raises:
+            Error: UNAUTHORIZED when the token proves nothing, FORBIDDEN when it proves somebody who is not let in.
+                The message says why, without any part of the token.
+        """
+        ...
