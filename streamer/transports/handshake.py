@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from streamer.config.settings import ServerSettings
+from streamer.transports.client_files import NONE, ClientFile, unchanged
 
 HEALTH_PATH: Final = "/healthz"
 MAX_CLIENT_ID: Final = 128
@@ -45,7 +46,13 @@ _OTHER_VERSION: Final = Answered(
 
 
 def decide(
-    target: bytes, headers: Mapping[str, str], settings: ServerSettings, *, open_connections: int, draining: bool
+    target: bytes,
+    headers: Mapping[str, str],
+    settings: ServerSettings,
+    *,
+    open_connections: int,
+    draining: bool,
+    client_files: Mapping[str, ClientFile] = NONE,
 ) -> Accepted | Answered:
     """What becomes of a request.
 
@@ -55,6 +62,7 @@ def decide(
         settings: path, origins and limits.
         open_connections: how many there are.
         draining: the service is shutting down.
+        client_files: what is served beside the WebSocket, by path.
     """
     try:
         path, _, query = target.decode().partition("?")
@@ -63,6 +71,8 @@ def decide(
     if path == HEALTH_PATH:
         return _DRAINING if draining else Answered(HTTPStatus.OK, "ok\n")
     if path != settings.path:
+        if (file := client_files.get(path)) is not None:
+            return _served(file, headers, settings.allowed_origins)
         return Answered(HTTPStatus.NOT_FOUND, f"no such path; the WebSocket is at {settings.path}\n")
     if headers.get("Upgrade", "").strip().lower() != "websocket":
         return _NOT_AN_UPGRADE
@@ -76,6 +86,29 @@ def decide(
     if open_connections >= settings.max_connections:
         return Answered(HTTPStatus.TOO_MANY_REQUESTS, "too many connections\n", (("Retry-After", "1"),))
     return _identified(query)
+
+
+def _served(file: ClientFile, headers: Mapping[str, str], allowed: tuple[str, ...]) -> Answered:
+    answered = [
+        ("Content-Type", "text/javascript; charset=utf-8"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("ETag", file.etag),
+        # Kept, but asked about each time: an upgrade of the service reaches every page at its next load.
+        ("Cache-Control", "no-cache"),
+        ("Connection", "close"),
+    ]
+    # Browsers import a module from another origin only if it allows that: the pages that may connect may import.
+    if not allowed or "*" in allowed:
+        answered.append(("Access-Control-Allow-Origin", "*"))
+    else:
+        answered.append(("Vary", "Origin"))
+        origin = headers.get("Origin", "")
+        # What goes back must have a form; a browser's origin is always ASCII.
+        if origin.isascii() and origin_allowed(origin, allowed):
+            answered.append(("Access-Control-Allow-Origin", origin))
+    if unchanged(headers.get("If-None-Match"), file.etag):
+        return Answered(HTTPStatus.NOT_MODIFIED, "", tuple(answered))
+    return Answered(HTTPStatus.OK, file.text, tuple(answered))
 
 
 def _identified(query: str) -> Accepted | Answered:

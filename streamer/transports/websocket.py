@@ -13,6 +13,7 @@ from streamer.config.settings import ServerSettings
 from streamer.contracts.connections import FrameReceiver, PeerRegistry
 from streamer.core.clock import Clock
 from streamer.core.errors import StartError
+from streamer.transports import client_files
 from streamer.transports.close_codes import SHUTDOWN
 from streamer.transports.handshake import Answered, asks_for_upgrade, decide
 from streamer.transports.heartbeat import Heartbeat
@@ -58,6 +59,7 @@ class WebSocketTransport:
     ) -> None:
         self.port = settings.port
         self._settings = settings
+        self._client_files = client_files.load() if settings.serve_client else client_files.NONE
         self._receiver = receiver
         self._registry = registry
         self._clock = clock
@@ -148,6 +150,7 @@ class WebSocketTransport:
             # A socket that only lingers costs a descriptor as well, and a client could make many.
             open_connections=len(shared.peers) + len(shared.lingering),
             draining=self._draining,
+            client_files=self._client_files,
         )
         if isinstance(decision, Answered):
             return WSUpgradeResponseWithListener(_http_response(decision), None)
@@ -158,8 +161,7 @@ class WebSocketTransport:
 
 
 def _http_response(answer: Answered) -> WSUpgradeResponse:
-    response: WSUpgradeResponse = WSUpgradeResponse.create_ok_response(
-        answer.body.encode(), [*answer.headers, ("Cache-Control", "no-store")]
-    )
+    response: WSUpgradeResponse = WSUpgradeResponse.create_ok_response(answer.body.encode(), answer.headers)
+    response.headers.setdefault("Cache-Control", "no-store")
     response.status = answer.status
     return response

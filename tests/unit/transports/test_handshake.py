@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from streamer.config.settings import ServerSettings
+from streamer.transports.client_files import ClientFile
 from streamer.transports.handshake import Accepted, Answered, asks_for_upgrade, decide, origin_allowed
 
 UPGRADE = {"Upgrade": "WebSocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
@@ -57,6 +58,57 @@ def test_another_version_is_told_the_one_that_is_spoken(version):
     answer = decided(headers={"Sec-WebSocket-Version": version})
     assert answer.status == HTTPStatus.UPGRADE_REQUIRED
     assert answer.headers == (("Sec-WebSocket-Version", "13"),)
+
+
+FILES = {"/streamer.js": ClientFile("export {};", '"abc"')}
+
+
+def served(headers=None, target="/streamer.js", **settings):
+    answer = decide(
+        target.encode(),
+        CIMultiDict(headers or {}),
+        ServerSettings(**settings),
+        open_connections=10**6,
+        draining=True,
+        client_files=FILES,
+    )
+    return answer, CIMultiDict(answer.headers)
+
+
+def test_the_client_is_served_beside_the_web_socket_even_while_draining():
+    answer, headers = served()
+    assert (answer.status, answer.body) == (HTTPStatus.OK, "export {};")
+    assert headers["Content-Type"] == "text/javascript; charset=utf-8"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-cache"
+    assert served(target="/streamer.js?v=2")[0].status == HTTPStatus.OK
+    assert served(target="/streamer.ts")[0].status == HTTPStatus.NOT_FOUND
+    assert decided("/streamer.js").status == HTTPStatus.NOT_FOUND
+
+
+@pytest.mark.parametrize("known", ['"abc"', 'W/"abc"', '"x", "abc"', "*"])
+def test_a_browser_that_has_the_client_already_is_not_sent_it_again(known):
+    answer, headers = served({"If-None-Match": known})
+    assert (answer.status, answer.body, headers["ETag"]) == (HTTPStatus.NOT_MODIFIED, "", '"abc"')
+    assert served({"If-None-Match": '"abcd"'})[0].status == HTTPStatus.OK
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed", "told", "varies"),
+    [
+        (None, (), "*", False),
+        ("https://a.example", (), "*", False),
+        ("https://a.example", ("*",), "*", False),
+        ("https://a.example", ("https://b.example", "https://a.example:443"), "https://a.example", True),
+        ("https://a.example", ("https://b.example",), None, True),
+        ("https://b.example/\udcff", ("https://b.example",), None, True),
+        (None, ("https://b.example",), None, True),
+    ],
+)
+def test_the_origins_that_may_connect_may_import_the_client(origin, allowed, told, varies):
+    _, headers = served({} if origin is None else {"Origin": origin}, allowed_origins=allowed)
+    assert headers.get("Access-Control-Allow-Origin") == told
+    assert (headers.get("Vary") == "Origin") is varies
 
 
 def test_while_draining_nobody_new_comes_in():

@@ -1,0 +1,2 @@
+/** A request was refused or has failed. */
+export class StreamerError extends Error {}
