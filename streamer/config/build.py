@@ -145,7 +145,7 @@ def _action(
     values = section(data, shape)
     for field in ("with", "retry", "schema", "result_schema", "on_disconnect"):
         values.pop(field, None)
-    values["permissions"] = frozenset(data.get("permissions", ()))
+    values["permissions"] = tuple(data.get("permissions", ()))
     if "estimated_duration" not in values and component.estimated_duration is not None:
         values["estimated_duration"] = parse_duration(component.estimated_duration)
     values.setdefault("description", component.description or component.summary)

@@ -117,7 +117,7 @@ class ActionSettings:
     retry: RetrySettings = RetrySettings()
     concurrency: int | None = None
     priority: int = 0
-    permissions: frozenset[str] = frozenset()
+    permissions: tuple[str, ...] = ()
     """What a caller must hold, all of it."""
     expires_after: float | None = None
     """How long a request may wait in the queue for an attempt; None: for as long as it takes."""

@@ -47,7 +47,7 @@ def compile_route(
         retry=RetryPolicy(**asdict(action.retry)),
         concurrency=action.concurrency,
         priority=action.priority,
-        permissions=action.permissions,
+        permissions=frozenset(action.permissions),
         expires_after=action.expires_after,
         cancel_after=action.cancel_after,
         description=action.description,

@@ -35,6 +35,7 @@ SECTIONS = {
     "logs": records.LogSettings,
 }
 NOT_IN_THE_FILE = {
+    "cancel_after",  # made of `on_disconnect`
     "name",
     "options",
     "schema_path",
@@ -43,7 +44,7 @@ NOT_IN_THE_FILE = {
     "result_schema_resources",
 }
 """An action's name is its key, its options are `with`, and the rest is read from the schema's file."""
-MADE_ELSEWHERE = {"description", "estimated_duration", "handler", "retry"}
+MADE_ELSEWHERE = {"description", "estimated_duration", "handler", "permissions", "retry"}
 """What an action takes from its handler or makes of a section has no default of its own in the file."""
 
 
@@ -79,8 +80,8 @@ def test_every_key_of_a_section_is_a_setting_with_the_same_default_and_the_rever
 def test_an_actions_keys_and_its_settings_agree_too():
     described = shape("actions")["properties"]
     fields = {field.name: field for field in dataclasses.fields(records.ActionSettings)}
-    assert described.keys() - {"with"} == fields.keys() - NOT_IN_THE_FILE
-    for key in described.keys() - MADE_ELSEWHERE - {"with"}:
+    assert described.keys() - {"with", "on_disconnect"} == fields.keys() - NOT_IN_THE_FILE
+    for key in described.keys() - MADE_ELSEWHERE - {"with", "on_disconnect"}:
         assert default_of(described[key]) == default_in(fields[key]), key
 
 

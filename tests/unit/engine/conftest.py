@@ -33,6 +33,7 @@ class CollectingPeer:
     def __init__(self, name: str = "c1", owner: str = "client:one") -> None:
         self.id = name
         self.owner = owner
+        self.principal = None
         self.running = 0
         self.messages: list[dict[str, Any]] = []
 

@@ -33,6 +33,7 @@ from streamer.testing.clock import settle
 class Peer:
     id = "c1"
     owner = "client:one"
+    principal = None
 
     def __init__(self) -> None:
         self.running = 0
