@@ -39,9 +39,12 @@ class Delivery:
         self._connections = connections
         self.on_delivered: Callable[[Key, str], None] | None = None
         """Called with each terminal message that was handed to a connection."""
+        self.on_left: Callable[[Key, float], None] | None = None
+        """Called when the last connection that followed a request has ended, for those that are to end then too."""
         self._logger = default_logger() if logger is None else logger
         self._followers: dict[Key, dict[str, _Following]] = {}
         self._followed: dict[str, set[Key]] = {}
+        self._ends_after: dict[Key, float] = {}
 
     def follow(self, key: Key, connection_id: str) -> bool:
         """The connection gets the request's messages from now on; until `acknowledged` they are held back.
@@ -76,7 +79,18 @@ class Delivery:
     def forget(self, connection_id: str) -> None:
         """The connection has ended."""
         for key in self._followed.pop(connection_id, ()):
-            self._drop(key, connection_id)
+            ends_after = self._drop(key, connection_id)
+            if ends_after is not None and self.on_left is not None:
+                self.on_left(key, ends_after)
+
+    def ends_after(self, key: Key, seconds: float) -> None:
+        """When the last of the connections that follow the request now, or join them, has ended, say so."""
+        self._ends_after[key] = seconds
+
+    def awaits_acknowledgment(self, key: Key, connection_id: str) -> bool:
+        """Whether the connection follows the request, and what it is to get is held back for its acknowledgment."""
+        following = self._followers.get(key, {}).get(connection_id)
+        return following is not None and following.held is not None
 
     def followed(self, key: Key) -> bool:
         """Whether anybody follows the request."""
@@ -121,6 +135,9 @@ class Delivery:
     async def progress(self, key: Key, message: bytes) -> None:
         """Sends progress to all followers; where a client is slow only the newest survives."""
         for connection_id, following in list(self._followers.get(key, {}).items()):
+            if self._followers.get(key, {}).get(connection_id) is not following:
+                # While another connection was being served this one got its terminal message, or ended.
+                continue
             if following.held is None:
                 await self._send(key, connection_id, message, final=False)
             else:
@@ -136,12 +153,16 @@ class Delivery:
                 following.held.append((message, True))
                 following.ended = True
 
-    def _drop(self, key: Key, connection_id: str) -> None:
+    def _drop(self, key: Key, connection_id: str) -> float | None:
+        """Returns what `ends_after` says when nobody is left who follows."""
         connections = self._followers.get(key)
-        if connections is not None:
-            connections.pop(connection_id, None)
-            if not connections:
-                del self._followers[key]
+        if connections is None:
+            return None
+        connections.pop(connection_id, None)
+        if connections:
+            return None
+        del self._followers[key]
+        return self._ends_after.pop(key, None)
 
     async def _send(self, key: Key, connection_id: str, message: bytes, *, final: bool) -> None:
         try:

@@ -58,6 +58,18 @@ class Job:
             # A task that is cancelled before its first step never runs at all: it finds the reason when it begins.
             if self._begun and not self._writing:
                 self._task.cancel()
+                if reason == "lost":
+                    self._worker.insist(self)
+
+    async def ended(self) -> None:
+        """Returns when nothing of it runs any more."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+    def cancel_again(self) -> None:
+        """Cancels a handler that took its cancellation for something to tidy up after, and went on."""
+        if self._task is not None:
+            self._task.cancel()
 
     async def _run(self) -> None:
         worker = self._worker

@@ -11,7 +11,7 @@ from streamer.contracts.stores import RequestQueue
 from streamer.core.clock import timestamp
 from streamer.core.errors import CONFLICT, NOT_FOUND, Error, TransitionRefused
 from streamer.core.messages import ProgressUpdate, Request, Result
-from streamer.core.records import RequestRecord, Status
+from streamer.core.records import Attempt, RequestRecord, Status
 from streamer.engine.outcomes import StoredResult, progress_message, terminal_message
 from streamer.engine.worker import Worker, current
 
@@ -125,12 +125,18 @@ class Resume(BaseHandler):
 
     async def _attach(self, key: tuple[str, str], connection_id: str, after: int) -> None:
         delivery = self._worker.delivery
+        if delivery.awaits_acknowledgment(key, connection_id):
+            # Its acknowledgment is under way on this very connection, and must be the first that it hears.
+            return
         # Followed before it is read: what is published in between is held back, and not missed.
         delivery.follow(key, connection_id)
         record = await self._queue.get(key)
         if record is None:
             delivery.unfollow(key, connection_id)
             return
+        route = self._worker.routes.get(record.action)
+        if route is not None and route.cancel_after is not None:
+            delivery.ends_after(key, route.cancel_after)
         if record.terminal:
             state = terminal_message(record) if record.seq > after else None
             await delivery.attach(key, connection_id, state, ended=True)
@@ -182,8 +188,12 @@ def describe(record: RequestRecord, *, outcome: bool = True) -> dict[str, Any]:
         told["retry_at"] = timestamp(record.due_at)
     if record.finished_at is not None:
         told["finished_at"] = timestamp(record.finished_at)
+    if record.expires_at is not None and not record.terminal:
+        told["expires_at"] = timestamp(record.expires_at)
     if not outcome:
         return told
+    if record.history:
+        told["history"] = [_attempt(one) for one in record.history]
     if record.result:
         stored = msgspec.json.decode(record.result, type=StoredResult)
         told["success"] = stored.success
@@ -194,4 +204,16 @@ def describe(record: RequestRecord, *, outcome: bool = True) -> dict[str, Any]:
             told["error"] = stored.error
     if record.error is not None:
         told["error"] = record.error
+    return told
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    """Without the worker's name, which is the operator's."""
+    told: dict[str, Any] = {
+        "started_at": timestamp(attempt.started_at),
+        "ended_at": timestamp(attempt.ended_at),
+        "outcome": attempt.outcome.value,
+    }
+    if attempt.error is not None:
+        told["error"] = attempt.error
     return told

@@ -48,6 +48,11 @@ def not_stored() -> Error:
     return Error(OVERLOADED, "The request could not be stored; send it again", {"retry_after_ms": 1000})
 
 
+def store_silent() -> Error:
+    """The store did not answer."""
+    return Error(OVERLOADED, "The queue does not answer right now; ask again", {"retry_after_ms": 1000})
+
+
 def too_many(limit: int) -> Error:
     """The connection has as many requests under way as it may have."""
     return Error(

@@ -336,6 +336,9 @@ class Router:
                 # What follows goes straight to the connection manager: the acknowledgment must be there first.
                 await self._post(peer)
             await self.delivery.acknowledged((request.owner, request.id), peer.id)
+            if route.cancel_after is not None and not await self.connections.is_active(peer.id):
+                # It had ended before it began to follow: nobody else will say that it is gone.
+                self.delivery.forget(peer.id)
             if stood is not None:
                 await self._replay(stood)
             elif self.on_queued is not None:
@@ -351,6 +354,8 @@ class Router:
             await route.pipeline.admit(request)
         key = (request.owner, request.id)
         self.delivery.follow(key, peer.id)
+        if route.cancel_after is not None:
+            self.delivery.ends_after(key, route.cancel_after)
         try:
             stood = await self.store.enqueue(request)
             if stood is not None and not same_request(stood, request):

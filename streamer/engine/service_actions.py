@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from streamer.contracts.handlers import BaseHandler
+from streamer.contracts.middleware import Middleware, Next
 from streamer.contracts.stores import RequestQueue
 from streamer.core.clock import Clock, timestamp
+from streamer.core.errors import StoreError
 from streamer.core.messages import Request, Result
+from streamer.engine import refusals
 from streamer.engine.owner_actions import LISTING, ONE_REQUEST, RESUMING, Cancel, ListOf, Resume, StatusOf
 from streamer.engine.pipeline import compose
 from streamer.engine.routes import Route
@@ -54,9 +58,26 @@ class Actions(BaseHandler):
         )
 
 
+class StoreGuard(Middleware):
+    """A store that does not answer is told as what it is: something that passes."""
+
+    immediate = True
+
+    def __init__(self, logger: Any) -> None:
+        self._logger = logger
+
+    async def process(self, request: Request, next: Next, /) -> Result:  # noqa: A002 - the contract's name
+        try:
+            return await next(request)
+        except StoreError as problem:
+            self._logger.error("the store did not answer", action=request.action, error=str(problem))
+            raise refusals.store_silent() from None
+
+
 def service_routes(routes: Mapping[str, Route], queue: RequestQueue, worker: Worker, clock: Clock) -> dict[str, Route]:
     """The routes of the service's own actions."""
     made = {}
+    guard = StoreGuard(worker.logger)
     for name, handler, schema, description in (
         ("ping", Ping(clock), _NOTHING, "Answers with the server's time"),
         ("actions", Actions(routes), _NOTHING, "Lists the actions that may be asked for"),
@@ -73,7 +94,7 @@ def service_routes(routes: Mapping[str, Route], queue: RequestQueue, worker: Wor
         made[PREFIX + name] = Route(
             name=PREFIX + name,
             handler=handler,
-            pipeline=compose(handler, ()),
+            pipeline=compose(handler, (guard,)),
             validator=Validator(schema),
             mode=Mode.SYNC,
             description=description,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import msgspec
@@ -23,6 +24,8 @@ from streamer.engine.progress import JobReporter, ProgressPump
 from streamer.engine.routes import Route
 from streamer.engine.waiting import STOP_GRACE, ends_within
 
+_STALE = 2 / 3
+"""Of a lease: older than that, the last renewal is made up for before anything is claimed."""
 SAVE_INTERVAL = 1.0
 """Seconds between two durable writes of one request's progress: enough for whoever asks after a crash."""
 
@@ -38,6 +41,7 @@ class Worker:
         logger: bound with what concerns the whole service.
         name: written into each claim.
         concurrency: how many run at one time.
+        tenant_concurrency: how many of one tenant; None: as many as there are.
         lease: seconds a claim lives without renewal; it is renewed three times within.
         poll_interval: seconds between looks at the queue when nothing wakes the worker.
         progress_interval: seconds between two progress messages of one request.
@@ -55,6 +59,7 @@ class Worker:
         logger: Any,
         name: str,
         concurrency: int = 64,
+        tenant_concurrency: int | None = None,
         lease: float = 30.0,
         poll_interval: float = 1.0,
         progress_interval: float = 0.1,
@@ -73,6 +78,7 @@ class Worker:
         self.running: dict[Key, Job] = {}
         self._limits = {route.name: route.concurrency for route in routes.values() if route.concurrency is not None}
         self._concurrency = concurrency
+        self._tenant_concurrency = tenant_concurrency
         self._lease = lease
         self._poll_interval = poll_interval
         self._wake = asyncio.Event()
@@ -85,8 +91,9 @@ class Worker:
         self._ended: set[Key] = set()
         """Ended by their owners while a claim was under way: it may bring them, and then they must not begin."""
         self._looking: asyncio.Task[None] | None = None
-        self._saving: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._claimed_at = -math.inf
+        self._renewed_at = clock.now()
 
     def wake(self) -> None:
         """Says that there may be something to claim."""
@@ -115,13 +122,23 @@ class Worker:
             return 0
         # A full worker still looks now and then, for nothing but what others have done to the queue.
         self._claimed_at = now
-        claims = await self.queue.claim(self.name, capacity, self._lease, headroom=self._headroom())
+        if self.clock.now() - self._renewed_at >= self._lease * _STALE:
+            # The loop stood still, or the clock was put forward: what runs here must not look like a dead worker's.
+            await self._renew_once()
+        claims = await self.queue.claim(
+            self.name,
+            capacity,
+            self._lease,
+            headroom=self._headroom(),
+            **self._tenant_limits(),
+        )
         self._next_due = claims.next_due
         self._more = len(claims.records) == capacity > 0
         for record in claims.abandoned:
             self.logger.error(
-                "request abandoned: its worker died in its last attempt",
+                "request ended without a result",
                 request_id=record.id, action=record.action, attempts=record.attempts,
+                error=None if record.error is None else record.error.message,
             )  # fmt: skip
             await self.delivery.terminal(record.key, terminal_message(record))
         if claims.foreign and (self._looking is None or self._looking.done()):
@@ -175,6 +192,23 @@ class Worker:
             self._idle.set()
         self._wake.set()
 
+    def insist(self, job: Job) -> None:
+        """The job was stopped for good: its handler has a grace to tidy up. Called by the job."""
+        self._beside(self._insist(job))
+
+    async def _insist(self, job: Job) -> None:
+        if await ends_within(STOP_GRACE, job.ended(), self.clock):
+            return
+        self.logger.error(
+            "a handler does not stop; it is cancelled again", request_id=job.record.id, action=job.record.action
+        )
+        job.cancel_again()
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def _headroom(self) -> dict[str, int] | None:
         if not self._limits:
             return None
@@ -183,6 +217,12 @@ class Worker:
             if job.record.action in headroom:
                 headroom[job.record.action] -= 1
         return headroom
+
+    def _tenant_limits(self) -> dict[str, Any]:
+        if self._tenant_concurrency is None:
+            return {}
+        running = Counter(tenant for job in self.running.values() if (tenant := job.record.tenant))
+        return {"tenant_limit": self._tenant_concurrency, "tenants": running}
 
     async def _claim(self) -> None:
         while not self._paused:
@@ -218,13 +258,16 @@ class Worker:
 
     async def _renew_once(self) -> None:
         leases = [job.lease for job in self.running.values()]
+        now = self.clock.now()
         if not leases:
+            self._renewed_at = now
             return
         try:
             lost = await self.queue.renew(leases, self._lease)
         except StoreError as problem:
             self.logger.error("leases could not be renewed; trying again", error=str(problem))
             return
+        self._renewed_at = now
         for lease in lost:
             job = self.running.get((lease.owner, lease.id))
             if job is not None and job.lease == lease:
@@ -237,7 +280,8 @@ class Worker:
             job.stop("lost")
         else:
             self._ended.add(record.key)
-            await self.delivery.terminal(record.key, terminal_message(record))
+        # Not when the handler has ended: one that tidies up, or does not stop, must not keep its owner waiting.
+        await self.delivery.terminal(record.key, terminal_message(record))
 
     async def _look_after_followed(self) -> None:
         """Somebody else has written to the queue: running claims may be lost, and followed requests may have ended."""
@@ -270,9 +314,7 @@ class Worker:
         if reporter.saved + SAVE_INTERVAL <= now and now - job.started >= SAVE_INTERVAL:
             reporter.saved = now
             # Beside the sending: a store that is slow must not hold up what other requests have to tell.
-            task = asyncio.create_task(self._save(job, update, seq))
-            self._saving.add(task)
-            task.add_done_callback(self._saving.discard)
+            self._beside(self._save(job, update, seq))
 
     async def _save(self, job: Job, update: ProgressUpdate, seq: int) -> None:
         try:

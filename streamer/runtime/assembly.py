@@ -17,6 +17,7 @@ from streamer.core.clock import Clock, SystemClock
 from streamer.engine.adapters import RequestQueueAdapter
 from streamer.engine.codec import Codec
 from streamer.engine.delivery import Delivery
+from streamer.engine.departures import Departures
 from streamer.engine.pipeline import AnyMiddleware
 from streamer.engine.receipts import Receipts
 from streamer.engine.router import Router
@@ -44,6 +45,8 @@ class Service:
     receipts: Receipts
     router: Router
     worker: Worker
+    departures: Departures | None = None
+    """Only where an action ends with its followers."""
 
 
 @contextlib.asynccontextmanager
@@ -104,6 +107,7 @@ async def open_service(
             logger=logger,
             name=f"{platform.node()}:{os.getpid()}",
             concurrency=settings.worker.concurrency,
+            tenant_concurrency=settings.worker.tenant_concurrency,
             lease=settings.worker.lease,
             poll_interval=settings.worker.poll_interval,
             progress_interval=settings.worker.progress_interval,
@@ -111,6 +115,10 @@ async def open_service(
         )
         router.add_service_routes(service_routes(router.routes, store, worker, clock))
         router.on_queued = worker.wake
+        departures = None
+        if any(route.cancel_after is not None for route in router.routes.values()):
+            departures = Departures(store, router.routes, delivery, worker, clock=clock, logger=logger)
+            delivery.on_left = departures.left
         yield Service(
             settings=settings,
             store=store,
@@ -119,6 +127,7 @@ async def open_service(
             receipts=receipts,
             router=router,
             worker=worker,
+            departures=departures,
         )
 
 

@@ -81,6 +81,8 @@ async def _serve(settings: Settings, components: Components, logger: Any, clock:
             asyncio.create_task(_purge(service, clock, logger), name="purge"),
             asyncio.create_task(service.receipts.run(), name="receipts"),
         ]
+        if service.departures is not None:
+            background.append(asyncio.create_task(service.departures.run(), name="departures"))
         stopping = asyncio.create_task(stop.wait(), name="stop")
         logger.info("ready", url=_url(settings, transport.port), actions=len(service.router.routes))
         try:
