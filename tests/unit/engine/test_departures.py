@@ -1,0 +1,183 @@
+"""Requests that end when everybody who followed them has gone."""
+
+import asyncio
+
+import pytest
+
+from streamer.core.errors import StoreUnavailable
+from streamer.engine.departures import MESSAGE, RETURN_GRACE, Departures
+
+KEY = ("client:one", "r")
+
+
+@pytest.fixture
+async def departures(house):
+    made = Departures(
+        house.store, house.router.routes, house.delivery, house.worker, clock=house.clock, logger=house.logger
+    )
+    house.delivery.on_left = made.left
+    return made
+
+
+@pytest.fixture
+async def watching(house, departures):
+    await house.settle()
+    task = asyncio.create_task(departures.run())
+    await house.settle()
+    yield departures
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def waits(_request):
+    await asyncio.Event().wait()
+
+
+def leave(house, peer):
+    house.connections.remove(peer)
+    house.router.disconnected(peer)
+
+
+async def submit(house, **options):
+    house.declare("work", waits, mode="async", **options)
+    peer = house.peer()
+    house.send(peer, action="work", id="r")
+    await house.settle()
+    return peer
+
+
+async def status(house):
+    return (await house.store.get(KEY)).status.value
+
+
+async def test_a_request_goes_on_when_its_connection_ends(house, watching):
+    peer = await submit(house)
+    leave(house, peer)
+    await house.clock.advance(3600)
+    assert await status(house) == "PENDING"
+
+
+async def test_a_request_whose_action_says_cancel_ends_with_its_connection(house, watching):
+    peer = await submit(house, cancel_after=0.0)
+    leave(house, peer)
+    await house.settle()
+    assert await status(house) == "CANCELLED"
+    assert (await house.store.get(KEY)).error.message == MESSAGE
+
+
+async def test_a_running_one_is_stopped(house, watching):
+    stopped = []
+
+    async def tidies(request):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append(request.id)
+
+    house.declare("work", tidies, mode="async", cancel_after=0.0)
+    peer = house.peer()
+    house.send(peer, action="work", id="r")
+    await house.start()
+    leave(house, peer)
+    await house.settle()
+    assert stopped == ["r"]
+    assert await status(house) == "CANCELLED"
+
+
+async def test_it_has_its_time_first(house, watching):
+    peer = await submit(house, cancel_after=60.0)
+    leave(house, peer)
+    await house.clock.advance(59)
+    assert await status(house) == "PENDING"
+    await house.clock.advance(1)
+    assert await status(house) == "CANCELLED"
+
+
+async def test_whoever_follows_again_in_time_keeps_it_alive_and_the_time_begins_anew_with_the_next_end(house, watching):
+    peer = await submit(house, cancel_after=60.0)
+    leave(house, peer)
+    await house.clock.advance(50)
+    again = house.peer("c2")
+    house.send(again, action="streamer.resume", id="s")
+    await house.clock.advance(5)
+    leave(house, again)
+    await house.clock.advance(30)
+    assert await status(house) == "PENDING"
+    await house.clock.advance(30)
+    assert await status(house) == "CANCELLED"
+
+
+async def test_as_long_as_one_of_several_connections_follows_it_goes_on(house, watching):
+    first = await submit(house, cancel_after=0.0)
+    second = house.peer("c2")
+    house.send(second, action="work", id="r")
+    await house.settle()
+    leave(house, first)
+    await house.clock.advance(10)
+    assert await status(house) == "PENDING"
+    leave(house, second)
+    await house.settle()
+    assert await status(house) == "CANCELLED"
+
+
+async def test_one_that_has_ended_meanwhile_is_left_as_it_is(house, watching):
+    peer = await submit(house, cancel_after=60.0)
+    leave(house, peer)
+    await house.store.cancel(KEY, "by its owner")
+    await house.clock.advance(60)
+    assert (await house.store.get(KEY)).error.message == "by its owner"
+
+
+async def test_a_connection_that_ended_before_its_request_was_stored_counts_as_gone(house, watching):
+    house.declare("work", waits, mode="async", cancel_after=0.0)
+    peer = house.peer()
+    house.send(peer, action="work", id="r")
+    leave(house, peer)
+    await house.settle()
+    assert await status(house) == "CANCELLED"
+
+
+async def test_a_store_that_refuses_is_asked_again(house, watching):
+    peer = await submit(house, cancel_after=0.0)
+    cancel = house.store.cancel
+
+    async def broken(*_arguments):
+        raise StoreUnavailable("gone")
+
+    house.store.cancel = broken
+    leave(house, peer)
+    await house.settle()
+    house.store.cancel = cancel
+    await house.clock.advance(1)
+    assert await status(house) == "CANCELLED"
+
+
+async def test_after_a_restart_clients_get_time_to_come_back(house, departures):
+    house.worker  # noqa: B018 - makes it
+    peer = await submit(house, cancel_after=0.0)
+    house.delivery.on_left = None
+    leave(house, peer)
+    lists = house.store.list
+
+    async def broken(**_options):
+        house.store.list = lists
+        raise StoreUnavailable("gone")
+
+    house.store.list = broken
+    task = asyncio.create_task(departures.run())
+    await house.settle()
+    await house.clock.advance(1)
+    await house.clock.advance(RETURN_GRACE - 1)
+    assert await status(house) == "PENDING"
+    await house.clock.advance(1)
+    assert await status(house) == "CANCELLED"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_after_a_restart_those_who_are_back_already_keep_theirs(house, departures):
+    await submit(house, cancel_after=0.0)
+    await departures.recover()
+    await house.clock.advance(RETURN_GRACE)
+    await departures.step()
+    assert await status(house) == "PENDING"
