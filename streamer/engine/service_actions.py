@@ -12,6 +12,7 @@ from streamer.core.clock import Clock, timestamp
 from streamer.core.errors import StoreError
 from streamer.core.messages import Request, Result
 from streamer.engine import refusals
+from streamer.engine.boundary import default_logger
 from streamer.engine.owner_actions import LISTING, ONE_REQUEST, RESUMING, Cancel, ListOf, Resume, StatusOf
 from streamer.engine.pipeline import compose
 from streamer.engine.routes import Route
@@ -63,8 +64,8 @@ class StoreGuard(Middleware):
 
     immediate = True
 
-    def __init__(self, logger: Any) -> None:
-        self._logger = logger
+    def __init__(self, worker: Worker | None) -> None:
+        self._logger = default_logger() if worker is None else worker.logger
 
     async def process(self, request: Request, next: Next, /) -> Result:  # noqa: A002 - the contract's name
         try:
@@ -77,7 +78,7 @@ class StoreGuard(Middleware):
 def service_routes(routes: Mapping[str, Route], queue: RequestQueue, worker: Worker, clock: Clock) -> dict[str, Route]:
     """The routes of the service's own actions."""
     made = {}
-    guard = StoreGuard(worker.logger)
+    guard = StoreGuard(worker)
     for name, handler, schema, description in (
         ("ping", Ping(clock), _NOTHING, "Answers with the server's time"),
         ("actions", Actions(routes), _NOTHING, "Lists the actions that may be asked for"),
