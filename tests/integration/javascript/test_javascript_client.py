@@ -1,0 +1,124 @@
+"""The JavaScript client in Node: what it promises, its types, and itself against a real service."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+CLIENT = HERE.parents[2] / "streamer" / "client" / "js"
+CONFIG = """
+version: 1
+server: {port: 0, drain_timeout: 0s}
+backends: {store: {use: sqlite, path: ./requests.db}}
+worker: {progress_interval: 10ms, lease: 5s}
+logs: {format: json}
+actions:
+  echo:
+    handler: echo
+    schema: {type: object, properties: {n: {type: integer}}, required: [n]}
+  nap:
+    handler: delay
+    with: {delay: 300ms}
+    mode: async
+    retry: {max_attempts: 10}
+  long:
+    handler: delay
+    with: {delay: 1h}
+    mode: async
+  stuck:
+    handler: delay
+    with: {delay: 1h}
+    estimated_duration: 1ms
+    timeout: 1h
+"""
+LIMIT = 120
+"""Seconds after which a script is stuck; it takes a few."""
+
+
+def run_tests(node: list[str], name: str, **environment: str) -> None:
+    done = subprocess.run(
+        [*node, "--test", "--test-reporter=spec", str(HERE / name)],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"pass [1-9]", done.stdout), done.stdout
+
+
+def test_what_the_client_promises_holds(node: list[str]) -> None:
+    run_tests(node, "client.test.mjs")
+
+
+def test_it_works_with_a_real_service_over_a_network_that_breaks(
+    node: list[str], start_service: Callable[..., Any]
+) -> None:
+    service = start_service(CONFIG)
+    run_tests(node, "service.test.mjs", STREAMER_URL=service.url)
+    assert service.stop() == 0
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_waiting_outlives_the_service(node: list[str], start_service: Callable[..., Any], end: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    service = start_service(CONFIG.replace("port: 0", f"port: {port}"))
+    with subprocess.Popen(
+        [*node, str(HERE / "outlives.mjs")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "STREAMER_URL": service.url},
+    ) as script:
+        try:
+            assert script.stdout is not None
+            assert json.loads(script.stdout.readline())["acknowledged"]
+            getattr(service, end)()
+            start_service(service.config)
+            ended = json.loads(script.stdout.readline())
+            assert ended["result"]["steps"] == 10
+            assert ended["seen"] == sorted(set(ended["seen"]))
+            assert json.loads(script.stdout.readline())["echo"]["echo"] == {"n": 1}
+            assert script.wait(LIMIT) == 0
+        finally:
+            script.kill()
+
+
+def test_the_declared_types_fit_a_program(tsc: str) -> None:
+    options = [
+        "--noEmit",
+        "--strict",
+        "--target",
+        "es2022",
+        "--module",
+        "nodenext",
+        "--lib",
+        "es2022,dom",
+        "--types",
+        "",
+    ]
+    done = subprocess.run([tsc, *options, str(HERE / "sample.ts")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_what_is_declared_is_what_there_is(node: list[str]) -> None:
+    ask = (
+        f"const all = await import({json.dumps(str(CLIENT / 'streamer.js'))});"
+        "console.log(JSON.stringify([Object.keys(all), Object.getOwnPropertyNames(all.StreamerClient.prototype)]))"
+    )
+    done = subprocess.run([*node, "--input-type=module", "-e", ask], capture_output=True, text=True, check=True)
+    exported, methods = json.loads(done.stdout)
+    declared = (CLIENT / "streamer.d.ts").read_text()
+    assert set(exported) == set(re.findall(r"^export class (\w+)", declared, re.MULTILINE))
+    client = declared[declared.index("export class StreamerClient") :].partition("\n}")[0]
+    assert set(methods) - {"state"} == set(re.findall(r"^  (\w+)[<(]", client, re.MULTILINE))
