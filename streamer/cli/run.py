@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from streamer.cli.options import config_option, examples
+from streamer.cli.options import Duration, config_option, examples
 
 
 @click.command(
@@ -16,13 +16,21 @@ from streamer.cli.options import config_option, examples
         "streamer run",
         "streamer run --config /etc/streamer/streamer.yaml",
         "streamer run --host 0.0.0.0 --port 9000",
+        "streamer run --wait 60s    # a deploy: takes over as soon as the service before it has drained",
         "kill -TERM PID    # drains: running requests finish, or go back to the queue",
     ),
 )
 @config_option
 @click.option("--host", help="Listen on this address instead of server.host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Listen on this port instead of server.port; 0: any free.")
-def command(config_path: Path, host: str | None, port: int | None) -> None:
+@click.option(
+    "--wait",
+    type=Duration(),
+    default=0.0,
+    metavar="DURATION",
+    help="How long to wait for a service that still drains and has the store or the port.",
+)
+def command(config_path: Path, host: str | None, port: int | None, wait: float) -> None:
     """Serve what the configuration file declares, until SIGTERM or Ctrl-C.
 
     Logs go to standard error: for people on a terminal, JSON lines otherwise. Once the line 'ready' is written,
@@ -38,4 +46,4 @@ def command(config_path: Path, host: str | None, port: int | None) -> None:
         server, host=server.host if host is None else host, port=server.port if port is None else port
     )
     logger = configure(settings.logs.level, settings.logs.format, secrets=settings.secrets)
-    serve(dataclasses.replace(settings, server=server), registry.components, logger=logger)
+    serve(dataclasses.replace(settings, server=server), registry.components, logger=logger, wait=wait)

@@ -157,3 +157,7 @@ class ConnectionGone(StreamerError):
 
 class StartError(StreamerError):
     """The service could not start; the message is one line that says what to change."""
+
+
+class PortInUse(StartError):
+    """Another program listens where the service is to listen."""

@@ -13,6 +13,7 @@ from streamer.contracts.stores import RequestQueue
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StoreError, StoreUnavailable
 from streamer.runtime.assembly import Components, Service, open_service
+from streamer.runtime.patience import Patience
 from streamer.transports.websocket import WebSocketTransport
 
 END_GRACE = 1.0
@@ -22,8 +23,17 @@ PURGE_INTERVAL = 60.0
 """Seconds between two looks for results older than `worker.result_ttl`."""
 
 
-def serve(settings: Settings, components: Components, *, logger: Any, clock: Clock | None = None) -> None:
+def serve(
+    settings: Settings, components: Components, *, logger: Any, clock: Clock | None = None, wait: float = 0.0
+) -> None:
     """Serves until SIGTERM or SIGINT, then drains.
+
+    Args:
+        settings: the file.
+        components: by kind and full name, as the registry has them.
+        logger: for what concerns the whole service.
+        clock: time; the machine's when left out.
+        wait: seconds to wait for the store and the port of a service that is still draining.
 
     Raises:
         StreamerError: it could not start, in one line; or its store failed for good.
@@ -32,7 +42,7 @@ def serve(settings: Settings, components: Components, *, logger: Any, clock: Clo
     loop = (_loop_factory() or asyncio.new_event_loop)()
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(_serve(settings, components, logger, clock or SystemClock()))
+        loop.run_until_complete(_serve(settings, components, logger, clock or SystemClock(), wait))
     finally:
         _end(loop)
 
@@ -60,7 +70,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _serve(settings: Settings, components: Components, logger: Any, clock: Clock) -> None:
+async def _serve(settings: Settings, components: Components, logger: Any, clock: Clock, wait: float = 0.0) -> None:
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -69,11 +79,15 @@ async def _serve(settings: Settings, components: Components, logger: Any, clock:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop)
-    async with open_service(settings, components, logger=logger, clock=clock) as service:
+    patience = Patience(wait, clock, logger, stop)
+    async with contextlib.AsyncExitStack() as stack:
+        service = await patience.until_free(
+            lambda: stack.enter_async_context(open_service(settings, components, logger=logger, clock=clock))
+        )
         transport = WebSocketTransport(
             settings.server, receiver=service.router, registry=service.connections, clock=clock, logger=logger
         )
-        await transport.start()
+        await patience.until_free(transport.start)
         failing = asyncio.create_task(_fail_with(service.store), name="store")
         background = [
             failing,

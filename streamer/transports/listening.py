@@ -6,10 +6,16 @@ import errno
 import socket
 
 from streamer.config.settings import ServerSettings
+from streamer.core.errors import PortInUse, StartError
 
 
-def cannot_listen(settings: ServerSettings, problem: OSError) -> str:
-    """What to change in the file so that it can."""
+def cannot_listen(settings: ServerSettings, problem: OSError) -> StartError:
+    """Says what to change in the file so that it can."""
+    kind = PortInUse if problem.errno == errno.EADDRINUSE else StartError
+    return kind(_why(settings, problem))
+
+
+def _why(settings: ServerSettings, problem: OSError) -> str:
     host, port = settings.host, settings.port
     if isinstance(problem, socket.gaierror):
         return f"server.host: {host} is not a name that is known here: {problem.strerror}"

@@ -12,7 +12,6 @@ from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithLis
 from streamer.config.settings import ServerSettings
 from streamer.contracts.connections import FrameReceiver, PeerRegistry
 from streamer.core.clock import Clock
-from streamer.core.errors import StartError
 from streamer.transports import client_files
 from streamer.transports.close_codes import SHUTDOWN
 from streamer.transports.handshake import Answered, asks_for_upgrade, decide
@@ -109,7 +108,7 @@ class WebSocketTransport:
                 **secure,
             )
         except OSError as problem:
-            raise StartError(cannot_listen(settings, problem)) from None
+            raise cannot_listen(settings, problem) from None
         self._server = server
         self.port = server.sockets[0].getsockname()[1]
         self._heartbeat = asyncio.create_task(

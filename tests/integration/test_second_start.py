@@ -54,6 +54,30 @@ def test_the_same_database_is_told_in_one_line(start_service: Callable[..., Any]
     assert service.stop() == 0
 
 
+def test_one_that_waits_takes_over_as_soon_as_the_first_has_drained(
+    start_service: Callable[..., Any], tmp_path: Path
+) -> None:
+    text = CONFIG.format(port=0, database="./first.db")
+    service = start_service(text)
+    port = urlsplit(service.url).port
+    path = tmp_path / "second.yaml"
+    path.write_text(CONFIG.format(port=port, database="./first.db"))
+    with subprocess.Popen(
+        [sys.executable, "-m", "streamer", "run", "--config", str(path), "--wait", "60s"],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as second:
+        assert second.stderr is not None
+        assert "waiting for another service to end" in second.stderr.readline()
+        assert service.stop() == 0
+        line = second.stderr.readline()
+        assert '"event":"ready"' in line.replace(": ", ":")
+        assert f":{port}/ws" in line
+        second.terminate()
+        second.communicate(timeout=60)
+    assert second.returncode == 0
+
+
 def test_the_first_service_is_not_disturbed_and_its_place_is_free_when_it_has_gone(
     start_service: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -39,4 +39,4 @@ def system_error(number: int) -> OSError:
     ],
 )
 def test_each_cause_is_told_in_one_line_with_the_way_out(problem, message):
-    assert cannot_listen(ServerSettings(host="somewhere", port=80), problem) == message
+    assert str(cannot_listen(ServerSettings(host="somewhere", port=80), problem)) == message
