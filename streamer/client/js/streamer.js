@@ -12,6 +12,7 @@
 const FIRST_DELAY = 500;
 const ASK_AGAIN = 1000;
 const MOST_UNREAD = 1000;
+const AFTER_OUTAGE = 5000; // a connection from before is more often dead than slow
 const TOKEN_EXPIRED = 3500;
 // They blame what this client sent; the next connection would end in the same way.
 const FINAL_CLOSE_CODES = new Set([1003, 1007, 1008, 1009]);
@@ -160,7 +161,6 @@ class RequestHandle {
 /** A client of one service, over one connection at a time. */
 export class StreamerClient {
   #options;
-  #WebSocket;
   #address;
   #token;
   #refreshed = false;
@@ -177,9 +177,8 @@ export class StreamerClient {
   #online = () => this.#networkIsBack();
 
   constructor(url, options = {}) {
-    this.#options = { ...DEFAULTS, ...options };
-    this.#WebSocket = options.WebSocket ?? globalThis.WebSocket;
-    if (this.#WebSocket === undefined) {
+    this.#options = { WebSocket: globalThis.WebSocket, ...DEFAULTS, ...options };
+    if (this.#options.WebSocket === undefined) {
       throw new TypeError("There is no WebSocket here; give one as an option, such as that of the package ws");
     }
     this.#token = options.token;
@@ -401,7 +400,7 @@ export class StreamerClient {
     let socket;
     try {
       // A browser fails a handshake in which it offered a subprotocol and none was taken.
-      socket = new this.#WebSocket(this.#address, token == null ? [] : ["bearer", token]);
+      socket = new this.#options.WebSocket(this.#address, token == null ? [] : ["bearer", token]);
     } catch (error) {
       this.#finish({ code: 1006, reason: "it cannot be opened", cause: error });
       return;
@@ -429,10 +428,10 @@ export class StreamerClient {
   }
 
   #closed(how) {
-    const opened = this.#state === "open";
     this.#leaveSocket();
     // Only a connection that lasted starts the count anew: a service that drops what it takes is not hammered.
-    if (opened && Date.now() - this.#openedAt >= this.#options.maxReconnectDelay) this.#tries = 0;
+    const lasted = this.#state === "open" && Date.now() - this.#openedAt >= this.#options.maxReconnectDelay;
+    if (lasted) this.#tries = 0;
     // An expired token is worth one more connection where a fresh one can be had.
     const refresh = how.code === TOKEN_EXPIRED && typeof this.#token === "function" && !this.#refreshed;
     this.#refreshed ||= refresh;
@@ -472,10 +471,10 @@ export class StreamerClient {
     });
   }
 
-  #probe() {
+  #probe(limit = this.#options.pingTimeout) {
     this.#heardAt = 0;
     this.#socket.send(JSON.stringify({ id: randomId("ping_"), action: "streamer.ping" }));
-    this.#later(this.#options.pingTimeout, () => {
+    this.#later(limit, () => {
       if (this.#heardAt > 0) this.#watch();
       else this.#giveUp("the service did not answer a ping");
     });
@@ -494,6 +493,6 @@ export class StreamerClient {
 
   #networkIsBack() {
     if (this.#state === "waiting") this.#open();
-    else if (this.#state === "open" && this.#handles.size > 0) this.#probe();
+    else if (this.#handles.size > 0 && this.#state === "open") this.#probe(AFTER_OUTAGE);
   }
 }
