@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from streamer.config.settings import (
     ComponentUse,
     LogSettings,
     PluginSettings,
+    RateLimitSettings,
     RetrySettings,
     ServerSettings,
     ServiceSettings,
@@ -27,9 +28,13 @@ from streamer.config.settings import (
 )
 from streamer.config.shape import file_schema
 from streamer.contracts.components import Component, Kind
-from streamer.core.units import parse_duration, parse_size
+from streamer.core.units import parse_duration, parse_rate, parse_size
 
-_UNITS = {"#/$defs/duration": parse_duration, "#/$defs/size": parse_size}
+_UNITS: Mapping[str, Callable[[str], Any]] = {
+    "#/$defs/duration": parse_duration,
+    "#/$defs/size": parse_size,
+    "#/$defs/rate": parse_rate,
+}
 
 Components = Mapping[tuple[Kind, str], Component]
 Schemas = Mapping[tuple[str, str], LoadedSchema]
@@ -143,7 +148,7 @@ def _action(
 ) -> ActionSettings:
     component = components[Kind.HANDLER, data["handler"]]
     values = section(data, shape)
-    for field in ("with", "retry", "schema", "result_schema", "on_disconnect"):
+    for field in ("with", "retry", "rate_limit", "schema", "result_schema", "on_disconnect"):
         values.pop(field, None)
     values["permissions"] = tuple(data.get("permissions", ()))
     if "estimated_duration" not in values and component.estimated_duration is not None:
@@ -155,6 +160,7 @@ def _action(
         name=name,
         options=with_defaults(data.get("with", {}), component.options),
         retry=RetrySettings(**section(data.get("retry", {}), shape["properties"]["retry"])),
+        rate_limit=_rate_limit(data.get("rate_limit"), shape["properties"]["rate_limit"]),
         schema=schema.schema,
         schema_path=schema.path,
         schema_resources=schema.resources,
@@ -164,6 +170,10 @@ def _action(
         cancel_after=_cancel_after(data.get("on_disconnect", "continue")),
         **values,
     )
+
+
+def _rate_limit(data: Any, shape: Mapping[str, Any]) -> RateLimitSettings | None:
+    return None if data is None else RateLimitSettings(**section(data, shape))
 
 
 def _cancel_after(on_disconnect: Any) -> float | None:

@@ -14,9 +14,13 @@ from streamer.config.hiding import hide
 from streamer.config.scalars import resolve
 from streamer.config.settings import ActionSettings, ComponentUse, Settings
 from streamer.config.shape import file_schema
-from streamer.core.units import format_duration, format_size
+from streamer.core.units import format_duration, format_rate, format_size
 
-_FORMATS: Final[Mapping[str, Callable[[Any], str]]] = {"#/$defs/duration": format_duration, "#/$defs/size": format_size}
+_FORMATS: Final[Mapping[str, Callable[[Any], str]]] = {
+    "#/$defs/duration": format_duration,
+    "#/$defs/size": format_size,
+    "#/$defs/rate": format_rate,
+}
 
 
 class _Dumper(yaml.SafeDumper):
@@ -97,6 +101,8 @@ def _action(action: ActionSettings, settings: Settings) -> dict[str, Any]:
         schema = getattr(action, name)
         if schema is not None:
             made[name] = _schema(schema, getattr(action, f"{name}_path"), settings)
+    if action.rate_limit is not None:
+        made["rate_limit"] = _section(action.rate_limit, shape["properties"]["rate_limit"])
     made["retry"] = _section(action.retry, shape["properties"]["retry"])
     return made
 

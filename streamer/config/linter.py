@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
+from streamer.config.access import check_access
+from streamer.config.build import with_defaults
 from streamer.config.document import Document, Place
 from streamer.config.environment import convert
 from streamer.config.hiding import secret_places
@@ -13,7 +16,7 @@ from streamer.config.lint import check, unit_problem
 from streamer.config.schemas import LoadedSchema, SchemaReader
 from streamer.config.shape import file_schema, with_units
 from streamer.config.wording import shown, suggest
-from streamer.contracts.components import Component, Kind
+from streamer.contracts.components import BuildContext, Component, Kind
 from streamer.core.units import parse_duration
 
 Components = Mapping[tuple[Kind, str], Component]
@@ -35,16 +38,18 @@ class Linter:
         document: filled already.
         components: what is installed; None when that cannot be known, and then nothing is said of it.
         reader: of the actions' JSON Schemas.
+        base_dir: what relative paths are relative to.
 
     Attributes:
         schemas: what was read, by action and field (`schema`, `result_schema`).
         secrets: places that a component marks secret.
     """
 
-    def __init__(self, document: Document, components: Components | None, reader: SchemaReader) -> None:
+    def __init__(self, document: Document, components: Components | None, reader: SchemaReader, base_dir: Path) -> None:
         self._document = document
         self._components = components
         self._reader = reader
+        self._context = BuildContext(base_dir=base_dir)
         self.schemas: dict[tuple[str, str], LoadedSchema] = {}
         self.secrets: set[Place] = set()
 
@@ -63,6 +68,7 @@ class Linter:
         if isinstance(middleware, list):
             for index, use in enumerate(middleware):
                 self._use(use, Kind.MIDDLEWARE, ("middleware", index))
+        check_access(self._document)
         actions = data.get("actions")
         if isinstance(actions, Mapping):
             for name, action in actions.items():
@@ -99,7 +105,17 @@ class Linter:
         # Taken again: what was filled may be a number now.
         current = {key: self._document.at((*place, key)) for key in options}
         self.secrets.update(secret_places(current, schema, place))
+        told = len(self._document.problems)
         check(self._document, current, schema, place)
+        if len(self._document.problems) == told and not self._document.holds_broken(place):
+            self._own_check(component, current, place)
+
+    def _own_check(self, component: Component, options: Mapping[str, Any], place: Place) -> None:
+        if component.check is None:
+            return
+        for problem in component.check(with_defaults(options, component.options), self._context):
+            where = (*place, *problem.place)
+            self._document.problem("bad-option", where, problem.message + self._document.source(where))
 
     def _action(self, name: str, action: Any) -> None:
         place: Place = ("actions", name)

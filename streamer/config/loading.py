@@ -74,9 +74,8 @@ def load(
     fill(document, os.environ if environ is None else environ)
     found = _discovered(document, discover)
     absolute = path.absolute()
-    linter = Linter(
-        document, None if found is None else found.components, SchemaReader(document, absolute, compile_schema)
-    )
+    reader = SchemaReader(document, absolute, compile_schema)
+    linter = Linter(document, None if found is None else found.components, reader, absolute.parent)
     linter.run()
     secrets = secret_values(document, linter.secrets)
     if found is not None:

@@ -32,6 +32,9 @@ CODES: Final = {
     "bad-pattern": "A regular expression in a JSON Schema that does not compile",
     "missing-reference": "A $ref in a JSON Schema to something that is not there",
     "remote-reference": "A $ref in a JSON Schema to the network; nothing is ever fetched",
+    "bad-option": "Options of a component that each look right, and cannot be used: a missing key file, for instance",
+    "open-to-anyone": "No authentication where other machines can connect, and no word that this is meant",
+    "permissions-without-auth": "An action that asks for permissions where nobody can hold any",
     "estimate-over-timeout": "An action that usually takes as long as it may, or longer",
 }
 """Every code, with what it means."""

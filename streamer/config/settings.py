@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from streamer.core.units import Rate
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentUse:
@@ -41,6 +43,9 @@ class ServerSettings:
     max_connections: int = 20_000
     max_running: int = 1024
     """Requests being answered or stored at one time, per connection; one more is RATE_LIMITED."""
+    refused_limit: Rate = Rate(6000, 60.0)
+    """Messages that are no request (malformed, of no action, breaking its schema) per connection, as many at once as
+    the count says; one more closes the connection with 1008."""
     max_buffered: int = 1024 * 1024
     """Bytes waiting to be sent per connection, beyond what the kernel took. Above it nothing more is read from the
     connection and progress is kept to its newest; at four times it the connection is closed with 3008."""
@@ -93,6 +98,16 @@ class RetrySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimitSettings:
+    limit: Rate
+    """How many requests in what time."""
+    burst: int | None = None
+    """How many at once; None: the limit's count."""
+    per: str = "action"
+    """What has a limit of its own: `connection`, `principal`, `tenant`, or the whole `action`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActionSettings:
     name: str
     handler: str
@@ -115,6 +130,8 @@ class ActionSettings:
     result_schema_path: Path | None = None
     result_schema_resources: Mapping[str, Any] = field(default_factory=dict)
     retry: RetrySettings = RetrySettings()
+    rate_limit: RateLimitSettings | None = None
+    """How often it may be asked for; None: as often as all else lets it."""
     concurrency: int | None = None
     priority: int = 0
     permissions: tuple[str, ...] = ()

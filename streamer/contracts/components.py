@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -56,6 +56,19 @@ Factory = Callable[[Mapping[str, Any], BuildContext], Any]
 yields it and tidies up after the service has stopped."""
 
 
+@dataclass(frozen=True, slots=True)
+class OptionProblem:
+    """Something wrong with options that no JSON Schema can say."""
+
+    place: tuple[str | int, ...]
+    """Keys and list positions from the options; empty for all of them."""
+    message: str
+    """What is wrong, and the way out. It must not hold a secret."""
+
+
+Check = Callable[[Mapping[str, Any], BuildContext], Iterable[OptionProblem]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
     """Kind, name, factory and the JSON Schema of the options: all that the file's checks and the runtime need."""
@@ -68,6 +81,9 @@ class Component:
     """One line, shown by `streamer list`."""
     options: Mapping[str, Any] = field(default_factory=lambda: NO_OPTIONS)
     """JSON Schema (2020-12) of the options object. A property with `writeOnly: true` is a secret."""
+    check: Check | None = None
+    """What the schema cannot say. Called by `streamer check` with options in which the schema finds nothing wrong,
+    defaults filled in. It starts nothing and asks no network; it may read files that the options name."""
     stability: Stability = Stability.STABLE
     immediate: bool = False
     """The object promises what `Middleware.immediate` says: it may be stepped without a task."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
-from streamer.contracts.components import BuildContext, Component, Kind
+from streamer.auth import options as auth_options
+from streamer.contracts.components import BuildContext, Component, Kind, OptionProblem
 from streamer.core.units import parse_duration
 from streamer.handlers import options as handler_options
 from streamer.plugins.hookspecs import hookimpl
@@ -111,14 +112,23 @@ def streamer_backends() -> list[Component]:
 
 @hookimpl
 def streamer_auth() -> list[Component]:
-    """Only the absence of it."""
+    """The absence of it, and tokens."""
     return [
         Component(
             kind=Kind.AUTH,
             name="none",
             factory=_no_auth,
             summary="Lets everybody in; an owner is whoever knows the client_id, or the connection",
-        )
+            options=auth_options.NONE,
+        ),
+        Component(
+            kind=Kind.AUTH,
+            name="jwt",
+            factory=_jwt,
+            check=_check_jwt,
+            summary="Lets in whoever brings a JSON Web Token that one of the configured keys has signed",
+            options=auth_options.JWT,
+        ),
     ]
 
 
@@ -185,6 +195,18 @@ def _local(_options: Options, _context: BuildContext) -> Any:
 
 def _no_auth(_options: Options, _context: BuildContext) -> None:
     """Nothing to ask: who a connection is, its own id and `client_id` say."""
+
+
+def _jwt(options: Options, context: BuildContext) -> AbstractAsyncContextManager[Any]:
+    from streamer.auth import building  # noqa: PLC0415 - as above; cryptography costs a tenth of a second
+
+    return building.build(options, context)
+
+
+def _check_jwt(options: Options, context: BuildContext) -> Iterable[OptionProblem]:
+    from streamer.auth import checking  # noqa: PLC0415 - as above
+
+    return checking.problems(options, context)
 
 
 def _max_queued(context: BuildContext) -> int:

@@ -305,8 +305,66 @@ tests: []                       #! unknown-key
 actions:
   echo:
     handler: echo
-    permissions: [echo]         #! unknown-key
+    permission: [echo]          #! unknown-key
 tenants: [acme]                 #! unknown-key
+"""),
+    "everybody may, and nobody can": Broken("""\
+version: 1
+server:
+  host: 0.0.0.0                 #! open-to-anyone
+actions:
+  echo:
+    handler: echo
+    permissions: [echo]         #! permissions-without-auth
+"""),
+    "keys and algorithms that do not fit": Broken(
+        """\
+version: 1
+auth:
+  use: jwt
+  secret: ${JWT_SECRET}         #! bad-option
+  algorithms: [HS256]
+""",
+        environment={"JWT_SECRET": "too short"},
+    ),
+    "a secret for an algorithm of key pairs": Broken(
+        """\
+version: 1
+auth:
+  use: jwt
+  secret: ${JWT_SECRET}
+  algorithms: [HS256, RS256]    #! bad-option
+""",
+        environment={"JWT_SECRET": "0123456789012345678901234567890123456789"},
+    ),
+    "two sources of keys": Broken(
+        """\
+version: 1
+auth:
+  use: jwt
+  secret: ${JWT_SECRET}
+  public_key: {file: absent.pem} #! bad-option
+""",
+        environment={"JWT_SECRET": "0123456789012345678901234567890123456789"},
+    ),
+    "no source of keys": Broken("""\
+version: 1
+auth: jwt                       #! bad-option
+"""),
+    "key files that are not there, or hold something else": Broken("""\
+version: 1
+auth:
+  use: jwt
+  public_key:
+    file: streamer.yaml         #! bad-option
+"""),
+    "keys fetched without protection": Broken("""\
+version: 1
+auth:
+  use: jwt
+  jwks:
+    url: http://id.example.com/keys #! bad-option
+  algorithms: [RS256, HS256]    #! bad-option
 """),
 }
 

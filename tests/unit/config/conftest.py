@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,21 @@ import pytest
 
 from streamer.config import load
 from streamer.config.settings import Settings
-from streamer.contracts.components import Component, Kind, handler
+from streamer.contracts.components import BuildContext, Component, Kind, OptionProblem, handler
 from streamer.core.errors import ConfigError
 from streamer.engine.validation import Validator
 
 
 def _unused(*_: Any) -> None:
     raise AssertionError("checking a file builds nothing")
+
+
+def _check(options: Mapping[str, Any], context: BuildContext) -> Iterator[OptionProblem]:
+    if options.get("secret") == "guess me":
+        yield OptionProblem(("secret",), "it is known to everybody")
+    for index, name in enumerate(options.get("keys", ())):
+        if not (context.base_dir / name).exists():
+            yield OptionProblem(("keys", index), "there is no such file")
 
 
 OPEN = {"type": "object"}
@@ -81,12 +89,24 @@ DOUBLES = [
         },
     ),
     Component(kind=Kind.CONNECTIONS, name="local", factory=_unused),
-    Component(kind=Kind.AUTH, name="none", factory=_unused),
+    Component(
+        kind=Kind.AUTH,
+        name="none",
+        factory=_unused,
+        options={"type": "object", "additionalProperties": False, "properties": {"allow_anyone": {"type": "boolean"}}},
+    ),
     Component(
         kind=Kind.AUTH,
         name="jwt",
         factory=_unused,
-        options={"type": "object", "properties": {"secret": {"type": "string", "writeOnly": True}}},
+        options={
+            "type": "object",
+            "properties": {
+                "secret": {"type": "string", "writeOnly": True},
+                "keys": {"type": "array", "items": {"type": "string"}},
+            },
+        },
+        check=_check,
         namespace="acme",
         distribution="acme-auth",
     ),

@@ -1,0 +1,47 @@
+"""The authenticator of `auth: {use: jwt}`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from streamer.auth.claims import Rules
+from streamer.auth.sources import KeySource
+from streamer.auth.token import checked_payload, read_header, refused
+from streamer.core.clock import Clock
+from streamer.core.principal import Principal
+
+
+class JwtAuthenticator:
+    """Part of `Authenticator`: JSON Web Tokens (RFC 7519), checked as RFC 8725 advises.
+
+    Args:
+        source: of keys.
+        rules: for claims.
+        algorithms: what tokens may be signed with.
+        max_size: bytes of a token.
+        clock: time.
+
+    Attributes:
+        leeway: seconds for which an expired token still counts.
+    """
+
+    def __init__(
+        self, source: KeySource, rules: Rules, *, algorithms: Collection[str], max_size: int, clock: Clock
+    ) -> None:
+        self.leeway = rules.leeway
+        self._source = source
+        self._rules = rules
+        self._algorithms = frozenset(algorithms)
+        self._max_size = max_size
+        self._clock = clock
+
+    async def authenticate(self, token: str, /) -> Principal:
+        """Part of `Authenticator`. It waits only where the token's key is not known yet."""
+        header = read_header(token, self._algorithms, self._max_size)
+        keys = self._source.find(header)
+        if not keys:
+            await self._source.look_again()
+            keys = self._source.find(header)
+            if not keys:
+                raise refused("is signed with a key that is not known here")
+        return self._rules.principal(checked_payload(token, keys), self._clock.now())

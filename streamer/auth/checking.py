@@ -1,0 +1,83 @@
+"""What a schema cannot say of the options: whether there is one source of keys, and whether the keys are keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from streamer.auth.building import configured_key
+from streamer.auth.keys import from_jwks
+from streamer.contracts.components import BuildContext, OptionProblem
+from streamer.core.addresses import is_loopback
+
+SOURCES: Final = ("secret", "public_key", "jwks")
+
+
+def problems(options: Mapping[str, Any], context: BuildContext) -> Iterator[OptionProblem]:
+    """Every problem of options whose shape is right. It reads files and asks no network."""
+    given = [name for name in SOURCES if name in options]
+    if len(given) != 1:
+        what = "nothing says what tokens are checked with" if not given else f"{' and '.join(given)} stand together"
+        place = (given[1],) if given else ()
+        yield OptionProblem(place, f"{what}; give exactly one of: {', '.join(SOURCES)}")
+        return
+    if given == ["jwks"]:
+        yield from _of_a_set(options, context)
+    else:
+        yield from _of_a_key(options, given[0], context)
+
+
+def _of_a_key(options: Mapping[str, Any], name: str, context: BuildContext) -> Iterator[OptionProblem]:
+    written = options[name]
+    place = (name,) if isinstance(written, str) else (name, "file")
+    try:
+        key = configured_key(options, context)
+    except OSError as problem:
+        yield OptionProblem(place, f"the file cannot be read: {problem.strerror}")
+    except UnicodeDecodeError:
+        yield OptionProblem(place, "the file is not a text; a public key in PEM is one")
+    except ValueError as problem:
+        yield OptionProblem(place, str(problem))
+    else:
+        yield from _unfit(options, {key.algorithm})
+
+
+def _of_a_set(options: Mapping[str, Any], context: BuildContext) -> Iterator[OptionProblem]:
+    jwks = options["jwks"]
+    given = [name for name in ("url", "file") if name in jwks]
+    if len(given) != 1:
+        yield OptionProblem(("jwks",), "give exactly one of: url, file")
+    elif given == ["url"]:
+        if problem := _of_the_url(jwks["url"], allow_http=jwks.get("allow_http", False)):
+            yield OptionProblem(("jwks", "url"), problem)
+        yield from _unfit(options, {"RS256", "ES256", "EdDSA"})
+    else:
+        try:
+            keys = from_jwks(context.path(jwks["file"]).read_bytes())
+        except OSError as problem:
+            yield OptionProblem(("jwks", "file"), f"the file cannot be read: {problem.strerror}")
+        except ValueError as problem:
+            yield OptionProblem(("jwks", "file"), str(problem))
+        else:
+            yield from _unfit(options, {key.algorithm for key in keys})
+
+
+def _of_the_url(url: str, *, allow_http: bool) -> str | None:
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        host = None
+    if not host:
+        return "this is not an address"
+    if url.startswith("https://") or allow_http or is_loopback(host):
+        return None
+    return "without TLS whoever stands between can let anybody in; use https://, or say allow_http: true"
+
+
+def _unfit(options: Mapping[str, Any], fitting: set[str]) -> Iterator[OptionProblem]:
+    for index, algorithm in enumerate(options.get("algorithms", ())):
+        if algorithm not in fitting:
+            keys = "key is" if len(fitting) == 1 else "keys are"
+            message = f"{algorithm} does not fit: the {keys} for {', '.join(sorted(fitting))}; take it from the list"
+            yield OptionProblem(("algorithms", index), message)

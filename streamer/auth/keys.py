@@ -1,0 +1,154 @@
+"""Keys, each bound to the one algorithm that its type allows. Pure: text in, keys out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from jwt import PyJWTError
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+MIN_SECRET: Final = 32
+"""Bytes: a shared secret must not be shorter than what HMAC with SHA-256 makes (RFC 7518, section 3.2)."""
+MIN_RSA: Final = 2048
+"""Bits (RFC 7518, section 3.3)."""
+MAX_KEYS: Final = 64
+"""Keys of one set; a token without `kid` is tried with each that fits."""
+
+_FROM_JWK: Final[Mapping[str, Any]] = {"RSA": RSAAlgorithm, "EC": ECAlgorithm, "OKP": OKPAlgorithm}
+
+
+class KeyProblem(ValueError):
+    """Not a key that may be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key that tokens are checked with."""
+
+    algorithm: str
+    """The only one that it is ever used with: no token can choose another (RFC 8725, section 3.1)."""
+    material: Any
+    """The secret's bytes, or a public key."""
+    kid: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Key({self.algorithm!r}, kid={self.kid!r})"
+
+
+def from_secret(text: str) -> Key:
+    """The key of HS256.
+
+    Raises:
+        KeyProblem: it is too short, or a public key, which everybody knows.
+    """
+    secret = text.encode()
+    if b"-----BEGIN" in secret or secret.lstrip().startswith((b"ssh-", b"ecdsa-")):
+        raise KeyProblem("this is a key, not a secret: whoever knows it could sign; give a public key as 'public_key'")
+    if len(secret) < MIN_SECRET:
+        raise KeyProblem(
+            f"it has {len(secret)} bytes, and {MIN_SECRET} is the least; make one with: openssl rand -base64 48"
+        )
+    return Key("HS256", secret)
+
+
+def from_pem(text: str) -> Key:
+    """The key of a public key or a certificate.
+
+    Raises:
+        KeyProblem: it is none, is private, or is of a type or size that is not used.
+    """
+    data = text.encode()
+    if b"PRIVATE KEY-----" in data:
+        raise KeyProblem("this is a private key, which belongs to the issuer alone; give its public key")
+    try:
+        if b"-----BEGIN CERTIFICATE-----" in data:
+            public: Any = x509.load_pem_x509_certificate(data).public_key()
+        else:
+            public = load_pem_public_key(data)
+    except Exception as problem:
+        # The library raises whatever its parser meets: ValueError, UnsupportedAlgorithm, errors of OpenSSL.
+        raise KeyProblem(
+            "this is not a public key or certificate in PEM (a text between -----BEGIN … and -----END …)"
+        ) from problem
+    return Key(_algorithm_of(public), public)
+
+
+def from_jwk(data: Mapping[str, Any]) -> Key:
+    """The key of one JWK (RFC 7517).
+
+    Raises:
+        KeyProblem: it is not for checking signatures, holds a private key or a secret, or is of a type, size or
+            algorithm that is not used.
+    """
+    kind, kid = data.get("kty"), data.get("kid")
+    if not isinstance(kind, str) or kind not in _FROM_JWK:
+        raise KeyProblem(f"its type is not one of {', '.join(_FROM_JWK)}")
+    if "d" in data:
+        raise KeyProblem("it holds a private key")
+    if data.get("use", "sig") != "sig" or "verify" not in _operations(data):
+        raise KeyProblem("it is not for checking signatures")
+    if kid is not None and not isinstance(kid, str):
+        raise KeyProblem("its kid is not a text")
+    try:
+        public = _FROM_JWK[kind].from_jwk(dict(data))
+    except (PyJWTError, ValueError, TypeError, KeyError, AttributeError) as problem:
+        raise KeyProblem("it is not well formed") from problem
+    algorithm = _algorithm_of(public)
+    # RFC 9864 calls Ed25519 by its own name.
+    if data.get("alg", algorithm) not in ({algorithm, "Ed25519"} if algorithm == "EdDSA" else {algorithm}):
+        raise KeyProblem("it is for another algorithm")
+    return Key(algorithm, public, kid)
+
+
+def _operations(data: Mapping[str, Any]) -> Any:
+    operations = data.get("key_ops", ["verify"])
+    return operations if isinstance(operations, list) else ()
+
+
+def from_jwks(text: bytes) -> list[Key]:
+    """The keys of a set that can be used; others are passed over, as the RFC asks.
+
+    Two different keys may share a kid: a token that names it is checked with both, for both are the issuer's.
+
+    Raises:
+        KeyProblem: it is not a set of keys, or none of them can be used.
+    """
+    try:
+        data = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise KeyProblem("it is not JSON") from None
+    listed = data.get("keys") if isinstance(data, dict) else None
+    if not isinstance(listed, list):
+        raise KeyProblem("it is not a JWKS, an object with a list of 'keys'")
+    if len(listed) > MAX_KEYS:
+        raise KeyProblem(f"it holds {len(listed)} keys, and {MAX_KEYS} is the most")
+    keys, reasons = [], []
+    for item in listed:
+        try:
+            keys.append(from_jwk(item if isinstance(item, dict) else {}))
+        except KeyProblem as problem:
+            reasons.append(str(problem))
+    if not keys:
+        why = f": {reasons[0]}" if reasons else ""
+        raise KeyProblem(f"it holds no key that can be used (RSA, P-256 or Ed25519, for signatures){why}")
+    return keys
+
+
+def _algorithm_of(public: Any) -> str:
+    match public:
+        case rsa.RSAPublicKey():
+            if public.key_size < MIN_RSA:
+                raise KeyProblem(f"an RSA key of {public.key_size} bits is too weak; {MIN_RSA} is the least")
+            return "RS256"
+        case ec.EllipticCurvePublicKey(curve=ec.SECP256R1()):
+            return "ES256"
+        case ed25519.Ed25519PublicKey():
+            return "EdDSA"
+        case _:
+            raise KeyProblem("keys may be RSA (for RS256), EC on the curve P-256 (ES256) or Ed25519 (EdDSA)")

@@ -1,0 +1,205 @@
+"""Where the keys come from: the file itself, a set in a file that may change, or a set behind a URL."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from streamer.auth.keys import Key, from_jwks
+from streamer.auth.token import Header
+from streamer.core.clock import Clock
+from streamer.core.errors import OVERLOADED, Error
+
+FIRST_RETRY: Final = 1.0
+"""Seconds after a first fetch that failed; doubled each time, up to the usual interval."""
+LOOK_INTERVAL: Final = 1.0
+"""Seconds between two looks whether a file has changed."""
+
+
+class KeySource(Protocol):
+    """Knows keys, or where to look for more."""
+
+    def find(self, header: Header) -> list[Key]:
+        """Keys that may have signed a token with that header. It never waits."""
+        ...
+
+    async def look_again(self) -> None:
+        """Asks for newer keys, if it has not just done so; for a token whose key is not known.
+
+        Raises:
+            Error: OVERLOADED when there are no keys at all yet.
+        """
+        ...
+
+
+class KeySet:
+    """Keys by what a token's header says."""
+
+    def __init__(self, keys: Iterable[Key], algorithms: Collection[str]) -> None:
+        self._all: dict[str, list[Key]] = {}
+        self._named: dict[tuple[str, str | None], list[Key]] = {}
+        for key in keys:
+            if key.algorithm in algorithms:
+                self._all.setdefault(key.algorithm, []).append(key)
+                self._named.setdefault((key.algorithm, key.kid), []).append(key)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._all.values()))
+
+    def find(self, header: Header) -> list[Key]:
+        """Keys of that name; without a name all of that algorithm."""
+        if header.kid is None:
+            return self._all.get(header.algorithm, [])
+        return self._named.get((header.algorithm, header.kid), [])
+
+
+class OneKey:
+    """Part of `KeySource`: a secret or a public key from the configuration. What a token calls its key is no matter."""
+
+    def __init__(self, key: Key) -> None:
+        self._key = key
+
+    def find(self, header: Header) -> list[Key]:
+        """Part of `KeySource`."""
+        return [self._key] if header.algorithm == self._key.algorithm else []
+
+    async def look_again(self) -> None:
+        """Part of `KeySource`: there are no others."""
+
+
+class FileKeys:
+    """Part of `KeySource`: a JWKS in a file, read again when it changes; the last good set stays.
+
+    Raises:
+        OSError: the file cannot be read.
+        KeyProblem: it holds no keys that can be used.
+    """
+
+    def __init__(self, path: Path, algorithms: Collection[str], *, clock: Clock, logger: Any) -> None:
+        self._path = path
+        self._algorithms = algorithms
+        self._clock = clock
+        self._logger = logger
+        self._seen = self._state()
+        self._keys = KeySet(from_jwks(path.read_bytes()), algorithms)
+        self._looked = clock.monotonic()
+
+    def find(self, header: Header) -> list[Key]:
+        """Part of `KeySource`."""
+        now = self._clock.monotonic()
+        if now - self._looked >= LOOK_INTERVAL:
+            self._looked = now
+            self._look()
+        return self._keys.find(header)
+
+    async def look_again(self) -> None:
+        """Part of `KeySource`: `find` has looked."""
+
+    def _look(self) -> None:
+        state = self._state()
+        if state == self._seen:
+            return
+        self._seen = state
+        try:
+            self._keys = KeySet(from_jwks(self._path.read_bytes()), self._algorithms)
+        except (OSError, ValueError) as problem:
+            self._logger.error(
+                "the file of keys cannot be used; the keys known so far stay",
+                file=str(self._path),
+                error=str(problem),
+                keys=len(self._keys),
+            )
+        else:
+            self._logger.info("keys read again", file=str(self._path), keys=len(self._keys))
+
+    def _state(self) -> tuple[int, int, int] | None:
+        try:
+            stat = os.stat(self._path)  # noqa: PTH116 - the same in half the time, and it is done while others wait
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+class FetchedKeys:
+    """Part of `KeySource`: a JWKS from elsewhere, fetched in the background; the last good set stays.
+
+    Connections never ask for it one by one: all that meet an unknown key wait for one fetch together, and the next
+    such fetch is not before `cooldown` has passed.
+
+    Args:
+        fetch: brings the set; raises OSError or ValueError when it cannot.
+        algorithms: those that are allowed.
+        refresh: seconds between two fetches.
+        cooldown: least seconds between the end of a fetch and one for an unknown key.
+        clock: time.
+        logger: hears of failures.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[], Awaitable[bytes]],
+        algorithms: Collection[str],
+        *,
+        refresh: float,
+        cooldown: float,
+        clock: Clock,
+        logger: Any,
+    ) -> None:
+        self._fetch = fetch
+        self._algorithms = algorithms
+        self._refresh = refresh
+        self._cooldown = cooldown
+        self._clock = clock
+        self._logger = logger
+        self._keys: KeySet | None = None
+        self._fetched = 0.0
+        self._under_way: asyncio.Task[bool] | None = None
+
+    def find(self, header: Header) -> list[Key]:
+        """Part of `KeySource`."""
+        return [] if self._keys is None else self._keys.find(header)
+
+    async def look_again(self) -> None:
+        """Part of `KeySource`."""
+        under_way = self._under_way
+        if under_way is not None or self._clock.monotonic() - self._fetched >= self._cooldown:
+            await asyncio.shield(under_way or self._begin())
+        if self._keys is None:
+            raise Error(OVERLOADED, "Tokens cannot be checked right now; try again", {"retry_after_ms": 1000})
+
+    async def run(self) -> None:
+        """Fetches now, and then on schedule; sooner after a failure. Ends only by being cancelled."""
+        retry = FIRST_RETRY
+        try:
+            while True:
+                fetched = await asyncio.shield(self._under_way or self._begin())
+                wait, retry = (self._refresh, FIRST_RETRY) if fetched else (retry, retry * 2)
+                await self._clock.sleep(min(wait, self._refresh))
+        finally:
+            if self._under_way is not None:
+                self._under_way.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._under_way
+
+    def _begin(self) -> asyncio.Task[bool]:
+        self._under_way = asyncio.create_task(self._update(), name="keys")
+        return self._under_way
+
+    async def _update(self) -> bool:
+        try:
+            keys = KeySet(from_jwks(await self._fetch()), self._algorithms)
+        except (OSError, ValueError) as problem:
+            known = 0 if self._keys is None else len(self._keys)
+            outcome = "the keys known so far stay" if known else "nobody can connect"
+            self._logger.error("keys could not be fetched", outcome=outcome, error=str(problem), keys=known)
+            return False
+        else:
+            self._keys = keys
+            return True
+        finally:
+            self._under_way = None
+            self._fetched = self._clock.monotonic()
