@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,6 +22,16 @@ def test_every_file_of_the_package_is_served_under_its_own_name():
         f"/{file.name}": file.read_text() for file in FOLDER.iterdir() if file.suffix != ".json"
     }
     assert len({file.etag for file in files.values()}) == len(files)
+
+
+@pytest.mark.skipif(find_spec("hatchling") is None, reason="hatchling, which builds the wheel, is not installed")
+def test_a_wheel_holds_them(tmp_path):
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=FOLDER.parents[2], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if name.startswith("streamer/client/js/")}
+    assert held == {f"streamer/client/js/{file.name}" for file in FOLDER.iterdir()}
 
 
 def test_the_tag_is_the_same_in_every_process():
