@@ -47,18 +47,19 @@ class Job:
         self._task = asyncio.create_task(self._run())
 
     def stop(self, reason: str) -> None:
-        """Cancels the handler: `release` gives the claim back to the queue, `lost` leaves it to whoever has it.
+        """Cancels the handler: `release` gives the claim back to the queue, `lost` leaves it to whoever has it,
+        `cancelled` says that the request has ended, and that those who follow it know.
 
         An outcome that is being written is not cut off: it is about to end the attempt by itself.
         """
         if not self._reason and self._task is not None:
             self._reason = reason
-            if reason == "lost":
+            if reason != "release":
                 self.reporter.close()
             # A task that is cancelled before its first step never runs at all: it finds the reason when it begins.
             if self._begun and not self._writing:
                 self._task.cancel()
-                if reason == "lost":
+                if reason != "release":
                     self._worker.insist(self)
 
     async def ended(self) -> None:
@@ -93,7 +94,7 @@ class Job:
             else:
                 await self._complete(stored)
         except asyncio.CancelledError:
-            if self._reason == "lost":
+            if self._reason in ("lost", "cancelled"):
                 await self._lost()
             else:
                 await self._release()
@@ -190,6 +191,8 @@ class Job:
 
     async def _lost(self) -> None:
         """Somebody else ended or owns the request; if it was ended, those who wait here are told."""
+        if self._reason == "cancelled":
+            return
         worker = self._worker
         worker.logger.warning("claim lost", request_id=self.record.id, action=self.record.action)
         try:

@@ -277,7 +277,7 @@ class Worker:
         """The request was ended in the store: its handler is stopped, and those who follow are told."""
         job = self.running.get(record.key)
         if job is not None:
-            job.stop("lost")
+            job.stop("cancelled")
         else:
             self._ended.add(record.key)
         # Not when the handler has ended: one that tidies up, or does not stop, must not keep its owner waiting.
