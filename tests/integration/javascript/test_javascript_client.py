@@ -111,6 +111,17 @@ def test_the_declared_types_fit_a_program(tsc: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_every_method_option_and_part_of_a_handle_is_documented() -> None:
+    page = (HERE.parents[2] / "docs/reference/javascript.md").read_text()
+    declared = (CLIENT / "streamer.d.ts").read_text()
+    names: set[str] = set()
+    for block in ("interface ClientOptions", "interface RequestOptions", "interface RequestHandle", "class "):
+        for part in declared.split(f"export {block}")[1:]:
+            names |= set(re.findall(r"^  (?:readonly )?(\w+)[?<(:]", part.partition("\n}")[0], re.MULTILINE))
+    assert len(names) > 40
+    assert [name for name in sorted(names - {"constructor"}) if not re.search(rf"`{name}[`({{]", page)] == []
+
+
 def test_what_is_declared_is_what_there_is(node: list[str]) -> None:
     ask = (
         f"const all = await import({json.dumps(str(CLIENT / 'streamer.js'))});"
