@@ -157,7 +157,9 @@ class Job:
         self._writing = True
         await self._worker.pump.flush(self.reporter)
         self.reporter.close()
-        return self.reporter.next_seq()
+        # Not counted: whoever resumes while the outcome is being written is told the state before it, and must not
+        # be told the outcome's own number, or would take the outcome for something it has already.
+        return self.reporter.seq + 1
 
     async def _write(self, write: Any) -> None:
         """Writes the outcome, again and again while the store refuses: work that was done must not be lost.

@@ -132,6 +132,28 @@ class TestResume:
         await house.settle()
         assert peer.kinds("r").count("complete") == 1
 
+    async def test_resuming_while_the_outcome_is_being_written_does_not_use_up_its_number(self, house, gated):
+        await house.start()
+        first = house.peer("c1")
+        await begin(house, first)
+        gate = asyncio.get_running_loop().create_future()
+        complete = house.store.complete
+
+        async def slow(*arguments, **options):
+            await gate
+            await complete(*arguments, **options)
+
+        house.store.complete = slow
+        gated.gate.set()
+        await house.settle()
+        second = house.peer("c2")
+        await ask(house, second, "resume", {"request_id": "r"})
+        gate.set_result(None)
+        await house.settle()
+        progress, complete_message = second.of("r")
+        assert (progress["type"], complete_message["type"]) == ("progress", "complete")
+        assert complete_message["seq"] > progress["seq"]
+
     async def test_progress_published_while_it_attaches_never_steps_back(self, house, gated):
         await house.start()
         first = house.peer("c1")
