@@ -50,7 +50,7 @@ test("progress and result come once each over a network that is cut again and ag
   await withClient({ random: () => 0.01 }, async (client) => {
     const seen = [];
     let cuts = 0;
-    const handle = client.start("nap");
+    const handle = client.start("stroll");
     for await (const { seq, percentage } of handle) {
       seen.push([seq, percentage]);
       if (cuts < 5) {

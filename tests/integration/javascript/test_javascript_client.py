@@ -30,6 +30,10 @@ actions:
     with: {delay: 300ms}
     mode: async
     retry: {max_attempts: 10}
+  stroll:
+    handler: delay
+    with: {delay: 1500ms}
+    mode: async
   long:
     handler: delay
     with: {delay: 1h}
