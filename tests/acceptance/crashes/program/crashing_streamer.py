@@ -1,0 +1,91 @@
+"""The command `streamer`, with `crash_points.reach` called before and after each durable step of a request.
+
+    CRASH_AT=claimed.after python crashing_streamer.py run --config streamer.yaml
+
+It wraps the classes from outside. A step is `before` when nothing of it has happened, and `after` when its method has
+returned: the write is durable, the message is with the operating system.
+"""
+
+import sys
+from typing import Any
+
+from crash_points import reach
+
+from streamer.cli import main
+from streamer.connections.local import LocalConnections
+from streamer.stores.sqlite import SqliteStore
+from streamer.transports.peer import WebSocketPeer
+
+STEPS = {
+    "enqueue": "stored",
+    "complete": "recorded",
+    "fail": "failed",
+    "cancel": "cancelled",
+    "requeue": "requeued",
+    "mark_delivered": "noted",
+}
+_unclaimed = 0
+
+
+def around(method: str, step: str) -> None:
+    original = getattr(SqliteStore, method)
+
+    async def wrapped(self: SqliteStore, *arguments: Any, **options: Any) -> Any:
+        global _unclaimed  # noqa: PLW0603 - one service in this process
+        reach(f"{step}.before")
+        answer = await original(self, *arguments, **options)
+        reach(f"{step}.after")
+        _unclaimed += step == "stored" or (step == "failed" and options.get("retry_at") is not None)
+        return answer
+
+    setattr(SqliteStore, method, wrapped)
+
+
+def around_claim() -> None:
+    original = SqliteStore.claim
+
+    async def claim(self: SqliteStore, *arguments: Any, **options: Any) -> Any:
+        global _unclaimed  # noqa: PLW0603 - as above
+        if _unclaimed:
+            reach("claimed.before")
+        claims = await original(self, *arguments, **options)
+        for _ in claims.records:
+            _unclaimed -= 1
+            reach("claimed.after")
+        return claims
+
+    SqliteStore.claim = claim
+
+
+def around_sending() -> None:
+    send, deliver = WebSocketPeer.send, LocalConnections.send
+
+    def acknowledge(self: WebSocketPeer, data: bytes, /) -> None:
+        first_word = data.startswith(b'{"type":"acknowledgment"')
+        if first_word:
+            reach("acknowledged.before")
+        send(self, data)
+        if first_word:
+            self.flush()
+            reach("acknowledged.after")
+
+    async def deliver_terminal(self: LocalConnections, connection_id: str, *arguments: Any, **options: Any) -> None:
+        final = options.get("final")
+        if final:
+            reach("delivered.before")
+        await deliver(self, connection_id, *arguments, **options)
+        if final:
+            self.get(connection_id).flush()
+            reach("delivered.after")
+
+    WebSocketPeer.send = acknowledge
+    LocalConnections.send = deliver_terminal
+
+
+if __name__ == "__main__":
+    for name, step_name in STEPS.items():
+        around(name, step_name)
+    around_claim()
+    around_sending()
+    sys.argv[0] = "streamer"
+    main()
