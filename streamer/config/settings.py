@@ -43,7 +43,7 @@ class ServerSettings:
     max_connections: int = 20_000
     max_running: int = 1024
     """Requests being answered or stored at one time, per connection; one more is RATE_LIMITED."""
-    refused_limit: Rate = Rate(6000, 60.0)
+    refused_limit: Rate = Rate(6000, 60.0)  # noqa: RUF009 - a rate cannot be changed
     """Messages that are no request (malformed, of no action, breaking its schema) per connection, as many at once as
     the count says; one more closes the connection with 1008."""
     max_buffered: int = 1024 * 1024

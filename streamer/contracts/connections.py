@@ -54,6 +54,10 @@ class Peer(Protocol):
     running: int
     """Requests of this connection that are being answered directly right now; kept by the router."""
 
+    def refused(self) -> None:
+        """A message of it was no request at all, and has been told so. Too many of them, and the connection ends."""
+        ...
+
     def send(self, data: bytes, /) -> None:
         """Queues one text message for sending. Silent when the connection is closing."""
         ...

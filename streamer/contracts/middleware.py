@@ -24,6 +24,9 @@ class Middleware:
     """True promises that before its first real suspension neither method needs a current task (no
     `asyncio.timeout`, no TaskGroup, no anyio); the request may then be answered without a task."""
 
+    service_actions: bool = False
+    """True lets it stand before the service's own actions (`streamer.*`) too."""
+
     async def admit(self, request: Request, next: AdmitNext, /) -> None:  # noqa: A002 - the name the original uses
         """At admission, before the request is answered or queued, after it was validated.
 

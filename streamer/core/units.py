@@ -105,6 +105,11 @@ def format_duration(seconds: float) -> str:
     return "".join(parts)
 
 
+def format_rate(rate: Rate) -> str:
+    """As it is written: `format_rate(Rate(100, 60))` is `100/1m`."""
+    return f"{rate.limit}/{format_duration(rate.period)}"
+
+
 def format_size(size: int) -> str:
     """The largest binary unit that divides it: `format_size(131072)` is `128KiB`."""
     for unit in ("GiB", "MiB", "KiB"):

@@ -21,6 +21,9 @@ class EventPeer:
         self.running = 0
         self.sent: list[bytes] = []
 
+    def refused(self) -> None:
+        """Part of `Peer`. Each event comes alone: nobody here counts them, nor can the connection be ended."""
+
     def send(self, data: bytes, /) -> None:
         """Part of `Peer`."""
         self.sent.append(data)

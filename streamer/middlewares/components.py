@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from streamer.contracts.components import BuildContext, Component, Kind
-from streamer.core.units import parse_duration, parse_size
-from streamer.middlewares import access_log, limits, timeout
+from streamer.core.units import parse_duration, parse_rate, parse_size
+from streamer.middlewares import access_log, limits, rate_limit, timeout
 
 
 def components() -> list[Component]:
-    """Access log, timeout and limits."""
+    """Access log, timeout, limits and rate limit."""
     return [
         Component(
             kind=Kind.MIDDLEWARE,
@@ -37,6 +37,14 @@ def components() -> list[Component]:
             options=limits.OPTIONS,
             immediate=True,
         ),
+        Component(
+            kind=Kind.MIDDLEWARE,
+            name="rate_limit",
+            factory=_rate_limit,
+            summary="Refuses what comes too often with RATE_LIMITED",
+            options=rate_limit.OPTIONS,
+            immediate=True,
+        ),
     ]
 
 
@@ -57,3 +65,12 @@ def _timeout(options: Mapping[str, Any], _context: BuildContext) -> timeout.Time
 def _limits(options: Mapping[str, Any], _context: BuildContext) -> limits.Limits:
     size = options.get("max_payload")
     return limits.Limits(max_payload=None if size is None else parse_size(size), max_depth=options.get("max_depth"))
+
+
+def _rate_limit(options: Mapping[str, Any], context: BuildContext) -> rate_limit.RateLimit:
+    return rate_limit.RateLimit(
+        parse_rate(options["limit"]),
+        clock=context.clock,
+        burst=options.get("burst"),
+        per=options.get("per", "connection"),
+    )

@@ -9,10 +9,12 @@ GOING_AWAY: Final = 1001
 PROTOCOL_ERROR: Final = 1002
 BINARY: Final = 1003
 INVALID_TEXT: Final = 1007
+POLICY: Final = 1008
 TOO_LARGE: Final = 1009
 INTERNAL_ERROR: Final = 1011
 SHUTDOWN: Final = 3001
 SLOW_CONSUMER: Final = 3008
+TOKEN_EXPIRED: Final = 3500
 
 MAX_REASON: Final = 123
 """Bytes: a control frame holds 125, and the code takes two."""

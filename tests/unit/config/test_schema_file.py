@@ -19,13 +19,13 @@ from streamer.config import editor_schema
 from streamer.config import settings as records
 from streamer.config.settings import PluginSettings
 from streamer.config.shape import file_schema
-from streamer.core.units import parse_duration, parse_size
+from streamer.core.units import parse_duration, parse_rate, parse_size
 from streamer.plugins.manager import discover
 from streamer.runtime import builtins
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = ROOT / "schemas/streamer.schema.json"
-CONVERT = {"#/$defs/duration": parse_duration, "#/$defs/size": parse_size}
+CONVERT = {"#/$defs/duration": parse_duration, "#/$defs/size": parse_size, "#/$defs/rate": parse_rate}
 
 SECTIONS = {
     "service": records.ServiceSettings,

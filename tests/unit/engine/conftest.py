@@ -35,10 +35,14 @@ class CollectingPeer:
         self.owner = owner
         self.principal = None
         self.running = 0
+        self.refusals = 0
         self.messages: list[dict[str, Any]] = []
 
     def send(self, data: bytes, /) -> None:
         self.messages.append(json.loads(data))
+
+    def refused(self) -> None:
+        self.refusals += 1
 
     def send_latest(self, _name: str, data: bytes, _final: bool = False, /) -> None:
         self.send(data)

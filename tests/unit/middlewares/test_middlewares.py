@@ -155,7 +155,7 @@ class TestLimits:
 def test_the_components_build_what_they_name(tmp_path):
     context = BuildContext(base_dir=tmp_path)
     made = {one.name: one for one in components()}
-    assert set(made) == {"access_log", "timeout", "limits"}
+    assert set(made) == {"access_log", "timeout", "limits", "rate_limit"}
     assert isinstance(made["access_log"].factory({"slower_than": "1s"}, context), AccessLog)
     assert isinstance(made["timeout"].factory({"limit": "1s", "queued_limit": "2s"}, context), Timeout)
     assert isinstance(made["timeout"].factory({}, context), Timeout)
