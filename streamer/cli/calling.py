@@ -42,7 +42,8 @@ class Call:
         from streamer.client import ConnectionFailed, ConnectionLost, RequestFailed, StreamerClient
 
         try:
-            client = StreamerClient(self.url, self.client_id)
+            # A script wants to hear of a lost connection by the exit status, not to wait for the next one.
+            client = StreamerClient(self.url, self.client_id, reconnect=False)
         except ValueError as error:
             raise click.UsageError(f"--url: {error}") from None
         try:

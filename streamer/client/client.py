@@ -10,19 +10,30 @@ from ssl import SSLContext
 from typing import Any, Self
 
 from streamer.client.address import address
-from streamer.client.errors import ConnectionLost
+from streamer.client.connection import Connection
+from streamer.client.errors import Conflict, ConnectionFailed, ConnectionLost
 from streamer.client.handle import RequestHandle
 from streamer.client.link import Link, open_link
 from streamer.client.messages import encode_request
+from streamer.client.own_actions import OwnActions
 from streamer.client.pending import PendingRequests
+from streamer.core.clock import Clock, SystemClock
+from streamer.core.errors import CONFLICT
 from streamer.core.ids import new_id
 from streamer.core.messages import ProgressUpdate, Result
 
 OnProgress = Callable[[ProgressUpdate], Any]
 
 
-class StreamerClient:
+class StreamerClient(OwnActions):
     """A client of one service, over one WebSocket connection. Use it with `async with`, from one event loop.
+
+    A connection that breaks is opened again, until `close`: the first try is made at once, further ones after a
+    random delay that may grow to `max_reconnect_delay`. Waiting for a request outlives the break. What the service has
+    acknowledged is resumed; what it has not is sent again, with the same id. The service takes a queued request for
+    the same one, but a direct one that it was just running may run twice: where that does harm, say `resend=False`.
+    The waiting ends with ConnectionLost when the close code says that connecting again is no use
+    (`ConnectionLost.reconnect`), and with ConnectionFailed when the service refuses with 400, 401, 403 or 404.
 
     Args:
         url: `ws://` or `wss://`, with the service's path (`ws://127.0.0.1:8080/ws`).
@@ -34,6 +45,12 @@ class StreamerClient:
         ping_interval: seconds of silence before the connection is tested by a ping, which must be answered within
             as many seconds, at most 20; None never tests.
         max_message_size: bytes of one message that the client will take.
+        reconnect: whether a connection that breaks is opened again; False ends all waiting with ConnectionLost.
+        max_reconnect_delay: seconds between two tries at most.
+        resend: whether a request that nothing has been heard of is sent again after a break; False ends its waiting
+            with ConnectionLost.
+        on_reconnect: a plain function, called on the loop each time the connection stands again.
+        clock: where time comes from.
     """
 
     def __init__(
@@ -46,6 +63,11 @@ class StreamerClient:
         open_timeout: float = 10.0,
         ping_interval: float | None = 30.0,
         max_message_size: int = 16 * 1024 * 1024,
+        reconnect: bool = True,
+        max_reconnect_delay: float = 30.0,
+        resend: bool = True,
+        on_reconnect: Callable[[], Any] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._address = address(url, client_id)
         self._headers = dict(headers or {})
@@ -56,9 +78,17 @@ class StreamerClient:
         self._open_timeout = open_timeout
         self._ping_interval = ping_interval
         self._max_message_size = max_message_size
-        self._link: Link | None = None
-        self._lost: tuple[int, str] = (1000, "it was never opened")
+        self._resend = resend
         self._pending = PendingRequests()
+        self._connection = Connection(
+            self.url,
+            self._open,
+            self._pending,
+            reconnect=reconnect,
+            longest_delay=max_reconnect_delay,
+            on_reconnect=on_reconnect,
+            clock=clock or SystemClock(),
+        )
 
     def __repr__(self) -> str:
         return f"<StreamerClient {self.url}, {'open' if self.connected else 'closed'}>"
@@ -76,7 +106,7 @@ class StreamerClient:
     @property
     def connected(self) -> bool:
         """Whether the connection is open."""
-        return self._link is not None
+        return self._connection.link is not None
 
     async def connect(self) -> None:
         """Opens the connection; `async with` does it. Does nothing while it is open.
@@ -84,24 +114,11 @@ class StreamerClient:
         Raises:
             ConnectionFailed: the service cannot be reached, or refused.
         """
-        if self._link is None:
-            link = await open_link(
-                lambda: Link(self._pending.receive, self._ended, self._max_message_size),
-                self._address.url,
-                shown=self.url,
-                headers=self._headers,
-                ssl=self._ssl,
-                open_timeout=self._open_timeout,
-                ping_interval=self._ping_interval,
-                max_message_size=self._max_message_size,
-            )
-            if not link.ended:
-                self._link = link
+        await self._connection.connect()
 
     async def close(self) -> None:
         """Ends the connection. Requests that still wait raise ConnectionLost; those that are queued go on."""
-        if self._link is not None:
-            await self._link.close()
+        await self._connection.close()
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -118,8 +135,11 @@ class StreamerClient:
         id: str | None = None,  # noqa: A002 - the field's own name
         metadata: Mapping[str, str] | None = None,
         wait: str | float | None = None,
+        resend: bool | None = None,
     ) -> RequestHandle:
         """Sends a request and returns at once; the handle waits for what comes of it.
+
+        While the connection is broken, it waits for the next one.
 
         Args:
             action: what to do.
@@ -128,20 +148,46 @@ class StreamerClient:
                 same queued request, stored once: give your own to be safe to send again.
             metadata: strings that the handler may read.
             wait: how long to wait for a direct answer (`"2s"`, or seconds) before the request is queued; 0 queues it.
+            resend: whether it may be sent again after a break; None is as the client says.
 
         Raises:
-            ConnectionLost: the connection has ended.
+            ConnectionLost: the connection has ended for good.
+            ConnectionFailed: the service refuses the next one.
             TypeError: the payload has no JSON form.
             ValueError: a request with this id is already waiting on this connection.
         """
         request_id = id or new_id("req_")
         text = encode_request(request_id, action, payload, metadata, wait)
-        if self._link is not None and self._link.full:
-            await self._link.room()
-        if self._link is None:
-            raise ConnectionLost(self.url, *self._lost)
-        handle = self._pending.add(request_id)
-        self._link.send(text)
+        link = self._connection.link
+        if link is None or link.full:
+            link = await self._connection.ready()
+        handle = RequestHandle(
+            request_id, text, resend=self._resend if resend is None else resend, canceller=self._cancel
+        )
+        self._pending.add(handle)
+        link.send(text)
+        return handle
+
+    async def resume(self, request_id: str) -> RequestHandle:
+        """A handle for a queued request of this `client_id` that was made on another connection, or by a process
+        before this one. Its newest report comes first, then all that follow, and its end.
+
+        Raises:
+            NotFound: no such request, or another client's.
+            ConnectionLost: the connection has ended for good.
+            ConnectionFailed: the service refuses the next one.
+        """
+        link = await self._connection.ready()
+        handle = self._pending.find(request_id)
+        if handle is None:
+            handle = RequestHandle(request_id, canceller=self._cancel)
+            self._pending.add(handle)
+            self._connection.resume(handle, link)
+            try:
+                await handle.acknowledged()
+            except asyncio.CancelledError:
+                handle.abandoned = True
+                raise
         return handle
 
     async def request(
@@ -154,13 +200,15 @@ class StreamerClient:
         metadata: Mapping[str, str] | None = None,
         wait: str | float | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the error must name the request
+        resend: bool | None = None,
     ) -> Any:
         """Sends a request, waits for its end and returns the result's data.
 
-        To cancel the waiting task only stops the waiting; a queued request goes on.
+        To cancel the waiting task cancels a queued request too, as well as can be done without waiting. After a
+        timeout it goes on.
 
         Args:
-            action: as for `submit`, and so are `payload`, `id`, `metadata` and `wait`.
+            action: as for `submit`, and so are `payload`, `id`, `metadata`, `wait` and `resend`.
             payload: JSON values.
             on_progress: called on the loop with each report of progress, in order; a coroutine function is awaited.
                 What it raises comes out of `request`.
@@ -168,19 +216,25 @@ class StreamerClient:
             metadata: strings that the handler may read.
             wait: how long to wait for a direct answer.
             timeout: seconds until TimeoutError.
+            resend: whether it may be sent again after a break.
 
         Raises:
             RequestFailed: the service said no, or the handler failed.
-            ConnectionLost: the connection ended first.
+            ConnectionLost: the connection ended first, for good.
+            ConnectionFailed: the service refused the next one.
             TimeoutError: it took longer than `timeout`; the message names the request.
         """
         request_id = id or new_id("req_")
         deadline = asyncio.timeout(timeout)
         try:
             async with deadline:
-                handle = await self.submit(action, payload, id=request_id, metadata=metadata, wait=wait)
+                handle = await self.submit(action, payload, id=request_id, metadata=metadata, wait=wait, resend=resend)
                 try:
                     return await _follow(handle, on_progress)
+                except asyncio.CancelledError:
+                    if not deadline.expired():
+                        handle.cancel()
+                    raise
                 finally:
                     handle.abandoned = True
         except TimeoutError as error:
@@ -199,8 +253,11 @@ class StreamerClient:
         id: str | None = None,  # noqa: A002 - the field's own name
         metadata: Mapping[str, str] | None = None,
         wait: str | float | None = None,
+        resend: bool | None = None,
     ) -> AsyncGenerator[ProgressUpdate | Result, None]:
         """Sends a request and yields what comes of it: a `ProgressUpdate` for each report, then one `Result`.
+
+        To leave it early only stops the waiting; a queued request goes on.
 
         Args:
             action: as for `submit`, and so are the others.
@@ -208,12 +265,14 @@ class StreamerClient:
             id: the request's name.
             metadata: strings that the handler may read.
             wait: how long to wait for a direct answer.
+            resend: whether it may be sent again after a break.
 
         Raises:
             RequestFailed: the service said no, or the handler failed.
-            ConnectionLost: the connection ended first.
+            ConnectionLost: the connection ended first, for good.
+            ConnectionFailed: the service refused the next one.
         """
-        handle = await self.submit(action, payload, id=id, metadata=metadata, wait=wait)
+        handle = await self.submit(action, payload, id=id, metadata=metadata, wait=wait, resend=resend)
         try:
             async for update in handle:
                 yield update
@@ -221,29 +280,33 @@ class StreamerClient:
         finally:
             handle.abandoned = True
 
-    async def ping(self) -> Any:
-        """Asks the service for a sign of life: `pong` and its time."""
-        return await self.request("streamer.ping")
+    async def _open(self, ended: Callable[[int, str], None]) -> Link:
+        return await open_link(
+            lambda: Link(self._pending.receive, ended, self._max_message_size),
+            self._address.url,
+            shown=self.url,
+            headers=self._headers,
+            ssl=self._ssl,
+            open_timeout=self._open_timeout,
+            ping_interval=self._ping_interval,
+            max_message_size=self._max_message_size,
+        )
 
-    async def actions(self) -> list[dict[str, Any]]:
-        """What this caller may ask for: for each action its name (`action`), description, schema, estimate in seconds
-        and whether it is queued.
-        """
-        told: dict[str, list[dict[str, Any]]] = await self.request("streamer.actions")
-        return told["actions"]
+    def _cancel(self, target: RequestHandle) -> RequestHandle:
+        asked_id = new_id("req_")
+        text = encode_request(asked_id, "streamer.cancel", {"request_id": target.id}, None, None)
+        asked = RequestHandle(asked_id, text, canceller=self._cancel)
 
-    async def status(self, request_id: str) -> Any:
-        """Where one of this client's queued requests is: state, attempt, percentage, times, and its result once ended.
+        def ask() -> None:
+            if isinstance(target.error, ConnectionLost | ConnectionFailed):
+                asked.end(target.error)
+            elif target.done:
+                asked.end(Conflict(CONFLICT, f"Request {target.id!r} has already ended", request_id=target.id))
+            else:
+                self._connection.post(asked)
 
-        Raises:
-            NotFound: no such request, or another client's.
-        """
-        return await self.request("streamer.status", {"request_id": request_id})
-
-    def _ended(self, code: int, reason: str) -> None:
-        self._link = None
-        self._lost = (code, reason)
-        self._pending.lose(self.url, code, reason)
+        target.when_answered(ask)
+        return asked
 
 
 async def _follow(handle: RequestHandle, on_progress: OnProgress | None) -> Any:

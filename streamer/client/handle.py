@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Final
 
 from streamer.client.errors import request_failed
@@ -20,16 +20,36 @@ class RequestHandle:
 
     `async for update in handle` yields a `ProgressUpdate` for each report and stops when the request has ended,
     however it ended: `result()` tells. Reports that nobody has read yet are kept, the newest thousand of them.
-    Several tasks may wait on one handle; each report goes to one of those that iterate.
+    Several tasks may wait on one handle; each report goes to one of those that iterate. `await handle` is
+    `await handle.result()`.
+
+    Args:
+        request_id: the request's name.
+        text: the message as it was sent; None when the service has the request already.
+        resend: whether the message may be sent a second time when nothing has been heard of the first.
+        canceller: asks the service to cancel the request.
     """
 
-    def __init__(self, request_id: str) -> None:
+    def __init__(
+        self,
+        request_id: str,
+        text: bytes | None = None,
+        *,
+        resend: bool = True,
+        canceller: Callable[[RequestHandle], RequestHandle] | None = None,
+    ) -> None:
         self._id = request_id
+        self.text = text
+        """What to send again on a new connection; None once the service has stored it."""
+        self.resend = resend
+        """Whether `text` may be sent again."""
+        self._canceller = canceller
         self._seq = -1
         self._queued = False
         self._ending: Result | StreamerError | None = None
         self._updates: deque[ProgressUpdate] = deque(maxlen=_UNREAD_UPDATES)
         self._waiters: list[asyncio.Future[None]] = []
+        self._when_answered: list[Callable[[], None]] = []
         self.abandoned = False
         """Nobody waits any more; the id may be used again on this connection."""
 
@@ -51,6 +71,30 @@ class RequestHandle:
     def answered(self) -> bool:
         """Whether anything has been heard of it."""
         return self._queued or self.done
+
+    @property
+    def seq(self) -> int:
+        """The number of the newest message of this request; -1 before the first."""
+        return self._seq
+
+    @property
+    def error(self) -> StreamerError | None:
+        """What it failed with, if it has."""
+        return self._ending if isinstance(self._ending, StreamerError) else None
+
+    def cancel(self) -> RequestHandle:
+        """Asks the service to cancel the request, at once if it is queued, else when it turns out to be.
+
+        Nothing need be awaited. `await handle.cancel()` waits for the service's answer, an object with `request_id`
+        and `status`. The request itself then ends with `Cancelled`, a running one once its handler has stopped.
+
+        Raises:
+            Conflict: when awaited: it has already ended.
+            NotFound: when awaited: the service does not know it (any more).
+            ConnectionLost: when awaited: the connection ended for good.
+        """
+        assert self._canceller is not None, "the client gives every handle its canceller"
+        return self._canceller(self)
 
     async def acknowledged(self) -> bool:
         """Waits for the service's first word. True: it is stored durably and will run. False: it was answered at once.
@@ -83,6 +127,10 @@ class RequestHandle:
             raise self._ending
         return self._ending
 
+    def __await__(self) -> Generator[Any, None, Any]:
+        """As `result`."""
+        return self.result().__await__()
+
     async def __aiter__(self) -> AsyncGenerator[ProgressUpdate, None]:
         """Each report of progress, in order, until the end."""
         while True:
@@ -99,11 +147,11 @@ class RequestHandle:
             if message.seq <= self._seq:
                 return
             self._seq = message.seq
-            self._queued = True
+            self._queued, self.text = True, None
         if kind == "progress":
             self._updates.append(progress_update(message))
         elif kind == "acknowledgment":
-            self._queued = True
+            self._queued, self.text = True, None
         elif kind in TERMINAL:
             self.end(_ending(message))
             return
@@ -111,8 +159,27 @@ class RequestHandle:
 
     def end(self, ending: Result | StreamerError) -> None:
         """Nothing more will come."""
-        self._ending = ending
+        if self._ending is None:
+            self._ending = ending
+            self._wake()
+
+    def stored(self) -> None:
+        """The service has said that it has the request, though it sent no message of it."""
+        self._queued = True
         self._wake()
+
+    def when_answered(self, call: Callable[[], None]) -> None:
+        """Calls once something has been heard of it, now if that is so already."""
+        if self.answered:
+            call()
+        else:
+            self._when_answered.append(call)
+
+    def release(self) -> None:
+        """Calls now what waits for the first answer."""
+        calls, self._when_answered = self._when_answered, []
+        for call in calls:
+            call()
 
     async def _change(self) -> None:
         # A future for each waiter: one that several share would be cancelled for all by the first that gives up.
@@ -131,6 +198,8 @@ class RequestHandle:
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
+        if self._when_answered and self.answered:
+            self.release()
 
 
 def _ending(message: Inbound) -> Result | StreamerError:

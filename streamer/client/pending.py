@@ -1,4 +1,4 @@
-"""The requests that wait on one connection, and who gets which message."""
+"""The requests that wait, and who gets which message."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 from streamer.client.errors import ConnectionLost, request_failed
 from streamer.client.handle import RequestHandle
 from streamer.client.messages import Inbound, decode
+from streamer.core.errors import StreamerError
 
 logger = logging.getLogger("streamer.client")
 
@@ -19,17 +20,20 @@ class PendingRequests:
     def __init__(self) -> None:
         self._handles: dict[str, RequestHandle] = {}
 
-    def add(self, request_id: str) -> RequestHandle:
-        """A new handle.
+    def add(self, handle: RequestHandle) -> None:
+        """Takes a handle in.
 
         Raises:
             ValueError: somebody waits for a request with this id.
         """
+        if self.find(handle.id) is not None:
+            raise ValueError(f"Request {handle.id!r} is already waiting on this connection; await its handle")
+        self._handles[handle.id] = handle
+
+    def find(self, request_id: str) -> RequestHandle | None:
+        """The handle that somebody waits on, if there is one."""
         present = self._handles.get(request_id)
-        if present is not None and not present.abandoned:
-            raise ValueError(f"Request {request_id!r} is already waiting on this connection; await its handle")
-        handle = self._handles[request_id] = RequestHandle(request_id)
-        return handle
+        return None if present is None or present.abandoned else present
 
     def receive(self, text: bytes) -> None:
         """Takes one message of the service to the request that it speaks of."""
@@ -45,13 +49,44 @@ class PendingRequests:
         if handle is not None:
             handle.receive(message)
             if handle.done:
-                del self._handles[handle.id]
+                self._handles.pop(handle.id, None)
+
+    def end(self, handle: RequestHandle, error: StreamerError) -> None:
+        """One request has failed."""
+        if self._handles.get(handle.id) is handle:
+            del self._handles[handle.id]
+        handle.end(error)
+
+    def fail(self, error: StreamerError) -> None:
+        """All have failed for the same reason."""
+        for handle in list(self._handles.values()):
+            self.end(handle, error)
 
     def lose(self, url: str, code: int, reason: str) -> None:
         """The connection has ended, and so has the waiting."""
-        handles, self._handles = self._handles, {}
-        for handle in handles.values():
-            handle.end(ConnectionLost(url, code, reason, request_id=handle.id))
+        for handle in list(self._handles.values()):
+            self.end(handle, ConnectionLost(url, code, reason, request_id=handle.id))
+
+    def interrupt(self, url: str, code: int, reason: str) -> bool:
+        """The connection has ended and there will be another: ends only what must not be sent twice.
+
+        Returns:
+            whether anybody still waits.
+        """
+        for handle in list(self._handles.values()):
+            if handle.text is not None and not handle.resend:
+                self.end(handle, ConnectionLost(url, code, reason, request_id=handle.id))
+        return any(not handle.abandoned for handle in self._handles.values())
+
+    def forget_abandoned(self) -> list[RequestHandle]:
+        """What somebody still waits for, in the order in which it was asked for; the rest is forgotten."""
+        abandoned = [handle for handle in self._handles.values() if handle.abandoned]
+        for handle in abandoned:
+            del self._handles[handle.id]
+        waiting = list(self._handles.values())
+        for handle in abandoned:
+            handle.release()
+        return waiting
 
     def _receive_nameless(self, message: Inbound, text: bytes) -> None:
         # API Gateway's own errors have neither type nor request id; other types without an id are not for a request.
@@ -62,8 +97,7 @@ class PendingRequests:
         unanswered = [handle for handle in self._handles.values() if not handle.answered]
         if message.type == "error" and len(unanswered) == 1:
             handle = unanswered[0]
-            handle.end(request_failed(message.error, handle.id))
-            del self._handles[handle.id]
+            self.end(handle, request_failed(message.error, handle.id))
             return
         logger.warning(
             "The service sent an error that names no request, while %d wait for their first answer: %s",

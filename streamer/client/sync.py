@@ -10,14 +10,18 @@ from streamer.client.client import StreamerClient
 from streamer.client.errors import ConnectionLost
 from streamer.client.handle import RequestHandle
 from streamer.client.threads import LoopThread
+from streamer.core.clock import Clock
 from streamer.core.messages import ProgressUpdate, Result
+
+_Actions = list[dict[str, Any]]
 
 
 class SyncStreamerClient:
     """The blocking twin of `StreamerClient`: same arguments, same methods, same errors. Use it with `with`.
 
     A thread of its own runs the connection. Requests may be made from any thread, many at a time; each blocks its
-    caller only. `on_progress` is called in the caller's thread.
+    caller only. `on_progress` is called in the caller's thread; what it raises, or Ctrl-C, cancels a queued request.
+    `on_reconnect` is called in the connection's thread.
     """
 
     def __init__(
@@ -30,6 +34,11 @@ class SyncStreamerClient:
         open_timeout: float = 10.0,
         ping_interval: float | None = 30.0,
         max_message_size: int = 16 * 1024 * 1024,
+        reconnect: bool = True,
+        max_reconnect_delay: float = 30.0,
+        resend: bool = True,
+        on_reconnect: Callable[[], Any] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._client = StreamerClient(
             url,
@@ -39,6 +48,11 @@ class SyncStreamerClient:
             open_timeout=open_timeout,
             ping_interval=ping_interval,
             max_message_size=max_message_size,
+            reconnect=reconnect,
+            max_reconnect_delay=max_reconnect_delay,
+            resend=resend,
+            on_reconnect=on_reconnect,
+            clock=clock,
         )
         self._thread: LoopThread | None = None
 
@@ -98,10 +112,11 @@ class SyncStreamerClient:
         id: str | None = None,  # noqa: A002 - the field's own name
         metadata: Mapping[str, str] | None = None,
         wait: str | float | None = None,
+        resend: bool | None = None,
     ) -> SyncRequestHandle:
         """As `StreamerClient.submit`."""
         thread = self._running()
-        handle = thread.run(self._client.submit(action, payload, id=id, metadata=metadata, wait=wait))
+        handle = thread.run(self._client.submit(action, payload, id=id, metadata=metadata, wait=wait, resend=resend))
         return SyncRequestHandle(handle, thread)
 
     def request(
@@ -114,10 +129,11 @@ class SyncStreamerClient:
         metadata: Mapping[str, str] | None = None,
         wait: str | float | None = None,
         timeout: float | None = None,
+        resend: bool | None = None,
     ) -> Any:
         """As `StreamerClient.request`. `on_progress` is a plain function and is called in this thread."""
         thread = self._running()
-        options: dict[str, Any] = {"id": id, "metadata": metadata, "wait": wait, "timeout": timeout}
+        options: dict[str, Any] = {"id": id, "metadata": metadata, "wait": wait, "timeout": timeout, "resend": resend}
         if on_progress is None:
             return thread.run(self._client.request(action, payload, **options))
         return thread.run_reporting(
@@ -132,21 +148,37 @@ class SyncStreamerClient:
         id: str | None = None,  # noqa: A002 - the field's own name
         metadata: Mapping[str, str] | None = None,
         wait: str | float | None = None,
+        resend: bool | None = None,
     ) -> Iterator[ProgressUpdate | Result]:
         """As `StreamerClient.stream`: a `ProgressUpdate` for each report, then one `Result`."""
-        return self._running().iterate(self._client.stream(action, payload, id=id, metadata=metadata, wait=wait))
+        return self._running().iterate(
+            self._client.stream(action, payload, id=id, metadata=metadata, wait=wait, resend=resend)
+        )
+
+    def resume(self, request_id: str) -> SyncRequestHandle:
+        """As `StreamerClient.resume`."""
+        thread = self._running()
+        return SyncRequestHandle(thread.run(self._client.resume(request_id)), thread)
 
     def ping(self) -> Any:
         """As `StreamerClient.ping`."""
         return self.request("streamer.ping")
 
-    def actions(self) -> list[dict[str, Any]]:
+    def actions(self) -> _Actions:
         """As `StreamerClient.actions`."""
         return self._running().run(self._client.actions())
 
     def status(self, request_id: str) -> Any:
         """As `StreamerClient.status`."""
         return self.request("streamer.status", {"request_id": request_id})
+
+    def list(self, status: str | None = None, limit: int | None = None, cursor: str | None = None) -> Any:
+        """As `StreamerClient.list`."""
+        return self._running().run(self._client.list(status, limit, cursor))
+
+    def cancel(self, request_id: str) -> Any:
+        """As `StreamerClient.cancel`."""
+        return self._running().run(self._client.cancel(request_id))
 
     def _running(self) -> LoopThread:
         if self._thread is None:
@@ -173,6 +205,13 @@ class SyncRequestHandle:
     def done(self) -> bool:
         """Whether it has ended."""
         return self._handle.done
+
+    def cancel(self) -> Any:
+        """As `RequestHandle.cancel`, awaited."""
+        return self._thread.run(self._cancel())
+
+    async def _cancel(self) -> Any:
+        return await self._handle.cancel()
 
     def acknowledged(self) -> bool:
         """As `RequestHandle.acknowledged`."""

@@ -73,7 +73,7 @@ async def test_the_services_own_actions_answer(start_service: Callable[..., Any]
 
 async def test_a_request_outlives_the_service_and_its_owner_can_ask_for_it(start_service: Callable[..., Any]) -> None:
     service = start_service(CONFIG)
-    async with StreamerClient(service.url, client_id="the-owner") as client:
+    async with StreamerClient(service.url, client_id="the-owner", reconnect=False) as client:
         handle = await client.submit("nap")
         await handle.acknowledged()
         service.kill()

@@ -416,7 +416,6 @@ export class StreamerClient {
   }
 
   #opened() {
-    clearTimeout(this.#timer);
     this.#openedAt = this.#heardAt = Date.now();
     this.#become("open");
     this.#opening?.resolve();
@@ -448,7 +447,6 @@ export class StreamerClient {
   }
 
   #finish(how) {
-    this.#leaveSocket();
     this.#lost = how;
     this.#opening?.reject(new ConnectionLost(this.url, how));
     for (const handle of this.#handles.values()) this.#lose(handle);

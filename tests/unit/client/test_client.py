@@ -267,14 +267,14 @@ async def test_headers_go_out_with_the_upgrade(fake):
         assert await client.request("who") == "Bearer x"
 
 
-async def test_a_lost_connection_ends_every_wait_and_says_what_goes_on(fake):
+async def test_without_reconnecting_a_lost_connection_ends_every_wait_and_says_what_goes_on(fake):
     async def script(service):
         first = await service.receive()
         await service.acknowledge(first)
         await service.receive()
         await service.connection.close(3001, "shutting down")
 
-    async with StreamerClient(await fake(script)) as client:
+    async with StreamerClient(await fake(script), reconnect=False) as client:
         one = await client.submit("do", id="one")
         two = await client.submit("do", id="two")
         assert await one.acknowledged()
@@ -294,7 +294,7 @@ async def test_a_connection_that_breaks_without_a_word_is_lost_with_1006(fake):
         await service.receive()
         service.connection.transport.abort()
 
-    async with StreamerClient(await fake(script)) as client:
+    async with StreamerClient(await fake(script), reconnect=False) as client:
         with pytest.raises(ConnectionLost) as lost:
             await client.request("do")
     assert lost.value.code == 1006

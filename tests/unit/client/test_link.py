@@ -51,7 +51,7 @@ async def test_a_frame_over_the_limit_ends_the_connection(fake):
         await service.receive()
         await service.connection.send("x" * 2000)
 
-    async with StreamerClient(await fake(script), max_message_size=1000) as client:
+    async with StreamerClient(await fake(script), max_message_size=1000, reconnect=False) as client:
         with pytest.raises(ConnectionLost) as lost:
             await client.request("do")
     assert lost.value.code == 1009
@@ -73,7 +73,7 @@ async def test_a_frame_against_the_protocol_ends_the_connection(fake):
         await service.receive()
         service.connection.transport.write(Frame(Opcode.TEXT, b"{}").serialize(mask=True))
 
-    async with StreamerClient(await fake(script)) as client:
+    async with StreamerClient(await fake(script), reconnect=False) as client:
         with pytest.raises(ConnectionLost, match="masked frame"):
             await client.request("do")
 
@@ -83,7 +83,7 @@ async def test_a_close_without_a_code_is_1005(fake):
         await service.receive()
         service.connection.transport.write(Frame(Opcode.CLOSE, b"").serialize(mask=False))
 
-    async with StreamerClient(await fake(script)) as client:
+    async with StreamerClient(await fake(script), reconnect=False) as client:
         with pytest.raises(ConnectionLost) as lost:
             await client.request("do")
     assert lost.value.code == 1005
@@ -93,7 +93,7 @@ async def test_a_server_that_closes_right_after_the_upgrade_leaves_no_open_clien
     async def script(service):
         await service.connection.close(1013, "try again later")
 
-    async with StreamerClient(await fake(script)) as client:
+    async with StreamerClient(await fake(script), reconnect=False) as client:
         with pytest.raises(ConnectionLost, match="1013 try again later"):
             await client.request("do")
 
@@ -110,7 +110,7 @@ async def test_silence_is_tested_by_a_ping_and_a_peer_that_does_not_answer_is_lo
 
     async with await raw_server(deaf) as server:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws"
-        async with StreamerClient(url, ping_interval=0.02) as client:
+        async with StreamerClient(url, ping_interval=0.02, reconnect=False) as client:
             with pytest.raises(ConnectionLost, match="has not replied to ping"):
                 await client.request("do")
 

@@ -1,0 +1,115 @@
+"""When a broken connection is tried again, and when no more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from streamer.client.errors import ConnectionFailed
+from streamer.core.clock import Clock
+
+_FIRST_DELAY: Final = 0.5
+_MOST_DOUBLINGS: Final = 30
+_REFUSED_FOR_GOOD: Final = frozenset({400, 401, 403, 404})
+
+logger = logging.getLogger("streamer.client")
+
+
+class BackOff:
+    """Exponential back-off with full jitter, as in Marc Brooker's "Exponential Backoff And Jitter" (AWS, 2015).
+
+    The first try is due at once. Only a connection that has lasted as long as the longest delay starts the count
+    anew, so that a service that takes connections and drops them is not hammered.
+
+    Args:
+        clock: where time comes from.
+        longest: seconds; no delay is longer.
+    """
+
+    def __init__(self, clock: Clock, longest: float) -> None:
+        if not longest > 0:
+            raise ValueError(f"max_reconnect_delay must be above 0 seconds; it is {longest!r}")
+        self._clock = clock
+        self._longest = longest
+        self._tries = 0
+        self._opened_at: float | None = None
+
+    async def wait(self) -> None:
+        """Returns when the next try is due."""
+        doublings = min(self._tries - 1, _MOST_DOUBLINGS)
+        self._tries += 1
+        if doublings >= 0:
+            ceiling = min(self._longest, _FIRST_DELAY * 2**doublings)
+            await self._clock.sleep(random.uniform(0, ceiling))  # noqa: S311 - jitter is no secret
+
+    def opened(self) -> None:
+        """A connection stands."""
+        self._opened_at = self._clock.monotonic()
+
+    def ended(self) -> None:
+        """The connection has ended."""
+        if self._opened_at is not None and self._clock.monotonic() - self._opened_at >= self._longest:
+            self._tries = 0
+        self._opened_at = None
+
+
+class Reconnector:
+    """Tries until there is a connection, in a task of its own.
+
+    Args:
+        needed: whether the connection is still broken and wanted.
+        attempt: tries once; raises ConnectionFailed.
+        gave_up: called when the service has refused for good.
+        back_off: when each try is due.
+    """
+
+    def __init__(
+        self,
+        needed: Callable[[], bool],
+        attempt: Callable[[], Awaitable[None]],
+        gave_up: Callable[[ConnectionFailed], None],
+        back_off: BackOff,
+    ) -> None:
+        self._needed = needed
+        self._attempt = attempt
+        self._gave_up = gave_up
+        self._back_off = back_off
+        self._task: asyncio.Task[ConnectionFailed | None] | None = None
+
+    def start(self) -> asyncio.Task[ConnectionFailed | None]:
+        """The task that tries; a new one if none is at it."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+        return self._task
+
+    async def settled(self) -> None:
+        """Returns when there is a connection again, or none is wanted any more.
+
+        Raises:
+            ConnectionFailed: the service refused for good.
+        """
+        task = self.start()
+        await asyncio.wait([task])
+        if not task.cancelled() and (refusal := task.result()) is not None:
+            raise refusal
+
+    async def stop(self) -> None:
+        """Ends the trying."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> ConnectionFailed | None:
+        while self._needed():
+            await self._back_off.wait()
+            try:
+                await self._attempt()
+            except ConnectionFailed as error:
+                if error.status in _REFUSED_FOR_GOOD:
+                    self._gave_up(error)
+                    return error
+                logger.info("Not connected again yet: %s", error)
+        return None
