@@ -25,6 +25,8 @@ class JwtAuthenticator:
         leeway: seconds for which an expired token still counts.
     """
 
+    immediate = True
+
     def __init__(
         self, source: KeySource, rules: Rules, *, algorithms: Collection[str], max_size: int, clock: Clock
     ) -> None:

@@ -15,7 +15,7 @@ from streamer.cli.options import Duration, config_option, examples
     epilog=examples(
         "streamer run",
         "streamer run --config /etc/streamer/streamer.yaml",
-        "streamer run --host 0.0.0.0 --port 9000",
+        "streamer run --host 0.0.0.0 --port 9000    # needs auth in the file, or its word that anyone may connect",
         "streamer run --wait 60s    # a deploy: takes over as soon as the service before it has drained",
         "kill -TERM PID    # drains: running requests finish, or go back to the queue",
     ),
@@ -37,6 +37,7 @@ def command(config_path: Path, host: str | None, port: int | None, wait: float) 
     requests are taken.
     """
     from streamer.cli.reading import read
+    from streamer.config.access import NOBODY_ASKED, WAY_OUT, is_open
     from streamer.runtime.logs import configure
     from streamer.runtime.serve import serve
 
@@ -45,5 +46,7 @@ def command(config_path: Path, host: str | None, port: int | None, wait: float) 
     server = dataclasses.replace(
         server, host=server.host if host is None else host, port=server.port if port is None else port
     )
+    if settings.auth.name == NOBODY_ASKED and is_open(server.host, settings.auth.options):
+        raise click.UsageError(f"other machines can reach {server.host}, and nobody is asked who they are; {WAY_OUT}")
     logger = configure(settings.logs.level, settings.logs.format, secrets=settings.secrets)
     serve(dataclasses.replace(settings, server=server), registry.components, logger=logger, wait=wait)

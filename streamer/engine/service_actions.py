@@ -35,13 +35,14 @@ class Ping(BaseHandler):
 
 
 class Actions(BaseHandler):
-    """`streamer.actions`: what may be asked for, with schema, description and estimate (seconds)."""
+    """`streamer.actions`: what the caller may ask for, with schema, description and estimate (seconds)."""
 
     def __init__(self, routes: Mapping[str, Route]) -> None:
         super().__init__()
         self._routes = routes
 
-    async def process(self, _request: Request, /) -> Result:
+    async def process(self, request: Request, /) -> Result:
+        principal = request.principal
         return Result(
             data={
                 "actions": [
@@ -53,6 +54,7 @@ class Actions(BaseHandler):
                         "schema": route.schema,
                     }
                     for route in self._routes.values()
+                    if not route.permissions or (principal is not None and principal.may(route.permissions))
                 ]
             }
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamer.config.settings import ComponentUse, Settings
+from streamer.contracts.auth import Authenticator
 from streamer.contracts.components import BuildContext, Component, Kind
 from streamer.contracts.stores import RequestQueue
 from streamer.core.clock import Clock, SystemClock
@@ -20,6 +21,8 @@ from streamer.engine.delivery import Delivery
 from streamer.engine.departures import Departures
 from streamer.engine.pipeline import AnyMiddleware
 from streamer.engine.receipts import Receipts
+from streamer.engine.renewal import NAME as RENEWAL
+from streamer.engine.renewal import Authenticate, renewal_route
 from streamer.engine.router import Router
 from streamer.engine.service_actions import service_routes
 from streamer.engine.worker import Worker
@@ -47,6 +50,10 @@ class Service:
     worker: Worker
     departures: Departures | None = None
     """Only where an action ends with its followers."""
+    authenticator: Authenticator | None = None
+    """None: nobody is asked."""
+    renewal: Authenticate | None = None
+    """Only with an authenticator."""
 
 
 @contextlib.asynccontextmanager
@@ -73,7 +80,7 @@ async def open_service(
         builder = _Builder(stack, components, context)
         store = await builder.build(Kind.STORE, settings.backends.store)
         connections = await builder.build(Kind.CONNECTIONS, settings.backends.connections)
-        await builder.build(Kind.AUTH, settings.auth)
+        authenticator = await builder.build(Kind.AUTH, settings.auth)
         middlewares: list[AnyMiddleware] = [await builder.build(Kind.MIDDLEWARE, use) for use in settings.middleware]
         threads = ThreadPool(settings.worker.threads)
         stack.push_async_callback(_close_threads, threads)
@@ -114,6 +121,10 @@ async def open_service(
             expose_errors=settings.service.expose_errors,
         )
         router.add_service_routes(service_routes(router.routes, store, worker, clock))
+        renewal = None
+        if authenticator is not None:
+            renewal = Authenticate(authenticator)
+            router.add_service_routes({**router.service_routes, RENEWAL: renewal_route(renewal, authenticator)})
         router.on_queued = worker.wake
         departures = None
         if any(route.cancel_after is not None for route in router.routes.values()):
@@ -128,6 +139,8 @@ async def open_service(
             router=router,
             worker=worker,
             departures=departures,
+            authenticator=authenticator,
+            renewal=renewal,
         )
 
 

@@ -85,8 +85,15 @@ async def _serve(settings: Settings, components: Components, logger: Any, clock:
             lambda: stack.enter_async_context(open_service(settings, components, logger=logger, clock=clock))
         )
         transport = WebSocketTransport(
-            settings.server, receiver=service.router, registry=service.connections, clock=clock, logger=logger
+            settings.server,
+            receiver=service.router,
+            registry=service.connections,
+            clock=clock,
+            logger=logger,
+            authenticator=service.authenticator,
         )
+        if service.renewal is not None:
+            service.renewal.on_renewed = transport.renew
         await patience.until_free(transport.start)
         failing = asyncio.create_task(_fail_with(service.store), name="store")
         background = [

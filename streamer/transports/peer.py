@@ -78,8 +78,9 @@ class WebSocketPeer(Sender):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Part of the library's listener."""
         self.opened(transport)
-        # The library keeps the request as long as the connection; its headers are of no more use, and large.
+        # The library keeps the request as long as the connection; it is of no more use, large, and may hold a token.
         transport.request.headers.clear()
+        transport.request.path = b""
         transport.response.headers.clear()
         shared = self._shared
         shared.peers.add(self)

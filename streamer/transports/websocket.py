@@ -10,12 +10,18 @@ from typing import Any, Final
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
 from streamer.config.settings import ServerSettings
+from streamer.contracts.auth import Authenticator
 from streamer.contracts.connections import FrameReceiver, PeerRegistry
 from streamer.core.clock import Clock
+from streamer.core.principal import Principal
 from streamer.transports import client_files
+from streamer.transports.admission import Admission
 from streamer.transports.close_codes import SHUTDOWN
+from streamer.transports.credentials import NO_TOKEN, SUBPROTOCOL, offered_subprotocols, token_of
+from streamer.transports.expiry import Expiry
 from streamer.transports.handshake import Answered, asks_for_upgrade, decide
 from streamer.transports.heartbeat import Heartbeat
+from streamer.transports.held import HeldPeer, SilentResponse
 from streamer.transports.listening import cannot_listen
 from streamer.transports.peer import WebSocketPeer
 from streamer.transports.sending import CLOSE_GRACE, Shared
@@ -42,6 +48,7 @@ class WebSocketTransport:
         registry: hears of every connection.
         clock: time.
         logger: for what concerns the transport.
+        authenticator: asked at each handshake; None lets everybody in.
 
     Attributes:
         port: where it listens; before `start` what the settings say, which may be 0.
@@ -55,6 +62,7 @@ class WebSocketTransport:
         registry: PeerRegistry,
         clock: Clock,
         logger: Any,
+        authenticator: Authenticator | None = None,
     ) -> None:
         self.port = settings.port
         self._settings = settings
@@ -63,6 +71,14 @@ class WebSocketTransport:
         self._registry = registry
         self._clock = clock
         self._logger = logger
+        self._admission: Admission | None = None
+        self._expiry: Expiry | None = None
+        self._expiring: asyncio.Task[None] | None = None
+        self._held: set[HeldPeer] = set()
+        if authenticator is not None:
+            leeway = getattr(authenticator, "leeway", 0.0)
+            self._admission = Admission(authenticator, settings.handshake_timeout, logger)
+            self._expiry = self._receiver = self._registry = Expiry(receiver, registry, leeway=leeway, clock=clock)
         self._draining = False
         self._server: asyncio.Server | None = None
         self._shared: Shared
@@ -114,6 +130,13 @@ class WebSocketTransport:
         self._heartbeat = asyncio.create_task(
             Heartbeat(settings, self._shared.peers, self._clock).run(), name="heartbeat"
         )
+        if self._expiry is not None:
+            self._expiring = asyncio.create_task(self._expiry.run(), name="expiry")
+
+    def renew(self, connection_id: str, principal: Principal) -> None:
+        """A connection has proved itself again."""
+        if self._expiry is not None:
+            self._expiry.renew(connection_id, principal)
 
     def begin_drain(self) -> None:
         """Refuses new connections with 503; those that are open go on."""
@@ -131,6 +154,10 @@ class WebSocketTransport:
         self._draining = True
         server.close()
         self._heartbeat.cancel()
+        if self._expiring is not None:
+            self._expiring.cancel()
+        for held in list(self._held):
+            held.give_up()
         shared = self._shared
         for peer in list(shared.peers):
             peer.close(code, reason)
@@ -147,7 +174,7 @@ class WebSocketTransport:
             request.headers,
             self._settings,
             # A socket that only lingers costs a descriptor as well, and a client could make many.
-            open_connections=len(shared.peers) + len(shared.lingering),
+            open_connections=len(shared.peers) + len(shared.lingering) + len(self._held),
             draining=self._draining,
             client_files=self._client_files,
         )
@@ -156,7 +183,33 @@ class WebSocketTransport:
         # The library knows only the bare word.
         if asks_for_upgrade(request.headers.getall("Connection", [])):
             request.headers["Connection"] = "Upgrade"
-        return WebSocketPeer(shared, decision.client_id)
+        offered = offered_subprotocols(request.headers.getall("Sec-WebSocket-Protocol", []))
+        # Chosen without authentication, too: a browser ends a connection whose offer nobody takes.
+        chosen = (("Sec-WebSocket-Protocol", SUBPROTOCOL),) if SUBPROTOCOL in offered else ()
+        response = WSUpgradeResponse.create_101_response(chosen)
+        if self._admission is None:
+            return WSUpgradeResponseWithListener(response, WebSocketPeer(shared, decision.client_id))
+        return self._admit(self._admission, request, offered, response)
+
+    def _admit(
+        self, admission: Admission, request: WSUpgradeRequest, offered: list[str], response: WSUpgradeResponse
+    ) -> WSUpgradeResponseWithListener:
+        query = request.path.decode().partition("?")[2]
+        token = token_of(request.headers.getall("Authorization", []), offered, query)
+        decided = admission.begin(token) if isinstance(token, str) else token or NO_TOKEN
+        if isinstance(decided, Answered):
+            return WSUpgradeResponseWithListener(_http_response(decided), None)
+        if isinstance(decided, Principal):
+            return WSUpgradeResponseWithListener(response, WebSocketPeer(self._shared, None, decided))
+        peer = HeldPeer(self._shared, decided, admission, _refusal, self._held)
+        return WSUpgradeResponseWithListener(SilentResponse(response), peer)
+
+
+def _refusal(answer: Answered) -> bytes:
+    """The whole answer, where the library does not write it."""
+    response = _http_response(answer)
+    response.headers["Connection"] = "close"
+    return bytes(response.to_bytes())
 
 
 def _http_response(answer: Answered) -> WSUpgradeResponse:

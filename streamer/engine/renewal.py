@@ -1,0 +1,77 @@
+"""`streamer.authenticate`: a connection proves itself again before its token expires."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from streamer.contracts.auth import Authenticator
+from streamer.contracts.handlers import BaseHandler
+from streamer.core.clock import timestamp
+from streamer.core.errors import FORBIDDEN, Error
+from streamer.core.messages import Request, Result
+from streamer.core.principal import Principal
+from streamer.engine.pipeline import AnyMiddleware, compose, is_immediate
+from streamer.engine.routes import Route
+from streamer.engine.routing import Mode
+from streamer.engine.validation import Validator
+
+NAME: Final = "streamer.authenticate"
+_SCHEMA: Final = {
+    "type": "object",
+    "required": ["token"],
+    "additionalProperties": False,
+    "properties": {"token": {"type": "string", "minLength": 1, "description": "A new token of the same user"}},
+}
+
+
+class Authenticate(BaseHandler):
+    """Takes a new token of the same user and tenant; whatever is wrong with it, the connection stays as it is.
+
+    Args:
+        authenticator: of the service.
+
+    Attributes:
+        on_renewed: called with the connection's id and its new principal; set by whoever runs the transport.
+    """
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        super().__init__()
+        self._authenticator = authenticator
+        self.on_renewed: Callable[[str, Principal], None] = lambda _connection_id, _principal: None
+
+    async def process(self, request: Request, /) -> Result:
+        principal = await self._authenticator.authenticate(request.payload["token"])
+        before = request.principal
+        if before is None or principal.owner != before.owner:
+            raise Error(FORBIDDEN, "The token is of somebody else; a connection keeps its user and tenant")
+        self.on_renewed(request.connection_id, principal)
+        expires_at = principal.expires_at
+        return Result(
+            data={
+                "user_id": principal.user_id,
+                "tenant_id": principal.tenant_id,
+                "expires_at": None if expires_at is None else timestamp(expires_at),
+            }
+        )
+
+
+def renewal_route(handler: Authenticate, authenticator: Any, around: Sequence[AnyMiddleware] = ()) -> Route:
+    """The action's route.
+
+    Args:
+        handler: of the action.
+        authenticator: where it says that it is `immediate`, what the client sends next is already taken as the new
+            principal's.
+        around: middleware of the service's own actions.
+    """
+    return Route(
+        name=NAME,
+        handler=handler,
+        pipeline=compose(handler, around),
+        validator=Validator(_SCHEMA),
+        immediate=is_immediate(getattr(authenticator, "immediate", False), around),
+        mode=Mode.SYNC,
+        description="Keeps this connection open with a new token",
+        schema=_SCHEMA,
+    )

@@ -1,0 +1,59 @@
+"""Asks the authenticator about a handshake's token."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+from streamer.contracts.auth import Authenticator
+from streamer.core.errors import Error
+from streamer.core.principal import Principal
+from streamer.core.stepping import Resumed
+from streamer.transports.credentials import BROKEN, TOO_SLOW, refusal
+from streamer.transports.handshake import Answered
+
+
+class Admission:
+    """Tokens to principals, or to the answers that refuse them.
+
+    Args:
+        authenticator: of the service.
+        timeout: the longest that it may take, in seconds.
+        logger: for authenticators that break.
+    """
+
+    def __init__(self, authenticator: Authenticator, timeout: float, logger: Any) -> None:
+        self._authenticator = authenticator
+        self._immediate = getattr(authenticator, "immediate", False)
+        self._timeout = timeout
+        self._logger = logger
+
+    def begin(self, token: str) -> Principal | Answered | Awaitable[Principal]:
+        """What becomes of a token, or what to wait for with `finish` until that is known."""
+        coroutine: Any = self._authenticator.authenticate(token)
+        if not self._immediate:
+            return coroutine  # type: ignore[no-any-return]  # stepped by hand it is Any
+        try:
+            waits_for = coroutine.send(None)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]  # what the coroutine returns
+        except Exception as problem:  # noqa: BLE001 - whatever it is, it is this client's end and nobody else's
+            return self._refused(problem)
+        return Resumed(coroutine, waits_for)
+
+    async def finish(self, begun: Awaitable[Principal]) -> Principal | Answered:
+        """The end of what `begin` has begun, in a task."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await begun
+        except TimeoutError:
+            return TOO_SLOW
+        except Exception as problem:  # noqa: BLE001 - as above
+            return self._refused(problem)
+
+    def _refused(self, problem: Exception) -> Answered:
+        if isinstance(problem, Error):
+            return refusal(problem)
+        self._logger.error("the authenticator broke", exc_info=problem)
+        return BROKEN

@@ -1,0 +1,98 @@
+"""Connections whose proof runs out: one heap and one look a second for all of them."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import Any, Final
+
+from streamer.contracts.connections import FrameReceiver, Peer, PeerRegistry
+from streamer.core.clock import Clock
+from streamer.core.principal import Principal
+from streamer.transports.close_codes import TOKEN_EXPIRED
+
+TICK: Final = 1.0
+"""Seconds between two looks. They compare wall-clock times, so a clock that was set back or forth needs nothing."""
+SLACK: Final = 64
+"""Entries of the heap that may be out of date before it is made anew."""
+
+
+class Expiry:
+    """Part of `FrameReceiver` and of `PeerRegistry`: stands before both where principals may expire.
+
+    Args:
+        receiver: gets the messages of connections whose proof still counts.
+        registry: hears of every connection.
+        leeway: seconds for which an expired proof still counts.
+        clock: time.
+    """
+
+    def __init__(self, receiver: FrameReceiver, registry: PeerRegistry, *, leeway: float, clock: Clock) -> None:
+        self._inner = receiver
+        self._receive = receiver.receive
+        self._registry = registry
+        self._leeway = leeway
+        self._clock = clock
+        self._peers: dict[str, Any] = {}
+        self._deadlines: dict[str, float] = {}
+        self._heap: list[tuple[float, str]] = []
+
+    def receive(self, peer: Peer, frame: bytes) -> None:
+        """Part of `FrameReceiver`: nothing comes in any more once the time is over, however late the look is."""
+        if self._clock.now() < self._deadlines.get(peer.id, math.inf):
+            self._receive(peer, frame)
+        else:
+            self._end(peer)
+
+    def disconnected(self, peer: Peer) -> None:
+        """Part of `FrameReceiver`."""
+        self._inner.disconnected(peer)
+
+    def add(self, peer: Any) -> None:
+        """Part of `PeerRegistry`."""
+        self._registry.add(peer)
+        self._peers[peer.id] = peer
+        self._watch(peer.id, peer.principal)
+
+    def remove(self, peer: Any) -> None:
+        """Part of `PeerRegistry`."""
+        self._peers.pop(peer.id, None)
+        self._deadlines.pop(peer.id, None)
+        self._registry.remove(peer)
+
+    def renew(self, connection_id: str, principal: Principal) -> None:
+        """The connection has proved itself again; nothing happens when it has ended."""
+        peer = self._peers.get(connection_id)
+        if peer is not None:
+            peer.principal = principal
+            self._watch(connection_id, principal)
+
+    async def run(self) -> None:
+        """Looks until it is cancelled."""
+        while True:
+            await self._clock.sleep(TICK)
+            self.look()
+
+    def look(self) -> None:
+        """Closes the connections whose time is over."""
+        now = self._clock.now()
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            deadline, connection_id = heapq.heappop(heap)
+            if self._deadlines.get(connection_id) == deadline:
+                self._end(self._peers[connection_id])
+
+    def _watch(self, connection_id: str, principal: Principal) -> None:
+        if principal.expires_at is None:
+            self._deadlines.pop(connection_id, None)
+            return
+        deadline = principal.expires_at + self._leeway
+        self._deadlines[connection_id] = deadline
+        if len(self._heap) > 2 * len(self._deadlines) + SLACK:
+            self._heap = [(at, which) for which, at in self._deadlines.items()]
+            heapq.heapify(self._heap)
+        else:
+            heapq.heappush(self._heap, (deadline, connection_id))
+
+    def _end(self, peer: Any) -> None:
+        peer.close(TOKEN_EXPIRED, "the token has expired")
