@@ -1,6 +1,7 @@
 /** What the JavaScript client promises, against a service of which the test says every word. */
 
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
 import { ConnectionLost, StreamerClient, StreamerError } from "../../../streamer/client/js/streamer.js";
@@ -170,6 +171,21 @@ test("a queued request is acknowledged, shows its progress in order and ends wit
   assert.deepEqual(await seen, [10, 30, 100]);
   assert.deepEqual(acknowledged, [sent.id]);
   assert.deepEqual(heard, [[sent.id, 1, 10, null], [sent.id, 3, 30, null], [sent.id, 4, 100, null]]);
+});
+
+test("whoever iterates hears of each report as it comes, and of the end", async () => {
+  const handle = client().start("report");
+  const socket = await service.connection();
+  const sent = await socket.next();
+  const reports = handle[Symbol.asyncIterator]();
+  const first = reports.next();
+  await turn();
+  socket.progress(sent, 1, 10);
+  assert.equal((await first).value.percentage, 10);
+  const second = reports.next();
+  await turn();
+  socket.complete(sent, 2, "done");
+  assert.equal((await second).done, true);
 });
 
 test("of progress that nobody reads the newest thousand are kept", async () => {
@@ -394,8 +410,37 @@ for (const code of [1003, 1007, 1008, 1009, 3500, 3501, 3999]) {
     service.sockets[1].open();
     await connected;
     assert.equal(one.state, "open");
+    const again = one.request("echo");
+    service.sockets[1].answer(await service.sockets[1].next(), 1);
+    assert.equal(await again, 1);
   });
 }
+
+for (const code of [1000, 1001, 1006, 1011, 1013, 3001, 3499, 4000]) {
+  test(`the close code ${code} is survived`, async () => {
+    const going = client().request("echo");
+    (await service.connection()).end(code);
+    const second = await service.connection();
+    second.answer(await second.next(), 1);
+    assert.equal(await going, 1);
+  });
+}
+
+test("a resumption that a break has overtaken is asked for once more, from where it is by then", async () => {
+  const handle = client().start("report");
+  const first = await service.connection();
+  first.acknowledge(await first.next());
+  first.end();
+  const second = await service.connection();
+  assert.equal((await second.next()).payload.after_seq, 0);
+  second.progress(handle, 4, 40);
+  second.end();
+  const third = await service.connection();
+  assert.equal((await third.next()).payload.after_seq, 4);
+  assert.ok(third.silent);
+  third.complete(handle, 5, "done");
+  assert.equal(await handle.result, "done");
+});
 
 test("an expired token is worth one connection with a fresh one, and no more if that is refused too", async () => {
   let count = 0;
@@ -430,7 +475,7 @@ test("without reconnecting the first break ends all waiting", async () => {
 });
 
 test("delays grow to the longest, under full jitter, and only a connection that lasted starts anew", async () => {
-  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.UTC(2026) });
   const delays = [];
   const onStateChange = (state, { delay }) => state === "waiting" && delays.push(delay);
   client({ random: () => 0.5, maxReconnectDelay: 3000, onStateChange }).start("report");
@@ -468,12 +513,14 @@ test("a connection on which nothing waits is opened again only when something do
 });
 
 test("a handshake that is not answered in time is given up and tried again", async () => {
-  const going = client({ openTimeout: 5 }).request("echo");
+  const states = [];
+  const going = client({ openTimeout: 5, onStateChange: (state) => states.push(state) }).request("echo");
   const first = await service.arrival();
   const second = await service.connection();
   assert.equal(first.closedWith, 1005);
   second.answer(await second.next(), 1);
   assert.equal(await going, 1);
+  assert.deepEqual(states, ["waiting", "connecting", "waiting", "connecting", "open"]);
 });
 
 test("an implementation that only tells of an error is believed", async () => {
@@ -508,6 +555,9 @@ test("nothing is pinged while nothing waits", async () => {
   await connected;
   await new Promise((resolve) => setTimeout(resolve, 30));
   assert.ok(socket.silent);
+  one.start("report");
+  await socket.next();
+  assert.equal((await socket.next()).action, "streamer.ping");
 });
 
 test("when the network is back it is tried at once, and an open connection is tested", async () => {
@@ -530,8 +580,9 @@ test("when the network is back it is tried at once, and an open connection is te
     await going;
     listeners.dispatchEvent(new Event("online"));
     assert.ok(socket.silent);
+    assert.equal(getEventListeners(listeners, "online").length, 1);
     one.close();
-    listeners.dispatchEvent(new Event("online"));
+    assert.equal(getEventListeners(listeners, "online").length, 0);
     assert.equal(service.sockets.length, 4);
   } finally {
     delete globalThis.addEventListener;
@@ -636,6 +687,10 @@ test("all that is not settled is taken up at once, with its state, whatever came
   assert.deepEqual(handles.map(({ id, done }) => [id, done]), [["ended", true], ["live", false], ["going", true], ["quiet", false]]);
   assert.equal(handles[2], going);
   assert.equal(await handles[0].result, "result");
+  assert.equal(await handles[3].acknowledged, true);
+  socket.complete({ id: "stranger" }, 1, "nobody asked");
+  one.resume({ requestId: "stranger" }).catch(() => {});
+  assert.deepEqual((await socket.next()).payload, { request_id: "stranger", after_seq: -1 });
   socket.complete({ id: "live" }, 8, "live result");
   socket.complete({ id: "quiet" }, 1, "quiet result");
   assert.equal(await handles[1].result, "live result");
@@ -696,6 +751,8 @@ test("an abort ends the waiting at once and cancels what the service has stored"
   await assert.rejects(going, { name: "AbortError" });
   assert.deepEqual((await socket.next()).payload, { request_id: "mine" });
   socket.fail(sent, "CANCELLED", { seq: 1 });
+  one.start("report", null, { id: "mine" });
+  assert.equal((await socket.next()).action, "report");
 });
 
 test("an abort before the acknowledgment cancels after it", async () => {
@@ -763,6 +820,5 @@ test("a request that has ended no longer listens to its signal", async () => {
   socket.answer(await socket.next(), 1);
   await going;
   await turn();
-  aborting.abort();
-  assert.ok(socket.silent);
+  assert.equal(getEventListeners(aborting.signal, "abort").length, 0);
 });

@@ -25,6 +25,7 @@ export function fakeService() {
 
     close(code = 1005) {
       this.closedWith = code;
+      queueMicrotask(() => this.end(code));
     }
 
     /** The next message of the client. */

@@ -50,7 +50,7 @@ LIMIT = 120
 
 def run_tests(node: list[str], name: str, **environment: str) -> None:
     done = subprocess.run(
-        [*node, "--test", "--test-reporter=spec", str(HERE / name)],
+        [*node, "--test", "--test-timeout=60000", "--test-reporter=spec", str(HERE / name)],
         capture_output=True,
         text=True,
         timeout=LIMIT,
