@@ -150,6 +150,14 @@ export interface RequestPage {
   cursor: string | null;
 }
 
+/** Who the service takes this connection for. */
+export interface Principal {
+  user_id: string;
+  tenant_id: string | null;
+  /** ISO 8601; null when the token does not expire. */
+  expires_at: string | null;
+}
+
 /** A client of one service, over one connection at a time. */
 export class StreamerClient {
   /**
@@ -195,7 +203,7 @@ export class StreamerClient {
   list(asked?: { status?: Status; limit?: number; cursor?: string }): Promise<RequestPage>;
 
   /** Gives the service a fresh token on the open connection. The next connections use it too, unless a function does. */
-  authenticate(token: string): Promise<any>;
+  authenticate(token: string): Promise<Principal>;
 }
 
 /** A request was refused or has failed: the service's error, as it came. */

@@ -590,6 +590,20 @@ test("when the network is back it is tried at once, and an open connection is te
   }
 });
 
+test("a try that is brought forward takes the place of the one that was due", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const token = mock.fn(() => (token.mock.callCount() === 0 ? "first" : new Promise(() => {})));
+  const one = client({ random: () => 1, token });
+  one.start("echo");
+  mock.timers.tick(0);
+  await turn();
+  service.sockets[0].end();
+  assert.equal(one.state, "waiting");
+  one.connect().catch(() => {});
+  mock.timers.tick(60_000);
+  assert.equal(token.mock.callCount(), 2);
+});
+
 // Connecting and closing
 
 test("connect tries once and says that it failed", async () => {
@@ -688,7 +702,7 @@ test("all that is not settled is taken up at once, with its state, whatever came
   assert.equal(handles[2], going);
   assert.equal(await handles[0].result, "result");
   assert.equal(await handles[3].acknowledged, true);
-  socket.complete({ id: "stranger" }, 1, "nobody asked");
+  socket.progress({ id: "stranger" }, 1, 10);
   one.resume({ requestId: "stranger" }).catch(() => {});
   assert.deepEqual((await socket.next()).payload, { request_id: "stranger", after_seq: -1 });
   socket.complete({ id: "live" }, 8, "live result");

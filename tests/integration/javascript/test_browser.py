@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
+import json
 import re
+import secrets
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +29,15 @@ actions:
     mode: async
     schema: {schema}
 """
+WITH_TOKENS = """
+version: 1
+server: {port: 0}
+backends: {store: memory}
+logs: {format: json}
+auth: {use: jwt, secret: "${JWT_SECRET}", algorithms: [HS256]}
+actions:
+  echo: {handler: echo}
+"""
 # Notes every value that the bar ever has, for as long as the page lives.
 WATCH = """
 window.bar = [];
@@ -40,6 +54,13 @@ DONE = "!document.getElementById('result').hidden"
 NOTICED = "document.getElementById('connection').dataset.state === 'waiting'"
 CONNECTED = "document.getElementById('connection').dataset.state === 'open'"
 LINKS = "[...document.querySelectorAll('#files a')].map(a => a.href)"
+
+
+def token(secret: str) -> str:
+    parts = ({"alg": "HS256", "typ": "JWT"}, {"sub": "ada", "exp": int(time.time()) + 3600})
+    text = ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
+    signature = hmac.digest(secret.encode(), text.encode(), "sha256")
+    return f"{text}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
 
 
 @pytest.fixture
@@ -115,6 +136,19 @@ async def test_a_reloaded_page_finds_its_report(page: tuple[Any, Any, str]) -> N
     bar = await tab.evaluate("window.bar")
     assert is_unbroken(bar), bar
     assert tab.problems == []
+
+
+async def test_a_page_sends_its_token_by_the_subprotocol(
+    tab: Any, pages: Any, start_service: Callable[..., Any]
+) -> None:
+    secret = secrets.token_hex(32)
+    service = start_service(WITH_TOKENS, JWT_SECRET=secret)
+    await tab.open(f"{pages.origin}/nothing")
+    ask = (
+        f"import('{service.http_url}/streamer.js').then(({{ StreamerClient }}) =>"
+        f"new StreamerClient('{service.url}', {{ token: '{token(secret)}' }}).request('echo', 7))"
+    )
+    assert (await tab.evaluate(ask))["echo"] == 7
 
 
 async def test_a_page_of_another_origin_gets_neither_the_client_nor_a_connection(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import socket
 import subprocess
 from collections.abc import Callable
@@ -44,6 +45,18 @@ actions:
     estimated_duration: 1ms
     timeout: 1h
 """
+TOKENS = """
+version: 1
+server: {port: 0}
+backends: {store: {use: sqlite, path: ./requests.db}}
+logs: {format: json}
+auth: {use: jwt, secret: "${JWT_SECRET}", algorithms: [HS256], leeway: 0s}
+actions:
+  walk:
+    handler: delay
+    with: {delay: 5s}
+    mode: async
+"""
 LIMIT = 120
 """Seconds after which a script is stuck; it takes a few."""
 
@@ -71,6 +84,12 @@ def test_it_works_with_a_real_service_over_a_network_that_breaks(
     service = start_service(CONFIG)
     run_tests(node, "service.test.mjs", STREAMER_URL=service.url)
     assert service.stop() == 0
+
+
+def test_it_works_with_tokens_that_expire(node: list[str], start_service: Callable[..., Any]) -> None:
+    secret = secrets.token_hex(32)
+    service = start_service(TOKENS, JWT_SECRET=secret)
+    run_tests(node, "tokens.test.mjs", STREAMER_URL=service.url, JWT_SECRET=secret)
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
