@@ -13,6 +13,7 @@ from jsonschema.validators import extend
 from streamer.config.applicable import is_secret
 from streamer.config.document import Document, Place
 from streamer.config.wording import choice_sentence, shown, suggest, type_sentence, value_sentence
+from streamer.core.networks import parse_network
 from streamer.core.units import parse_duration, parse_rate, parse_size
 
 _UNITS: Final[Mapping[str, Callable[[str], Any]]] = {
@@ -49,6 +50,14 @@ def _check_above_zero(_validator: Any, _wanted: Any, value: Any, _schema: Any) -
         yield ValidationError(f"must be above zero, not {shown(value)}")
 
 
+def _check_network(_validator: Any, _wanted: Any, value: Any, _schema: Any) -> Iterator[ValidationError]:
+    if isinstance(value, str):
+        try:
+            parse_network(value)
+        except ValueError as problem:
+            yield ValidationError(str(problem))
+
+
 def _check_pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[ValidationError]:
     # The pattern beside a unit is for editors; the unit's own parser says more.
     if "x-unit" not in schema:
@@ -57,9 +66,14 @@ def _check_pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Ite
 
 Checker: Final = extend(  # type: ignore[no-untyped-call]  # the stubs leave its types out
     Draft202012Validator,
-    {"x-unit": _check_unit, "x-above-zero": _check_above_zero, "pattern": _check_pattern},
+    {
+        "x-unit": _check_unit,
+        "x-above-zero": _check_above_zero,
+        "x-network": _check_network,
+        "pattern": _check_pattern,
+    },
 )
-"""JSON Schema 2020-12 with our units: `x-unit` (duration, size, rate) and `x-above-zero`."""
+"""JSON Schema 2020-12 with our units: `x-unit` (duration, size, rate), `x-above-zero`, and `x-network`."""
 
 
 def check(document: Document, value: Any, schema: Mapping[str, Any], place: Place) -> None:
@@ -148,7 +162,9 @@ def describe(error: Any, *, hidden: bool = False) -> tuple[str, str]:
             return "wrong-type", type_sentence(alternative_types(error), value, hidden=hidden)
         case "x-unit":
             return f"bad-{limit}", f"this is not a {limit}" if hidden else error.message
-        case "x-above-zero":
+        case "x-network" if hidden:
+            return "bad-value", "this is not a network or an address"
+        case "x-above-zero" | "x-network":
             return "bad-value", error.message
         case None:
             # The schema `false`.

@@ -41,6 +41,21 @@ class ServerSettings:
     path: str = "/ws"
     max_message_size: int = 128 * 1024
     max_connections: int = 20_000
+    max_connections_per_principal: int = 1000
+    """Open connections of one owner: a principal, or whoever knows a `client_id`."""
+    max_connections_per_address: int | None = None
+    """Open connections of one IPv4 address or IPv6 /64; None: as many as there may be. One address may be a whole
+    office or a proxy, which only the operator knows."""
+    connection_rate: Rate | None = None
+    """New connections of one address, as many at once as the count says; None: any."""
+    max_handshakes: int = 8192
+    """Sockets in the middle of their handshake; one more ends the oldest."""
+    max_handshakes_per_address: int = 2048
+    """The same for one address. Trusted proxies are not counted."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks and addresses of proxies that say whom they speak for."""
+    forwarded_header: str = "X-Forwarded-For"
+    """Where they say it: `X-Forwarded-For` or `Forwarded`."""
     max_running: int = 1024
     """Requests being answered or stored at one time, per connection; one more is RATE_LIMITED."""
     refused_limit: Rate = Rate(6000, 60.0)  # noqa: RUF009 - a rate cannot be changed

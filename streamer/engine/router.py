@@ -156,6 +156,7 @@ class Router:
             envelope = self._decode(frame)
         except MalformedError as problem:
             peer.send(encode_error(problem.error, problem.request_id))
+            peer.refused()
             return
         request_id = envelope.id
         if request_id is None:
@@ -177,6 +178,8 @@ class Router:
                 self._validate(validate, request)
         except Error as error:
             peer.send(encode_error(error, request_id))
+            if not error.retryable:
+                peer.refused()
             return
         if peer.running >= self._max_running:
             peer.send(encode_error(refusals.too_many(self._max_running), request_id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from streamer.contracts.handlers import BaseHandler
 from streamer.contracts.middleware import Middleware, Next
@@ -13,7 +13,7 @@ from streamer.core.messages import Request, Result
 from streamer.engine import refusals
 from streamer.engine.boundary import default_logger
 from streamer.engine.owner_actions import LISTING, ONE_REQUEST, RESUMING, Cancel, ListOf, Resume, StatusOf
-from streamer.engine.pipeline import compose
+from streamer.engine.pipeline import AnyMiddleware, compose
 from streamer.engine.routes import Route
 from streamer.engine.routing import Mode
 from streamer.engine.validation import Validator
@@ -76,10 +76,16 @@ class StoreGuard(Middleware):
             raise refusals.store_silent() from None
 
 
-def service_routes(routes: Mapping[str, Route], queue: RequestQueue, worker: Worker, clock: Clock) -> dict[str, Route]:
-    """The routes of the service's own actions."""
+def service_routes(
+    routes: Mapping[str, Route],
+    queue: RequestQueue,
+    worker: Worker,
+    clock: Clock,
+    middlewares: Sequence[AnyMiddleware] = (),
+) -> dict[str, Route]:
+    """The routes of the service's own actions, behind those of the middlewares that are for them too."""
     made = {}
-    guard = StoreGuard(worker)
+    around = (*(one for one in middlewares if getattr(one, "service_actions", False)), StoreGuard(worker))
     for name, handler, schema, description in (
         ("ping", Ping(clock), _NOTHING, "Answers with the server's time"),
         ("actions", Actions(routes), _NOTHING, "Lists the actions that may be asked for"),
@@ -96,7 +102,7 @@ def service_routes(routes: Mapping[str, Route], queue: RequestQueue, worker: Wor
         made[PREFIX + name] = Route(
             name=PREFIX + name,
             handler=handler,
-            pipeline=compose(handler, (guard,)),
+            pipeline=compose(handler, around),
             validator=Validator(schema),
             mode=Mode.SYNC,
             description=description,

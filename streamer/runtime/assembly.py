@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from streamer.config.settings import ComponentUse, Settings
+from streamer.config.settings import ActionSettings, ComponentUse, Settings
 from streamer.contracts.auth import Authenticator
 from streamer.contracts.components import BuildContext, Component, Kind
 from streamer.contracts.stores import RequestQueue
@@ -29,6 +29,7 @@ from streamer.engine.worker import Worker
 from streamer.handlers.functions import adapt
 from streamer.handlers.processes import ProcessPool
 from streamer.handlers.threads import ThreadPool
+from streamer.middlewares.rate_limit import RateLimit
 from streamer.runtime.compiler import compile_route
 
 THREAD_GRACE = 5.0
@@ -104,7 +105,11 @@ async def open_service(
             component = components[Kind.HANDLER, action.handler]
             made = await builder.build(Kind.HANDLER, ComponentUse(name=action.handler, options=action.options))
             handler = adapt(made, threads=threads, processes=processes)
-            router.add(compile_route(action, settings.service, component, handler, middlewares))
+            router.add(
+                compile_route(
+                    action, settings.service, component, handler, [*middlewares, *_rate_limits(action, clock)]
+                )
+            )
         router.store = RequestQueueAdapter(store, router.routes)
         worker = Worker(
             store,
@@ -120,7 +125,7 @@ async def open_service(
             progress_interval=settings.worker.progress_interval,
             expose_errors=settings.service.expose_errors,
         )
-        router.add_service_routes(service_routes(router.routes, store, worker, clock))
+        router.add_service_routes(service_routes(router.routes, store, worker, clock, middlewares))
         renewal = None
         if authenticator is not None:
             renewal = Authenticate(authenticator)
@@ -142,6 +147,12 @@ async def open_service(
             authenticator=authenticator,
             renewal=renewal,
         )
+
+
+def _rate_limits(action: ActionSettings, clock: Clock) -> list[AnyMiddleware]:
+    """The action's own limit, which stands innermost: what others refuse does not count."""
+    own = action.rate_limit
+    return [] if own is None else [RateLimit(own.limit, clock=clock, burst=own.burst, per=own.per)]
 
 
 async def _close_threads(threads: ThreadPool) -> None:

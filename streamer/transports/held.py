@@ -99,6 +99,9 @@ class HeldPeer(WebSocketPeer):
         decided = await self._admission.finish(self._begun)
         self._held.discard(self)
         self._task = None
+        if isinstance(decided, Principal):
+            # Others of the same may have come in while this one waited.
+            decided = self._shared.crowd.full(self.household, decided.owner) or decided
         if isinstance(decided, Answered):
             transport.underlying_transport.write(self._refuse(decided))
             transport.disconnect()

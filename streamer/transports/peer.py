@@ -8,7 +8,7 @@ from picows import WSFrame, WSMsgType, WSTransport
 
 from streamer.core.ids import new_id
 from streamer.core.principal import Principal
-from streamer.transports.close_codes import INTERNAL_ERROR, PROTOCOL_ERROR, answer_to
+from streamer.transports.close_codes import INTERNAL_ERROR, POLICY, PROTOCOL_ERROR, answer_to
 from streamer.transports.framing import NOT_UTF8, Assembly, Violation, is_utf8, out_of_place
 from streamer.transports.linger import Linger
 from streamer.transports.sending import Sender, Shared
@@ -29,6 +29,7 @@ class WebSocketPeer(Sender):
         "_room",
         "_waiting",
         "heard",
+        "household",
         "idle",
         "owner",
         "pinged",
@@ -46,6 +47,8 @@ class WebSocketPeer(Sender):
             self.owner = principal.owner
         else:
             self.owner = f"connection:{self.id}" if client_id is None else f"client:{client_id}"
+        self.household = ""
+        """What its address counts as."""
         self.running = 0
         self.heard = True
         """A frame came since the heartbeat last looked."""
@@ -61,6 +64,14 @@ class WebSocketPeer(Sender):
         self._assembly: Assembly | None = None
         self._room = 0
         self._waiting = 0
+
+    def refused(self) -> None:
+        """Part of `Peer`."""
+        if not self.closed and self._shared.refuses(self.id):
+            self._shared.logger.warning(
+                "a connection that only sent nonsense was closed", connection_id=self.id, address=self.household
+            )
+            self.close(POLICY, "too many messages that are no requests")
 
     def stirred(self) -> bool:
         """Whether the client has sent a part of a frame, or taken a part of what waits, since this was last asked.
@@ -84,6 +95,7 @@ class WebSocketPeer(Sender):
         transport.response.headers.clear()
         shared = self._shared
         shared.peers.add(self)
+        shared.crowd.add(self.household, self.owner)
         shared.empty.clear()
         try:
             shared.registry.add(self)
@@ -97,6 +109,7 @@ class WebSocketPeer(Sender):
         self._forget()
         shared = self._shared
         shared.peers.discard(self)
+        shared.crowd.remove(self.household, self.owner)
         if not shared.peers:
             shared.empty.set()
         self._tell(shared.receiver.disconnected)

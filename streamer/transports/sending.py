@@ -10,6 +10,7 @@ from picows import WSListener, WSTransport
 
 from streamer.contracts.connections import FrameReceiver, PeerRegistry
 from streamer.transports.close_codes import SLOW_CONSUMER, reason_bytes
+from streamer.transports.crowd import Crowd
 from streamer.transports.flusher import Flusher
 from streamer.transports.framing import text_header
 from streamer.transports.linger import Linger
@@ -27,6 +28,7 @@ class Shared:
 
     __slots__ = (
         "begin",
+        "crowd",
         "empty",
         "lingering",
         "logger",
@@ -36,6 +38,7 @@ class Shared:
         "peers",
         "receive",
         "receiver",
+        "refuses",
         "registry",
     )
 
@@ -48,6 +51,8 @@ class Shared:
         logger: Any,
         max_message_size: int,
         max_buffered: int,
+        refuses: Callable[[str], float],
+        crowd: Crowd,
     ) -> None:
         self.receiver = receiver
         self.registry = registry
@@ -55,6 +60,9 @@ class Shared:
         self.logger = logger
         self.max_message_size = max_message_size
         self.max_buffered = max_buffered
+        self.crowd = crowd
+        self.refuses = refuses
+        """Counts one message of a connection that was no request; above zero when there were too many."""
         # Bound once here, because each connection would otherwise keep bound methods of its own.
         self.receive = receiver.receive
         self.begin = Flusher(loop).begin

@@ -7,17 +7,22 @@ import contextlib
 import logging
 from typing import Any, Final
 
-from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
+from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 
 from streamer.config.settings import ServerSettings
 from streamer.contracts.auth import Authenticator
 from streamer.contracts.connections import FrameReceiver, PeerRegistry
+from streamer.core.buckets import Buckets
 from streamer.core.clock import Clock
+from streamer.core.networks import Address, household
 from streamer.core.principal import Principal
 from streamer.transports import client_files
+from streamer.transports.acceptor import Acceptor
 from streamer.transports.admission import Admission
+from streamer.transports.callers import Callers
 from streamer.transports.close_codes import SHUTDOWN
 from streamer.transports.credentials import NO_TOKEN, SUBPROTOCOL, offered_subprotocols, token_of
+from streamer.transports.crowd import Crowd
 from streamer.transports.expiry import Expiry
 from streamer.transports.handshake import Answered, asks_for_upgrade, decide
 from streamer.transports.heartbeat import Heartbeat
@@ -27,9 +32,6 @@ from streamer.transports.peer import WebSocketPeer
 from streamer.transports.sending import CLOSE_GRACE, Shared
 from streamer.transports.tls import server_context
 
-READ_BUFFER: Final = 2048
-"""Bytes that an idle connection's read buffer takes, the least that the library allows; it grows with what comes."""
-BACKLOG: Final = 4096
 MARGIN: Final = 1.0
 """Seconds beyond the connections' own grace after which `close` waits no longer."""
 
@@ -79,8 +81,11 @@ class WebSocketTransport:
             leeway = getattr(authenticator, "leeway", 0.0)
             self._admission = Admission(authenticator, settings.handshake_timeout, logger)
             self._expiry = self._receiver = self._registry = Expiry(receiver, registry, leeway=leeway, clock=clock)
+        self._refused = Buckets(settings.refused_limit, settings.refused_limit.limit)
         self._draining = False
-        self._server: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
+        self._callers = Callers(settings.trusted_proxies, settings.forwarded_header)
+        self._crowd = Crowd(settings, clock)
         self._shared: Shared
         self._heartbeat: asyncio.Task[None]
 
@@ -91,14 +96,7 @@ class WebSocketTransport:
             StartError: the port is taken, the host unknown, or the certificate unusable.
         """
         settings = self._settings
-        secure: dict[str, Any] = {}
-        if settings.tls is not None:
-            secure = {
-                "ssl": server_context(settings.tls),
-                "ssl_handshake_timeout": settings.handshake_timeout,
-                # The end of TLS waits for the client's; a client that goes on sending would hold the connection.
-                "ssl_shutdown_timeout": CLOSE_GRACE,
-            }
+        context = None if settings.tls is None else server_context(settings.tls)
         self._shared = Shared(
             receiver=self._receiver,
             registry=self._registry,
@@ -106,27 +104,24 @@ class WebSocketTransport:
             logger=self._logger,
             max_message_size=settings.max_message_size,
             max_buffered=settings.max_buffered,
+            refuses=self._refuses,
+            crowd=self._crowd,
+        )
+        acceptor = Acceptor(
+            settings,
+            self._accept,
+            callers=self._callers,
+            context=context,
+            # The end of TLS waits for the client's; a client that goes on sending would hold the connection.
+            shutdown_timeout=CLOSE_GRACE,
+            logger=_QUIET,
+            own_logger=self._logger,
         )
         try:
-            server = await ws_create_server(
-                self._accept,
-                settings.host,
-                settings.port,
-                backlog=BACKLOG,
-                logger_name=_QUIET,
-                websocket_handshake_timeout=settings.handshake_timeout,
-                enable_auto_ping=False,
-                enable_auto_pong=False,
-                max_frame_size=settings.max_message_size,
-                read_buffer_init_size=READ_BUFFER,
-                # Measured on uvloop: no faster, and it complains on stderr where a client has gone.
-                use_aiofastnet=False,
-                **secure,
-            )
+            self.port = await acceptor.start()
         except OSError as problem:
             raise cannot_listen(settings, problem) from None
-        self._server = server
-        self.port = server.sockets[0].getsockname()[1]
+        self._acceptor = acceptor
         self._heartbeat = asyncio.create_task(
             Heartbeat(settings, self._shared.peers, self._clock).run(), name="heartbeat"
         )
@@ -148,11 +143,11 @@ class WebSocketTransport:
         Clients have `CLOSE_GRACE` seconds to take that and to answer; those that do not are cut. When it returns,
         the registry and the receiver know that every connection has ended.
         """
-        server, self._server = self._server, None
-        if server is None:
+        acceptor, self._acceptor = self._acceptor, None
+        if acceptor is None:
             return
         self._draining = True
-        server.close()
+        acceptor.close()
         self._heartbeat.cancel()
         if self._expiring is not None:
             self._expiring.cancel()
@@ -167,7 +162,10 @@ class WebSocketTransport:
         for lingering in list(shared.lingering):
             lingering.end()
 
-    def _accept(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener | WebSocketPeer:
+    def _refuses(self, connection_id: str) -> float:
+        return self._refused.take(connection_id, self._clock.monotonic())
+
+    def _accept(self, address: Address | None, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
         shared = self._shared
         decision = decide(
             request.path,
@@ -179,7 +177,10 @@ class WebSocketTransport:
             client_files=self._client_files,
         )
         if isinstance(decision, Answered):
-            return WSUpgradeResponseWithListener(_http_response(decision), None)
+            return _refused(decision)
+        house = self._household(address, request)
+        if (crowded := self._crowd.arrives(house)) is not None:
+            return _refused(crowded)
         # The library knows only the bare word.
         if asks_for_upgrade(request.headers.getall("Connection", [])):
             request.headers["Connection"] = "Upgrade"
@@ -188,21 +189,44 @@ class WebSocketTransport:
         chosen = (("Sec-WebSocket-Protocol", SUBPROTOCOL),) if SUBPROTOCOL in offered else ()
         response = WSUpgradeResponse.create_101_response(chosen)
         if self._admission is None:
-            return WSUpgradeResponseWithListener(response, WebSocketPeer(shared, decision.client_id))
-        return self._admit(self._admission, request, offered, response)
+            return self._let_in(WebSocketPeer(shared, decision.client_id), house, response)
+        return self._admit(self._admission, request, offered, house, response)
+
+    def _household(self, address: Address | None, request: WSUpgradeRequest) -> str:
+        if address is None:
+            return ""
+        if self._callers.trusts(address):
+            headers = request.headers.getall(self._settings.forwarded_header, [])
+            address = self._callers.of(address, headers)
+        return household(address)
+
+    def _let_in(self, peer: WebSocketPeer, house: str, response: WSUpgradeResponse) -> WSUpgradeResponseWithListener:
+        peer.household = house
+        if (crowded := self._crowd.full(house, peer.owner)) is not None:
+            return _refused(crowded)
+        return WSUpgradeResponseWithListener(response, peer)
 
     def _admit(
-        self, admission: Admission, request: WSUpgradeRequest, offered: list[str], response: WSUpgradeResponse
+        self,
+        admission: Admission,
+        request: WSUpgradeRequest,
+        offered: list[str],
+        house: str,
+        response: WSUpgradeResponse,
     ) -> WSUpgradeResponseWithListener:
         query = request.path.decode().partition("?")[2]
         token = token_of(request.headers.getall("Authorization", []), offered, query)
         decided = admission.begin(token) if isinstance(token, str) else token or NO_TOKEN
         if isinstance(decided, Answered):
-            return WSUpgradeResponseWithListener(_http_response(decided), None)
+            return _refused(decided)
         if isinstance(decided, Principal):
-            return WSUpgradeResponseWithListener(response, WebSocketPeer(self._shared, None, decided))
+            return self._let_in(WebSocketPeer(self._shared, None, decided), house, response)
         peer = HeldPeer(self._shared, decided, admission, _refusal, self._held)
-        return WSUpgradeResponseWithListener(SilentResponse(response), peer)
+        return self._let_in(peer, house, SilentResponse(response))
+
+
+def _refused(answer: Answered) -> WSUpgradeResponseWithListener:
+    return WSUpgradeResponseWithListener(_http_response(answer), None)
 
 
 def _refusal(answer: Answered) -> bytes:

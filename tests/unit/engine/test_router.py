@@ -609,3 +609,16 @@ class TestServiceActions:
         house.send(stranger, action="streamer.status", payload={"request_id": "r"})
         await house.settle()
         assert stranger.messages[0]["error"]["code"] == "NOT_FOUND"
+
+
+async def test_what_was_no_request_is_counted_and_nothing_else(house):
+    house.declare("double", double, immediate=True, schema={"type": "integer"})
+    peer = house.peer()
+    for frame in (b"{", b'{"action":"nothing"}', b'{"action":"double","payload":"x"}'):
+        house.router.receive(peer, frame)
+    assert peer.refusals == 3
+    house.send(peer, action="double", payload=1)
+    house.router.begin_drain()
+    house.send(peer, action="double", payload=1)
+    assert [message["type"] for message in peer.messages] == ["error"] * 3 + ["response", "error"]
+    assert peer.refusals == 3

@@ -13,6 +13,7 @@ from streamer.config.settings import (
     ActionSettings,
     BackendSettings,
     ComponentUse,
+    RateLimitSettings,
     ServerSettings,
     ServiceSettings,
     Settings,
@@ -23,6 +24,8 @@ from streamer.contracts.components import Component, Kind
 from streamer.contracts.components import handler as handler_component
 from streamer.contracts.handlers import HandlerFunc
 from streamer.core.errors import StartError
+from streamer.core.units import Rate
+from streamer.middlewares.rate_limit import RateLimit
 from streamer.runtime import assembly
 from streamer.runtime.assembly import open_service
 from streamer.stores.memory import MemoryStore
@@ -41,6 +44,8 @@ class Peer:
 
     def send(self, data: bytes, /) -> None:
         self.sent.append(json.loads(data))
+
+    def refused(self) -> None: ...
 
     def send_latest(self, _name: str, data: bytes, _final: bool = False, /) -> None:
         self.send(data)
@@ -173,6 +178,43 @@ async def test_a_queued_request_is_stored_with_the_actions_attempts_and_wakes_th
         assert [message["type"] for message in peer.sent] == ["acknowledgment", "complete"]
         record = await service.store.get(("client:one", "r"))
         assert record.worker.endswith(f":{os.getpid()}")
+
+
+async def test_an_action_may_have_a_rate_limit_of_its_own(house):
+    limited = ActionSettings(
+        name="limited", handler="plain", rate_limit=RateLimitSettings(limit=Rate(1, 60.0), burst=2, per="connection")
+    )
+    settings = replace(house.settings, actions={**house.settings.actions, "limited": limited})
+    async with house.open(settings) as service:
+        peer, other = Peer(), Peer()
+        other.id = "c2"
+        for one in (peer, peer, peer, other):
+            service.router.receive(one, b'{"action":"limited"}')
+            await settle()
+        service.router.receive(peer, b'{"action":"echo"}')
+        await settle()
+        assert [message["type"] for message in peer.sent] == ["response", "response", "error", "response"]
+        assert peer.sent[2]["error"]["details"] == {"retry_after_ms": 60_000}
+        assert [message["type"] for message in other.sent] == ["response"]
+
+
+async def test_a_rate_limit_stands_before_the_services_own_actions_too(house):
+    def limit(name: str, per: str) -> None:
+        made = RateLimit(Rate(1, 60.0), clock=house.clock, per=per)
+        house.components[Kind.MIDDLEWARE, name] = house.managed(Kind.MIDDLEWARE, name, lambda: made)
+
+    limit("per_action", "action")
+    limit("per_connection", "connection")
+    uses = (ComponentUse(name="per_action"), ComponentUse(name="per_connection"))
+    async with house.open(replace(house.settings, middleware=uses)) as service:
+        peer, other = Peer(), Peer()
+        other.id = "c2"
+        for one in (peer, peer, other):
+            service.router.receive(one, b'{"action":"streamer.list"}')
+            await settle()
+        assert [message["type"] for message in peer.sent] == ["response", "error"]
+        assert peer.sent[1]["error"]["code"] == "RATE_LIMITED"
+        assert [message["type"] for message in other.sent] == ["response"]
 
 
 async def test_the_services_own_actions_are_there(house):

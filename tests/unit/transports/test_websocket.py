@@ -15,6 +15,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from streamer.config.settings import ServerSettings, TlsSettings
 from streamer.core.clock import SystemClock
 from streamer.core.errors import StartError
+from streamer.core.units import Rate
+from streamer.testing import ManualClock
 from streamer.transports.websocket import WebSocketTransport
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -290,3 +292,30 @@ async def test_a_drain_refuses_new_clients_and_keeps_the_old(serve):
     assert refusal.value.response.status_code == 503
     await old.send("still here")
     assert await old.recv() == "still here"
+
+
+async def test_a_connection_that_only_sends_nonsense_is_closed_in_the_end(serve):
+    clock = ManualClock()
+    server = await serve(clock, refused_limit=Rate(3, 60.0))
+    server.receiver.answer = lambda peer, frame: (peer.send(b"refused"), peer.refused())
+    patient, hasty = await server.connect(), await server.connect()
+    for _ in range(3):
+        await hasty.send("nonsense")
+        assert await hasty.recv() == "refused"
+        await patient.send("nonsense")
+        assert await patient.recv() == "refused"
+    # One more in a third of the time is within the limit.
+    await clock.advance(20)
+    await patient.send("nonsense")
+    assert await patient.recv() == "refused"
+    for _ in range(5):
+        await hasty.send("nonsense")
+    assert [await hasty.recv() for _ in range(2)] == ["refused"] * 2
+    with pytest.raises(ConnectionClosed) as ended:
+        await hasty.recv()
+    assert (ended.value.rcvd.code, ended.value.rcvd.reason) == (1008, "too many messages that are no requests")
+    [(level, _, fields)] = server.log.lines
+    assert (level, fields["connection_id"]) == ("warning", server.peers[1].id)
+    # Closed once: what is refused afterwards changes nothing.
+    server.peers[1].refused()
+    assert len(server.log.lines) == 1
