@@ -351,9 +351,11 @@ export class StreamerClient {
       seen.set(id, handle);
     }
     if (handle === undefined) return;
+    const busy = type === "error" && handle._text !== null && BUSY.has(error?.code);
+    // A service that is going down ends this connection soon, and the next one sends it again.
+    if (busy && error.details?.reconnect === true && this.#options.reconnect && handle._resend) return;
     // Of what was sent again the first may have been stored; that the service is busy now says nothing about it.
-    const again = type === "error" && seq === undefined && handle._sends > 1 && BUSY.has(error?.code);
-    if (again) this.#tellLater(handle, error);
+    if (busy && handle._sends > 1) this.#tellLater(handle, error);
     else handle._receive(message);
     if (handle._aborted && handle._text === null) this.#cancelUnseen(handle);
     else if (handle.done) this.#handles.delete(handle.id);

@@ -359,6 +359,29 @@ test("a resent request that the busy service refuses is sent once more, as late 
   assert.equal(await going, "done");
 });
 
+test("what a service refuses because it is going down is sent on the next connection", async () => {
+  const reconnect = { error: { details: { reconnect: true, retry_after_ms: 1 } } };
+  const one = client();
+  const going = one.request("report");
+  const once = one.request("pay", null, { resend: false });
+  const first = await service.connection();
+  const sent = await first.next();
+  first.fail(sent, "OVERLOADED", reconnect);
+  first.fail(await first.next(), "OVERLOADED", reconnect);
+  await assert.rejects(once, { code: "OVERLOADED" });
+  await turn();
+  assert.ok(first.silent);
+  first.end(3001);
+  const second = await service.connection();
+  assert.deepEqual(await second.next(), sent);
+  second.answer(sent, "done");
+  assert.equal(await going, "done");
+  const never = client({ reconnect: false }).request("report");
+  const third = await service.connection();
+  third.fail(await third.next(), "OVERLOADED", reconnect);
+  await assert.rejects(never, { code: "OVERLOADED" });
+});
+
 test("a first request that the busy service refuses fails at once", async () => {
   const going = client().request("report");
   const socket = await service.connection();
