@@ -101,6 +101,12 @@ def start_service(tmp_path: Path) -> Iterator[Callable[..., RunningService]]:
             service.kill()
 
 
+@pytest.fixture(scope="session")
+def service_class() -> type[RunningService]:
+    """For services that live longer than one test."""
+    return RunningService
+
+
 @pytest.fixture
 def seed() -> int:
     """The seed of a random test: printed, and taken from STREAMER_TEST_SEED to run one again."""

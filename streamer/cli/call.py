@@ -40,6 +40,12 @@ _STATUSES = block("Exit status", *(f"{status:3}  {meaning}" for status, meaning 
     show_envvar=True,
     help="A secret that makes queued requests yours: give it again to ask for them later.",
 )
+@click.option(
+    "--token",
+    envvar="STREAMER_TOKEN",
+    show_envvar=True,
+    help="Says who you are, to a service that asks. Others on this machine see options; the variable they do not.",
+)
 @click.option("--no-progress", is_flag=True, help="Show no progress.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Write each message of the service as one line of JSON, the outcome last."
@@ -55,6 +61,7 @@ def command(
     wait: float | None,
     timeout: float | None,
     client_id: str | None,
+    token: str | None,
     no_progress: bool,
     as_json: bool,
 ) -> None:
@@ -79,6 +86,7 @@ def command(
         wait=wait,
         timeout=timeout,
         client_id=client_id,
+        token=token,
         as_json=as_json,
         show_progress=not no_progress,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,6 +32,7 @@ class Call:
     wait: float | None = None
     timeout: float | None = None
     client_id: str | None = None
+    token: str | None = field(default=None, repr=False)
     as_json: bool = False
     show_progress: bool = True
     queued: bool = False
@@ -43,7 +44,7 @@ class Call:
 
         try:
             # A script wants to hear of a lost connection by the exit status, not to wait for the next one.
-            client = StreamerClient(self.url, self.client_id, reconnect=False)
+            client = StreamerClient(self.url, self.client_id, token=self.token, reconnect=False)
         except ValueError as error:
             raise click.UsageError(f"--url: {error}") from None
         try:

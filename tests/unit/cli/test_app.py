@@ -34,12 +34,13 @@ FROZEN = {
     "explain": "--config --json --wait ACTION",
     "config": "--config",
     "schema": "--config --output",
-    "call": "--client-id --config --id --json --metadata --no-progress --timeout --url --wait ACTION PAYLOAD",
+    "call": "--client-id --config --id --json --metadata --no-progress --timeout --token --url --wait ACTION PAYLOAD",
     "requests": "",
     "requests list": "--action --config --json --limit --owner --status",
     "requests show": "--config --json --owner ID",
     "requests retry": "--config --json --owner ID",
     "requests cancel": "--config --json --message --owner ID",
+    "token": "--algorithm --config --expires --key --kid --new-key --permission --tenant --user",
 }
 """Scripts rely on these: a name may be added, but none may go or change within a major version."""
 
