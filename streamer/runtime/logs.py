@@ -31,14 +31,20 @@ def configure(
     stream = sys.stderr if stream is None else stream
     console = form == "console" or (form == "auto" and stream.isatty())
     shared: list[Any] = [structlog.contextvars.merge_contextvars, _name_request, structlog.processors.add_log_level]
+    if secrets or console:
+        # Written out here, and not by the console's own renderer, which would show what the frames hold: tokens too.
+        shared.append(structlog.processors.format_exc_info)
     if secrets:
-        shared += [structlog.processors.format_exc_info, lambda _logger, _method, event: hide(event, secrets)]
+        shared.append(lambda _logger, _method, event: hide(event, secrets))
     if console:
         structlog.configure(
             processors=[
                 *shared,
+                _tame,
                 structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False),
-                structlog.dev.ConsoleRenderer(colors=stream.isatty()),
+                structlog.dev.ConsoleRenderer(
+                    colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+                ),
             ],
             wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
             logger_factory=structlog.PrintLoggerFactory(stream),
@@ -69,6 +75,20 @@ def _name_request(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str
         event.setdefault("action", request.action)
         event.setdefault("connection_id", request.connection_id)
     return event
+
+
+def _tame(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """What a client sent must neither steer a terminal nor look like a line of its own. Values the renderer quotes."""
+    event["event"] = _printable(str(event.get("event", "")))
+    if isinstance(trace := event.get("exception"), str):
+        event["exception"] = "\n".join("  " + _printable(line) for line in trace.split("\n"))
+    return event
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _dumps(value: Any, **_: Any) -> bytes:

@@ -82,6 +82,7 @@ class Sender(WSListener):
         "_begin",
         "_cut",
         "_ending",
+        "_held",
         "_latest",
         "_paused",
         "_queued",
@@ -109,6 +110,8 @@ class Sender(WSListener):
         self._queued: list[bytes] = []
         self._queued_size = 0
         self._latest: dict[str, bytes] | None = None
+        self._held = 0
+        """Bytes of what `_latest` holds back."""
         self._paused = False
         self._registered = False
         self._cut = False
@@ -141,13 +144,20 @@ class Sender(WSListener):
         latest = self._latest
         if final:
             if latest is not None:
-                latest.pop(name, None)
+                self._held -= len(latest.pop(name, b""))
         elif self._paused:
-            if latest is None:
-                latest = self._latest = {}
-            latest[name] = data
+            if not self.closed:
+                self._hold(name, data)
             return
         self.send(data)
+
+    def _hold(self, name: str, data: bytes) -> None:
+        latest = self._latest
+        if latest is None:
+            latest = self._latest = {}
+        self._held += len(data) - len(latest.get(name, b""))
+        latest[name] = data
+        self._check_bound()
 
     def flush(self) -> None:
         """Writes what is queued, in one call."""
@@ -186,6 +196,7 @@ class Sender(WSListener):
         """The client has caught up."""
         self._paused = False
         latest, self._latest = self._latest, None
+        self._held = 0
         if self.closed:
             return
         if latest is not None:
@@ -228,7 +239,10 @@ class Sender(WSListener):
             return
         self._write(data)
         if self._paused:
-            waiting = self._stream.get_write_buffer_size()
-            if waiting > OVERFLOW * self._shared.max_buffered:
-                self._shared.logger.warning("slow consumer cut off", connection_id=self.id, buffered=waiting)
-                self.close(SLOW_CONSUMER, "slow consumer")
+            self._check_bound()
+
+    def _check_bound(self) -> None:
+        waiting = self._stream.get_write_buffer_size() + self._held
+        if waiting > OVERFLOW * self._shared.max_buffered:
+            self._shared.logger.warning("slow consumer cut off", connection_id=self.id, buffered=waiting)
+            self.close(SLOW_CONSUMER, "slow consumer")

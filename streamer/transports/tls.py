@@ -19,6 +19,8 @@ def server_context(settings: TlsSettings) -> ssl.SSLContext:
         raise StartError(f"server.tls.key: {settings.key} is encrypted; give a key without a passphrase")
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    # Said here, so that neither an older Python nor a lax configuration of OpenSSL on this machine lowers it.
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Told by name, because the error of the call below does not say which of the two it could not read.
     for place, path in (("cert", settings.cert), ("key", settings.key)):
         try:

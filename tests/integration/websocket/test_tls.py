@@ -59,6 +59,22 @@ async def test_a_client_that_is_still_sending_learns_that_it_is_too_much(secure,
     await served.ended()
 
 
+async def test_versions_of_tls_that_are_out_of_date_are_refused(serve, certificate):
+    served = await serve(tls=certificate)
+    context = ssl.create_default_context(cafile=certificate.cert)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await asyncio.open_connection(*served.address, ssl=context)
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = ssl.create_default_context(cafile=certificate.cert)
+        context.minimum_version = context.maximum_version = version
+        async with connect(served.url.replace("ws:", "wss:"), ssl=context, proxy=None) as client:
+            await client.send("hello")
+            assert await client.recv() == "hello"
+
+
 async def test_the_end_of_the_service_is_told(secure):
     served, connection = await secure()
     async with connection as client:

@@ -120,3 +120,45 @@ def test_a_library_that_logs_wrongly_does_not_break_what_it_does():
     logging.getLogger().handlers = logging.getLogger().handlers[-1:]
     logging.getLogger("a.library").warning("%d", "no number")
     assert stream.entries[0]["event"] == "%d ('no number',)"
+
+
+EVIL = "a\n12:00:00.000000 [error    ] forged \x1b[2J\x1b]0;title\x07 \u202e\x9b31m\r\x00 end"
+
+
+@pytest.mark.parametrize("secrets", [frozenset(), frozenset({"nothing"})])
+def test_what_a_client_sent_can_neither_steer_a_terminal_nor_forge_a_line(secrets):
+    stream = io.StringIO()
+    logger = configure(form="console", stream=stream, secrets=secrets)
+    logger.info(EVIL, request_id=EVIL, more=[EVIL], deeper={EVIL: EVIL})
+    logger.error("broken", exc_info=ValueError(EVIL))
+    logging.getLogger("a.library").warning("%s", EVIL)
+    written = stream.getvalue()
+    assert all(char.isprintable() or char == "\n" for char in written)
+    lines = written.splitlines()
+    assert sum(bool(re.match(r"\d\d:\d\d:\d\d", line)) for line in lines) == 3
+    assert "  12:00:00.000000 [error    ] forged" in written
+
+
+def test_in_json_each_line_is_one_line_and_reads_back_as_it_was():
+    stream = Lines()
+    logger = configure(stream=stream)
+    logger.info(EVIL, request_id=EVIL)
+    logger.error("broken", exc_info=ValueError(EVIL))
+    first, second = stream.entries
+    assert (first["event"], first["request_id"]) == (EVIL, EVIL)
+    assert second["exception"].endswith(EVIL)
+
+
+def test_a_terminal_is_not_shown_what_the_frames_of_a_traceback_hold():
+    stream = Terminal()
+    logger = configure(stream=stream)
+
+    def check(token):
+        return {}[len(token)]
+
+    try:
+        check("-".join(("tok", "4711")))
+    except KeyError as problem:
+        logger.error("broken", exc_info=problem)
+    assert "tok-4711" not in stream.getvalue()
+    assert "KeyError" in stream.getvalue()

@@ -207,3 +207,23 @@ async def test_a_long_reason_is_cut_to_what_a_close_frame_holds(serve, text):
     _, payload = await client.frame()
     assert len(payload) in (124, 125)
     assert text.startswith(payload[2:].decode())
+
+
+async def test_what_is_held_back_for_a_slow_client_counts_and_a_newer_one_in_its_place_does_not(serve):
+    server = await serve(max_buffered=64 * 1024)
+    _, peer, _ = await stalled(server)
+    for _ in range(1000):
+        peer.send_latest("one", b"x" * 10_000)
+    assert not peer.closed
+    assert peer._held == 10_000
+    peer.send_latest("one", b"over", True)
+    assert peer._held == 0
+    names = 0
+    while not peer.closed:
+        peer.send_latest(f"{names}", b"x" * 10_000)
+        names += 1
+    assert names <= 4 * 64 // 10 + 1
+    assert (peer._latest, server.log.lines[0][1]) == (None, "slow consumer cut off")
+    # Nothing is held for a connection that is closing.
+    peer.send_latest("late", b"x" * 10_000)
+    assert peer._latest is None
