@@ -12,7 +12,7 @@ import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -43,16 +43,23 @@ CHROMIUM = [
 def found(name: str) -> str:
     """The program's path. One that is missing skips the test at home and fails it where everything must be there."""
     path = shutil.which(name) or shutil.which(name, path=str(TOOLS))
-    if path is None:
-        missing: Any = pytest.fail if os.environ.get("CI") else pytest.skip
-        missing(f"{name} is not installed; .ci/run says how it is")
-    return path
+    return path or without(f"{name} is not installed; .ci/run says how it is")
+
+
+def without(why: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(why)
+    pytest.skip(why)
 
 
 @pytest.fixture(scope="session")
 def node() -> list[str]:
     """The command that runs a script. Node 20 has a WebSocket only if it is asked for one."""
-    return [found("node"), "--experimental-websocket", "--no-warnings"]
+    path = found("node")
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.removeprefix("v").partition(".")[0]) < 20:
+        without(f"node is {version.strip()}; the client needs 20")
+    return [path, "--experimental-websocket", "--no-warnings"]
 
 
 @pytest.fixture(scope="session")
