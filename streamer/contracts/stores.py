@@ -75,7 +75,8 @@ class RequestQueue(Protocol):
         Returns None when newly stored, else the record that already stood under this key, unchanged.
 
         Raises:
-            Error: OVERLOADED, with `retry_after_ms`, when `max_queued` records are PENDING or RETRYING.
+            Error: OVERLOADED, with `retry_after_ms`, when `max_queued` records are PENDING or RETRYING, or (where the
+                store has such a limit) `max_queued_per_owner` of this owner.
         """
         ...
 
@@ -91,21 +92,25 @@ class RequestQueue(Protocol):
     ) -> Claims:
         """Takes up to `limit` records that are due: higher priority first, then fairly.
 
-        Fairly means: within one action and priority, tenants take turns, and within a tenant its owners do, so that
-        one who queued ten thousand does not hold up another's one beyond its share. The records of one owner go in
-        the order in which they were stored.
+        Fairly means: actions of one priority take turns, within each its tenants do, and within a tenant its owners,
+        so that one who queued ten thousand does not hold up another's one beyond its share. The records of one owner
+        (of one action and priority) go in the order in which they were stored, retries that are due among them.
 
-        A PROCESSING record whose lease ran out is due; one that has no attempt left is abandoned instead. A record
-        that waited until its `expires_at` is expired instead, whatever the limits say.
+        A PROCESSING record whose lease ran out is due, before others of its priority: it has had its turn. One that
+        has no attempt left is abandoned instead. A record that waited until its `expires_at` is expired instead,
+        whatever the limits say; where very many have, some may be left to the next claim, and none begins.
+
+        The clock may be put back. When it is by more than a second, a claim (or a write before it) first does what
+        `streamer.core.records.put_back` says to each record, and what is PENDING is due all the same.
 
         Args:
             worker: name of the worker, written into each record.
-            limit: at most so many records; 0 only abandons and reports `next_due`.
+            limit: at most so many records; 0 only ends what cannot run and reports `next_due`.
             lease: seconds until the claim runs out unless renewed.
             headroom: for each action with a limit of its own, how many more of it may be claimed now (0: none).
                 Actions that are not named are limited by `limit` alone. `next_due` leaves out actions without headroom.
             tenant_limit: how many records of one tenant may run at this worker; None: as many as there are. Records
-                without a tenant are not limited.
+                without a tenant are not limited. `next_due` leaves out what is due and has no room in its tenant.
             tenants: how many run now, of each tenant that has any.
         """
         ...

@@ -6,9 +6,10 @@
                  ↓  ↑
               RETRYING (due at)
 
-One attribute, `due_at`, says when a record may next be claimed: at once for PENDING, after the back-off for
-RETRYING, when the lease runs out for PROCESSING, never (None) for a terminal one. Each claim raises `fence`;
-whoever writes must show the fence of its claim, so a worker that was taken over can no longer write.
+One attribute, `due_at`, says when a record may next be claimed: after the back-off for RETRYING, when the lease runs
+out for PROCESSING, never (None) for a terminal one. A PENDING one may be claimed at once, whatever it says.
+Each claim raises `fence`; whoever writes must show the fence of its claim, so a worker that was taken over can no
+longer write.
 """
 
 from __future__ import annotations
@@ -242,6 +243,12 @@ Event = (
 )
 
 
+def due(record: RequestRecord, now: float) -> bool:
+    """Whether the record waits for nothing but a worker."""
+    # Not by its time when it is PENDING: a clock that is put back must not make what was just stored wait for it.
+    return record.due_at is not None and (record.status is Status.PENDING or record.due_at <= now)
+
+
 def exhausted(record: RequestRecord) -> bool:
     """Whether the record must be abandoned instead of claimed: its worker died in its last attempt."""
     return record.status is Status.PROCESSING and record.attempts >= record.max_attempts
@@ -254,12 +261,33 @@ def expired(record: RequestRecord, now: float) -> bool:
     return record.status is not Status.PROCESSING or record.due_at <= now
 
 
+def put_back(record: RequestRecord, now: float) -> RequestRecord:
+    """The record after the clock was put back to `now`: what was written in the time that is yet to come again.
+
+    A record that waits for a time (for its next attempt, the end of a lease, its expiry) waits for as long from now
+    as it was to wait from then; else a clock put back by an hour would hold it up by an hour.
+    """
+    if record.due_at is None or record.updated_at <= now:
+        return record
+    if record.status is Status.PENDING and record.expires_at is None:
+        return record
+    ahead = record.updated_at - now
+    return msgspec.structs.replace(
+        record,
+        due_at=record.due_at - ahead,
+        expires_at=None if record.expires_at is None else record.expires_at - ahead,
+        updated_at=now,
+    )
+
+
 def expired_error(record: RequestRecord) -> ErrorBody:
     """The error of a request that waited too long."""
-    waited = format_duration((record.expires_at or record.created_at) - record.created_at)
+    waited = 0.0 if record.expires_at is None else round(record.expires_at - record.created_at, 3)
+    # A clock that was put back leaves no telling how long it was.
+    long = f"longer than {format_duration(waited)}" if waited > 0 else "too long"
     return ErrorBody(
         TIMEOUT,
-        f"The request waited longer than {waited} in the queue",
+        f"The request waited {long} in the queue",
         retryable=True,
         details={"attempts": record.attempts},
     )
@@ -365,7 +393,7 @@ def _by_holder(record: RequestRecord, event: Renewed | Progressed | Completed | 
 
 
 def _claim(record: RequestRecord, event: Claimed) -> RequestRecord:
-    if record.due_at is None or record.due_at > event.at:
+    if not due(record, event.at):
         raise TransitionRefused(f"request {record.id!r} is {record.status} and not due")
     if exhausted(record):
         raise TransitionRefused(f"request {record.id!r} has used its {record.max_attempts} attempts")

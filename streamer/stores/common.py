@@ -1,16 +1,40 @@
-"""What the stores share: their errors, their cursor, and when a repeated write is the same write."""
+"""What the stores share: their time, errors and cursor, and when a repeated write is the same write."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import math
 import struct
+from typing import Final
 
+from streamer.core.clock import Clock
 from streamer.core.errors import NOT_FOUND, OVERLOADED, VALIDATION_ERROR, Error
 from streamer.core.records import Completed, Failed, RequestRecord, Status
 
 _CURSOR = struct.Struct(">dq")
 FULL_RETRY_AFTER_MS = 1000
+CLOCK_STEP: Final = 1.0
+"""Seconds that a clock may fall behind without having been put back: time servers correct small errors."""
+
+
+class Timeline:
+    """Wall-clock time that goes back only when the clock was put back by more than `CLOCK_STEP`.
+
+    Args:
+        clock: where it comes from.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._newest = -math.inf
+
+    def now(self) -> float:
+        """Seconds since 1970 UTC; less than the last time only after a step of the clock."""
+        now = self._clock.now()
+        if now >= self._newest or self._newest - now > CLOCK_STEP:
+            self._newest = now
+        return self._newest
 
 
 def not_found(request_id: str) -> Error:
@@ -24,6 +48,16 @@ def queue_full(max_queued: int) -> Error:
         OVERLOADED,
         f"The queue is full: {max_queued} requests wait; send it again later",
         {"retry_after_ms": FULL_RETRY_AFTER_MS},
+    )
+
+
+def owner_full(max_queued_per_owner: int) -> Error:
+    """The error of an owner who may have no more in the queue."""
+    return Error(
+        OVERLOADED,
+        f"{max_queued_per_owner} of your requests wait already, which is as many as one owner may have; "
+        "send it again when some have ended",
+        {"retry_after_ms": FULL_RETRY_AFTER_MS, "max_queued_per_owner": max_queued_per_owner},
     )
 
 

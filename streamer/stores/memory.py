@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from streamer.contracts.stores import Claims, Key, Lease, Page
@@ -18,6 +19,7 @@ from streamer.core.records import (
     Completed,
     Delivered,
     Event,
+    Expired,
     Failed,
     Progressed,
     Released,
@@ -26,9 +28,19 @@ from streamer.core.records import (
     Requeued,
     Status,
     advance,
-    exhausted,
+    put_back,
 )
-from streamer.stores.common import decode_cursor, encode_cursor, not_found, queue_full, same_outcome
+from streamer.stores.common import (
+    Timeline,
+    decode_cursor,
+    encode_cursor,
+    not_found,
+    owner_full,
+    queue_full,
+    same_outcome,
+)
+from streamer.stores.fairness import Room
+from streamer.stores.waiting import Waiting
 
 
 class MemoryStore:
@@ -37,17 +49,23 @@ class MemoryStore:
     Args:
         clock: time.
         max_queued: how many records may wait; one more is OVERLOADED.
+        max_queued_per_owner: how many of one owner; None: as many as there is room for.
     """
 
-    def __init__(self, clock: Clock | None = None, max_queued: int = 100_000) -> None:
-        self._clock = clock or SystemClock()
+    def __init__(
+        self, clock: Clock | None = None, max_queued: int = 100_000, max_queued_per_owner: int | None = None
+    ) -> None:
+        self._time = Timeline(clock or SystemClock())
+        self._newest = self._time.now()
         self._max_queued = max_queued
+        self._max_queued_per_owner = max_queued_per_owner
         self._records: dict[Key, RequestRecord] = {}
-        self._open: dict[Key, None] = {}
-        """Keys of the records that have not ended, so that claiming does not look at the others."""
         self._numbers: dict[Key, int] = {}
         """In what order the records came; decides in listings among those made at the same time."""
+        self._waiting = Waiting(self._records, self._numbers)
         self._queued = 0
+        self._queued_by: Counter[str] = Counter()
+        """By owner."""
         self._counter = itertools.count()
         self._closed = False
 
@@ -59,40 +77,36 @@ class MemoryStore:
             return stood
         if self._queued >= self._max_queued:
             raise queue_full(self._max_queued)
+        if self._max_queued_per_owner is not None and self._queued_by[record.owner] >= self._max_queued_per_owner:
+            raise owner_full(self._max_queued_per_owner)
         self._numbers[record.key] = next(self._counter)
         self._put(record)
         return None
 
     async def claim(
-        self, worker: str, limit: int, lease: float, *, headroom: Mapping[str, int] | None = None
+        self,
+        worker: str,
+        limit: int,
+        lease: float,
+        *,
+        headroom: Mapping[str, int] | None = None,
+        tenant_limit: int | None = None,
+        tenants: Mapping[str, int] | None = None,
     ) -> Claims:
         """Part of `RequestQueue`."""
         self._check_open()
-        now = self._clock.now()
-        left = dict(headroom or {})
-        due = sorted(
-            (self._records[key] for key in self._open if (self._records[key].due_at or 0.0) <= now),
-            key=lambda record: (-record.priority, record.due_at),
-        )
-        claimed: list[RequestRecord] = []
-        abandoned: list[RequestRecord] = []
-        for record in due:
-            if exhausted(record):
-                abandoned.append(self._put(advance(record, Abandoned(now))))
-            elif len(claimed) < limit and left.get(record.action, 1) > 0:
-                claimed.append(self._put(advance(record, Claimed(now, worker, now + lease))))
-                if record.action in left:
-                    left[record.action] -= 1
-        waiting = [
-            record.due_at
-            for key in self._open
-            if (record := self._records[key]).due_at is not None and left.get(record.action, 1) > 0
-        ]
-        return Claims(claimed, abandoned, min(waiting, default=None))
+        now = self._now()
+        lost, late = self._waiting.must_end(now)
+        ended = [self._put(advance(self._records[key], Abandoned(now))) for key in lost]
+        ended += [self._put(advance(self._records[key], Expired(now))) for key in late]
+        room = Room(headroom, tenant_limit, tenants)
+        turns = self._waiting.take(limit, room, self._waiting.fall_due(now))
+        taken = [self._put(advance(self._records[key], Claimed(now, worker, now + lease))) for key in turns]
+        return Claims(taken, ended, self._waiting.next_due(now, room))
 
     async def renew(self, leases: Sequence[Lease], lease: float, /) -> list[Lease]:
         """Part of `RequestQueue`."""
-        now = self._clock.now()
+        now = self._now()
         lost = []
         for claim in leases:
             try:
@@ -105,19 +119,19 @@ class MemoryStore:
         self, claim: Lease, /, *, seq: int, percentage: float, message: str = "", metadata: bytes = b""
     ) -> None:
         """Part of `RequestQueue`."""
-        self._apply(claim, Progressed(self._clock.now(), claim.fence, seq, percentage, message, metadata))
+        self._apply(claim, Progressed(self._now(), claim.fence, seq, percentage, message, metadata))
 
     async def complete(self, claim: Lease, /, *, seq: int, result: bytes) -> None:
         """Part of `RequestQueue`."""
-        self._end(claim, Completed(self._clock.now(), claim.fence, seq, result))
+        self._end(claim, Completed(self._now(), claim.fence, seq, result))
 
     async def fail(self, claim: Lease, /, *, seq: int, error: ErrorBody, retry_at: float | None = None) -> None:
         """Part of `RequestQueue`."""
-        self._end(claim, Failed(self._clock.now(), claim.fence, seq, error, retry_at))
+        self._end(claim, Failed(self._now(), claim.fence, seq, error, retry_at))
 
     async def release(self, leases: Sequence[Lease], /) -> None:
         """Part of `RequestQueue`."""
-        now = self._clock.now()
+        now = self._now()
         for claim in leases:
             try:
                 self._apply(claim, Released(now, claim.fence))
@@ -126,16 +140,16 @@ class MemoryStore:
 
     async def cancel(self, key: Key, /, message: str = "The request was cancelled") -> RequestRecord:
         """Part of `RequestQueue`."""
-        return self._put(advance(self._known(key), Cancelled(self._clock.now(), message)))
+        return self._put(advance(self._known(key), Cancelled(self._now(), message)))
 
     async def requeue(self, key: Key, /) -> RequestRecord:
         """Part of `RequestQueue`."""
-        return self._put(advance(self._known(key), Requeued(self._clock.now())))
+        return self._put(advance(self._known(key), Requeued(self._now())))
 
     async def mark_delivered(self, keys: Sequence[Key], /) -> None:
         """Part of `RequestQueue`."""
         self._check_open()
-        now = self._clock.now()
+        now = self._now()
         for key in keys:
             record = self._records.get(key)
             if record is not None and record.terminal:
@@ -215,14 +229,24 @@ class MemoryStore:
         if self._closed:
             raise StoreUnavailable("the store is closed")
 
+    def _now(self) -> float:
+        now = self._time.now()
+        if now < self._newest:
+            for key in self._waiting:
+                self._put(put_back(self._records[key], now))
+            self._waiting.back_to(now)
+        self._newest = now
+        return now
+
     def _put(self, record: RequestRecord) -> RequestRecord:
         before = self._records.get(record.key)
-        self._queued += (record.status in QUEUED) - (before is not None and before.status in QUEUED)
+        change = (record.status in QUEUED) - (before is not None and before.status in QUEUED)
+        self._queued += change
+        self._queued_by[record.owner] += change
+        if not self._queued_by[record.owner]:
+            del self._queued_by[record.owner]
         self._records[record.key] = record
-        if record.terminal:
-            self._open.pop(record.key, None)
-        else:
-            self._open[record.key] = None
+        self._waiting.changed(record)
         return record
 
     def _known(self, key: Key) -> RequestRecord:

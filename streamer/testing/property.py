@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 
 from streamer.contracts.stores import Lease, RequestQueue
 from streamer.core.errors import Error, LeaseLost, TransitionRefused
 from streamer.core.messages import ErrorBody
+from streamer.core.principal import Principal
 from streamer.core.records import (
     Abandoned,
     Cancelled,
@@ -20,6 +21,7 @@ from streamer.core.records import (
     Completed,
     Delivered,
     Event,
+    Expired,
     Failed,
     Progressed,
     Released,
@@ -28,16 +30,29 @@ from streamer.core.records import (
     Requeued,
     Status,
     advance,
+    due,
     exhausted,
+    expired,
+    put_back,
 )
 from streamer.testing.clock import ManualClock
+from streamer.testing.turns import Limits, check_turns
 
 LEASE = 30.0
-_IDS = st.sampled_from([f"r{n}" for n in range(6)])
-_OWNERS = st.sampled_from(["client:a", "client:b"])
+_IDS = st.sampled_from([f"r{n}" for n in range(4)])
+_PRINCIPALS = {
+    "client:a": None,
+    "client:b": None,
+    "principal:t1/c": Principal(user_id="c", tenant_id="t1"),
+    "principal:t1/d": Principal(user_id="d", tenant_id="t1", permissions=frozenset({"read"}), claims={"n": 1}),
+    "principal:t2/e": Principal(user_id="e", tenant_id="t2"),
+}
+_OWNERS = st.sampled_from(sorted(_PRINCIPALS))
+_ACTIONS = st.sampled_from(["action0", "action1"])
 _ERRORS = st.builds(ErrorBody, st.sampled_from(["BROKEN", "TIMEOUT"]), st.text(max_size=5))
 
-_HEADROOM = st.none() | st.dictionaries(st.sampled_from(["action0", "action1"]), st.integers(0, 2))
+_HEADROOM = st.none() | st.dictionaries(_ACTIONS, st.integers(0, 2))
+_TENANTS = st.none() | st.dictionaries(st.sampled_from(["t1", "t2"]), st.integers(0, 2))
 
 Open = Callable[[ManualClock], Awaitable[RequestQueue]]
 
@@ -70,6 +85,11 @@ class _StoreMachine(RuleBasedStateMachine):
         self.clock = ManualClock()
         self.store: RequestQueue = self.run(self.opening(self.clock))
         self.model: dict[tuple[str, str], RequestRecord] = {}
+        self.numbers: dict[tuple[str, str], int] = {}
+        """In what order the records were stored."""
+        self.stored = 0
+        self.held = 0
+        """How many claims there are to choose from."""
 
     def teardown(self) -> None:
         """Part of hypothesis's machine."""
@@ -96,46 +116,93 @@ class _StoreMachine(RuleBasedStateMachine):
             return type(refusal)
         return self.model[key]
 
-    @rule(owner=_OWNERS, id=_IDS, attempts=st.integers(1, 3), priority=st.integers(0, 2))
-    def enqueue(self, owner: str, id: str, attempts: int, priority: int) -> None:  # noqa: A002 - the field's name
+    @rule(
+        owner=_OWNERS,
+        id=_IDS,
+        action=_ACTIONS,
+        attempts=st.integers(1, 3),
+        priority=st.integers(0, 1),
+        wait=st.sampled_from([None, None, 1.0, LEASE, 2 * LEASE]),
+    )
+    def enqueue(self, owner: str, id: str, action: str, attempts: int, priority: int, wait: float | None) -> None:  # noqa: A002 - the field's name
         """A new request, or one that stands already."""
         now = self.clock.now()
         record = RequestRecord(
             owner=owner,
             id=id,
-            action=f"action{priority}",
+            action=action,
             created_at=now,
             updated_at=now,
             due_at=now,
             max_attempts=attempts,
             priority=priority,
+            principal=_PRINCIPALS[owner],
+            expires_at=None if wait is None else now + wait,
         )
         assert self.run(self.store.enqueue(record)) == self.model.get(record.key)
-        self.model.setdefault(record.key, record)
+        if self.model.setdefault(record.key, record) is record:
+            self.stored += 1
+            self.numbers[record.key] = self.stored
 
     @rule(seconds=st.sampled_from([0.5, 1.0, LEASE / 2, LEASE]))
     def time_passes(self, seconds: float) -> None:
         """The clock moves."""
         self.run(self.clock.advance(seconds))
 
-    @rule(target=leases, worker=st.sampled_from(["w1", "w2"]), limit=st.integers(0, 4), headroom=_HEADROOM)
-    def claim(self, worker: str, limit: int, headroom: dict[str, int] | None) -> Any:
-        """What the store took must have been due, in the right order, and become what the table says."""
+    @rule(seconds=st.sampled_from([-3600.0, -LEASE, -2.0, LEASE, 3600.0]))
+    def the_clock_is_set(self, seconds: float) -> None:
+        """An operator, or a time server, puts it forward or back; a claim notices."""
+        self.check_claim("w1", 0, Limits())
+        self.clock.jump(seconds)
+        if seconds < 0:
+            self.model = {key: put_back(record, self.clock.now()) for key, record in self.model.items()}
+        self.check_claim("w1", 0, Limits())
+
+    @rule(
+        target=leases,
+        worker=st.sampled_from(["w1", "w2"]),
+        limit=st.integers(0, 6),
+        headroom=_HEADROOM,
+        tenant_limit=st.none() | st.integers(0, 3),
+        tenants=_TENANTS,
+    )
+    def claim(
+        self,
+        worker: str,
+        limit: int,
+        headroom: dict[str, int] | None,
+        tenant_limit: int | None,
+        tenants: dict[str, int] | None,
+    ) -> Any:
+        """What the store took must have been due, in a right order, and become what the table says."""
+        taken = self.check_claim(worker, limit, Limits(headroom, tenant_limit, tenants))
+        self.held += len(taken)
+        return multiple(*(Lease(one.owner, one.id, one.fence) for one in taken))
+
+    def check_claim(self, worker: str, limit: int, limits: Limits) -> list[RequestRecord]:
+        """Claims, and compares all that came of it with the model."""
         now = self.clock.now()
-        due = [record for record in self.model.values() if record.due_at is not None and record.due_at <= now]
-        claims = self.run(self.store.claim(worker, limit, LEASE, headroom=headroom))
-        assert {ended.key for ended in claims.abandoned} == {record.key for record in due if exhausted(record)}
+        claims = self.run(self.store.claim(worker, limit, LEASE, **limits.arguments))
+        over = [one for one in self.model.values() if expired(one, now) or (due(one, now) and exhausted(one))]
+        assert {ended.key for ended in claims.abandoned} == {one.key for one in over}
         for ended in claims.abandoned:
-            assert ended == self.by_model(ended.key, Abandoned(now), None)
-        room = dict(headroom or {})
-        wanted = self._claimable(due, limit, room)
-        assert [(-one.priority, self.model[one.key].due_at) for one in claims.records] == wanted
+            before = self.model[ended.key]
+            event = Abandoned(now) if exhausted(before) else Expired(now)
+            assert ended == self.by_model(ended.key, event, None)
+        left = [one for one in self.model.values() if due(one, now)]
+        check_turns([self.model[one.key] for one in claims.records], left, limit, limits, self.numbers)
         for taken in claims.records:
             assert taken == self.by_model(taken.key, Claimed(now, worker, now + LEASE), None)
-        waiting = [one.due_at for one in self.model.values() if one.due_at is not None and room.get(one.action, 1) > 0]
-        assert claims.next_due == min(waiting, default=None)
-        return multiple(*(Lease(one.owner, one.id, one.fence) for one in claims.records))
+        times = [now for one in left if limits.fits(one)]
+        times += [
+            one.due_at
+            for one in self.model.values()
+            if one.due_at is not None and not due(one, now) and limits.fits_action(one)
+        ]
+        assert claims.next_due == min(times, default=None)
+        return list(claims.records)
 
+    @precondition(lambda self: self.held > 0)
     @rule(held=st.lists(leases, max_size=3, unique=True))
     def renew(self, held: list[Lease]) -> None:
         """Claims live on, or are named as lost."""
@@ -156,6 +223,7 @@ class _StoreMachine(RuleBasedStateMachine):
     @rule(lease=consumes(leases), result=st.sampled_from([b"1", b'{"success":true}']))
     def complete(self, lease: Lease, result: bytes) -> None:
         """The end with a result; twice is once."""
+        self.held -= 1
         event = Completed(self.clock.now(), lease.fence, 1, result)
         for _ in range(2):
             answer = self.run(self.store.complete(lease, seq=1, result=result))
@@ -165,6 +233,7 @@ class _StoreMachine(RuleBasedStateMachine):
     @rule(lease=consumes(leases), error=_ERRORS, wait=st.sampled_from([None, 1.0, 60.0]))
     def fail(self, lease: Lease, error: ErrorBody, wait: float | None) -> None:
         """The end with an error, or another attempt."""
+        self.held -= 1
         retry_at = None if wait is None else self.clock.now() + wait
         answer = self.run(self.store.fail(lease, seq=1, error=error, retry_at=retry_at))
         event = Failed(self.clock.now(), lease.fence, 1, error, retry_at)
@@ -172,6 +241,7 @@ class _StoreMachine(RuleBasedStateMachine):
         expected = self.by_model((lease.owner, lease.id), event, LeaseLost)
         assert (answer is None) == (expected is not LeaseLost or repeated)
 
+    @precondition(lambda self: self.held > 0)
     @rule(held=st.lists(leases, max_size=3, unique=True))
     def release(self, held: list[Lease]) -> None:
         """Claims go back."""
@@ -224,18 +294,6 @@ class _StoreMachine(RuleBasedStateMachine):
         page = self.run(self.store.list(limit=100))
         found = {record.key: msgspec.structs.asdict(record) for record in page.records}
         assert found == {key: msgspec.structs.asdict(record) for key, record in self.model.items()}
-
-    @staticmethod
-    def _claimable(due: list[RequestRecord], limit: int, room: dict[str, int]) -> list[tuple[int, float | None]]:
-        """Priority and time of what must be taken. Among equals of different actions any may be: only these count."""
-        wanted: list[tuple[int, float | None]] = []
-        for record in sorted(due, key=lambda one: (-one.priority, one.due_at)):
-            if exhausted(record) or len(wanted) == limit or room.get(record.action, 1) <= 0:
-                continue
-            if record.action in room:
-                room[record.action] -= 1
-            wanted.append((-record.priority, record.due_at))
-        return wanted
 
     def _repeated(
         self,

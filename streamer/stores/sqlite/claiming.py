@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from itertools import islice
 from typing import Any, Final
 
-from streamer.core.records import Abandoned, advance
+from streamer.core.records import Abandoned, Claimed, Expired, Status, advance
+from streamer.stores.fairness import Lapsed, Place, Room
 from streamer.stores.sqlite.rows import to_record
-from streamer.stores.sqlite.schema import EXHAUSTED
-from streamer.stores.sqlite.state import SELECT, State
+from streamer.stores.sqlite.state import ALL, SELECT, State, place_of
+
+_SLICE: Final = 256
+"""How many records expire, or of a kind fall due, in one claim at most, so that other operations go between."""
 
 _GET_NUMBER: Final = f"{SELECT} WHERE number = ?"
-_DUE: Final = (
-    f"SELECT due_at, number FROM requests WHERE action = ? AND priority = ? AND {EXHAUSTED} = 0 AND due_at <= ? "  # noqa: S608 - constants
-    "ORDER BY due_at LIMIT ?"
+_EXPIRED: Final = (
+    "SELECT number, waiting FROM requests INDEXED BY requests_expiring "
+    "WHERE expires_at <= ? AND expires_at IS NOT NULL AND due_at IS NOT NULL AND status != 'PROCESSING' LIMIT ?"
 )
-_TO_ABANDON: Final = (
-    f"SELECT number FROM requests WHERE action = ? AND priority = ? AND {EXHAUSTED} = 1 AND due_at <= ? "  # noqa: S608 - constants
-    "ORDER BY due_at"
+_LAPSED: Final = (
+    "SELECT due_at, number, tenant, attempts >= max_attempts, coalesce(expires_at <= ?, 0) FROM requests "
+    "INDEXED BY requests_running WHERE status = 'PROCESSING' AND action = ? AND priority = ? AND due_at <= ?"
 )
-_NEXT_DUE: Final = (
-    f"SELECT due_at FROM requests WHERE action = ? AND priority = ? AND {EXHAUSTED} = ? AND due_at IS NOT NULL "  # noqa: S608 - constants
-    "ORDER BY due_at LIMIT 1"
+_FALLEN_DUE: Final = (
+    "SELECT tenant, owner, number FROM requests INDEXED BY requests_retrying "
+    "WHERE status = 'RETRYING' AND action = ? AND priority = ? AND waiting = 0 AND due_at <= ? ORDER BY due_at LIMIT ?"
+)
+_IN_LINE: Final = "UPDATE requests SET waiting = 1 WHERE number = ?"
+_OLDEST: Final = (
+    f"SELECT {ALL}, number FROM requests INDEXED BY requests_waiting "  # noqa: S608 - constants
+    "WHERE waiting = 1 AND action = ? AND priority = ? AND tenant = ? AND owner = ? ORDER BY number LIMIT ?"
+)
+_NEXT_RETRY: Final = (
+    "SELECT due_at FROM requests INDEXED BY requests_retrying "
+    "WHERE status = 'RETRYING' AND action = ? AND priority = ? AND waiting = 0 ORDER BY due_at LIMIT 1"
+)
+_RUNNING: Final = (
+    "SELECT due_at, tenant FROM requests INDEXED BY requests_running "
+    "WHERE status = 'PROCESSING' AND action = ? AND priority = ? ORDER BY due_at"
 )
 _CLAIM: Final = (
     "UPDATE requests SET status = 'PROCESSING', due_at = ?, attempts = ?, fence = ?, worker = ?, percentage = 0, "
-    "message = '', progress_metadata = x'', started_at = ?, updated_at = ?, claimed_by = ? WHERE number = ?"
+    "message = '', progress_metadata = x'', started_at = ?, updated_at = ?, claimed_by = ?, waiting = 0 "
+    "WHERE number = ?"
 )
 _MARK: Final = "UPDATE requests SET claimed_by = ? WHERE number = ?"
-_TAKEN_BY: Final = f"{SELECT} WHERE due_at IS NOT NULL AND status = 'PROCESSING' AND claimed_by = ?"
-_ABANDONED_BY: Final = f"{SELECT} WHERE status = 'FAILED' AND claimed_by = ?"
+_TAKEN_BY: Final = f"{SELECT} WHERE status = 'PROCESSING' AND claimed_by = ?"
+_ENDED_BY: Final = f"{SELECT} WHERE status = 'FAILED' AND claimed_by = ?"
 
 
 def claim(
@@ -39,71 +59,112 @@ def claim(
     worker: str,
     limit: int,
     lease: float,
-    headroom: dict[str, int] | None,
+    limits: list[Any],
 ) -> Any:
     token = state.token(number)
-    left = {} if headroom is None else headroom
+    room = Room(*limits)
     if again:
         taken = [list(row) for row in state.execute(_TAKEN_BY, (token,))]
-        abandoned = [list(row) for row in state.execute(_ABANDONED_BY, (token,))]
-        if taken or abandoned:
-            return [taken, abandoned, _next_due(state, left), state.told_of_foreign()]
-    abandoned = [
-        _abandon(state, token, now, row)
-        for kind in state.kinds
-        for (row,) in state.execute(_TO_ABANDON, (*kind, now)).fetchall()
-    ]
-    taken = _take(state, token, now, worker, limit, now + lease, left)
-    return [taken, abandoned, _next_due(state, left), state.told_of_foreign()]
-
-
-def _take(
-    state: State, token: str, now: float, worker: str, limit: int, lease_until: float, left: dict[str, int]
-) -> list[Any]:
-    candidates: list[tuple[int, float, int]] = []
-    for action, priority in state.kinds:
-        room = min(limit, left.get(action, limit))
-        if room > 0:
-            due = state.execute(_DUE, (action, priority, now, room))
-            candidates += [(-priority, due_at, row) for due_at, row in due]
-    candidates.sort()
-    taken: list[Any] = []
-    updates = []
-    for _, _, number in candidates:
-        if len(taken) == limit:
-            break
-        row = list(state.execute(_GET_NUMBER, (number,)).fetchone())
-        action = row[2]
-        if action in left:
-            if left[action] <= 0:
-                continue
-            left[action] -= 1
-        if row[9] != "PROCESSING":
-            state.queued -= 1
-        attempts, fence = row[11] + 1, row[12] + 1
-        row[9:17] = ["PROCESSING", lease_until, attempts, fence, worker, 0.0, "", b""]
-        row[20] = row[21] = now
-        updates.append((lease_until, attempts, fence, worker, now, now, token, number))
-        taken.append(row)
+        ended = [list(row) for row in state.execute(_ENDED_BY, (token,))]
+        if taken or ended:
+            for row in taken:
+                room.take(row[2], to_record(row).tenant)
+            return [taken, ended, _next_due(state, now, room), state.told_of_foreign()]
+    lapsed, to_end = _lapsed(state, now)
+    waiting_ended = state.execute(_EXPIRED, (now, _SLICE)).fetchall()
+    ended = [_end(state, token, now, row, waiting=False) for row in to_end]
+    ended += [_end(state, token, now, row, waiting=bool(waiting)) for row, waiting in waiting_ended]
+    _fall_due(state, now)
+    if len(waiting_ended) == _SLICE:
+        # More may have expired, which must not begin: the next claim goes on.
+        return [[], ended, now, state.told_of_foreign()]
+    turns = state.lines.take(limit, room, lapsed)
+    rows = _in_line_rows(state, [turn for turn in turns if isinstance(turn, Place)])
+    taken, updates = [], []
+    for turn in turns:
+        if isinstance(turn, Lapsed):
+            taken.append(_take_over(state, token, turn.record, Claimed(now, worker, now + lease)))
+            continue
+        for found in islice(rows[turn], 1):
+            row = list(found)
+            at = row.pop()
+            attempts, fence = row[11] + 1, row[12] + 1
+            row[9:17] = ["PROCESSING", now + lease, attempts, fence, worker, 0.0, "", b""]
+            row[20] = row[21] = now
+            updates.append((now + lease, attempts, fence, worker, now, now, token, at))
+            taken.append(row)
+            state.kinds.add((turn.action, turn.priority))
     state.database.executemany(_CLAIM, updates)
-    return taken
+    return [taken, ended, _next_due(state, now, room), state.told_of_foreign()]
 
 
-def _abandon(state: State, token: str, now: float, number: int) -> list[Any]:
+def _lapsed(state: State, now: float) -> tuple[list[Lapsed], list[int]]:
+    """What lost its worker and may run again, and what must end instead. Both are as few as could run at one time."""
+    lapsed, to_end = [], []
+    for kind in state.kinds:
+        for due_at, number, tenant, exhausted, expired in state.execute(_LAPSED, (now, *kind, now)):
+            if exhausted or expired:
+                to_end.append(number)
+            else:
+                lapsed.append(Lapsed(due_at, number, *kind, tenant))
+    return lapsed, to_end
+
+
+def _end(state: State, token: str, now: float, number: int, *, waiting: bool) -> list[Any]:
+    record = to_record(list(state.execute(_GET_NUMBER, (number,)).fetchone()))
+    if record.status is not Status.PROCESSING:
+        state.less(record.owner)
+    if waiting:
+        state.out_of_line(place_of(record))
+    state.execute(_MARK, (token, number))
+    lost = record.status is Status.PROCESSING and record.attempts >= record.max_attempts
+    return state.replace(advance(record, Abandoned(now) if lost else Expired(now)))
+
+
+def _fall_due(state: State, now: float) -> None:
+    """Puts the retries in line whose time has come."""
+    for kind in state.kinds:
+        for tenant, owner, number in state.execute(_FALLEN_DUE, (*kind, now, _SLICE)).fetchall():
+            state.execute(_IN_LINE, (number,))
+            state.in_line(Place(*kind, tenant, owner))
+
+
+def _in_line_rows(state: State, turns: list[Place]) -> dict[Place, Any]:
+    """For each place as many rows as it has turns, oldest first."""
+    rows = {}
+    for place, count in Counter(turns).items():
+        rows[place] = iter(state.execute(_OLDEST, (*place, count)).fetchall())
+    for place in turns:
+        state.taken(place)
+        state.less(place.owner)
+    return rows
+
+
+def _take_over(state: State, token: str, number: int, event: Claimed) -> list[Any]:
     record = to_record(list(state.execute(_GET_NUMBER, (number,)).fetchone()))
     state.execute(_MARK, (token, number))
-    return state.replace(advance(record, Abandoned(now)))
+    return state.replace(advance(record, event))
 
 
-def _next_due(state: State, left: dict[str, int]) -> float | None:
+def _next_due(state: State, now: float, room: Room) -> float | None:
+    if state.lines.fits(room):
+        return now
     earliest: float | None = None
-    idle = []
-    for kind in state.kinds:
-        first = [row[0] for exhausted in (0, 1) for row in state.execute(_NEXT_DUE, (*kind, exhausted))]
-        if not first:
-            idle.append(kind)
-        elif left.get(kind[0], 1) > 0 and (earliest is None or min(first) < earliest):
-            earliest = min(first)
-    # A kind without open records comes back with its next one; until then it need not be asked after.
-    state.kinds.difference_update(idle)
-    return earliest
+    for kind in tuple(state.kinds):
+        retry = state.execute(_NEXT_RETRY, kind).fetchone()
+        lapse = _next_lapse(state, now, room, kind)
+        if retry is None and lapse is None:
+            state.forget_kind(kind)
+        elif room.for_action(kind[0]):
+            earliest = min(time for time in (earliest, retry and retry[0], lapse) if time is not None)
+    return None if earliest is None or math.isinf(earliest) else max(earliest, now)
+
+
+def _next_lapse(state: State, now: float, room: Room, kind: tuple[str, int]) -> float | None:
+    """When the next lease ends of those that may then run again; infinite when none may, None when there is none."""
+    found: float | None = None
+    for due_at, tenant in state.execute(_RUNNING, kind):
+        if due_at > now or room.for_tenant(tenant):
+            return float(due_at)
+        found = math.inf
+    return found

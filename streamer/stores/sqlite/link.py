@@ -34,13 +34,22 @@ class Link:
 
     Args:
         path: the file.
+        now: wall-clock seconds.
         max_queued: how many records may wait.
+        max_queued_per_owner: how many of one owner; None: as many as there is room for.
         operator: beside a service instead of as one.
         on_mend: called with one line each time the writer had to be replaced.
     """
 
     def __init__(
-        self, path: Path, *, max_queued: int, operator: bool, on_mend: Callable[[str], object] | None = None
+        self,
+        path: Path,
+        *,
+        now: Callable[[], float],
+        max_queued: int,
+        max_queued_per_owner: int | None,
+        operator: bool,
+        on_mend: Callable[[str], object] | None = None,
     ) -> None:
         self.failed = asyncio.Event()
         """Set when the writer cannot be replaced."""
@@ -48,10 +57,12 @@ class Link:
         self._options = {
             "path": str(path),
             "max_queued": max_queued,
+            "max_queued_per_owner": max_queued_per_owner,
             "operator": operator,
             "lock_wait": LOCK_WAIT,
             "session": secrets.token_hex(8),
         }
+        self._now = now
         self._on_mend = on_mend
         self._loop = asyncio.get_running_loop()
         self._number = 0
@@ -71,13 +82,13 @@ class Link:
         assert self._child is not None, "the writer has not been started"
         return self._child.pid
 
-    async def open(self, now: float) -> None:
+    async def open(self) -> None:
         """Starts the first writer, which takes the file and puts right what a service before it left.
 
         Raises:
             StoreError: the file cannot be had.
         """
-        await self._start(recover=True, now=now)
+        await self._start(recover=True)
 
     def ask(self, kind: int, now: float, arguments: tuple[Any, ...]) -> asyncio.Future[Any]:
         """Sends an operation, with all the others of this turn of the loop. The answer comes once it is durable.
@@ -149,10 +160,10 @@ class Link:
         if not opening.done():
             opening.set_result(refusal)
 
-    async def _start(self, *, recover: bool, now: float = 0.0) -> None:
+    async def _start(self, *, recover: bool) -> None:
         opening = self._opening = self._loop.create_future()
         child = self._child = Child(WRITER, on_message=self._received, on_exit=self._died)
-        options = {**self._options, "recover": recover, "now": now, "repeats_until": self._number}
+        options = {**self._options, "recover": recover, "now": self._now(), "repeats_until": self._number}
         try:
             await child.start()
             child.send(_encode(options))

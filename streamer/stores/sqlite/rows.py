@@ -7,7 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from streamer.core.messages import ErrorBody
-from streamer.core.records import RequestRecord, Status
+from streamer.core.principal import Principal
+from streamer.core.records import Attempt, RequestRecord, Status
 
 COLUMNS: Final = (
     "owner",
@@ -34,12 +35,17 @@ COLUMNS: Final = (
     "started_at",
     "finished_at",
     "delivered_at",
+    "principal",
+    "expires_at",
+    "history",
 )
 """In the order of a row on its way between the processes."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_metadata = msgspec.json.Decoder(dict[str, str]).decode
 _decode_error = msgspec.json.Decoder(ErrorBody).decode
+_decode_principal = msgspec.json.Decoder(Principal).decode
+_decode_history = msgspec.json.Decoder(tuple[Attempt, ...]).decode
 
 
 def to_row(record: RequestRecord) -> tuple[Any, ...]:
@@ -69,6 +75,9 @@ def to_row(record: RequestRecord) -> tuple[Any, ...]:
         record.started_at,
         record.finished_at,
         record.delivered_at,
+        b"" if record.principal is None else _encode(record.principal),
+        record.expires_at,
+        _encode(record.history) if record.history else b"",
     )
 
 
@@ -78,7 +87,14 @@ def to_record(row: list[Any]) -> RequestRecord:
     values["metadata"] = _decode_metadata(row[4]) if row[4] else {}
     values["status"] = Status(row[9])
     values["error"] = _decode_error(row[19]) if row[19] else None
+    values["principal"] = _decode_principal(row[24]) if row[24] else None
+    values["history"] = _decode_history(row[26]) if row[26] else ()
     return RequestRecord(**values)
+
+
+def decode_error(error: bytes) -> ErrorBody:
+    """The error of such a column."""
+    return _decode_error(error)
 
 
 def encode_error(error: ErrorBody | None) -> bytes:

@@ -7,8 +7,8 @@ from typing import Final
 APPLICATION_ID: Final = 0x53545231
 """`STR1`: tells our files from other programs' SQLite files."""
 
-EXHAUSTED: Final = "(status = 'PROCESSING' AND attempts >= max_attempts)"
-"""What `records.exhausted` says. Queries must write it as the index does, or the index is not used."""
+_EXHAUSTED: Final = "(status = 'PROCESSING' AND attempts >= max_attempts)"
+"""What `records.exhausted` says, as the index of the second version was made with it."""
 
 _FIRST: Final = """
     CREATE TABLE requests (
@@ -51,10 +51,27 @@ _FIRST: Final = """
 # owner's listing no longer reads all that the owner ever asked for, while everybody's writes wait.
 _SECOND: Final = f"""
     DROP INDEX requests_due;
-    CREATE INDEX requests_due ON requests (action, priority, {EXHAUSTED}, due_at) WHERE due_at IS NOT NULL;
+    CREATE INDEX requests_due ON requests (action, priority, {_EXHAUSTED}, due_at) WHERE due_at IS NOT NULL;
     CREATE INDEX requests_owner ON requests (owner, created_at);
 """
 
-MIGRATIONS: Final = (_FIRST, _SECOND)
+# What waits for nothing but a worker (`waiting`: PENDING, and RETRYING once a claim has found it due) is found by whose
+# turn it is; what waits for a time is found by the time.
+_THIRD: Final = """
+    ALTER TABLE requests ADD COLUMN principal BLOB NOT NULL DEFAULT x'';
+    ALTER TABLE requests ADD COLUMN tenant TEXT NOT NULL DEFAULT '';
+    ALTER TABLE requests ADD COLUMN expires_at REAL;
+    ALTER TABLE requests ADD COLUMN history BLOB NOT NULL DEFAULT x'';
+    ALTER TABLE requests ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX requests_due;
+    UPDATE requests SET waiting = 1 WHERE status = 'PENDING';
+    CREATE INDEX requests_waiting ON requests (action, priority, tenant, owner) WHERE waiting = 1;
+    CREATE INDEX requests_retrying ON requests (action, priority, waiting, due_at) WHERE status = 'RETRYING';
+    CREATE INDEX requests_running ON requests (action, priority, due_at) WHERE status = 'PROCESSING';
+    CREATE INDEX requests_expiring ON requests (expires_at)
+        WHERE expires_at IS NOT NULL AND due_at IS NOT NULL AND status != 'PROCESSING';
+"""
+
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD)
 """Each brings a file from the version of its place to the next; `PRAGMA user_version` says where a file is.
 `stored_by` and `claimed_by` name the operation that did it, so that one sent again finds its own work."""

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
+from collections.abc import Callable
 from typing import Any, Final
 
-from streamer.core.records import RequestRecord
+from streamer.core.records import RequestRecord, Status
+from streamer.stores.fairness import Lines, Place
 from streamer.stores.sqlite.rows import COLUMNS, to_row
 
 ALL: Final = ", ".join(COLUMNS)
 SELECT: Final = f"SELECT {ALL} FROM requests"  # noqa: S608 - constants
 _GET: Final = f"{SELECT} WHERE owner = ? AND id = ?"
-_REPLACE: Final = f"UPDATE requests SET {', '.join(f'{name} = ?' for name in COLUMNS)} WHERE owner = ? AND id = ?"  # noqa: S608 - constants
-
-Snapshot = tuple[int, set[tuple[str, int]], bool]
+_REPLACE: Final = (
+    f"UPDATE requests SET {', '.join(f'{name} = ?' for name in COLUMNS)}, waiting = ? WHERE owner = ? AND id = ?"  # noqa: S608 - constants
+)
+_IN_LINE: Final = (
+    "SELECT action, priority, tenant, owner, count(*), min(number) FROM requests INDEXED BY requests_waiting "
+    "WHERE waiting = 1 GROUP BY action, priority, tenant, owner"
+)
+_RETRYING: Final = (
+    "SELECT owner, count(*) FROM requests INDEXED BY requests_retrying "
+    "WHERE status = 'RETRYING' AND waiting = 0 GROUP BY owner"
+)
+_KINDS: Final = (
+    "SELECT DISTINCT action, priority FROM requests INDEXED BY requests_retrying WHERE status = 'RETRYING' "
+    "UNION SELECT DISTINCT action, priority FROM requests INDEXED BY requests_running WHERE status = 'PROCESSING'"
+)
+_PUT_BACK: Final = tuple(
+    "UPDATE requests SET due_at = due_at - (updated_at - ?1), expires_at = expires_at - (updated_at - ?1), "  # noqa: S608 - constants
+    f"updated_at = ?1 WHERE updated_at > ?1 AND {which}"
+    for which in (
+        "status = 'PROCESSING'",
+        "status = 'RETRYING'",
+        "status = 'PENDING' AND expires_at IS NOT NULL AND due_at IS NOT NULL AND status != 'PROCESSING'",
+    )
+)
+_TOO_EARLY: Final = (
+    "SELECT action, priority, tenant, owner, number FROM requests INDEXED BY requests_retrying "
+    "WHERE status = 'RETRYING' AND waiting = 1 AND due_at > ?"
+)
+_OUT_OF_LINE: Final = "UPDATE requests SET waiting = 0 WHERE number = ?"
 
 
 class State:
@@ -22,59 +51,141 @@ class State:
     Args:
         database: the open file.
         max_queued: how many records may wait.
+        max_queued_per_owner: how many of one owner; None: as many as there is room for.
         session: names the store object that sends; with an operation's number it is that operation's own name.
         repeats_until: operations with a number up to this one may have been done by a writer that died.
 
     Attributes:
         queued: PENDING and RETRYING records, so that a full queue is known without counting.
-        kinds: every (action, priority) that may have records that have not ended.
+        queued_by: the same by owner; None when no owner has a limit.
+        lines: who waits for nothing but a worker.
+        kinds: every (action, priority) that may have records that wait for a time (RETRYING, PROCESSING).
     """
 
     def __init__(
-        self, database: sqlite3.Connection, max_queued: int, *, session: str = "", repeats_until: int = 0
+        self,
+        database: sqlite3.Connection,
+        max_queued: int,
+        *,
+        max_queued_per_owner: int | None = None,
+        session: str = "",
+        repeats_until: int = 0,
     ) -> None:
         self.database = database
         self.execute = database.execute
         self.max_queued = max_queued
+        self.max_queued_per_owner = max_queued_per_owner
         self.repeats_until = repeats_until
         self.queued = 0
+        self.queued_by: dict[str, int] | None = None
+        self.lines = Lines()
         self.kinds: set[tuple[str, int]] = set()
         self._session = session
         self._data_version = -1
         # What another process wrote while there was no writer went by unseen: after a death it is assumed.
         self._foreign = repeats_until > 0
+        self._newest = -math.inf
+        self._undo: list[tuple[Callable[..., object], Any]] = []
+        self._before = (self._foreign, self._newest)
 
     def token(self, number: int) -> str:
         """The name under which an operation's work is found again."""
         return f"{self._session}-{number}"
 
-    def refresh(self) -> None:
-        """Counts anew when another process has written to the file (an operator's command line)."""
+    def begin(self) -> None:
+        """A transaction has begun: counts anew when another process has written (an operator's command line)."""
         version = self.execute("PRAGMA data_version").fetchone()[0]
         if version != self._data_version:
+            self.recount()
             self._foreign = self._foreign or self._data_version != -1
             self._data_version = version
-            self.recount()
+        self._undo.clear()
+        self._before = (self._foreign, self._newest)
+
+    def undo(self) -> None:
+        """The transaction was rolled back: what is known is again as it was when it began."""
+        undo, self._undo = self._undo, []
+        for step, argument in reversed(undo):
+            step(argument)
+        self._undo.clear()
+        self._foreign, self._newest = self._before
 
     def recount(self) -> None:
-        """Reads `queued` and `kinds` from the file."""
-        (self.queued,) = self.execute(
-            "SELECT count(*) FROM requests WHERE due_at IS NOT NULL AND status != 'PROCESSING'"
-        ).fetchone()
-        self.kinds = set(self.execute("SELECT DISTINCT action, priority FROM requests WHERE due_at IS NOT NULL"))
+        """Reads from the file what is kept in memory. Whoever has waited longest is served first."""
+        self.lines = Lines()
+        self.queued = 0
+        queued_by: dict[str, int] = {}
+        for *place, count, _ in sorted(self.execute(_IN_LINE), key=lambda row: row[-1]):
+            self.lines.add(Place(*place), count)
+            self.queued += count
+            queued_by[place[3]] = queued_by.get(place[3], 0) + count
+        for owner, count in self.execute(_RETRYING):
+            self.queued += count
+            queued_by[owner] = queued_by.get(owner, 0) + count
+        self.queued_by = None if self.max_queued_per_owner is None else queued_by
+        self.kinds = set(self.execute(_KINDS))
 
-    def snapshot(self) -> Snapshot:
-        """What a transaction that fails must leave as it was."""
-        return self.queued, set(self.kinds), self._foreign
+    def at(self, now: float) -> None:
+        """It is now so late; the clock may have been put back since the last time."""
+        if now < self._newest:
+            self.put_back(now)
+        self._newest = now
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """Goes back to it."""
-        self.queued, self.kinds, self._foreign = snapshot
+    def put_back(self, now: float) -> None:
+        """What was written in the time that is yet to come again waits no longer for that; see `records.put_back`."""
+        for statement in _PUT_BACK:
+            self.execute(statement, (now,))
+        for *place, number in self.execute(_TOO_EARLY, (now,)).fetchall():
+            self.execute(_OUT_OF_LINE, (number,))
+            self.out_of_line(Place(*place))
 
     def told_of_foreign(self) -> bool:
         """Whether another process has written since this was last asked."""
         foreign, self._foreign = self._foreign, False
         return foreign
+
+    def in_line(self, place: Place) -> None:
+        """One more record waits for nothing but a worker."""
+        self.lines.add(place)
+        self._undo.append((self.out_of_line, place))
+
+    def out_of_line(self, place: Place) -> None:
+        """One does so no longer."""
+        self.lines.remove(place)
+        self._undo.append((self.in_line, place))
+
+    def taken(self, place: Place) -> None:
+        """`lines` gave out a turn."""
+        self._undo.append((self.in_line, place))
+
+    def more(self, owner: str) -> None:
+        """One more record of the owner is PENDING or RETRYING."""
+        self.queued += 1
+        if self.queued_by is not None:
+            self.queued_by[owner] = self.queued_by.get(owner, 0) + 1
+        self._undo.append((self.less, owner))
+
+    def less(self, owner: str) -> None:
+        """One record less is."""
+        self.queued -= 1
+        if self.queued_by is not None:
+            self.queued_by[owner] -= 1
+            if not self.queued_by[owner]:
+                del self.queued_by[owner]
+        self._undo.append((self.more, owner))
+
+    def full_for(self, owner: str) -> bool:
+        """Whether the owner has as many records in the queue as one owner may have."""
+        return (
+            self.max_queued_per_owner is not None
+            and self.queued_by is not None
+            and self.queued_by.get(owner, 0) >= self.max_queued_per_owner
+        )
+
+    def forget_kind(self, kind: tuple[str, int]) -> None:
+        """Nothing of this kind waits for a time; it comes back with the next that does."""
+        self.kinds.discard(kind)
+        self._undo.append((self.kinds.add, kind))
 
     def get(self, owner: str, request_id: str) -> list[Any] | None:
         """The row of a request."""
@@ -84,5 +195,10 @@ class State:
     def replace(self, record: RequestRecord) -> list[Any]:
         """Writes the whole record over the one that stands. Returns its row."""
         row = to_row(record)
-        self.execute(_REPLACE, (*row, record.owner, record.id))
+        self.execute(_REPLACE, (*row, record.status is Status.PENDING, record.owner, record.id))
         return list(row)
+
+
+def place_of(record: RequestRecord) -> Place:
+    """Where the record waits, if it does."""
+    return Place(record.action, record.priority, record.tenant, record.owner)

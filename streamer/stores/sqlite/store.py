@@ -11,11 +11,11 @@ from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import LeaseLost
 from streamer.core.messages import ErrorBody
 from streamer.core.records import RequestRecord, Status
-from streamer.stores.common import decode_cursor, encode_cursor, not_found, queue_full
+from streamer.stores.common import Timeline, decode_cursor, encode_cursor, not_found, owner_full, queue_full
 from streamer.stores.sqlite.link import Link
 from streamer.stores.sqlite.operations import NUMBERS
 from streamer.stores.sqlite.rows import encode_error, to_record, to_row
-from streamer.stores.sqlite.writing import FULL, LOST, NOT_FOUND
+from streamer.stores.sqlite.writing import FULL, LOST, NOT_FOUND, OWNER_FULL
 
 
 class SqliteStore:
@@ -26,10 +26,11 @@ class SqliteStore:
     name, so that one that was already done is found and not done twice.
     """
 
-    def __init__(self, link: Link, clock: Clock, max_queued: int) -> None:
+    def __init__(self, link: Link, time: Timeline, max_queued: int, max_queued_per_owner: int | None) -> None:
         self._link = link
-        self._clock = clock
+        self._time = time
         self._max_queued = max_queued
+        self._max_queued_per_owner = max_queued_per_owner
 
     @classmethod
     async def open(
@@ -38,6 +39,7 @@ class SqliteStore:
         *,
         clock: Clock | None = None,
         max_queued: int = 100_000,
+        max_queued_per_owner: int | None = None,
         operator: bool = False,
         on_mend: Callable[[str], object] | None = None,
     ) -> Self:
@@ -47,6 +49,7 @@ class SqliteStore:
             path: the SQLite file; beside it live `-wal`, `-shm` and `.lock`.
             clock: time.
             max_queued: how many records may wait; one more is OVERLOADED.
+            max_queued_per_owner: how many of one owner; None: as many as there is room for.
             operator: open an existing file beside the service that may own it, for looking and for single changes:
                 no lock is taken, and nothing of a running service is disturbed.
             on_mend: called with one line for the log each time that the writer process died and was replaced.
@@ -56,11 +59,18 @@ class SqliteStore:
             StoreTooNew: a newer version wrote it.
             StoreError: it cannot be opened, or is not one of ours.
         """
-        time = clock or SystemClock()
-        # Two names of one file must not be two locks.
-        link = Link(Path(path).resolve(), max_queued=max_queued, operator=operator, on_mend=on_mend)
-        await link.open(time.now())
-        return cls(link, time, max_queued)
+        time = Timeline(clock or SystemClock())
+        link = Link(
+            # Two names of one file must not be two locks.
+            Path(path).resolve(),
+            now=time.now,
+            max_queued=max_queued,
+            max_queued_per_owner=max_queued_per_owner,
+            operator=operator,
+            on_mend=on_mend,
+        )
+        await link.open()
+        return cls(link, time, max_queued, max_queued_per_owner)
 
     @property
     def writer_pid(self) -> int:
@@ -69,16 +79,26 @@ class SqliteStore:
 
     async def enqueue(self, record: RequestRecord, /) -> RequestRecord | None:
         """Part of `RequestQueue`."""
-        answer = await self._do("enqueue", to_row(record))
+        answer = await self._do("enqueue", to_row(record), record.tenant)
         if answer == FULL:
             raise queue_full(self._max_queued)
+        if answer == OWNER_FULL and self._max_queued_per_owner is not None:
+            raise owner_full(self._max_queued_per_owner)
         return None if answer is None else to_record(answer)
 
     async def claim(
-        self, worker: str, limit: int, lease: float, *, headroom: Mapping[str, int] | None = None
+        self,
+        worker: str,
+        limit: int,
+        lease: float,
+        *,
+        headroom: Mapping[str, int] | None = None,
+        tenant_limit: int | None = None,
+        tenants: Mapping[str, int] | None = None,
     ) -> Claims:
         """Part of `RequestQueue`."""
-        answer = await self._do("claim", worker, limit, lease, headroom and dict(headroom))
+        limits = (headroom and dict(headroom), tenant_limit, tenants and dict(tenants))
+        answer = await self._do("claim", worker, limit, lease, limits)
         taken, abandoned, next_due, foreign = answer
         return Claims([to_record(row) for row in taken], [to_record(row) for row in abandoned], next_due, foreign)
 
@@ -163,7 +183,7 @@ class SqliteStore:
         await self._link.close()
 
     async def _do(self, name: str, *arguments: Any) -> Any:
-        return await self._link.ask(NUMBERS[name], self._clock.now(), arguments)
+        return await self._link.ask(NUMBERS[name], self._time.now(), arguments)
 
 
 def _held(claim: Lease, answer: Any) -> None:

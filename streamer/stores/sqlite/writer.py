@@ -59,17 +59,31 @@ def open_state(options: Mapping[str, Any]) -> State:
         # The descriptor is never closed here: the lock is this process's for as long as it lives.
         lock(path, os.getppid(), options["lock_wait"])
     database = open_database(path, create=not operator)
-    if options["recover"] and not operator:
-        # Under the lock nobody else is alive, so whoever held a lease is dead: their work is due now.
+    state = State(
+        database,
+        options["max_queued"],
+        max_queued_per_owner=options["max_queued_per_owner"],
+        session=options["session"],
+        repeats_until=options["repeats_until"],
+    )
+    if not operator:
         try:
-            database.execute(
-                "UPDATE requests SET due_at = ?, updated_at = ? WHERE due_at IS NOT NULL AND status = 'PROCESSING'",
-                (options["now"], options["now"]),
-            )
+            _put_right(state, options["now"], recover=options["recover"])
         except sqlite3.Error as problem:
             database.close()
             raise StoreUnavailable(f"{path} could not be written: {problem}") from None
-    return State(database, options["max_queued"], session=options["session"], repeats_until=options["repeats_until"])
+    return state
+
+
+def _put_right(state: State, now: float, *, recover: bool) -> None:
+    """What may have happened while nobody looked: the clock was put back, and whoever held a lease has died."""
+    state.execute("BEGIN IMMEDIATE")
+    state.begin()
+    state.put_back(now)
+    if recover:
+        # Under the lock nobody else is alive: the work of the dead is due now.
+        state.execute("UPDATE requests SET due_at = ?1, updated_at = ?1 WHERE status = 'PROCESSING'", (now,))
+    state.execute("COMMIT")
 
 
 def apply(state: State, operations: list[list[Any]]) -> Answers:
@@ -86,21 +100,23 @@ def apply(state: State, operations: list[list[Any]]) -> Answers:
 
 
 def _transaction(state: State, operations: list[list[Any]]) -> Answers:
-    before = None
+    begun = False
     try:
-        state.refresh()
-        before = state.snapshot()
+        state.begin()
+        begun = True
         answers: Answers = []
         for number, kind, now, arguments in operations:
             again = number <= state.repeats_until
+            if kind < FIRST_READ:
+                state.at(now)
             try:
                 answers.append((number, DONE, OPERATIONS[kind](state, number, again, now, *arguments)))
             except TransitionRefused as refusal:
                 answers.append((number, REFUSED, str(refusal)))
         state.execute("COMMIT")
     except BaseException:
-        if before is not None:
-            state.restore(before)
+        if begun:
+            state.undo()
         # SQLite has ended the transaction by itself where its error left it no choice (a full disk, for one).
         if state.database.in_transaction:
             state.execute("ROLLBACK")

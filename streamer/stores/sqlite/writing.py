@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from streamer.core.records import Cancelled, Requeued, Status, advance
-from streamer.stores.sqlite.rows import COLUMNS, to_record
-from streamer.stores.sqlite.state import ALL, State
+from streamer.core.records import Cancelled, Failed, Released, Requeued, Status, advance
+from streamer.stores.fairness import Place
+from streamer.stores.sqlite.rows import COLUMNS, decode_error, to_record
+from streamer.stores.sqlite.state import ALL, State, place_of
 
 NOT_FOUND: Final = "not found"
 FULL: Final = "full"
+OWNER_FULL: Final = "full for its owner"
 LOST: Final = "lost"
 
-_PLACES: Final = ", ".join("?" * (len(COLUMNS) + 1))
-_INSERT: Final = f"INSERT INTO requests ({ALL}, stored_by) VALUES ({_PLACES}) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
+_PLACES: Final = ", ".join("?" * (len(COLUMNS) + 2))
+_INSERT: Final = (
+    f"INSERT INTO requests ({ALL}, tenant, stored_by, waiting) VALUES ({_PLACES}, 1) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
+)
 _STORED_BY: Final = "SELECT 1 FROM requests WHERE owner = ? AND id = ? AND stored_by = ?"
 _HELD: Final = "WHERE owner = ? AND id = ? AND fence = ? AND status = 'PROCESSING'"
 _RENEW: Final = f"UPDATE requests SET due_at = ?, updated_at = ? {_HELD}"  # noqa: S608 - constants
@@ -25,18 +29,7 @@ _COMPLETE: Final = (
     "UPDATE requests SET status = 'COMPLETED', due_at = NULL, result = ?, error = x'', percentage = 100, seq = ?, "  # noqa: S608 - constants
     f"updated_at = ?, finished_at = ? {_HELD}"
 )
-_FAIL: Final = (
-    "UPDATE requests SET status = 'FAILED', due_at = NULL, error = ?, seq = ?, updated_at = ?, "  # noqa: S608 - constants
-    f"finished_at = ? {_HELD}"
-)
-_RETRY: Final = (
-    "UPDATE requests SET status = 'RETRYING', due_at = ?, error = ?, seq = ?, worker = '', updated_at = ? "  # noqa: S608 - constants
-    f"{_HELD}"
-)
-_RELEASE: Final = (
-    "UPDATE requests SET status = 'PENDING', due_at = ?, attempts = attempts - 1, worker = '', updated_at = ? "  # noqa: S608 - constants
-    f"{_HELD}"
-)
+_WAITING: Final = "SELECT 1 FROM requests WHERE owner = ? AND id = ? AND waiting = 1"
 _DELIVERED: Final = (
     "UPDATE requests SET delivered_at = ? WHERE owner = ? AND id = ? AND due_at IS NULL AND delivered_at IS NULL"
 )
@@ -47,16 +40,17 @@ _PURGE: Final = (
 _PURGE_SLICE: Final = 500
 
 
-def enqueue(state: State, number: int, again: bool, _now: float, row: list[Any]) -> Any:
+def enqueue(state: State, number: int, again: bool, _now: float, row: list[Any], tenant: str) -> Any:
     token = state.token(number)
     if again and state.execute(_STORED_BY, (row[0], row[1], token)).fetchone() is not None:
         return None
-    if state.queued >= state.max_queued:
+    refusal = FULL if state.queued >= state.max_queued else OWNER_FULL if state.full_for(row[0]) else None
+    if refusal is not None:
         stood = state.get(row[0], row[1])
-        return FULL if stood is None else stood
-    if state.execute(_INSERT, (*row, token)).rowcount:
-        state.queued += 1
-        state.kinds.add((row[2], row[8]))
+        return refusal if stood is None else stood
+    if state.execute(_INSERT, (*row, tenant, token)).rowcount:
+        state.in_line(Place(row[2], row[8], tenant, row[0]))
+        state.more(row[0])
         return None
     return state.get(row[0], row[1])
 
@@ -80,7 +74,7 @@ def update_progress(
     metadata: bytes,
 ) -> Any:
     changed = state.execute(_PROGRESS, (percentage, message, metadata, seq, now, *held)).rowcount
-    return None if changed else _lost(state, held)
+    return None if changed else _lost(state.get(held[0], held[1]))
 
 
 def complete(state: State, _number: int, _again: bool, now: float, held: list[Any], seq: int, result: bytes) -> Any:
@@ -89,7 +83,7 @@ def complete(state: State, _number: int, _again: bool, now: float, held: list[An
     row = state.get(held[0], held[1])
     if row is not None and row[9] == "COMPLETED" and row[12] == held[2] and row[18] == result:
         return None
-    return _lost(state, held)
+    return _lost(row)
 
 
 def fail(
@@ -102,24 +96,29 @@ def fail(
     error: bytes,
     retry_at: float | None,
 ) -> Any:
-    if retry_at is None:
-        if state.execute(_FAIL, (error, seq, now, now, *held)).rowcount:
-            return None
-    elif state.execute(_RETRY, (retry_at, error, seq, now, *held)).rowcount:
-        state.queued += 1
-        return None
     row = state.get(held[0], held[1])
-    if row is not None and row[12] == held[2]:
+    if row is None or row[12] != held[2]:
+        return _lost(row)
+    if row[9] != "PROCESSING":
         same_end = retry_at is None and row[9] == "FAILED" and row[19] == error
         same_retry = retry_at is not None and row[9] == "RETRYING" and row[10] == retry_at
-        if same_end or same_retry:
-            return None
-    return _lost(state, held)
+        return None if same_end or same_retry else _lost(row)
+    record = advance(to_record(row), Failed(now, held[2], seq, decode_error(error), retry_at))
+    state.replace(record)
+    if retry_at is not None:
+        state.more(record.owner)
+        state.kinds.add((record.action, record.priority))
+    return None
 
 
 def release(state: State, _number: int, _again: bool, now: float, leases: list[list[Any]]) -> None:
-    for held in leases:
-        state.queued += state.execute(_RELEASE, (now, now, *held)).rowcount
+    for owner, request_id, fence in leases:
+        row = state.get(owner, request_id)
+        if row is not None and row[9] == "PROCESSING" and row[12] == fence:
+            record = advance(to_record(row), Released(now, fence))
+            state.replace(record)
+            state.in_line(place_of(record))
+            state.more(owner)
 
 
 def cancel(state: State, _number: int, again: bool, now: float, owner: str, request_id: str, message: str) -> Any:
@@ -131,7 +130,9 @@ def cancel(state: State, _number: int, again: bool, now: float, owner: str, requ
         return row
     ended = advance(record, Cancelled(now, message))
     if record.status is not Status.PROCESSING:
-        state.queued -= 1
+        state.less(owner)
+        if state.execute(_WAITING, (owner, request_id)).fetchone() is not None:
+            state.out_of_line(place_of(record))
     return state.replace(ended)
 
 
@@ -143,8 +144,8 @@ def requeue(state: State, _number: int, again: bool, now: float, owner: str, req
     if again and record.status is Status.PENDING and record.due_at == now:
         return row
     queued = advance(record, Requeued(now))
-    state.queued += 1
-    state.kinds.add((record.action, record.priority))
+    state.in_line(place_of(queued))
+    state.more(owner)
     return state.replace(queued)
 
 
@@ -156,6 +157,5 @@ def purge(state: State, _number: int, _again: bool, _now: float, finished_before
     return state.execute(_PURGE, (finished_before, _PURGE_SLICE)).rowcount
 
 
-def _lost(state: State, held: list[Any]) -> list[Any]:
-    row = state.get(held[0], held[1])
+def _lost(row: list[Any] | None) -> list[Any]:
     return [LOST, None if row is None else row[9], None if row is None else row[12]]

@@ -9,7 +9,7 @@ import pytest
 from streamer.contracts.stores import RequestQueue
 from streamer.core.records import Status
 from streamer.testing.clock import ManualClock
-from streamer.testing.conformance.records import LEASE, Suite, record
+from streamer.testing.conformance.records import BROKEN, LEASE, Suite, lease_of, record
 
 
 class Claiming(Suite):
@@ -97,8 +97,11 @@ class Claiming(Suite):
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         now = clock.now()
-        for n, seconds in enumerate((0, 0, 5, 9)):
-            await store.enqueue(record(clock, f"r{n}", due_at=now + seconds, action=f"work{n}"))
+        for action, seconds in (("work2", 5), ("work3", 9)):
+            await store.enqueue(record(clock, action, action=action))
+            await store.fail(lease_of(await self.claim_one(store)), seq=1, error=BROKEN, retry_at=now + seconds)
+        for action in ("work0", "work1"):
+            await store.enqueue(record(clock, action, action=action))
         assert (await store.claim("w1", 1, 2.0)).next_due == now
         assert (await store.claim("w1", 1, 2.0)).next_due == now + 2
         assert (await store.claim("w1", 0, LEASE, headroom={"work0": 0, "work1": 0})).next_due == now + 5

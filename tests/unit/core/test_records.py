@@ -6,16 +6,21 @@ from hypothesis import strategies as st
 
 from streamer.core.errors import LeaseLost, TransitionRefused
 from streamer.core.messages import ErrorBody
+from streamer.core.principal import Principal
 from streamer.core.records import (
+    MAX_HISTORY,
     QUEUED,
     SEQ_STRIDE,
     TERMINAL,
     Abandoned,
+    Attempt,
     Cancelled,
     Claimed,
     Completed,
     Delivered,
+    Expired,
     Failed,
+    Outcome,
     Progressed,
     Released,
     Renewed,
@@ -24,8 +29,12 @@ from streamer.core.records import (
     Status,
     abandoned_error,
     advance,
+    due,
     exhausted,
+    expired,
+    expired_error,
     first_seq,
+    put_back,
 )
 
 ERROR = ErrorBody("MINE", "wrong")
@@ -61,10 +70,22 @@ def test_a_new_attempt_begins_at_zero_percent():
     assert again.seq == 5
 
 
-@pytest.mark.parametrize("record", [pending(due_at=5), claimed(), advance(claimed(), Completed(3, 1, 2, b"{}"))])
+@pytest.mark.parametrize(
+    "record",
+    [
+        advance(claimed(), Failed(3, 1, 2, ErrorBody("A", "b"), 5)),
+        claimed(),
+        advance(claimed(), Completed(3, 1, 2, b"{}")),
+    ],
+)
 def test_what_is_not_due_cannot_be_claimed(record):
     with pytest.raises(TransitionRefused, match="not due"):
         advance(record, Claimed(4, "w", 14))
+
+
+def test_what_is_pending_is_due_whatever_the_clock_says():
+    assert due(pending(due_at=3600), 1)
+    assert claimed(pending(due_at=3600)).status is Status.PROCESSING
 
 
 def test_a_request_that_killed_its_worker_in_its_last_attempt_is_abandoned_and_not_claimed():
@@ -172,8 +193,134 @@ def test_what_runs_again_is_to_be_told_again():
     assert advance(told, Requeued(5)).delivered_at is None
 
 
+def attempt(outcome, ended_at, error=None, fence=1):
+    return Attempt(fence=fence, worker="w", started_at=2.0, ended_at=ended_at, outcome=outcome, error=error)
+
+
+def test_the_tenant_is_the_principals():
+    assert pending().tenant == ""
+    assert pending(principal=Principal(user_id="u")).tenant == ""
+    assert pending(principal=Principal(user_id="u", tenant_id="t")).tenant == "t"
+
+
+class TestHistory:
+    @pytest.mark.parametrize(
+        ("event", "remembered"),
+        [
+            (Failed(3, 1, 2, ERROR), attempt(Outcome.FAILED, 3, ERROR)),
+            (Failed(3, 1, 2, ERROR, 8), attempt(Outcome.FAILED, 3, ERROR)),
+            (Released(4, 1), attempt(Outcome.RELEASED, 4)),
+            (Claimed(12, "other", 22), attempt(Outcome.LOST, 12)),
+        ],
+        ids=["failed", "tried again", "released", "taken over"],
+    )
+    def test_an_attempt_that_did_not_complete_the_request_is_remembered(self, event, remembered):
+        assert advance(claimed(), event).history == (remembered,)
+
+    def test_an_abandoned_request_and_one_that_expired_under_a_dead_worker_remember_the_lost_attempt(self):
+        assert advance(claimed(pending(max_attempts=1)), Abandoned(12)).history == (attempt(Outcome.LOST, 12),)
+        assert advance(claimed(pending(expires_at=12)), Expired(12)).history == (attempt(Outcome.LOST, 12),)
+
+    @pytest.mark.parametrize(
+        "event", [Renewed(3, 1, 13), Progressed(3, 1, 2, 10), Completed(3, 1, 2, b"{}"), Cancelled(3)]
+    )
+    def test_nothing_else_adds_to_it(self, event):
+        assert advance(claimed(), event).history == ()
+
+    def test_a_claim_of_what_waited_adds_nothing(self):
+        waiting = advance(claimed(), Failed(3, 1, 2, ERROR, 8))
+        assert advance(waiting, Claimed(8, "w", 18)).history == waiting.history
+        assert advance(waiting, Cancelled(9)).history == waiting.history
+
+    def test_it_stays_over_a_new_count_of_attempts(self):
+        again = advance(advance(claimed(), Failed(3, 1, 2, ERROR)), Requeued(5))
+        assert again.history == (attempt(Outcome.FAILED, 3, ERROR),)
+        ended = advance(claimed(again, at=6, lease_until=16), Failed(7, 3, 2, ERROR))
+        assert [one.fence for one in ended.history] == [1, 3]
+
+    def test_the_newest_attempts_are_kept_and_no_more_than_the_bound(self):
+        record = pending(max_attempts=1000)
+        for n in range(MAX_HISTORY + 5):
+            record = claimed(record, at=10.0 * n + 10, lease_until=10.0 * n + 15)
+            record = advance(record, Released(10.0 * n + 12, record.fence))
+        assert [one.fence for one in record.history] == list(range(6, MAX_HISTORY + 6))
+
+
+class TestExpiry:
+    def test_begins_at_the_very_instant(self):
+        record = pending(expires_at=5)
+        assert not expired(record, 4.999)
+        assert expired(record, 5)
+        with pytest.raises(TransitionRefused, match="time left"):
+            advance(record, Expired(4.999))
+        with pytest.raises(TransitionRefused, match="waited too long"):
+            advance(record, Claimed(5, "w", 15))
+        assert claimed(record, at=4.999).status is Status.PROCESSING
+
+    def test_ends_what_waits_as_a_timeout_that_may_be_tried_again(self):
+        ended = advance(pending(expires_at=91), Expired(95))
+        assert (ended.status, ended.terminal, ended.finished_at) == (Status.FAILED, True, 95)
+        assert ended.error == expired_error(pending(expires_at=91))
+        assert (ended.error.code, ended.error.retryable) == ("TIMEOUT", True)
+        assert ended.error.message == "The request waited longer than 1m30s in the queue"
+        assert ended.seq > 0
+
+    def test_ends_what_waits_for_another_attempt(self):
+        record = advance(claimed(pending(expires_at=5)), Failed(3, 1, 2, ERROR, 8))
+        ended = advance(record, Expired(5))
+        assert (ended.status, ended.history, ended.error.details) == (Status.FAILED, record.history, {"attempts": 1})
+
+    def test_ends_nothing_that_runs_or_has_ended(self):
+        assert not expired(claimed(pending(expires_at=5)), 11.999)
+        assert expired(claimed(pending(expires_at=5)), 12)
+        assert not expired(advance(claimed(pending(expires_at=5)), Completed(3, 1, 2, b"{}")), 100)
+        assert not expired(pending(), 100)
+
+    def test_is_over_for_what_is_run_again(self):
+        again = advance(advance(pending(expires_at=5), Expired(5)), Requeued(6))
+        assert again.expires_at is None
+        assert claimed(again, at=1000, lease_until=1010).status is Status.PROCESSING
+
+
+class TestAClockPutBack:
+    def test_holds_up_nothing_that_waits_for_a_time(self):
+        waiting = advance(claimed(), Failed(100, 1, 2, ERROR, 160))
+        back = put_back(waiting, 40.0)
+        assert (back.due_at, back.updated_at) == (100.0, 40.0)
+        running = claimed(at=100.0, lease_until=130.0)
+        assert put_back(running, 40.0).due_at == 70.0
+        assert put_back(back, 40.0) is back, "once is enough"
+
+    def test_leaves_what_was_written_before_and_what_waits_for_nothing_or_has_ended(self):
+        for record in (
+            claimed(at=30.0, lease_until=60.0),
+            pending(updated_at=100),
+            advance(claimed(), Cancelled(100)),
+        ):
+            assert put_back(record, 40.0) is record
+
+    def test_moves_the_expiry_too_and_its_message_does_not_make_up_a_time(self):
+        record = put_back(pending(created_at=100, updated_at=100, due_at=100, expires_at=130), 40.0)
+        assert (record.expires_at, record.due_at) == (70.0, 40.0)
+        assert not expired(record, 69)
+        assert advance(record, Expired(70)).error.message == "The request waited too long in the queue"
+
+
 HAPPENINGS = st.sampled_from(
-    ["claim", "renew", "progress", "complete", "fail", "retry", "release", "abandon", "cancel", "requeue", "deliver"]
+    [
+        "claim",
+        "renew",
+        "progress",
+        "complete",
+        "fail",
+        "retry",
+        "release",
+        "abandon",
+        "cancel",
+        "requeue",
+        "deliver",
+        "expire",
+    ]
 )
 
 
@@ -191,12 +338,17 @@ def happening(kind, record, at, fence, step):
         "cancel": Cancelled(at),
         "requeue": Requeued(at),
         "deliver": Delivered(at),
+        "expire": Expired(at),
     }[kind]
 
 
-@given(st.lists(st.tuples(HAPPENINGS, st.integers(0, 6), st.integers(0, 1)), max_size=60), st.integers(1, 3))
-def test_whatever_happens_in_whatever_order_a_record_keeps_its_promises(story, max_attempts):
-    record = pending(max_attempts=max_attempts)
+@given(
+    st.lists(st.tuples(HAPPENINGS, st.integers(0, 6), st.integers(0, 1)), max_size=60),
+    st.integers(1, 3),
+    st.none() | st.integers(1, 60),
+)
+def test_whatever_happens_in_whatever_order_a_record_keeps_its_promises(story, max_attempts, expires_at):
+    record = pending(max_attempts=max_attempts, expires_at=expires_at)
     at = 1.0
     for step, (kind, seconds, late) in enumerate(story, start=1):
         at += seconds
@@ -214,5 +366,8 @@ def test_whatever_happens_in_whatever_order_a_record_keeps_its_promises(story, m
         assert record.seq >= before.seq, "a client would drop what follows"
         assert record.percentage >= before.percentage or kind == "claim"
         assert record.key == before.key
+        assert record.history[: len(before.history)] == before.history or len(record.history) == MAX_HISTORY
+        assert len(record.history) <= MAX_HISTORY
+        assert kind != "claim" or before.expires_at is None or before.expires_at > at, "it had waited too long"
         assert not before.terminal or kind in {"requeue", "deliver"}, "it had ended"
         assert (record.error is not None) or record.status not in {Status.FAILED, Status.CANCELLED, Status.RETRYING}

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from streamer.stores.memory import MemoryStore
 from streamer.stores.sqlite import SqliteStore
@@ -50,6 +50,8 @@ def test_a_store_that_breaks_the_table_is_found_out():
 
     machine = store_machine(open_forgetful)
     case = machine.TestCase
-    case.settings = settings(max_examples=200, stateful_step_count=40, deadline=None, database=None)
+    case.settings = settings(
+        max_examples=200, stateful_step_count=40, deadline=None, database=None, phases=[Phase.generate]
+    )
     with pytest.raises(AssertionError):
         case().runTest()

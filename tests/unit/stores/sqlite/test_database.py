@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
+from pathlib import Path
 
 import pytest
 
 from streamer.core.errors import StoreError, StoreInUse, StoreTooNew, StoreUnavailable
+from streamer.core.messages import ErrorBody
 from streamer.stores.sqlite import SqliteStore
 from streamer.stores.sqlite.database import lock, open_database
-from streamer.stores.sqlite.rows import COLUMNS, to_row
 from streamer.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS
 from streamer.testing.conformance import record
 
@@ -107,19 +109,37 @@ class TestAFile:
 
 
 class TestMigrations:
-    async def test_a_file_of_the_first_version_is_brought_up_to_date_and_its_requests_run(self, path, clock):
-        waiting = record(clock, "waiting", metadata={"a": "b"})
-        with contextlib.closing(open_database(path, create=True, migrations=MIGRATIONS[:1])) as connection:
-            places = ", ".join("?" * len(COLUMNS))
-            connection.execute(
-                f"INSERT INTO requests ({', '.join(COLUMNS)}, stored_by) VALUES ({places}, 'x')", to_row(waiting)
-            )
+    @pytest.mark.parametrize("version", [1, 2])
+    async def test_a_file_of_an_earlier_version_is_brought_up_to_date_and_its_requests_go_on(
+        self, path, clock, version
+    ):
+        shutil.copy(Path(__file__).parent / "files" / f"version{version}.sqlite", path)
+        await clock.advance(3600)
         store = await SqliteStore.open(path, clock=clock)
-        assert await store.get(waiting.key) == waiting
-        assert [one.id for one in (await store.claim("w", 10, 30.0)).records] == ["waiting"]
+        old = {one.id: one for one in (await store.list()).records}
+        assert {one.id: one.status for one in old.values()} == {
+            "completed": "COMPLETED", "failed": "FAILED", "cancelled": "CANCELLED", "retrying": "RETRYING",
+            "running": "PROCESSING", "last-attempt": "PROCESSING", "waiting": "PENDING", "waiting-too": "PENDING",
+        }  # fmt: skip
+        assert {(one.principal, one.expires_at, one.history) for one in old.values()} == {(None, None, ())}
+        assert {(one.payload, one.connection_id, one.owner) for one in old.values()} == {
+            (b'{"a": 1}', "c1", "client:one")
+        }
+        assert (old["completed"].result, old["completed"].seq) == (b'{"success":true}', 9)
+        assert old["failed"].error == ErrorBody("BROKEN", "it broke", retryable=True, details={"part": 7})
+        assert (old["running"].percentage, old["running"].message) == (40, "on the way")
+        claims = await store.claim("w", 10, 30.0)
+        assert [one.id for one in claims.records] == ["waiting", "waiting-too", "running", "retrying"]
+        assert [one.outcome for one in claims.records[2].history] == ["lost"]
+        (ended,) = claims.abandoned
+        assert (ended.id, [one.worker for one in ended.history]) == ("last-attempt", ["w1"])
+        await store.requeue(("client:one", "failed"))
+        await store.enqueue(record(clock, "new"))
+        assert [one.id for one in (await store.claim("w", 10, 30.0)).records] == ["failed", "new"]
         await store.close()
         with contextlib.closing(sqlite3.connect(path)) as connection:
             assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
     def test_they_are_made_in_order_and_keep_the_rows(self, path):
         steps = ["CREATE TABLE t (a); INSERT INTO t VALUES (1)", "ALTER TABLE t ADD COLUMN b DEFAULT 2"]

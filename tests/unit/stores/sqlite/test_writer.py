@@ -12,13 +12,14 @@ import pytest
 from streamer.children.child import Channel
 from streamer.children.framing import frame
 from streamer.core.errors import StoreUnavailable
-from streamer.stores.sqlite import database
-from streamer.stores.sqlite.claiming import _DUE, _NEXT_DUE, _TO_ABANDON
+from streamer.stores.sqlite import claiming, database
 from streamer.stores.sqlite.operations import NUMBERS
 from streamer.stores.sqlite.rows import to_row
 from streamer.stores.sqlite.state import State
 from streamer.stores.sqlite.writer import BROKEN, DONE, REFUSED, apply, main, open_state
 from streamer.testing.conformance import record
+
+NO_LIMITS = (None, None, None)
 
 
 @pytest.fixture
@@ -52,7 +53,9 @@ def outcomes(answers):
 
 
 def test_every_answer_carries_the_number_of_its_question(state, ask, clock):
-    answers = apply(state, [ask("enqueue", to_row(record(clock, "a"))), ask("get", "client:one", "a"), ask("counts")])
+    answers = apply(
+        state, [ask("enqueue", to_row(record(clock, "a")), ""), ask("get", "client:one", "a"), ask("counts")]
+    )
     assert [number for number, _, _ in answers] == [1, 2, 3]
     assert answers[2][2] == {"PENDING": 1}
 
@@ -61,9 +64,9 @@ def test_a_refusal_is_an_answer_and_its_neighbours_are_written(state, ask, clock
     answers = apply(
         state,
         [
-            ask("enqueue", to_row(record(clock, "a"))),
+            ask("enqueue", to_row(record(clock, "a")), ""),
             ask("requeue", "client:one", "a"),
-            ask("enqueue", to_row(record(clock, "b"))),
+            ask("enqueue", to_row(record(clock, "b")), ""),
         ],
     )
     assert outcomes(answers) == [DONE, REFUSED, DONE]
@@ -83,7 +86,7 @@ def test_a_refusal_is_an_answer_and_its_neighbours_are_written(state, ask, clock
 def test_whatever_one_operation_raises_its_neighbours_are_written(state, ask, clock, poison):
     answers = apply(
         state,
-        [ask("enqueue", to_row(record(clock, "a"))), ask(*poison), ask("enqueue", to_row(record(clock, "b")))],
+        [ask("enqueue", to_row(record(clock, "a")), ""), ask(*poison), ask("enqueue", to_row(record(clock, "b")), "")],
     )
     assert outcomes(answers) == [DONE, BROKEN, DONE]
     assert answers[1][2]
@@ -91,39 +94,45 @@ def test_whatever_one_operation_raises_its_neighbours_are_written(state, ask, cl
 
 
 def test_a_full_disk_fails_what_does_not_fit_and_leaves_the_counts_as_they_were(state, ask, clock):
-    apply(state, [ask("enqueue", to_row(record(clock, "before")))])
+    apply(state, [ask("enqueue", to_row(record(clock, "before")), "")])
     pages = state.execute("PRAGMA page_count").fetchone()[0]
     state.execute(f"PRAGMA max_page_count = {pages}")
     large = to_row(record(clock, "large", payload=b"x" * 100_000))
     answers = apply(
         state,
-        [ask("enqueue", to_row(record(clock, "small"))), ask("enqueue", large), ask("get", "client:one", "small")],
+        [
+            ask("enqueue", to_row(record(clock, "small")), ""),
+            ask("enqueue", large, ""),
+            ask("get", "client:one", "small"),
+        ],
     )
     assert outcomes(answers) == [DONE, BROKEN, DONE]
     assert "full" in answers[1][2]
     assert state.queued == 2
     state.execute("PRAGMA max_page_count = 100000")
-    assert outcomes(apply(state, [ask("enqueue", large)])) == [DONE]
+    assert outcomes(apply(state, [ask("enqueue", large, "")])) == [DONE]
     assert state.queued == 3
 
 
 def test_what_an_operator_did_is_not_forgotten_by_a_group_that_failed(state, operator, ask, clock):
-    apply(state, [ask("enqueue", to_row(record(clock, "a"))), ask("cancel", "client:one", "a", "enough")])
-    apply(state, [ask("claim", "w", 1, 30.0, None)])
-    operator.execute("UPDATE requests SET status = 'PENDING', due_at = ?, finished_at = NULL", (clock.now(),))
+    apply(state, [ask("enqueue", to_row(record(clock, "a")), ""), ask("cancel", "client:one", "a", "enough")])
+    apply(state, [ask("claim", "w", 1, 30.0, NO_LIMITS)])
+    operator.execute(
+        "UPDATE requests SET status = 'PENDING', waiting = 1, due_at = ?, finished_at = NULL", (clock.now(),)
+    )
     apply(state, [ask("enqueue", ("too", "short")), ask("enqueue", ("shorter",))])
-    ((_, _, (taken, _, _, foreign)),) = apply(state, [ask("claim", "w", 1, 30.0, None)])
+    ((_, _, (taken, _, _, foreign)),) = apply(state, [ask("claim", "w", 1, 30.0, NO_LIMITS)])
     assert [row[1] for row in taken] == ["a"]
     assert foreign
 
 
 def test_a_claim_in_a_group_that_failed_still_says_that_an_operator_was_there(state, operator, ask, clock):
-    apply(state, [ask("enqueue", to_row(record(clock, "a")))])
+    apply(state, [ask("enqueue", to_row(record(clock, "a")), "")])
     operator.execute("UPDATE requests SET message = 'seen'")
-    answers = apply(state, [ask("claim", "w", 1, 30.0, None), ask("enqueue", ("too", "short"))])
+    answers = apply(state, [ask("claim", "w", 1, 30.0, NO_LIMITS), ask("enqueue", ("too", "short"))])
     assert outcomes(answers) == [DONE, BROKEN]
     assert answers[0][2][3] is True
-    answers = apply(state, [ask("claim", "w", 1, 30.0, None)])
+    answers = apply(state, [ask("claim", "w", 1, 30.0, NO_LIMITS)])
     assert answers[0][2][3] is False
 
 
@@ -133,7 +142,7 @@ def test_a_file_held_by_another_process_is_waited_for_once_and_not_by_each(state
     execute = state.execute
     monkeypatch.setattr(state, "execute", lambda *a: (begun.append(a[0]), execute(*a))[1])
     operator.execute("BEGIN IMMEDIATE")
-    answers = apply(state, [ask("enqueue", to_row(record(clock, f"r{n}"))) for n in range(5)])
+    answers = apply(state, [ask("enqueue", to_row(record(clock, f"r{n}")), "") for n in range(5)])
     operator.execute("ROLLBACK")
     assert outcomes(answers) == [BROKEN] * 5
     assert "locked" in answers[0][2]
@@ -141,7 +150,7 @@ def test_a_file_held_by_another_process_is_waited_for_once_and_not_by_each(state
 
 
 def test_looking_neither_waits_for_another_process_nor_holds_it_up(state, operator, ask, clock):
-    apply(state, [ask("enqueue", to_row(record(clock, "a")))])
+    apply(state, [ask("enqueue", to_row(record(clock, "a")), "")])
     state.execute("PRAGMA busy_timeout = 0")
     operator.execute("BEGIN IMMEDIATE")
     looks = [
@@ -155,18 +164,26 @@ def test_looking_neither_waits_for_another_process_nor_holds_it_up(state, operat
     operator.execute("ROLLBACK")
 
 
-def test_claims_read_what_they_need_and_nothing_else(state):
-    for query, values in ((_DUE, ("a", 0, 1.0, 1)), (_TO_ABANDON, ("a", 0, 1.0)), (_NEXT_DUE, ("a", 0, 1))):
-        (plan,) = [row[3] for row in state.execute(f"EXPLAIN QUERY PLAN {query}", values)]
-        assert plan.startswith(
-            "SEARCH requests USING INDEX requests_due (action=? AND priority=? AND <expr>=? AND due_at"
-        )
+@pytest.mark.parametrize(
+    ("query", "values", "index"),
+    [
+        (claiming._OLDEST, ("a", 0, "t", "o", 1), "waiting (action=? AND priority=? AND tenant=? AND owner=?)"),
+        (claiming._FALLEN_DUE, ("a", 0, 1.0, 1), "retrying (action=? AND priority=? AND waiting=? AND due_at<?)"),
+        (claiming._NEXT_RETRY, ("a", 0), "retrying (action=? AND priority=? AND waiting=?)"),
+        (claiming._LAPSED, (1.0, "a", 0, 1.0), "running (action=? AND priority=? AND due_at<?)"),
+        (claiming._RUNNING, ("a", 0), "running (action=? AND priority=?)"),
+        (claiming._EXPIRED, (1.0, 1), "expiring (expires_at>? AND expires_at<?)"),
+    ],
+)
+def test_claims_read_what_they_need_and_nothing_else(state, query, values, index):
+    (plan,) = [row[3] for row in state.execute(f"EXPLAIN QUERY PLAN {query}", values)]
+    assert plan == f"SEARCH requests USING INDEX requests_{index}"
 
 
 def test_a_recovery_that_cannot_be_written_says_so(path, clock, monkeypatch):
     options = {
         "path": str(path), "operator": False, "lock_wait": 0.0, "recover": True, "now": clock.now(),
-        "max_queued": 1, "session": "s", "repeats_until": 0,
+        "max_queued": 1, "max_queued_per_owner": None, "session": "s", "repeats_until": 0,
     }  # fmt: skip
     monkeypatch.setattr("streamer.stores.sqlite.writer.open_database", lambda *_, **__: sqlite3.connect(path))
     with pytest.raises(StoreUnavailable, match=r"queue\.db could not be written: no such table"):
@@ -192,32 +209,32 @@ class TestWhatMayHaveBeenDone:
 
     def test_a_request_stored_is_newly_stored(self, state, twice, ask, clock):
         row = to_row(record(clock))
-        assert twice("enqueue", row) == (None, None)
-        ((_, _, answer),) = apply(state, [ask("enqueue", row)])
+        assert twice("enqueue", row, "") == (None, None)
+        ((_, _, answer),) = apply(state, [ask("enqueue", row, "")])
         assert answer is not None
         assert state.queued == 1
 
     def test_a_claim_made_brings_the_same_requests(self, state, twice, ask, clock):
         for n in range(3):
-            apply(state, [ask("enqueue", to_row(record(clock, f"r{n}")))])
-        first, second = twice("claim", "w", 2, 30.0, None)
+            apply(state, [ask("enqueue", to_row(record(clock, f"r{n}")), "")])
+        first, second = twice("claim", "w", 2, 30.0, NO_LIMITS)
         assert first[:3] == second[:3]
         assert len(first[0]) == 2
         assert state.queued == 1
 
     async def test_a_request_abandoned_is_told_of_again(self, state, twice, ask, clock):
-        apply(state, [ask("enqueue", to_row(record(clock, max_attempts=1))), ask("claim", "w", 1, 30.0, None)])
+        apply(state, [ask("enqueue", to_row(record(clock, max_attempts=1)), ""), ask("claim", "w", 1, 30.0, NO_LIMITS)])
         await clock.advance(30)
-        first, second = twice("claim", "w", 1, 30.0, None)
+        first, second = twice("claim", "w", 1, 30.0, NO_LIMITS)
         assert first[1] == second[1]
         assert first[1][0][9] == "FAILED"
 
     async def test_a_claim_that_brought_nothing_is_made_anew(self, state, twice, ask, clock):
-        first, second = twice("claim", "w", 1, 30.0, None)
+        first, second = twice("claim", "w", 1, 30.0, NO_LIMITS)
         assert first[:3] == second[:3] == [[], [], None]
 
     def test_a_request_cancelled_and_one_queued_again_are_so_once(self, state, twice, ask, clock):
-        apply(state, [ask("enqueue", to_row(record(clock)))])
+        apply(state, [ask("enqueue", to_row(record(clock)), "")])
         first, second = twice("cancel", "client:one", "r1", "enough")
         assert first == second
         assert state.queued == 0
@@ -237,7 +254,7 @@ class TestTheProgram:
     def options(self, path, clock):
         return {
             "path": str(path), "operator": True, "lock_wait": 0.0, "recover": True, "now": clock.now(),
-            "max_queued": 1, "session": "s", "repeats_until": 0,
+            "max_queued": 1, "max_queued_per_owner": None, "session": "s", "repeats_until": 0,
         }  # fmt: skip
 
     def test_a_refusal_is_told_by_its_name_and_ends_it(self, ends, options, path):

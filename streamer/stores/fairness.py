@@ -1,0 +1,167 @@
+"""Whose turn it is: who waits, by priority, action, tenant and owner, and how much more of whom may run."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+
+class Place(NamedTuple):
+    """Where a record waits: in the line of its owner, which takes turns with the others of its tenant, and so on."""
+
+    action: str
+    priority: int
+    tenant: str
+    owner: str
+
+
+class Lapsed(NamedTuple):
+    """A record whose worker's lease ran out."""
+
+    due_at: float
+    record: Any
+    """What the store knows it by."""
+    action: str
+    priority: int
+    tenant: str
+
+
+class Room:
+    """How much more of each action and of each tenant may run, counted down as a claim takes records.
+
+    Args:
+        headroom: for each action with a limit; None for no limits.
+        tenant_limit: for each tenant; None for no limit. What has no tenant is not limited.
+        tenants: how many run now, of each tenant that has any.
+    """
+
+    def __init__(
+        self, headroom: Mapping[str, int] | None, tenant_limit: int | None, tenants: Mapping[str, int] | None
+    ) -> None:
+        self._headroom = dict(headroom or {})
+        self._tenant_limit = tenant_limit
+        self._tenants = dict(tenants or {})
+
+    def for_action(self, action: str) -> bool:
+        """Whether one more of this action may run."""
+        return self._headroom.get(action, 1) > 0
+
+    def for_tenant(self, tenant: str) -> bool:
+        """Whether one more of this tenant may run."""
+        return self._tenant_limit is None or not tenant or self._tenants.get(tenant, 0) < self._tenant_limit
+
+    def take(self, action: str, tenant: str) -> None:
+        """One more of them runs."""
+        if action in self._headroom:
+            self._headroom[action] -= 1
+        if tenant:
+            self._tenants[tenant] = self._tenants.get(tenant, 0) + 1
+
+
+Owners = OrderedDict[str, int]
+Tenants = OrderedDict[str, Owners]
+Actions = OrderedDict[str, Tenants]
+
+
+class Lines:
+    """Counts of the records that wait, in the order of turns: whoever was served goes behind all others.
+
+    Actions of one priority take turns, within them tenants, within those owners. A newcomer stands behind those who
+    wait already, and so before anybody's second turn. All costs are of what is taken, not of what waits; but a claim
+    looks once at the name of each tenant.
+    """
+
+    def __init__(self) -> None:
+        self._levels: dict[int, Actions] = {}
+
+    def __contains__(self, place: Place) -> bool:
+        try:
+            return place.owner in self._levels[place.priority][place.action][place.tenant]
+        except KeyError:
+            return False
+
+    def add(self, place: Place, count: int = 1) -> None:
+        """So many more records wait there."""
+        actions = self._levels.get(place.priority)
+        if actions is None:
+            actions = self._levels[place.priority] = OrderedDict()
+        tenants = actions.get(place.action)
+        if tenants is None:
+            tenants = actions[place.action] = OrderedDict()
+        owners = tenants.get(place.tenant)
+        if owners is None:
+            owners = tenants[place.tenant] = OrderedDict()
+        owners[place.owner] = owners.get(place.owner, 0) + count
+
+    def remove(self, place: Place) -> None:
+        """One record less waits there, and nobody's turn is over."""
+        self._less(place, served=False)
+
+    def take(self, limit: int, room: Room, lapsed: Sequence[Lapsed] = ()) -> list[Place | Lapsed]:
+        """Up to `limit` turns, the most urgent first; they are taken out of the lines and of the room.
+
+        What lapsed goes before what waits with the same priority: it has had its turn already.
+        """
+        taken: list[Place | Lapsed] = []
+        for priority in sorted({*self._levels, *(one.priority for one in lapsed)}, reverse=True):
+            for one in sorted(one for one in lapsed if one.priority == priority):
+                if len(taken) < limit and room.for_action(one.action) and room.for_tenant(one.tenant):
+                    room.take(one.action, one.tenant)
+                    taken.append(one)
+            if len(taken) < limit and priority in self._levels:
+                self._take(priority, limit, room, taken)
+        return taken
+
+    def fits(self, room: Room) -> bool:
+        """Whether anything that waits could be taken."""
+        return any(
+            room.for_action(action) and any(map(room.for_tenant, tenants))
+            for actions in self._levels.values()
+            for action, tenants in actions.items()
+        )
+
+    def _take(self, priority: int, limit: int, room: Room, taken: list[Place | Lapsed]) -> None:
+        actions = self._levels[priority]
+        turns = {action: _turns(tenants, room) for action, tenants in actions.items()}
+        while turns:
+            for action in list(turns):
+                tenant = next(turns[action], None) if room.for_action(action) else None
+                if tenant is None:
+                    del turns[action]
+                    continue
+                place = Place(action, priority, tenant, next(iter(actions[action][tenant])))
+                self._less(place, served=True)
+                room.take(action, tenant)
+                taken.append(place)
+                if len(taken) == limit:
+                    return
+
+    def _less(self, place: Place, *, served: bool) -> None:
+        actions = self._levels[place.priority]
+        tenants = actions[place.action]
+        owners = tenants[place.tenant]
+        owners[place.owner] -= 1
+        if not owners[place.owner]:
+            del owners[place.owner]
+        elif served:
+            owners.move_to_end(place.owner)
+        if not owners:
+            del tenants[place.tenant]
+        elif served:
+            tenants.move_to_end(place.tenant)
+        if not tenants:
+            del actions[place.action]
+        elif served:
+            actions.move_to_end(place.action)
+        if not actions:
+            del self._levels[place.priority]
+
+
+def _turns(tenants: Tenants, room: Room) -> Iterator[str]:
+    """The tenants one after the other, round by round; those without room are passed over and keep their place."""
+    names = list(tenants)
+    while names := [name for name in names if name in tenants and room.for_tenant(name)]:
+        for name in names:
+            if room.for_tenant(name):
+                yield name

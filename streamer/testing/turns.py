@@ -1,0 +1,83 @@
+"""What a claim may take, in what order: the promises, and not how a store keeps them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from streamer.contracts.stores import Key
+from streamer.core.records import RequestRecord, Status
+
+
+class Limits:
+    """The limits of one claim, counted down by what it took."""
+
+    def __init__(
+        self,
+        headroom: Mapping[str, int] | None = None,
+        tenant_limit: int | None = None,
+        tenants: Mapping[str, int] | None = None,
+    ) -> None:
+        self.arguments: dict[str, Any] = {"headroom": headroom, "tenant_limit": tenant_limit, "tenants": tenants}
+        self._headroom = dict(headroom or {})
+        self._tenant_limit = tenant_limit
+        self._tenants = Counter(tenants or {})
+
+    def fits_action(self, record: RequestRecord) -> bool:
+        """Whether the record's action has headroom."""
+        return self._headroom.get(record.action, 1) > 0
+
+    def fits(self, record: RequestRecord) -> bool:
+        """Whether its action has headroom, and its tenant room."""
+        limited = bool(record.tenant) and self._tenant_limit is not None
+        return self.fits_action(record) and not (limited and self._tenants[record.tenant] >= (self._tenant_limit or 0))
+
+    def take(self, record: RequestRecord) -> None:
+        """It runs now."""
+        self._tenants[record.tenant] += 1
+        if record.action in self._headroom:
+            self._headroom[record.action] -= 1
+
+
+def check_turns(
+    taken: Sequence[RequestRecord],
+    waiting: list[RequestRecord],
+    limit: int,
+    limits: Limits,
+    numbers: Mapping[Key, int],
+) -> None:
+    """Checks each choice of a claim against what else it could have taken at that moment.
+
+    Args:
+        taken: what it took, as it stood before.
+        waiting: all that was due; what was taken is removed from it.
+        limit: of the claim.
+        limits: of its actions and tenants; counted down.
+        numbers: in what order the records were stored.
+    """
+    assert len(taken) <= limit
+    owners: Counter[tuple[str, int, str]] = Counter()
+    tenants: Counter[tuple[str, int, str]] = Counter()
+    for one in taken:
+        possible = [other for other in waiting if limits.fits(other)]
+        assert one in possible
+        assert one.priority == max(other.priority for other in possible)
+        rivals = [other for other in possible if other.priority == one.priority and other.action == one.action]
+        waiting.remove(one)
+        limits.take(one)
+        if one.status is Status.PROCESSING:
+            continue
+        assert not any(other.status is Status.PROCESSING for other in rivals), "who lost a worker goes first"
+        assert numbers[one.key] == min(numbers[other.key] for other in rivals if other.owner == one.owner)
+        owners[one.action, one.priority, one.owner] += 1
+        tenants[one.action, one.priority, one.tenant] += 1
+        for other in rivals:
+            if other is one or not limits.fits(other):
+                continue
+            if other.tenant == one.tenant:
+                mine, theirs = (owners[one.action, one.priority, whose.owner] for whose in (one, other))
+            else:
+                mine, theirs = (tenants[one.action, one.priority, whose.tenant] for whose in (one, other))
+            assert mine <= theirs + 1, "they take turns"
+    assert len(taken) == limit or not any(map(limits.fits, waiting))
