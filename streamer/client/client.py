@@ -17,12 +17,14 @@ from streamer.client.link import Link, open_link
 from streamer.client.messages import encode_request
 from streamer.client.own_actions import OwnActions
 from streamer.client.pending import PendingRequests
+from streamer.client.tokens import Renewal, Token, Tokens
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import CONFLICT
 from streamer.core.ids import new_id
 from streamer.core.messages import ProgressUpdate, Result
 
 OnProgress = Callable[[ProgressUpdate], Any]
+_UNAUTHORIZED = 401
 
 
 class StreamerClient(OwnActions):
@@ -30,16 +32,22 @@ class StreamerClient(OwnActions):
 
     A connection that breaks is opened again, until `close`: the first try is made at once, further ones after a
     random delay that may grow to `max_reconnect_delay`. Waiting for a request outlives the break. What the service has
-    acknowledged is resumed; what it has not is sent again, with the same id. The service takes a queued request for
-    the same one, but a direct one that it was just running may run twice: where that does harm, say `resend=False`.
-    The waiting ends with ConnectionLost when the close code says that connecting again is no use
-    (`ConnectionLost.reconnect`), and with ConnectionFailed when the service refuses with 400, 401, 403 or 404.
+    acknowledged is resumed; what it has not, or has refused because it is going down, is sent again, with the same
+    id. The service takes a queued request for the same one, but a direct one that it was just running may run twice:
+    where that does harm, say `resend=False`. The waiting ends with ConnectionLost when the close code says that
+    connecting again is no use (`ConnectionLost.reconnect`), and with ConnectionFailed when the service refuses with
+    400, 401, 403 or 404.
+
+    With a function for `token`, a fresh one is asked for before each handshake, and, where it is a JSON Web Token that
+    runs out, once more some time before that: then the connection is kept by `streamer.authenticate`.
 
     Args:
         url: `ws://` or `wss://`, with the service's path (`ws://127.0.0.1:8080/ws`).
         client_id: a secret that makes the requests this client's own, over all its connections: keep it and give it
             again to ask for them later. Left out: a new one is made; `client_id` tells it.
-        headers: more headers for the upgrade, such as `Authorization`.
+        token: who asks, for a service that wants it proved: a token, or a plain or coroutine function that brings
+            one. It is sent as `Authorization: Bearer`.
+        headers: more headers for the upgrade.
         ssl: for `wss://`; None trusts what the system trusts.
         open_timeout: seconds for TCP and TLS, and as many again for the upgrade.
         ping_interval: seconds of silence before the connection is tested by a ping, which must be answered within
@@ -58,6 +66,7 @@ class StreamerClient(OwnActions):
         url: str,
         client_id: str | None = None,
         *,
+        token: Token | None = None,
         headers: Mapping[str, str] | None = None,
         ssl: SSLContext | None = None,
         open_timeout: float = 10.0,
@@ -74,20 +83,24 @@ class StreamerClient(OwnActions):
         for name, value in self._headers.items():
             if not isinstance(name, str) or not isinstance(value, str):
                 raise TypeError(f"Header {name!r} must be strings, name and value; it is {value!r}")
+        clock = clock or SystemClock()
+        self._tokens = Tokens(token)
+        self._renewal = Renewal(self._tokens, self._prove, clock)
         self._ssl = ssl
         self._open_timeout = open_timeout
         self._ping_interval = ping_interval
         self._max_message_size = max_message_size
         self._resend = resend
-        self._pending = PendingRequests()
+        self._pending = PendingRequests(reconnect=reconnect)
         self._connection = Connection(
             self.url,
             self._open,
             self._pending,
             reconnect=reconnect,
+            renewable=self._tokens.renewable,
             longest_delay=max_reconnect_delay,
             on_reconnect=on_reconnect,
-            clock=clock or SystemClock(),
+            clock=clock,
         )
 
     def __repr__(self) -> str:
@@ -280,17 +293,53 @@ class StreamerClient(OwnActions):
         finally:
             handle.abandoned = True
 
+    async def authenticate(self, token: str | None = None) -> Any:
+        """Proves anew who asks, on the standing connection: an object with `user_id`, `tenant_id` and `expires_at`.
+
+        Args:
+            token: left out, the client's own `token` is asked.
+
+        Raises:
+            Unauthorized: the token proves nothing.
+            Forbidden: it proves somebody else than the connection began with.
+        """
+        if token is None and (token := await self._tokens.fresh()) is None:
+            raise ValueError("there is no token: give one here, or to the client")
+        told = await self._prove(token)
+        self._renewal.begin(token)
+        return told
+
+    async def _prove(self, token: str) -> Any:
+        # Never sent again: another connection begins with a token of its own.
+        return await self.request("streamer.authenticate", {"token": token}, resend=False)
+
     async def _open(self, ended: Callable[[int, str], None]) -> Link:
-        return await open_link(
-            lambda: Link(self._pending.receive, ended, self._max_message_size),
+        try:
+            return await self._open_with(await self._tokens.fresh(), ended)
+        except ConnectionFailed as error:
+            if error.status != _UNAUTHORIZED or not self._tokens.renewable:
+                raise
+        # It may have run out on its way, or its key was just replaced: one more, and then it is wrong.
+        return await self._open_with(await self._tokens.fresh(), ended)
+
+    async def _open_with(self, token: str | None, ended: Callable[[int, str], None]) -> Link:
+        def over(code: int, reason: str) -> None:
+            self._renewal.stop()
+            ended(code, reason)
+
+        link = await open_link(
+            lambda: Link(self._pending.receive, over, self._max_message_size),
             self._address.url,
             shown=self.url,
-            headers=self._headers,
+            headers=self._headers if token is None else {**self._headers, "Authorization": f"Bearer {token}"},
             ssl=self._ssl,
             open_timeout=self._open_timeout,
             ping_interval=self._ping_interval,
             max_message_size=self._max_message_size,
         )
+        if not link.ended:
+            self._renewal.begin(token)
+        return link
 
     def _cancel(self, target: RequestHandle) -> RequestHandle:
         asked_id = new_id("req_")

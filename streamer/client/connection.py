@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from streamer.client.errors import ConnectionLost
+from streamer.client.errors import TOKEN_EXPIRED, ConnectionLost
 from streamer.client.handle import RequestHandle
 from streamer.client.link import Link
 from streamer.client.pending import PendingRequests
@@ -28,6 +28,7 @@ class Connection:
         open_link: opens one; given what is to be called when it ends. Raises ConnectionFailed.
         pending: the requests that wait.
         reconnect: whether a break is repaired.
+        renewable: whether the next handshake brings a fresh token.
         longest_delay: seconds between two tries at most.
         on_reconnect: called after each repair.
         clock: where time comes from.
@@ -40,6 +41,7 @@ class Connection:
         pending: PendingRequests,
         *,
         reconnect: bool,
+        renewable: bool,
         longest_delay: float,
         on_reconnect: Callable[[], Any] | None,
         clock: Clock,
@@ -48,6 +50,7 @@ class Connection:
         self._open_link = open_link
         self._pending = pending
         self._reconnect = reconnect
+        self._renewable = renewable
         self._on_reconnect = on_reconnect
         self._back_off = BackOff(clock, longest_delay)
         self._reconnector = Reconnector(lambda: self._broken, self._open, pending.fail, self._back_off)
@@ -131,12 +134,16 @@ class Connection:
         self.link = None
         self._lost = (code, reason)
         self._back_off.ended()
-        self._broken = self._reconnect and self._wanted and ConnectionLost(self._url, code, reason).reconnect
+        self._broken = self._reconnect and self._wanted and self._may_help(code)
         if not self._broken:
             self._pending.lose(self._url, code, reason)
         elif self._pending.interrupt(self._url, code, reason):
             logger.info("The connection to %s ended (%s %s); connecting again", self._url, code, reason)
             self._reconnector.start()
+
+    def _may_help(self, code: int) -> bool:
+        """Whether connecting again may."""
+        return ConnectionLost(self._url, code).reconnect or (self._renewable and code == TOKEN_EXPIRED)
 
     def _tell(self, on_reconnect: Callable[[], Any]) -> None:
         try:

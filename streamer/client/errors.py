@@ -17,6 +17,8 @@ from typing import Any, Final
 from streamer.core import errors as codes
 from streamer.core.errors import StreamerError
 
+TOKEN_EXPIRED: Final = 3500
+"""The close code of a connection whose token has run out: a fresh one is what helps."""
 _RECONNECT_WELCOME: Final = range(3000, 3500)
 _RECONNECT_UNWELCOME: Final = range(3500, 4000)
 _FINAL: Final = frozenset({1003, 1007, 1008, 1009})

@@ -9,15 +9,20 @@ import msgspec
 from streamer.client.errors import ConnectionLost, request_failed
 from streamer.client.handle import RequestHandle
 from streamer.client.messages import Inbound, decode
-from streamer.core.errors import StreamerError
+from streamer.core.errors import OVERLOADED, StreamerError
 
 logger = logging.getLogger("streamer.client")
 
 
 class PendingRequests:
-    """Handles by request id, each kept until its request has ended."""
+    """Handles by request id, each kept until its request has ended.
 
-    def __init__(self) -> None:
+    Args:
+        reconnect: whether there will be another connection after this one.
+    """
+
+    def __init__(self, *, reconnect: bool = False) -> None:
+        self._reconnect = reconnect
         self._handles: dict[str, RequestHandle] = {}
 
     def add(self, handle: RequestHandle) -> None:
@@ -47,6 +52,9 @@ class PendingRequests:
             return
         handle = self._handles.get(message.request_id)
         if handle is not None:
+            if self._reconnect and handle.resend and handle.text is not None and _belongs_to_the_next(message):
+                # The service is shutting down: this connection ends soon, and the next one sends it again.
+                return
             handle.receive(message)
             if handle.done:
                 self._handles.pop(handle.id, None)
@@ -104,3 +112,11 @@ class PendingRequests:
             len(unanswered),
             text[:500].decode(errors="replace"),
         )
+
+
+def _belongs_to_the_next(message: Inbound) -> bool:
+    error = message.error
+    if message.type != "error" or not isinstance(error, dict) or error.get("code") != OVERLOADED:
+        return False
+    details = error.get("details")
+    return isinstance(details, dict) and details.get("reconnect") is True

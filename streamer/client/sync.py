@@ -10,6 +10,7 @@ from streamer.client.client import StreamerClient
 from streamer.client.errors import ConnectionLost
 from streamer.client.handle import RequestHandle
 from streamer.client.threads import LoopThread
+from streamer.client.tokens import Token
 from streamer.core.clock import Clock
 from streamer.core.messages import ProgressUpdate, Result
 
@@ -21,7 +22,7 @@ class SyncStreamerClient:
 
     A thread of its own runs the connection. Requests may be made from any thread, many at a time; each blocks its
     caller only. `on_progress` is called in the caller's thread; what it raises, or Ctrl-C, cancels a queued request.
-    `on_reconnect` is called in the connection's thread.
+    `on_reconnect` and a function for `token` are called in the connection's thread.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class SyncStreamerClient:
         url: str,
         client_id: str | None = None,
         *,
+        token: Token | None = None,
         headers: Mapping[str, str] | None = None,
         ssl: SSLContext | None = None,
         open_timeout: float = 10.0,
@@ -43,6 +45,7 @@ class SyncStreamerClient:
         self._client = StreamerClient(
             url,
             client_id,
+            token=token,
             headers=headers,
             ssl=ssl,
             open_timeout=open_timeout,
@@ -159,6 +162,10 @@ class SyncStreamerClient:
         """As `StreamerClient.resume`."""
         thread = self._running()
         return SyncRequestHandle(thread.run(self._client.resume(request_id)), thread)
+
+    def authenticate(self, token: str | None = None) -> Any:
+        """As `StreamerClient.authenticate`."""
+        return self._running().run(self._client.authenticate(token))
 
     def ping(self) -> Any:
         """As `StreamerClient.ping`."""

@@ -33,13 +33,17 @@ def forbidden(action: str, needed: frozenset[str], principal: Principal | None) 
 
 def draining() -> Error:
     """The service takes nothing new."""
-    return Error(OVERLOADED, "The service is shutting down; connect again", {"retry_after_ms": 1000})
+    return Error(
+        OVERLOADED, "The service is shutting down; connect again", {"retry_after_ms": 1000, "reconnect": True}
+    )
 
 
 def too_late() -> Error:
     """The service ends before the request could be answered or stored."""
     return Error(
-        OVERLOADED, "The service is shutting down; the request was cut off: send it again", {"retry_after_ms": 1000}
+        OVERLOADED,
+        "The service is shutting down; the request was cut off: send it again",
+        {"retry_after_ms": 1000, "reconnect": True},
     )
 
 

@@ -1,0 +1,278 @@
+"""The proof of who asks: brought to each handshake, renewed before it runs out, asked for anew where it was refused."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import http
+import json
+import logging
+
+import pytest
+
+from streamer.client import ConnectionFailed, ConnectionLost, StreamerClient, SyncStreamerClient, Unauthorized
+from streamer.client.tokens import Tokens, expiry
+from streamer.testing import ManualClock
+from streamer.testing.clock import settle
+
+
+def jwt(claims):
+    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return f"e30.{body}.c2ln"
+
+
+class Guard:
+    """Lets handshakes in whose token is right, and notes all that it saw."""
+
+    def __init__(self, *good):
+        self.good = set(good)
+        self.seen = []
+
+    def __call__(self, connection, request):
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        self.seen.append(token)
+        return None if token in self.good else connection.respond(http.HTTPStatus.UNAUTHORIZED, "no\n")
+
+
+def counting(*tokens):
+    left = list(tokens)
+    return lambda: left.pop(0)
+
+
+async def echo(service):
+    while True:
+        request = await service.receive()
+        await service.answer(request, request.get("payload"))
+
+
+async def test_a_token_is_sent_with_the_handshake_and_never_in_the_address(fake):
+    guard = Guard("secret")
+    async with StreamerClient(await fake(echo, process_request=guard), token="secret") as client:
+        assert await client.request("do", 1) == 1
+        assert "secret" not in repr(client)
+    assert guard.seen == ["secret"]
+
+
+@pytest.mark.parametrize("kind", ["plain", "coroutine"])
+async def test_a_function_is_asked_before_each_handshake(fake, kind):
+    guard = Guard("t1", "t2")
+    bring = counting("t1", "t2")
+
+    async def later():
+        return bring()
+
+    cuts = []
+
+    async def once(service):
+        if not cuts:
+            cuts.append(await service.receive())
+            service.connection.transport.abort()
+        else:
+            await echo(service)
+
+    url = await fake(once, process_request=guard)
+    async with StreamerClient(url, token=bring if kind == "plain" else later) as client:
+        assert await client.request("do", 1) == 1
+    assert guard.seen == ["t1", "t2"]
+
+
+async def test_a_refused_token_is_asked_for_once_more(fake):
+    guard = Guard("t2")
+    async with StreamerClient(await fake(echo, process_request=guard), token=counting("t1", "t2")) as client:
+        assert await client.request("do", 1) == 1
+    assert guard.seen == ["t1", "t2"]
+
+
+async def test_a_second_refusal_is_told(fake):
+    guard = Guard()
+    with pytest.raises(ConnectionFailed, match="401") as failed:
+        await StreamerClient(await fake(echo, process_request=guard), token=counting("t1", "t2")).connect()
+    assert failed.value.status == 401
+    assert guard.seen == ["t1", "t2"]
+
+
+async def test_a_token_that_is_no_function_is_tried_once(fake):
+    guard = Guard()
+    with pytest.raises(ConnectionFailed):
+        await StreamerClient(await fake(echo, process_request=guard), token="t1").connect()
+    assert guard.seen == ["t1"]
+
+
+async def test_other_refusals_do_not_cost_a_second_token(fake):
+    def forbids(connection, _request):
+        return connection.respond(http.HTTPStatus.FORBIDDEN, "")
+
+    with pytest.raises(ConnectionFailed, match="403"):
+        await StreamerClient(await fake(echo, process_request=forbids), token=counting("t1")).connect()
+
+
+async def test_a_connection_whose_token_ran_out_is_opened_again_where_there_is_a_fresh_one(fake):
+    guard = Guard("t1", "t2")
+    closed = []
+
+    async def expires(service):
+        if not closed:
+            closed.append(await service.receive())
+            await service.connection.close(3500, "the token has expired")
+        else:
+            await echo(service)
+
+    url = await fake(expires, process_request=guard)
+    async with StreamerClient(url, token=counting("t1", "t2")) as client:
+        assert await client.request("do", 1) == 1
+    closed.clear()
+    async with StreamerClient(url, token="t1") as client:
+        with pytest.raises(ConnectionLost) as lost:
+            await client.request("do", 1)
+        assert lost.value.code == 3500
+
+
+async def test_a_token_is_renewed_on_the_standing_connection_before_it_runs_out(fake):
+    clock = ManualClock()
+    first, second = jwt({"exp": clock.now() + 100}), jwt({"exp": clock.now() + 1000})
+    proved = asyncio.Queue()
+
+    async def proves(service):
+        while True:
+            request = await service.receive()
+            proved.put_nowait((request["action"], request["payload"], clock.now()))
+            await service.answer(request, {})
+
+    begun = clock.now()
+    tokens = counting(first, second, second)
+    async with StreamerClient(await fake(proves), token=tokens, clock=clock):
+        await settle()
+        await clock.advance(79)
+        assert proved.empty()
+        await clock.advance(1)
+        action, payload, at = await proved.get()
+        assert (action, payload, at - begun) == ("streamer.authenticate", {"token": second}, 80)
+        while not clock.sleepers:
+            await asyncio.sleep(0)
+        await clock.advance(736)
+        assert (await proved.get())[2] - begun == 816
+
+
+async def test_a_renewal_that_fails_leaves_the_connection_and_is_in_the_log(fake, caplog):
+    caplog.set_level(logging.WARNING, "streamer.client")
+    clock = ManualClock()
+    refused = asyncio.Event()
+
+    async def refuses(service):
+        await service.fail(await service.receive(), "UNAUTHORIZED", "the token is of another user")
+        refused.set()
+        await echo(service)
+
+    token = jwt({"exp": clock.now() + 100})
+    async with StreamerClient(await fake(refuses), token=lambda: token, clock=clock) as client:
+        await settle()
+        await clock.advance(80)
+        await refused.wait()
+        assert await client.request("do", 2) == 2
+    assert "The token was not renewed" in caplog.text
+    assert token not in caplog.text
+
+
+async def test_a_function_that_breaks_while_renewing_leaves_the_connection(fake, caplog):
+    clock = ManualClock()
+    token = jwt({"exp": clock.now() + 100})
+    asked = []
+
+    def bring():
+        asked.append(1)
+        if len(asked) == 1:
+            return token
+        raise OSError("the key server is away")
+
+    async with StreamerClient(await fake(echo), token=bring, clock=clock) as client:
+        await settle()
+        await clock.advance(80)
+        assert await client.request("do", 2) == 2
+    assert "The token function failed" in caplog.text
+
+
+async def test_authenticate_proves_at_once_with_a_given_token_or_the_clients_own(fake):
+    async with StreamerClient(await fake(echo), token="own") as client:
+        assert await client.authenticate() == {"token": "own"}
+        assert await client.authenticate("other") == {"token": "other"}
+    async with StreamerClient(await fake(echo)) as client:
+        with pytest.raises(ValueError, match="no token"):
+            await client.authenticate()
+
+
+async def test_a_refusal_to_authenticate_is_an_exception(fake):
+    async def refuses(service):
+        await service.fail(await service.receive(), "UNAUTHORIZED")
+
+    async with StreamerClient(await fake(refuses)) as client:
+        with pytest.raises(Unauthorized):
+            await client.authenticate("x")
+
+
+def test_the_blocking_client_proves_too(fake_in_thread):
+    guard = Guard("t")
+    with SyncStreamerClient(fake_in_thread(echo, process_request=guard), token=lambda: "t") as client:
+        assert client.authenticate() == {"token": "t"}
+
+
+@pytest.mark.parametrize("source", [1, b"bytes", ["t"]])
+def test_what_is_no_token_is_told_at_once(source):
+    with pytest.raises(TypeError, match="must be a string or a function"):
+        StreamerClient("ws://127.0.0.1:1/ws", token=source)
+
+
+async def test_a_function_that_brings_no_string_is_told():
+    with pytest.raises(TypeError, match="returned NoneType"):
+        await Tokens(lambda: None).fresh()
+
+
+@pytest.mark.parametrize(
+    ("token", "seconds"),
+    [
+        (jwt({"exp": 12}), 12.0),
+        (jwt({"exp": 12.5}), 12.5),
+        (jwt({}), None),
+        (jwt({"exp": "soon"}), None),
+        (jwt([1]), None),
+        ("opaque", None),
+        ("a.!!!.c", None),
+        ("a.AAAA.c", None),
+    ],
+)
+def test_when_a_token_runs_out_is_read_where_it_can_be(token, seconds):
+    assert expiry(token) == seconds
+
+
+async def test_what_a_service_on_its_way_down_refused_is_sent_again_over_the_next_connection(fake):
+    connections = []
+
+    async def draining(service):
+        connections.append(service)
+        request = await service.receive()
+        if len(connections) == 1:
+            await service.fail(request, "OVERLOADED", details={"retry_after_ms": 1000, "reconnect": True})
+            await service.connection.close(3001, "the service is shutting down; connect again")
+        else:
+            await service.answer(request, len(connections))
+
+    async with StreamerClient(await fake(draining)) as client:
+        assert await client.request("do") == 2
+
+
+@pytest.mark.parametrize("details", [{}, {"retry_after_ms": 5}, {"reconnect": False}, None])
+async def test_other_refusals_for_now_are_told(fake, details):
+    async def full(service):
+        await service.fail(await service.receive(), "OVERLOADED", details=details)
+
+    async with StreamerClient(await fake(full)) as client:
+        with pytest.raises(Exception, match="OVERLOADED"):
+            await client.request("do")
+
+
+async def test_without_another_connection_it_is_told_too(fake):
+    async def draining(service):
+        await service.fail(await service.receive(), "OVERLOADED", details={"reconnect": True})
+
+    async with StreamerClient(await fake(draining), reconnect=False) as client:
+        with pytest.raises(Exception, match="OVERLOADED"):
+            await client.request("do")
