@@ -32,6 +32,7 @@ CODES: Final = {
     "bad-pattern": "A regular expression in a JSON Schema that does not compile",
     "missing-reference": "A $ref in a JSON Schema to something that is not there",
     "remote-reference": "A $ref in a JSON Schema to the network; nothing is ever fetched",
+    "outside-reference": "A $ref in a schema's file that leads out of the folders that the configuration names",
     "bad-option": "Options of a component that each look right, and cannot be used: a missing key file, for instance",
     "open-to-anyone": "No authentication where other machines can connect, and no word that this is meant",
     "permissions-without-auth": "An action that asks for permissions where nobody can hold any",

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from jsonschema.validators import Draft7Validator, Draft201909Validator, Draft202012Validator
 
+from streamer.config.confinement import confinement
 from streamer.config.document import Document, spell
 from streamer.config.json_files import JsonFile, NotJson
 from streamer.config.lint import describe, leaves
@@ -108,6 +109,7 @@ class SchemaReader:
         self._path = path
         self._compile = compile_schema
         self._files: dict[Path, JsonFile | NotJson | str] = {}
+        self._confinement = confinement(path, document.data)
 
     def read(self, written: Any, place: Place) -> LoadedSchema:
         """A `schema` as it stands in the file: a path, or the schema itself."""
@@ -131,8 +133,19 @@ class SchemaReader:
 
     def _checked(self, schema: Any, path: Path | None, source: Source, place: Place) -> LoadedSchema:
         told = len(self._document.problems)
+        confined = self._confinement
 
         def open_file(path: Path, by: Source, at: Place, reference: str) -> tuple[JsonFile, Source] | None:
+            nonlocal confined
+            if "\0" in str(path):
+                by.note("missing-reference", at, f"$ref {reference!r}: this is not a path")
+                return None
+            if isinstance(by, _InDocument):
+                # Written in the configuration, it names the folder as the path of a schema does.
+                confined = confined.widened(path)
+            elif not confined.holds(path):
+                by.note("outside-reference", at, _outside_sentence(reference))
+                return None
             opened = self._open(path, place)
             if isinstance(opened, str):
                 by.note("missing-reference", at, f"$ref {reference!r}: {opened}: {self._name(path)}")
@@ -196,6 +209,13 @@ class SchemaReader:
     def _name(self, path: Path) -> str:
         """The file as messages name it: beside the configuration as that is named."""
         return os.path.normpath(Path(self._document.file).parent / os.path.relpath(path, self._path.parent))
+
+
+def _outside_sentence(reference: str) -> str:
+    return (
+        f"$ref {reference!r} leads out of the folders of the configuration and of the schemas that it names; "
+        "put the file there, or name it in the configuration"
+    )
 
 
 def _draft(schema: Any, source: Source) -> Any:

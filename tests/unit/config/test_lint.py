@@ -2,8 +2,11 @@
 
 import pytest
 
+from streamer.config import dump
 from streamer.config.document import Document
 from streamer.config.lint import check, unit_problem
+from streamer.config.settings import RateLimitSettings
+from streamer.core.units import Rate
 
 DURATION = {"type": "string", "x-unit": "duration", "pattern": "never"}
 
@@ -195,3 +198,30 @@ def test_a_secret_is_never_shown(value, schema):
     line = one(value, {**schema, "writeOnly": True})
     assert value not in line
     assert "991199" not in line
+
+
+def test_networks_are_checked_and_secrets_among_them_are_not_shown(problems_of):
+    problems = problems_of(
+        'version: 1\nserver: {trusted_proxies: [10.0.0.0/8, 10.0.0.0/33, proxy.example.com, 7, "${PROXY}"]}\n',
+        PROXY="hush-hush",
+    )
+    assert [line.split(": ", 1)[1].split(": write")[0] for line in problems] == [
+        "bad-value: server.trusted_proxies[1]: '10.0.0.0/33' is not a network or an address",
+        "bad-value: server.trusted_proxies[2]: 'proxy.example.com' is not a network or an address",
+        "wrong-type: server.trusted_proxies[3]: must be a text, not 7",
+        "bad-value: server.trusted_proxies[4]: this is not a network or an address (filled from ${PROXY})",
+    ]
+
+
+def test_the_settings_of_connections_and_rates_reach_the_settings_and_are_dumped(settings_of):
+    text = (
+        "version: 1\nserver: {connection_rate: 50/1s, trusted_proxies: [10.0.0.0/8], max_connections_per_address: 7}\n"
+        "actions: {a: {handler: echo, rate_limit: {limit: 100/1m, burst: 5, per: tenant}}}\n"
+    )
+    settings = settings_of(text)
+    assert settings.server.connection_rate == Rate(50, 1.0)
+    assert settings.server.trusted_proxies == ("10.0.0.0/8",)
+    assert settings.server.max_connections_per_address == 7
+    assert settings.actions["a"].rate_limit == RateLimitSettings(limit=Rate(100, 60.0), burst=5, per="tenant")
+    assert settings_of(dump(settings)) == settings
+    assert "refused_limit: 6000/1m" in dump(settings)

@@ -157,7 +157,7 @@ def test_a_terminal_is_not_shown_what_the_frames_of_a_traceback_hold():
         return {}[len(token)]
 
     try:
-        check("-".join(("tok", "4711")))
+        check("tok-" + str(4711))
     except KeyError as problem:
         logger.error("broken", exc_info=problem)
     assert "tok-4711" not in stream.getvalue()
