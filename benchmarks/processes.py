@@ -80,7 +80,7 @@ def server(name: str, cores: set[int]) -> Iterator[Server]:
 def cpu_seconds(pid: int) -> float:
     """Processor time of a process and its children so far, in seconds."""
     total = 0.0
-    for process in _family(pid):
+    for process in family(pid):
         with contextlib.suppress(FileNotFoundError):
             fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
             total += (int(fields[11]) + int(fields[12])) / _TICKS
@@ -94,12 +94,12 @@ def machine_cpu_seconds() -> float:
     return (user + nice + system + sum(rest)) / _TICKS
 
 
-def _family(pid: int) -> Iterator[int]:
+def family(pid: int) -> Iterator[int]:
     yield pid
     with contextlib.suppress(FileNotFoundError):
         for task in Path(f"/proc/{pid}/task").iterdir():
             for child in (task / "children").read_text().split():
-                yield from _family(int(child))
+                yield from family(int(child))
 
 
 def _free_port() -> int:

@@ -1,0 +1,76 @@
+"""A WebSocket by hand, for clients that do what no library would."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from typing import Any
+
+from benchmarks.soak.wire import Frames
+
+TEXT, BINARY = 0x81, 0x82
+
+
+class Gone(Exception):
+    """The connection has ended."""
+
+
+class RawSocket:
+    """One connection; every failure of it is `Gone`."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._frames = Frames()
+        self._heard: list[bytes] = []
+
+    @classmethod
+    async def open(cls, port: int, client_id: str) -> RawSocket:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(
+                f"GET /ws?client_id={client_id} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\nSec-WebSocket-Key: c29ha2luZy1zb2FraW5nIQ==\r\n"
+                "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+            )
+            socket = cls(reader, writer)
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        except (OSError, asyncio.IncompleteReadError, TimeoutError) as problem:
+            raise Gone from problem
+        if b" 101 " not in head:
+            writer.close()
+            raise Gone
+        list(socket._frames.feed(head))
+        return socket
+
+    def write(self, body: bytes, opcode: int = TEXT, *, cut_at: int | None = None) -> None:
+        mask = os.urandom(4)
+        length = len(body)
+        head = bytes([opcode])
+        head += bytes([0x80 | length]) if length < 126 else bytes([0x80 | 126]) + length.to_bytes(2)
+        masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(body))
+        self._writer.write((head + mask + masked)[:cut_at])
+
+    def send(self, **message: Any) -> None:
+        self.write(json.dumps(message).encode())
+
+    async def hear(self, seconds: float = 10.0) -> dict[str, Any]:
+        """The next message.
+
+        Raises:
+            Gone: the connection has ended, or nothing came for so long.
+        """
+        while not self._heard:
+            try:
+                data = await asyncio.wait_for(self._reader.read(65536), seconds)
+            except (OSError, TimeoutError) as problem:
+                raise Gone from problem
+            if not data:
+                raise Gone
+            self._heard += self._frames.feed(data)
+        message: dict[str, Any] = json.loads(self._heard.pop(0))
+        return message
+
+    def abort(self) -> None:
+        self._writer.transport.abort()
