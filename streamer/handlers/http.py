@@ -22,6 +22,7 @@ from streamer.core.units import format_duration, parse_duration, parse_size
 from streamer.handlers.http_answers import RETRY_STATUSES, is_streamed, refusal, success
 from streamer.handlers.json_lines import JsonLines
 from streamer.handlers.logs import request_logger
+from streamer.handlers.resolving import PrivateAddress, PublicResolver
 
 _SUCCESS: Final = range(200, 300)
 
@@ -84,7 +85,9 @@ class HttpHandler(BaseHandler):
             error = Error(TIMEOUT, f"The endpoint took longer than {format_duration(self._timeout)}")
             raise error from problem
         except (aiohttp.ClientError, OSError) as problem:
-            error = Error(INTERNAL_ERROR, "The endpoint could not be reached", retryable=True)
+            # A name that leads where it may not will do so the next time, too.
+            refused = isinstance(getattr(problem, "os_error", None), PrivateAddress)
+            error = Error(INTERNAL_ERROR, "The endpoint could not be reached", retryable=not refused)
             error.add_note(f"{self._method} {self._shown} failed: {type(problem).__name__}: {problem}")
             raise error from problem
 
@@ -186,7 +189,9 @@ async def build(options: Mapping[str, Any], context: BuildContext) -> AsyncItera
         headers=headers,
         timeout=aiohttp.ClientTimeout(total=timeout),
         # The action's own concurrency is the limit; a second one here would only hide it.
-        connector=aiohttp.TCPConnector(limit=0),
+        connector=aiohttp.TCPConnector(
+            limit=0, resolver=None if options.get("allow_private", False) else PublicResolver()
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
         yield HttpHandler(

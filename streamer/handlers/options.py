@@ -76,6 +76,14 @@ HTTP: Final[dict[str, Any]] = {
             "description": "Where requests are forwarded to.",
             "examples": ["https://api.example.com/quote"],
         },
+        "allow_private": {
+            "type": "boolean",
+            "default": False,
+            "description": (
+                "Whether the name in the url may lead to this machine or to a private network. An address that is "
+                "written in the url itself, and localhost, always may."
+            ),
+        },
         "method": {
             "enum": ["POST", "PUT", "PATCH", "GET"],
             "default": "POST",

@@ -16,7 +16,7 @@ from streamer.core.clock import SystemClock
 from streamer.core.errors import Error, StartError
 from streamer.core.messages import Request, Result
 from streamer.handlers import command
-from streamer.handlers.command import CommandHandler, build
+from streamer.handlers.command import INHERITED, CommandHandler, build
 from streamer.handlers.program import Program
 
 
@@ -443,3 +443,46 @@ async def test_many_run_at_once(run, program):
     results = await asyncio.gather(*(run(name, payload=n) for n in range(8)))
     assert [result.data for result in results] == list(range(8))
     assert json.dumps([result.data for result in results])
+
+
+HOSTILE = [
+    "$(touch stolen)",
+    "`touch stolen`",
+    "; touch stolen #",
+    "--help",
+    "-rf",
+    "a\nPATH=/tmp/evil",
+    "() { :;}; touch stolen",
+    "%s%n",
+    "../../etc/passwd",
+    "\u202e",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_nothing_that_a_client_sends_becomes_an_argument_or_a_variable(run, program, request_of, tmp_path, text):
+    name = program("""
+        import json, os, sys
+        print(json.dumps({"result": {"argv": sys.argv[1:], "env": dict(os.environ), "stdin": sys.stdin.read()}}))
+    """)
+    payload = {text: text, "argv": [text], "env": {"PATH": text, "LD_PRELOAD": text}, "cwd": text}
+    metadata = {"PATH": text, "LD_PRELOAD": text, text: text}
+    request = request_of(payload, id=text, metadata=metadata)
+    found = (await run(name, "--fixed", request=request, env={"OWN": "value"})).data
+    assert found["argv"] == ["--fixed"]
+    assert json.loads(found["stdin"]) == payload
+    env = found["env"]
+    own = {name: env.pop(name) for name in [*env] if name.startswith("STREAMER_")}
+    assert own == {
+        "STREAMER_REQUEST_ID": text,
+        "STREAMER_ACTION": "act",
+        "STREAMER_ATTEMPT": "1",
+        "STREAMER_METADATA": own["STREAMER_METADATA"],
+    }
+    assert json.loads(own["STREAMER_METADATA"]) == metadata
+    expected = {name: os.environ[name] for name in INHERITED if name in os.environ} | {"OWN": "value"}
+    # The interpreter itself sets a locale where the system has none.
+    assert {name: value for name, value in env.items() if name != "LC_CTYPE"} == {
+        name: value for name, value in expected.items() if name != "LC_CTYPE"
+    }
+    assert not (tmp_path / "stolen").exists()

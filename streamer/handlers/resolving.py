@@ -1,0 +1,63 @@
+"""Which addresses the name in a declared URL may lead to.
+
+It imports aiohttp, so nothing imports it before it is used.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Final
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+
+from streamer.core.networks import is_public, parse_address
+
+LOCAL: Final = "localhost"
+
+
+class PrivateAddress(OSError):
+    """A name led only to addresses that are not public."""
+
+
+class PublicResolver(AbstractResolver):
+    """Leaves out addresses that are not public: of this machine, private and local networks, cloud metadata.
+
+    Whoever runs the name's zone decides what it leads to, and may decide otherwise between two looks; so what counts
+    is the very address that is connected to, which is what a resolver returns. An address that stands in the URL
+    itself never comes here, and `localhost` passes: both are the author's own words (RFC 6761, section 6.3, for the
+    names that end so).
+
+    Args:
+        resolver: asks the system.
+    """
+
+    def __init__(self, resolver: AbstractResolver | None = None) -> None:
+        self._resolver = ThreadedResolver() if resolver is None else resolver
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """The public addresses of a name.
+
+        Raises:
+            PrivateAddress: it has others, and none of these.
+            OSError: it has none at all.
+        """
+        found = await self._resolver.resolve(host, port, family)
+        if host.lower().rstrip(".").rpartition(".")[2] == LOCAL:
+            return found
+        public = [one for one in found if (address := parse_address(one["host"])) is not None and is_public(address)]
+        if not public:
+            led = ", ".join(one["host"] for one in found)
+            raise PrivateAddress(
+                errno.EHOSTUNREACH,
+                f"the name {host!r} leads to {led}, which is not on the internet at large; if that is meant, set the "
+                "action's allow_private: true, or write the address itself",
+            )
+        return public
+
+    async def close(self) -> None:
+        """Part of `AbstractResolver`."""
+        await self._resolver.close()
