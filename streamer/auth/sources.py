@@ -131,7 +131,7 @@ class FetchedKeys:
     such fetch is not before `cooldown` has passed.
 
     Args:
-        fetch: brings the set; raises OSError or ValueError when it cannot.
+        fetch: brings the set; whatever it raises is logged, and it is asked again.
         algorithms: those that are allowed.
         refresh: seconds between two fetches.
         cooldown: least seconds between the end of a fetch and one for an unknown key.
@@ -192,7 +192,7 @@ class FetchedKeys:
     async def _update(self) -> bool:
         try:
             keys = KeySet(from_jwks(await self._fetch()), self._algorithms)
-        except (OSError, ValueError) as problem:
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the next fetch must take place
             known = 0 if self._keys is None else len(self._keys)
             outcome = "the keys known so far stay" if known else "nobody can connect"
             self._logger.error("keys could not be fetched", outcome=outcome, error=str(problem), keys=known)

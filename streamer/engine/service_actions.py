@@ -76,6 +76,11 @@ class StoreGuard(Middleware):
             raise refusals.store_silent() from None
 
 
+def for_service_actions(middlewares: Sequence[AnyMiddleware]) -> list[AnyMiddleware]:
+    """Those that are for the service's own actions too."""
+    return [one for one in middlewares if getattr(one, "service_actions", False)]
+
+
 def service_routes(
     routes: Mapping[str, Route],
     queue: RequestQueue,
@@ -85,7 +90,7 @@ def service_routes(
 ) -> dict[str, Route]:
     """The routes of the service's own actions, behind those of the middlewares that are for them too."""
     made = {}
-    around = (*(one for one in middlewares if getattr(one, "service_actions", False)), StoreGuard(worker))
+    around = (*for_service_actions(middlewares), StoreGuard(worker))
     for name, handler, schema, description in (
         ("ping", Ping(clock), _NOTHING, "Answers with the server's time"),
         ("actions", Actions(routes), _NOTHING, "Lists the actions that may be asked for"),

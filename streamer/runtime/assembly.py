@@ -24,7 +24,7 @@ from streamer.engine.receipts import Receipts
 from streamer.engine.renewal import NAME as RENEWAL
 from streamer.engine.renewal import Authenticate, renewal_route
 from streamer.engine.router import Router
-from streamer.engine.service_actions import service_routes
+from streamer.engine.service_actions import for_service_actions, service_routes
 from streamer.engine.worker import Worker
 from streamer.handlers.functions import adapt
 from streamer.handlers.processes import ProcessPool
@@ -129,7 +129,8 @@ async def open_service(
         renewal = None
         if authenticator is not None:
             renewal = Authenticate(authenticator)
-            router.add_service_routes({**router.service_routes, RENEWAL: renewal_route(renewal, authenticator)})
+            around = for_service_actions(middlewares)
+            router.add_service_routes({**router.service_routes, RENEWAL: renewal_route(renewal, authenticator, around)})
         router.on_queued = worker.wake
         departures = None
         if any(route.cancel_after is not None for route in router.routes.values()):

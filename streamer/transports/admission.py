@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Generator
 from typing import Any
 
 from streamer.contracts.auth import Authenticator
@@ -31,9 +31,9 @@ class Admission:
 
     def begin(self, token: str) -> Principal | Answered | Awaitable[Principal]:
         """What becomes of a token, or what to wait for with `finish` until that is known."""
-        coroutine: Any = self._authenticator.authenticate(token)
         if not self._immediate:
-            return coroutine  # type: ignore[no-any-return]  # stepped by hand it is Any
+            return _Later(self._authenticator, token)
+        coroutine: Any = self._authenticator.authenticate(token)
         try:
             waits_for = coroutine.send(None)
         except StopIteration as stop:
@@ -54,6 +54,20 @@ class Admission:
 
     def _refused(self, problem: Exception) -> Answered:
         if isinstance(problem, Error):
+            self._logger.debug("a token was refused", code=problem.code, reason=problem.message)
             return refusal(problem)
         self._logger.error("the authenticator broke", exc_info=problem)
         return BROKEN
+
+
+class _Later:
+    """Begins only when it is awaited: the library may still refuse the handshake, and then nobody does."""
+
+    __slots__ = ("_authenticator", "_token")
+
+    def __init__(self, authenticator: Authenticator, token: str) -> None:
+        self._authenticator = authenticator
+        self._token = token
+
+    def __await__(self) -> Generator[Any, None, Principal]:
+        return self._authenticator.authenticate(self._token).__await__()

@@ -47,7 +47,7 @@ class HeldPeer(WebSocketPeer):
         held: all connections of the transport that wait.
     """
 
-    __slots__ = ("_admission", "_begun", "_held", "_pending", "_refuse", "_task")
+    __slots__ = ("_admission", "_all_held", "_begun", "_pending", "_refuse", "_task")
 
     def __init__(
         self,
@@ -58,10 +58,10 @@ class HeldPeer(WebSocketPeer):
         held: set[HeldPeer],
     ) -> None:
         super().__init__(shared, None)
-        self._begun = begun
+        self._begun: Awaitable[Principal] | None = begun
         self._admission = admission
         self._refuse = refuse
-        self._held = held
+        self._all_held = held
         self._pending: WSTransport | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -70,8 +70,10 @@ class HeldPeer(WebSocketPeer):
         forget_token(transport)
         self._pending = transport
         transport.underlying_transport.pause_reading()
-        self._held.add(self)
-        self._task = self._shared.loop.create_task(self._decide(transport), name="held handshake")
+        self._all_held.add(self)
+        begun, self._begun = self._begun, None
+        assert begun is not None, "the library says once that it is connected"
+        self._task = self._shared.loop.create_task(self._decide(transport, begun), name="held handshake")
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Part of the library's listener. A client may send nothing before it has its answer."""
@@ -89,15 +91,16 @@ class HeldPeer(WebSocketPeer):
 
     def give_up(self) -> None:
         """Ends the connection, which nobody has heard of."""
-        self._held.discard(self)
+        self._all_held.discard(self)
         if self._task is not None:
             self._task.cancel()
         if self._pending is not None:
             self._pending.disconnect(graceful=False)
 
-    async def _decide(self, transport: WSTransport) -> None:
-        decided = await self._admission.finish(self._begun)
-        self._held.discard(self)
+    async def _decide(self, transport: WSTransport, begun: Awaitable[Principal]) -> None:
+        decided = await self._admission.finish(begun)
+        del begun
+        self._all_held.discard(self)
         self._task = None
         if isinstance(decided, Principal):
             # Others of the same may have come in while this one waited.
