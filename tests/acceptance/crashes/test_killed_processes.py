@@ -20,7 +20,7 @@ import websockets
 PROGRAM = Path(__file__).parent / "program"
 CONFIG = """
 version: 1
-server: {port: 0}
+server: {port: 0, drain_timeout: 20ms}
 backends: {store: {use: sqlite, path: ./requests.db}}
 worker: {poll_interval: POLL, lease: 1h}
 logs: {format: json}
@@ -72,6 +72,9 @@ class Life:
             check=False,
         )
         return done.returncode
+
+    def drain(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
 
     def end(self) -> None:
         if self.process.poll() is None:
@@ -267,6 +270,27 @@ async def test_a_cancellation_is_whole_or_has_not_happened_when_the_process_dies
     assert record(life.folder)["status"] == "CANCELLED"
     before_it_was_cancelled = running + (point == "cancelled.before")
     assert runs(life.folder) <= before_it_was_cancelled, "a cancelled request was attempted again"
+
+
+@pytest.mark.parametrize(
+    ("point", "ended", "attempts"), [("released.before", "lost", 2), ("released.after", "released", 1)]
+)
+async def test_what_a_drain_gives_back_survives_a_kill_in_it(
+    point: str, ended: str, attempts: int, live: Callable[..., Life], told: Any, tmp_path: Path
+) -> None:
+    life = live(point)
+    (tmp_path / "stuck").touch()
+    async with until_it_dies(life, told) as owner:
+        await owner.send("work", {"mine": "a secret"}, id="r1")
+        await owner.until(lambda: told.acknowledged)
+        while runs(life.folder) == 0:
+            await owner.ask("streamer.ping")
+        life.drain()
+    (tmp_path / "stuck").unlink()
+    status = await settled(live(), told)
+    assert (status["status"], status["attempt"]) == ("COMPLETED", attempts)
+    assert [one["outcome"] for one in status["history"]] == [ended]
+    assert runs(life.folder) == 2
 
 
 @pytest.mark.parametrize("point", ["requeued.before", "requeued.after"])

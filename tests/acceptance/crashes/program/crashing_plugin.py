@@ -15,7 +15,7 @@ async def work(request: Request) -> dict:
         runs.write(json.dumps([request.id, request.attempt]) + "\n")
     payload = request.payload
     request.progress.report(10, "begun")
-    if payload.get("waits"):
+    if payload.get("waits") or Path("stuck").exists():
         await asyncio.sleep(3600)
     if request.attempt <= payload.get("fails", 0):
         raise Error("NOT_YET", "This attempt fails", retryable=True)

@@ -23,6 +23,7 @@ STEPS = {
     "cancel": "cancelled",
     "requeue": "requeued",
     "mark_delivered": "noted",
+    "release": "released",
 }
 _unclaimed = 0
 
