@@ -28,7 +28,7 @@ actions:
   long: {{handler: delay, with: {{delay: 1h}}, mode: async, concurrency: 2000, retry: {{max_attempts: 1000}}}}
   left: {{handler: delay, with: {{delay: 1h}}, mode: async, on_disconnect: {{cancel_after: 1s}}}}
   fragile: {{handler: delay, with: {{delay: 200ms}}, mode: async, expires_after: 5s}}
-  flaky: {{handler: soak.flaky, retry: {{max_attempts: 1000, initial: 100ms, max: 1s}}}}
+  flaky: {{handler: soak.flaky, retry: {{max_attempts: 1000, initial: 700ms, max: 1s}}}}
   broken: {{handler: soak.broken, retry: {{max_attempts: 2, initial: 50ms}}}}
   thread: {{handler: soak.thread, retry: {{max_attempts: 1000}}}}
   crunch: {{handler: soak.crunch, retry: {{max_attempts: 1000}}}}
