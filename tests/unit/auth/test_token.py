@@ -38,6 +38,8 @@ def test_types_of_access_tokens_are_understood(kind):
         {"alg": "RS256", "kid": ["k"]},
         {"alg": "RS256", "kid": "k" * 513},
         {"alg": "RS384"},
+        {"alg": "RS256", "crit": ["exp"]},
+        {"alg": "RS256", "b64": True},
     ],
 )
 def test_what_is_not_understood_is_refused(header):

@@ -135,14 +135,19 @@ def make_frame(
 class Server:
     """A transport that runs, and what a test wants to know of it."""
 
-    def __init__(self, settings: ServerSettings, clock: Clock) -> None:
+    def __init__(self, settings: ServerSettings, clock: Clock, authenticator: Any = None) -> None:
         self.settings = settings
         self.receiver = Receiver()
         self.registry = Registry()
         self.log = Log()
         self.raws: list[Raw] = []
         self.transport = WebSocketTransport(
-            settings, receiver=self.receiver, registry=self.registry, clock=clock, logger=self.log
+            settings,
+            receiver=self.receiver,
+            registry=self.registry,
+            clock=clock,
+            logger=self.log,
+            authenticator=authenticator,
         )
 
     @property
@@ -214,8 +219,8 @@ async def serve() -> AsyncIterator[Callable[..., Awaitable[Server]]]:
     """Starts a transport with the settings given; all are closed in the end."""
     started: list[Server] = []
 
-    async def start(clock: Clock | None = None, **settings: Any) -> Server:
-        server = Server(ServerSettings(port=0, **settings), clock or SystemClock())
+    async def start(clock: Clock | None = None, authenticator: Any = None, **settings: Any) -> Server:
+        server = Server(ServerSettings(port=0, **settings), clock or SystemClock(), authenticator)
         await server.transport.start()
         started.append(server)
         return server
