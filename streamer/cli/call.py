@@ -46,6 +46,7 @@ _STATUSES = block("Exit status", *(f"{status:3}  {meaning}" for status, meaning 
     show_envvar=True,
     help="Says who you are, to a service that asks. Others on this machine see options; the variable they do not.",
 )
+@click.option("--no-reconnect", is_flag=True, help="End when the connection breaks, instead of opening it again.")
 @click.option("--no-progress", is_flag=True, help="Show no progress.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Write each message of the service as one line of JSON, the outcome last."
@@ -62,13 +63,15 @@ def command(
     timeout: float | None,
     client_id: str | None,
     token: str | None,
+    no_reconnect: bool,
     no_progress: bool,
     as_json: bool,
 ) -> None:
     """Send one request to a running service and wait for its outcome.
 
     PAYLOAD is JSON, @FILE, or - for standard input. The result goes to standard output as JSON, the progress to
-    standard error: a moving bar on a terminal, plain lines otherwise.
+    standard error: a moving bar on a terminal, plain lines otherwise. A connection that breaks is opened again, and the
+    request goes on where it was, over a restart of the service, too; --timeout says how long to wait in all.
     """
     from streamer.cli.calling import Call
 
@@ -87,6 +90,7 @@ def command(
         timeout=timeout,
         client_id=client_id,
         token=token,
+        reconnect=not no_reconnect,
         as_json=as_json,
         show_progress=not no_progress,
     )

@@ -35,6 +35,8 @@ class Call:
     token: str | None = field(default=None, repr=False)
     as_json: bool = False
     show_progress: bool = True
+    reconnect: bool = True
+    """Whether a connection that breaks is opened again."""
     queued: bool = False
     """Whether the service has acknowledged it; then it goes on without us."""
 
@@ -43,8 +45,7 @@ class Call:
         from streamer.client import ConnectionFailed, ConnectionLost, RequestFailed, StreamerClient
 
         try:
-            # A script wants to hear of a lost connection by the exit status, not to wait for the next one.
-            client = StreamerClient(self.url, self.client_id, token=self.token, reconnect=False)
+            client = StreamerClient(self.url, self.client_id, token=self.token, reconnect=self.reconnect)
         except ValueError as error:
             raise click.UsageError(f"--url: {error}") from None
         try:

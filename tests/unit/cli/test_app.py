@@ -28,13 +28,14 @@ COMMANDS = every_command()
 
 FROZEN = {
     "": "--debug --version",
-    "run": "--config --host --port",
+    "run": "--config --host --port --wait",
     "check": "--config",
     "list": "--config --json --kind",
     "explain": "--config --json --wait ACTION",
     "config": "--config",
     "schema": "--config --output",
-    "call": "--client-id --config --id --json --metadata --no-progress --timeout --token --url --wait ACTION PAYLOAD",
+    "call": "--client-id --config --id --json --metadata --no-progress --no-reconnect --timeout --token --url --wait"
+    " ACTION PAYLOAD",
     "requests": "",
     "requests list": "--action --config --json --limit --owner --status",
     "requests show": "--config --json --owner ID",
@@ -65,7 +66,7 @@ def test_environment_variables_are_those_that_scripts_rely_on():
         for parameter in command.params
         if isinstance(parameter, click.Option) and parameter.envvar
     }
-    assert variables == {"STREAMER_CONFIG", "STREAMER_DEBUG", "STREAMER_CLIENT_ID"}
+    assert variables == {"STREAMER_CONFIG", "STREAMER_DEBUG", "STREAMER_CLIENT_ID", "STREAMER_TOKEN"}
 
 
 def test_exit_statuses_are_those_that_scripts_rely_on():

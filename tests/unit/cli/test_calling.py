@@ -193,10 +193,25 @@ def test_a_connection_that_ends_before_the_outcome_is_status_4(scripted, call):
         connection.send(json.dumps({"request_id": request["id"], **ACKNOWLEDGED}))
         connection.close(1001, "going away")
 
-    result = call(scripted(answer=hang_up), "report", "--id", "r1")
+    result = call(scripted(answer=hang_up), "report", "--id", "r1", "--no-reconnect")
     assert (result.exit_code, result.stdout) == (4, "")
     assert "1001 going away" in result.stderr
     assert "'r1'" in result.stderr
+
+
+def test_a_connection_that_breaks_is_opened_again_and_the_request_goes_on(scripted, call):
+    def cut_once(connection, request):
+        if request["action"] == "report":
+            connection.send(json.dumps({"request_id": request["id"], **ACKNOWLEDGED}))
+            connection.close(1001, "going away")
+        else:
+            asked = request["payload"]["request_id"]
+            connection.send(
+                json.dumps({"type": "complete", "request_id": asked, "seq": 5, "success": True, "result": 7})
+            )
+
+    result = call(scripted(answer=cut_once), "report", "--id", "r1")
+    assert (result.exit_code, result.stdout) == (0, "7\n")
 
 
 def test_a_timeout_is_status_5_and_says_whether_the_request_goes_on(scripted, call):
