@@ -10,7 +10,7 @@ from typing import Any, Final
 from streamer.core.records import Abandoned, Claimed, Expired, Status, advance
 from streamer.stores.fairness import Lapsed, Place, Room
 from streamer.stores.sqlite.rows import to_record
-from streamer.stores.sqlite.state import ALL, SELECT, State, place_of
+from streamer.stores.sqlite.state import ALL, SELECT, TIMED, State, place_of
 
 _SLICE: Final = 256
 """How many records expire, or of a kind fall due, in one claim at most, so that other operations go between."""
@@ -21,12 +21,14 @@ _EXPIRED: Final = (
     "WHERE expires_at <= ? AND expires_at IS NOT NULL AND due_at IS NOT NULL AND status != 'PROCESSING' LIMIT ?"
 )
 _LAPSED: Final = (
-    "SELECT due_at, number, tenant, attempts >= max_attempts, coalesce(expires_at <= ?, 0) FROM requests "
-    "INDEXED BY requests_running WHERE status = 'PROCESSING' AND action = ? AND priority = ? AND due_at <= ?"
+    "SELECT due_at, number, tenant, attempts >= max_attempts, coalesce(expires_at <= ?, 0) FROM requests "  # noqa: S608 - constants
+    "INDEXED BY requests_timed "
+    f"WHERE action = ? AND priority = ? AND status = 'PROCESSING' AND waiting = 0 AND due_at <= ? {TIMED}"
 )
 _FALLEN_DUE: Final = (
-    "SELECT tenant, owner, number FROM requests INDEXED BY requests_retrying "
-    "WHERE status = 'RETRYING' AND action = ? AND priority = ? AND waiting = 0 AND due_at <= ? ORDER BY due_at LIMIT ?"
+    "SELECT tenant, owner, number FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
+    f"WHERE action = ? AND priority = ? AND status = 'RETRYING' AND waiting = 0 AND due_at <= ? {TIMED} "
+    "ORDER BY due_at LIMIT ?"
 )
 _IN_LINE: Final = "UPDATE requests SET waiting = 1 WHERE number = ?"
 _OLDEST: Final = (
@@ -34,12 +36,12 @@ _OLDEST: Final = (
     "WHERE waiting = 1 AND action = ? AND priority = ? AND tenant = ? AND owner = ? ORDER BY number LIMIT ?"
 )
 _NEXT_RETRY: Final = (
-    "SELECT due_at FROM requests INDEXED BY requests_retrying "
-    "WHERE status = 'RETRYING' AND action = ? AND priority = ? AND waiting = 0 ORDER BY due_at LIMIT 1"
+    "SELECT due_at FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
+    f"WHERE action = ? AND priority = ? AND status = 'RETRYING' AND waiting = 0 {TIMED} ORDER BY due_at LIMIT 1"
 )
 _RUNNING: Final = (
-    "SELECT due_at, tenant FROM requests INDEXED BY requests_running "
-    "WHERE status = 'PROCESSING' AND action = ? AND priority = ? ORDER BY due_at"
+    "SELECT due_at, tenant FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
+    f"WHERE action = ? AND priority = ? AND status = 'PROCESSING' AND waiting = 0 {TIMED} ORDER BY due_at"
 )
 _CLAIM: Final = (
     "UPDATE requests SET status = 'PROCESSING', due_at = ?, attempts = ?, fence = ?, worker = ?, percentage = 0, "
@@ -47,7 +49,7 @@ _CLAIM: Final = (
     "WHERE number = ?"
 )
 _MARK: Final = "UPDATE requests SET claimed_by = ? WHERE number = ?"
-_TAKEN_BY: Final = f"{SELECT} WHERE status = 'PROCESSING' AND claimed_by = ?"
+_TAKEN_BY: Final = f"{SELECT} WHERE status = 'PROCESSING' AND claimed_by = ? {TIMED}"
 _ENDED_BY: Final = f"{SELECT} WHERE status = 'FAILED' AND claimed_by = ?"
 
 
@@ -112,10 +114,10 @@ def _lapsed(state: State, now: float) -> tuple[list[Lapsed], list[int]]:
 
 def _end(state: State, token: str, now: float, number: int, *, waiting: bool) -> list[Any]:
     record = to_record(list(state.execute(_GET_NUMBER, (number,)).fetchone()))
-    if record.status is not Status.PROCESSING:
-        state.less(record.owner)
     if waiting:
-        state.out_of_line(place_of(record))
+        state.leave(place_of(record))
+    elif record.status is not Status.PROCESSING:
+        state.leave_waiting(record.owner)
     state.execute(_MARK, (token, number))
     lost = record.status is Status.PROCESSING and record.attempts >= record.max_attempts
     return state.replace(advance(record, Abandoned(now) if lost else Expired(now)))
@@ -126,7 +128,7 @@ def _fall_due(state: State, now: float) -> None:
     for kind in state.kinds:
         for tenant, owner, number in state.execute(_FALLEN_DUE, (*kind, now, _SLICE)).fetchall():
             state.execute(_IN_LINE, (number,))
-            state.in_line(Place(*kind, tenant, owner))
+            state.fall_due(Place(*kind, tenant, owner))
 
 
 def _in_line_rows(state: State, turns: list[Place]) -> dict[Place, Any]:
@@ -135,8 +137,7 @@ def _in_line_rows(state: State, turns: list[Place]) -> dict[Place, Any]:
     for place, count in Counter(turns).items():
         rows[place] = iter(state.execute(_OLDEST, (*place, count)).fetchall())
     for place in turns:
-        state.taken(place)
-        state.less(place.owner)
+        state.begun(place)
     return rows
 
 

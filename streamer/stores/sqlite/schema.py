@@ -65,9 +65,9 @@ _THIRD: Final = """
     ALTER TABLE requests ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0;
     DROP INDEX requests_due;
     UPDATE requests SET waiting = 1 WHERE status = 'PENDING';
-    CREATE INDEX requests_waiting ON requests (action, priority, tenant, owner) WHERE waiting = 1;
-    CREATE INDEX requests_retrying ON requests (action, priority, waiting, due_at) WHERE status = 'RETRYING';
-    CREATE INDEX requests_running ON requests (action, priority, due_at) WHERE status = 'PROCESSING';
+    CREATE INDEX requests_waiting ON requests (owner, tenant, action, priority) WHERE waiting = 1;
+    CREATE INDEX requests_timed ON requests (action, priority, status, waiting, due_at)
+        WHERE due_at IS NOT NULL AND status != 'PENDING';
     CREATE INDEX requests_expiring ON requests (expires_at)
         WHERE expires_at IS NOT NULL AND due_at IS NOT NULL AND status != 'PROCESSING';
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -19,28 +20,26 @@ _REPLACE: Final = (
 )
 _IN_LINE: Final = (
     "SELECT action, priority, tenant, owner, count(*), min(number) FROM requests INDEXED BY requests_waiting "
-    "WHERE waiting = 1 GROUP BY action, priority, tenant, owner"
+    "WHERE waiting = 1 GROUP BY owner, tenant, action, priority"
 )
+TIMED: Final = "AND due_at IS NOT NULL AND status != 'PENDING'"
+"""What the index of those that wait for a time is of; a query that says so may use it."""
 _RETRYING: Final = (
-    "SELECT owner, count(*) FROM requests INDEXED BY requests_retrying "
-    "WHERE status = 'RETRYING' AND waiting = 0 GROUP BY owner"
+    "SELECT owner, count(*) FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
+    f"WHERE status = 'RETRYING' AND waiting = 0 {TIMED} GROUP BY owner"
 )
-_KINDS: Final = (
-    "SELECT DISTINCT action, priority FROM requests INDEXED BY requests_retrying WHERE status = 'RETRYING' "
-    "UNION SELECT DISTINCT action, priority FROM requests INDEXED BY requests_running WHERE status = 'PROCESSING'"
-)
+_KINDS: Final = f"SELECT DISTINCT action, priority FROM requests INDEXED BY requests_timed WHERE 1 {TIMED}"  # noqa: S608 - constants
 _PUT_BACK: Final = tuple(
     "UPDATE requests SET due_at = due_at - (updated_at - ?1), expires_at = expires_at - (updated_at - ?1), "  # noqa: S608 - constants
     f"updated_at = ?1 WHERE updated_at > ?1 AND {which}"
     for which in (
-        "status = 'PROCESSING'",
-        "status = 'RETRYING'",
+        TIMED.removeprefix("AND "),
         "status = 'PENDING' AND expires_at IS NOT NULL AND due_at IS NOT NULL AND status != 'PROCESSING'",
     )
 )
 _TOO_EARLY: Final = (
-    "SELECT action, priority, tenant, owner, number FROM requests INDEXED BY requests_retrying "
-    "WHERE status = 'RETRYING' AND waiting = 1 AND due_at > ?"
+    "SELECT action, priority, tenant, owner, number FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
+    f"WHERE status = 'RETRYING' AND waiting = 1 AND due_at > ? {TIMED}"
 )
 _OUT_OF_LINE: Final = "UPDATE requests SET waiting = 0 WHERE number = ?"
 
@@ -77,7 +76,7 @@ class State:
         self.max_queued_per_owner = max_queued_per_owner
         self.repeats_until = repeats_until
         self.queued = 0
-        self.queued_by: dict[str, int] | None = None
+        self.queued_by: Counter[str] | None = None
         self.lines = Lines()
         self.kinds: set[tuple[str, int]] = set()
         self._session = session
@@ -114,14 +113,14 @@ class State:
         """Reads from the file what is kept in memory. Whoever has waited longest is served first."""
         self.lines = Lines()
         self.queued = 0
-        queued_by: dict[str, int] = {}
+        queued_by: Counter[str] = Counter()
         for *place, count, _ in sorted(self.execute(_IN_LINE), key=lambda row: row[-1]):
             self.lines.add(Place(*place), count)
             self.queued += count
-            queued_by[place[3]] = queued_by.get(place[3], 0) + count
+            queued_by[place[3]] += count
         for owner, count in self.execute(_RETRYING):
             self.queued += count
-            queued_by[owner] = queued_by.get(owner, 0) + count
+            queued_by[owner] += count
         self.queued_by = None if self.max_queued_per_owner is None else queued_by
         self.kinds = set(self.execute(_KINDS))
 
@@ -137,49 +136,63 @@ class State:
             self.execute(statement, (now,))
         for *place, number in self.execute(_TOO_EARLY, (now,)).fetchall():
             self.execute(_OUT_OF_LINE, (number,))
-            self.out_of_line(Place(*place))
+            self.wait_again(Place(*place))
 
     def told_of_foreign(self) -> bool:
         """Whether another process has written since this was last asked."""
         foreign, self._foreign = self._foreign, False
         return foreign
 
-    def in_line(self, place: Place) -> None:
-        """One more record waits for nothing but a worker."""
+    def enter(self, place: Place) -> None:
+        """One more record is in the queue, and waits for nothing but a worker."""
         self.lines.add(place)
-        self._undo.append((self.out_of_line, place))
+        self._count(place.owner, 1)
+        self._undo.append((self.leave, place))
 
-    def out_of_line(self, place: Place) -> None:
-        """One does so no longer."""
+    def leave(self, place: Place) -> None:
+        """One such record has left the queue."""
         self.lines.remove(place)
-        self._undo.append((self.in_line, place))
+        self._count(place.owner, -1)
+        self._undo.append((self.enter, place))
 
-    def taken(self, place: Place) -> None:
-        """`lines` gave out a turn."""
-        self._undo.append((self.in_line, place))
+    def begun(self, place: Place) -> None:
+        """One has left it by a turn that `lines` gave out."""
+        self._count(place.owner, -1)
+        self._undo.append((self.enter, place))
 
-    def more(self, owner: str) -> None:
-        """One more record of the owner is PENDING or RETRYING."""
-        self.queued += 1
+    def enter_waiting(self, owner: str) -> None:
+        """One more record is in the queue, and waits for a time."""
+        self._count(owner, 1)
+        self._undo.append((self.leave_waiting, owner))
+
+    def leave_waiting(self, owner: str) -> None:
+        """One such record has left the queue."""
+        self._count(owner, -1)
+        self._undo.append((self.enter_waiting, owner))
+
+    def fall_due(self, place: Place) -> None:
+        """A record in the queue no longer waits for a time."""
+        self.lines.add(place)
+        self._undo.append((self.wait_again, place))
+
+    def wait_again(self, place: Place) -> None:
+        """It does again."""
+        self.lines.remove(place)
+        self._undo.append((self.fall_due, place))
+
+    def _count(self, owner: str, change: int) -> None:
+        self.queued += change
         if self.queued_by is not None:
-            self.queued_by[owner] = self.queued_by.get(owner, 0) + 1
-        self._undo.append((self.less, owner))
-
-    def less(self, owner: str) -> None:
-        """One record less is."""
-        self.queued -= 1
-        if self.queued_by is not None:
-            self.queued_by[owner] -= 1
+            self.queued_by[owner] += change
             if not self.queued_by[owner]:
                 del self.queued_by[owner]
-        self._undo.append((self.more, owner))
 
     def full_for(self, owner: str) -> bool:
         """Whether the owner has as many records in the queue as one owner may have."""
         return (
             self.max_queued_per_owner is not None
             and self.queued_by is not None
-            and self.queued_by.get(owner, 0) >= self.max_queued_per_owner
+            and self.queued_by[owner] >= self.max_queued_per_owner
         )
 
     def forget_kind(self, kind: tuple[str, int]) -> None:

@@ -49,8 +49,7 @@ def enqueue(state: State, number: int, again: bool, _now: float, row: list[Any],
         stood = state.get(row[0], row[1])
         return refusal if stood is None else stood
     if state.execute(_INSERT, (*row, tenant, token)).rowcount:
-        state.in_line(Place(row[2], row[8], tenant, row[0]))
-        state.more(row[0])
+        state.enter(Place(row[2], row[8], tenant, row[0]))
         return None
     return state.get(row[0], row[1])
 
@@ -106,7 +105,7 @@ def fail(
     record = advance(to_record(row), Failed(now, held[2], seq, decode_error(error), retry_at))
     state.replace(record)
     if retry_at is not None:
-        state.more(record.owner)
+        state.enter_waiting(record.owner)
         state.kinds.add((record.action, record.priority))
     return None
 
@@ -117,8 +116,7 @@ def release(state: State, _number: int, _again: bool, now: float, leases: list[l
         if row is not None and row[9] == "PROCESSING" and row[12] == fence:
             record = advance(to_record(row), Released(now, fence))
             state.replace(record)
-            state.in_line(place_of(record))
-            state.more(owner)
+            state.enter(place_of(record))
 
 
 def cancel(state: State, _number: int, again: bool, now: float, owner: str, request_id: str, message: str) -> Any:
@@ -130,9 +128,10 @@ def cancel(state: State, _number: int, again: bool, now: float, owner: str, requ
         return row
     ended = advance(record, Cancelled(now, message))
     if record.status is not Status.PROCESSING:
-        state.less(owner)
-        if state.execute(_WAITING, (owner, request_id)).fetchone() is not None:
-            state.out_of_line(place_of(record))
+        if state.execute(_WAITING, (owner, request_id)).fetchone() is None:
+            state.leave_waiting(owner)
+        else:
+            state.leave(place_of(record))
     return state.replace(ended)
 
 
@@ -144,8 +143,7 @@ def requeue(state: State, _number: int, again: bool, now: float, owner: str, req
     if again and record.status is Status.PENDING and record.due_at == now:
         return row
     queued = advance(record, Requeued(now))
-    state.in_line(place_of(queued))
-    state.more(owner)
+    state.enter(place_of(queued))
     return state.replace(queued)
 
 

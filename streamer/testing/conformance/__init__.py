@@ -27,16 +27,19 @@ from streamer.testing.clock import ManualClock
 from streamer.testing.conformance.claiming import Claiming
 from streamer.testing.conformance.ends import Ends
 from streamer.testing.conformance.enqueueing import Enqueueing
+from streamer.testing.conformance.fairness import Fairness
+from streamer.testing.conformance.history import History
 from streamer.testing.conformance.leases import Leases
 from streamer.testing.conformance.looking import Looking
 from streamer.testing.conformance.operators import Operators
 from streamer.testing.conformance.records import LEASE, lease_of, record
 from streamer.testing.conformance.telling import Telling
+from streamer.testing.conformance.times import Times
 
 __all__ = ["StoreConformance", "lease_of", "record"]
 
 
-class StoreConformance(Enqueueing, Claiming, Leases, Ends, Operators, Telling, Looking):
+class StoreConformance(Enqueueing, Claiming, Fairness, Times, Leases, Ends, History, Operators, Telling, Looking):
     """Promises of `RequestQueue`, one test each. Subclass it and give it a `store` fixture."""
 
     async def test_a_closed_store_says_so(self, store: RequestQueue, clock: ManualClock) -> None:

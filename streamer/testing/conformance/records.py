@@ -35,6 +35,8 @@ class Suite:
     """What every part of the suite has: a clock, and a size of the queue that can be reached."""
 
     max_queued = 50
+    large_payload = 1 << 20
+    """Bytes of a payload that must come back whole. A store whose medium holds less says here how much it takes."""
 
     @pytest.fixture
     def clock(self) -> ManualClock:

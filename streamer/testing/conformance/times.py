@@ -1,0 +1,137 @@
+"""Requests that may wait only so long, and clocks that are set."""
+
+from __future__ import annotations
+
+import pytest
+
+from streamer.contracts.stores import RequestQueue
+from streamer.core.records import Outcome, RequestRecord, Status, put_back
+from streamer.testing.clock import ManualClock
+from streamer.testing.conformance.records import BROKEN, LEASE, Suite, lease_of, record
+
+
+class Times(Suite):
+    """Requests that may wait only so long, and clocks that are set."""
+
+    async def ended(self, store: RequestQueue, **limits: object) -> list[RequestRecord]:
+        """What a claim ended, having taken nothing."""
+        claims = await store.claim("w1", 10, LEASE, **limits)  # type: ignore[arg-type]  # the suite's own
+        assert claims.records == []
+        return claims.abandoned
+
+    async def test_what_waited_too_long_ends_as_failed_and_is_told_once(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        given = record(clock, expires_at=clock.now() + 5)
+        await store.enqueue(given)
+        await clock.advance(5)
+        (ended,) = await self.ended(store)
+        assert (ended.status, ended.due_at, ended.finished_at) == (Status.FAILED, None, clock.now())
+        assert ended.error is not None
+        assert (ended.error.code, ended.error.retryable) == ("TIMEOUT", True)
+        assert await store.get(given.key) == ended
+        assert await self.ended(store) == []
+
+    async def test_until_the_very_instant_it_may_begin(self, store: RequestQueue, clock: ManualClock) -> None:
+        await store.enqueue(record(clock, expires_at=clock.now() + 5))
+        await clock.advance(4.5)
+        begun = await self.claim_one(store)
+        await clock.advance(LEASE - 1)
+        assert await self.ended(store) == [], "what runs does not wait"
+        await store.complete(lease_of(begun), seq=1, result=b"1")
+
+    @pytest.mark.parametrize(
+        ("limit", "limits"), [(0, {}), (5, {"headroom": {"work": 0}}), (5, {"tenant_limit": 0})], ids=str
+    )
+    async def test_it_ends_whatever_may_be_claimed(
+        self, store: RequestQueue, clock: ManualClock, limit: int, limits: dict[str, object]
+    ) -> None:
+        await store.enqueue(record(clock, "late", expires_at=clock.now() + 1))
+        await clock.advance(2)
+        claims = await store.claim("w1", limit, LEASE, **limits)  # type: ignore[arg-type]  # the test's own
+        assert [one.id for one in claims.abandoned] == ["late"]
+        assert (await store.counts())[Status.FAILED] == 1
+
+    async def test_what_waits_for_another_attempt_or_lost_its_worker_ends_too(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        await store.enqueue(record(clock, "retrying", expires_at=clock.now() + LEASE))
+        failing = await self.claim_one(store)
+        await store.fail(lease_of(failing), seq=1, error=BROKEN, retry_at=clock.now() + 1000)
+        await store.enqueue(record(clock, "lost", expires_at=clock.now() + LEASE))
+        await self.claim_one(store, "dead")
+        await clock.advance(LEASE)
+        ended = {one.id: one for one in await self.ended(store)}
+        assert [one.outcome for one in ended["retrying"].history] == [Outcome.FAILED]
+        assert [one.outcome for one in ended["lost"].history] == [Outcome.LOST]
+
+    async def test_it_makes_room_in_the_queue_and_may_be_run_again(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        for n in range(self.max_queued):
+            await store.enqueue(record(clock, f"r{n}", expires_at=clock.now() + 1))
+        await clock.advance(1)
+        assert len(await self.ended(store)) == self.max_queued
+        assert await store.enqueue(record(clock, "new")) is None
+        again = await store.requeue(("client:one", "r0"))
+        assert again.expires_at is None
+        assert {one.id for one in (await store.claim("w1", 10, LEASE)).records} == {"r0", "new"}
+
+    async def test_a_clock_put_back_holds_up_neither_retries_nor_leases_nor_what_is_new(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        await store.enqueue(record(clock, "retrying"))
+        await store.fail(lease_of(await self.claim_one(store)), seq=1, error=BROKEN, retry_at=clock.now() + 5)
+        await store.enqueue(record(clock, "running"))
+        await self.claim_one(store, "dead")
+        await store.enqueue(record(clock, "waiting", owner="client:two"))
+        clock.jump(-3600)
+        assert [one.id for one in (await store.claim("w1", 10, LEASE)).records] == ["waiting"]
+        await clock.advance(5)
+        assert [one.id for one in (await store.claim("w1", 10, LEASE)).records] == ["retrying"]
+        await clock.advance(LEASE - 5)
+        assert "running" in {one.id for one in (await store.claim("w1", 10, LEASE)).records}
+
+    async def test_a_clock_put_back_does_to_each_record_what_the_table_says(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        await clock.advance(100)
+        await store.enqueue(record(clock, "before"))
+        await self.claim_one(store)
+        await clock.advance(100)
+        await store.enqueue(record(clock, "after"))
+        await store.fail(lease_of((await store.claim("w1", 10, LEASE)).records[-1]), seq=1, error=BROKEN)
+        await store.enqueue(record(clock, "running"))
+        await self.claim_one(store)
+        await store.enqueue(record(clock, "expiring", expires_at=clock.now() + 60))
+        await store.enqueue(record(clock, "waiting"))
+        known = {one.id: one for one in (await store.list()).records}
+        clock.jump(-50)
+        await store.claim("w1", 0, LEASE)
+        for one in (await store.list()).records:
+            assert one == put_back(known[one.id], clock.now())
+
+    async def test_a_clock_that_is_corrected_a_little_changes_nothing(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        await store.enqueue(record(clock, "running"))
+        running = await self.claim_one(store)
+        clock.jump(-0.9)
+        await store.enqueue(record(clock, "new"))
+        assert [one.id for one in (await store.claim("w1", 10, LEASE)).records] == ["new"]
+        found = await store.get(running.key)
+        assert found is not None
+        assert found.due_at == running.due_at
+
+    async def test_a_retry_that_was_due_and_is_no_longer_waits_again(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        await store.enqueue(record(clock))
+        await store.fail(lease_of(await self.claim_one(store)), seq=1, error=BROKEN, retry_at=clock.now() + 60)
+        await clock.advance(60)
+        assert (await store.claim("w1", 0, LEASE)).next_due == clock.now()
+        clock.jump(-30)
+        claims = await store.claim("w1", 10, LEASE)
+        assert (claims.records, claims.next_due) == ([], clock.now() + 30)
+        await clock.advance(30)
+        await self.claim_one(store)
