@@ -71,7 +71,7 @@ async def soak(given: argparse.Namespace, folder: Path) -> list[str]:
     wire.counts["cuts of connections"] = relay.cuts
     states, found = judge(service.database, wire, people)
     _print(wire.counts, ended, states, service)
-    return problems + faults.problems + wire.problems + found + _tracebacks(service)
+    return faults.problems + _tracebacks(service) + problems + wire.problems + found
 
 
 def _tracebacks(service: Service) -> list[str]:
