@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,9 +128,11 @@ def _write_pair(private_path: Path, algorithm: str) -> None:
 
     public_path = private_path.with_suffix(".pub.pem")
     private, public = new_pair(algorithm)
+    with contextlib.suppress(OSError):
+        # What is wrong with the folder is told where the file is opened.
+        private_path.parent.mkdir(parents=True, exist_ok=True)
     try:
         for path, text, mode in ((private_path, private, 0o600), (public_path, public, 0o644)):
-            path.parent.mkdir(parents=True, exist_ok=True)
             # Never over a key that is there, and never readable by others, not for a moment.
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -1,0 +1,76 @@
+"""Nobody is let in by leaving something out."""
+
+import pytest
+
+ANYONE = "auth: {use: none, allow_anyone: true}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "server: {host: 127.0.0.1}\n",
+        "server: {host: 127.8.9.10}\n",
+        "server: {host: '::1'}\n",
+        "server: {host: localhost}\n",
+        "server: {host: 0.0.0.0}\n" + ANYONE,
+        "server: {host: 0.0.0.0}\nauth: {use: acme.jwt}\n",
+        "auth: acme.jwt\nactions: {a: {handler: echo, permissions: [p]}}\n",
+        "actions: {a: {handler: echo, permissions: []}}\n",
+    ],
+)
+def test_what_is_meant_is_not_told(settings_of, text):
+    settings_of(f"version: 1\n{text}")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "'::'", "192.168.1.7", "example.com", "127.0.0.1.example.com"])
+@pytest.mark.parametrize(
+    "auth", ["", "auth: none\n", "auth: {use: none}\n", "auth: {use: none, allow_anyone: false}\n"]
+)
+def test_an_address_for_others_needs_authentication_or_a_word(problems_of, host, auth):
+    (problem,) = problems_of(f"version: 1\nserver: {{host: {host}}}\n{auth}")
+    assert problem.startswith("streamer.yaml:2:16: open-to-anyone: server.host: other machines can reach ")
+    assert problem.endswith("with auth: {use: none, allow_anyone: true}")
+
+
+def test_a_host_from_the_environment_is_named_by_its_variable(problems_of):
+    (problem,) = problems_of("version: 1\nserver: {host: '${HOST}'}\n", HOST="10.0.0.1")
+    assert "can reach *** (filled from ${HOST})" in problem
+
+
+def test_what_is_told_already_is_not_told_again(problems_of):
+    for text in (
+        "server: {host: '${HOST}'}",
+        "server: {host: 7}",
+        "server: 7",
+        "server: {host: 0.0.0.0}\nauth: '${A}'",
+    ):
+        (problem,) = problems_of(f"version: 1\n{text}\n")
+        assert "open-to-anyone" not in problem
+
+
+def test_permissions_that_nobody_can_hold_are_told_at_each_action(problems_of):
+    problems = problems_of(
+        "version: 1\nactions:\n  a: {handler: echo, permissions: [p]}\n  b: {handler: echo}\n"
+        "  c: {handler: echo, permissions: [p, q]}\n"
+    )
+    assert [problem.split(": ")[1:3] for problem in problems] == [
+        ["permissions-without-auth", "actions.a.permissions"],
+        ["permissions-without-auth", "actions.c.permissions"],
+    ]
+
+
+def test_a_components_own_check_runs_only_on_options_of_the_right_shape(problems_of):
+    (problem,) = problems_of("version: 1\nauth: {use: acme.jwt, secret: 7, keys: [absent]}\n")
+    assert "wrong-type" in problem
+    (problem,) = problems_of("version: 1\nauth: {use: acme.jwt, secret: '${UNSET}', keys: [absent]}\n")
+    assert "missing-variable" in problem
+
+
+def test_a_components_own_check_tells_no_secret(problems_of):
+    (problem,) = problems_of("version: 1\nauth: {use: acme.jwt, secret: '${S}'}\n", S="guess me")
+    assert problem.endswith("auth.secret: it is known to everybody (filled from ${S})")
+
+
+def test_a_components_own_check_reads_beside_the_file(settings_of):
+    settings_of("version: 1\nauth: {use: acme.jwt, keys: [a.pem]}\n", files={"a.pem": ""})
