@@ -93,6 +93,8 @@ class WorkerSettings:
     """How often the queue is looked at when nothing wakes the worker (retries that fall due do)."""
     result_ttl: float = 7 * 86400.0
     max_queued: int = 100_000
+    max_queued_per_owner: int | None = None
+    """Of those, how many may be one owner's; None: as many as there is room for."""
     progress_interval: float = 0.1
     processes: int = 0
     """Processes for CPU-bound handlers; 0: one per core."""

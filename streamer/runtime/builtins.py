@@ -166,7 +166,7 @@ def _http(options: Options, context: BuildContext) -> AbstractAsyncContextManage
 async def _memory(_options: Options, context: BuildContext) -> AsyncIterator[Any]:
     from streamer.stores.memory import MemoryStore  # noqa: PLC0415 - as above
 
-    store = MemoryStore(clock=context.clock, max_queued=_max_queued(context))
+    store = MemoryStore(clock=context.clock, **_bounds(context))
     try:
         yield store
     finally:
@@ -178,9 +178,7 @@ async def _sqlite(options: Options, context: BuildContext) -> AsyncIterator[Any]
     from streamer.stores.sqlite import SqliteStore  # noqa: PLC0415 - as above
 
     path = context.path(options.get("path", "./streamer.db"))
-    store = await SqliteStore.open(
-        path, clock=context.clock, max_queued=_max_queued(context), on_mend=context.logger.warning
-    )
+    store = await SqliteStore.open(path, clock=context.clock, on_mend=context.logger.warning, **_bounds(context))
     try:
         yield store
     finally:
@@ -209,8 +207,8 @@ def _check_jwt(options: Options, context: BuildContext) -> Iterable[OptionProble
     return checking.problems(options, context)
 
 
-def _max_queued(context: BuildContext) -> int:
+def _bounds(context: BuildContext) -> dict[str, Any]:
     from streamer.config.settings import WorkerSettings  # noqa: PLC0415 - as above; the package reads YAML and schemas
 
     worker: WorkerSettings = WorkerSettings() if context.settings is None else context.settings.worker
-    return worker.max_queued
+    return {"max_queued": worker.max_queued, "max_queued_per_owner": worker.max_queued_per_owner}

@@ -33,7 +33,7 @@ def context(tmp_path):
 
 def test_everything_built_in_is_offered_without_a_prefix(registry):
     assert registry.names(Kind.HANDLER) == ("command", "delay", "echo", "http", "validation_example")
-    assert registry.names(Kind.STORE) == ("memory", "sqlite")
+    assert registry.names(Kind.STORE) == ("dynamodb", "memory", "sqlite")
     assert registry.names(Kind.CONNECTIONS) == ("local",)
     assert registry.names(Kind.AUTH) == ("jwt", "none")
     assert {"access_log", "limits", "timeout"} <= set(registry.names(Kind.MIDDLEWARE))
@@ -110,6 +110,16 @@ async def test_a_store_is_bounded_by_the_files_max_queued_and_closed_after_use(r
         assert caught.value.code == "OVERLOADED"
     with pytest.raises(streamer.StreamerError):
         await store.enqueue(record("3"))
+
+
+@pytest.mark.parametrize("name", ["memory", "sqlite"])
+async def test_a_store_is_bounded_for_each_owner_by_the_files_max_queued_per_owner(registry, tmp_path, name):
+    settings = Settings(path=tmp_path / "streamer.yaml", worker=WorkerSettings(max_queued_per_owner=1))
+    context = BuildContext(base_dir=tmp_path, settings=settings)
+    async with registry.components[Kind.STORE, name].factory({}, context) as store:
+        await store.enqueue(record("1"))
+        with pytest.raises(Error, match="as many as one owner may have"):
+            await store.enqueue(record("2"))
 
 
 async def test_without_settings_a_store_has_the_usual_bound(registry, context):

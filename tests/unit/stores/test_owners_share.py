@@ -1,0 +1,103 @@
+"""A queue that no single owner can fill."""
+
+from __future__ import annotations
+
+import pytest
+
+from streamer.core.errors import OVERLOADED, Error
+from streamer.core.records import Status
+from streamer.stores.memory import MemoryStore
+from streamer.stores.sqlite import SqliteStore
+from streamer.testing import ManualClock
+from streamer.testing.conformance import lease_of, record
+from streamer.testing.conformance.records import BROKEN
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request, clock, tmp_path):
+    limits = {"clock": clock, "max_queued": 5, "max_queued_per_owner": 2}
+    if request.param == "memory":
+        store = MemoryStore(**limits)
+    else:
+        store = await SqliteStore.open(tmp_path / "queue.db", **limits)
+    yield store
+    await store.close()
+
+
+async def refused(store, given):
+    with pytest.raises(Error) as caught:
+        await store.enqueue(given)
+    assert caught.value.code == OVERLOADED
+    assert caught.value.details["retry_after_ms"] > 0
+    return caught.value
+
+
+async def test_who_has_as_many_as_one_may_have_is_told_so_and_nobody_else_is(store, clock):
+    for n in range(2):
+        await store.enqueue(record(clock, f"r{n}"))
+    problem = await refused(store, record(clock, "r2"))
+    assert problem.message.startswith("2 of your requests wait already")
+    assert problem.details["max_queued_per_owner"] == 2
+    assert await store.enqueue(record(clock, "r2", owner="client:two")) is None
+
+
+async def test_the_whole_queues_limit_is_told_as_what_it_is(store, clock):
+    for n in range(5):
+        await store.enqueue(record(clock, "r", owner=f"client:{n}"))
+    assert (await refused(store, record(clock, owner="client:more"))).message.startswith("The queue is full")
+
+
+async def test_a_resend_of_what_is_stored_is_no_new_request(store, clock):
+    for n in range(2):
+        await store.enqueue(record(clock, f"r{n}"))
+    stood = await store.enqueue(record(clock, "r1"))
+    assert (stood.id, stood.status) == ("r1", Status.PENDING)
+
+
+async def test_what_waits_in_any_way_counts_and_what_runs_or_has_ended_does_not(store, clock):
+    for n in range(2):
+        await store.enqueue(record(clock, f"r{n}"))
+    first, second = (await store.claim("w", 2, 30.0)).records
+    for n in range(2, 4):
+        assert await store.enqueue(record(clock, f"r{n}")) is None
+    await store.fail(lease_of(first), seq=1, error=BROKEN, retry_at=clock.now() + 5)
+    await store.complete(lease_of(second), seq=1, result=b"1")
+    await store.cancel(("client:one", "r2"))
+    await refused(store, record(clock, "r4"))
+    await clock.advance(5)
+    await store.claim("w", 0, 30.0)
+    await refused(store, record(clock, "r4"))
+    assert len((await store.claim("w", 1, 30.0)).records) == 1
+    assert await store.enqueue(record(clock, "r4")) is None
+
+
+async def test_what_expires_makes_room(store, clock):
+    for n in range(2):
+        await store.enqueue(record(clock, f"r{n}", expires_at=clock.now() + 1))
+    await clock.advance(1)
+    await store.claim("w", 0, 30.0)
+    assert await store.enqueue(record(clock, "r2")) is None
+
+
+async def test_a_new_start_and_an_operator_beside_it_count_anew(clock, tmp_path):
+    limits = {"clock": clock, "max_queued_per_owner": 2}
+    store = await SqliteStore.open(tmp_path / "queue.db", **limits)
+    await store.enqueue(record(clock, "r0"))
+    await store.fail(
+        lease_of((await store.claim("w", 1, 30.0)).records[0]), seq=1, error=BROKEN, retry_at=clock.now() + 9
+    )
+    await store.enqueue(record(clock, "r1"))
+    await store.close()
+    store = await SqliteStore.open(tmp_path / "queue.db", **limits)
+    await refused(store, record(clock, "r2"))
+    operator = await SqliteStore.open(tmp_path / "queue.db", clock=clock, operator=True)
+    await operator.cancel(("client:one", "r0"))
+    await operator.close()
+    assert await store.enqueue(record(clock, "r2")) is None
+    await refused(store, record(clock, "r3"))
+    await store.close()
