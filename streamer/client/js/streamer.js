@@ -14,6 +14,8 @@ const ASK_AGAIN = 1000;
 const MOST_UNREAD = 1000;
 const AFTER_OUTAGE = 5000; // a connection from before is more often dead than slow
 const TOKEN_EXPIRED = 3500;
+const RENEW_AFTER = 0.8; // of the time that a token has left
+const LONGEST_TIMER = 2 ** 31 - 1;
 // They blame what this client sent; the next connection would end in the same way.
 const FINAL_CLOSE_CODES = new Set([1003, 1007, 1008, 1009]);
 const BUSY = new Set(["RATE_LIMITED", "OVERLOADED"]);
@@ -56,6 +58,16 @@ function parsed(data) {
     return { type: "error", ...JSON.parse(data) };
   } catch {
     return {};
+  }
+}
+
+/** When a JSON Web Token runs out; NaN where it does not say so. Whether it is right is the service's business. */
+function expiry(token) {
+  try {
+    const body = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    return JSON.parse(atob(body)).exp * 1000;
+  } catch {
+    return NaN;
   }
 }
 
@@ -174,6 +186,7 @@ export class StreamerClient {
   #openedAt = 0;
   #heardAt = 0;
   #timer; // one at a time: the next try, the handshake's limit, or the next look for a sign of life
+  #renewal;
   #online = () => this.#networkIsBack();
 
   constructor(url, options = {}) {
@@ -256,7 +269,8 @@ export class StreamerClient {
 
   /** Gives the service a fresh token on the open connection; the next connections use it too. */
   async authenticate(token) {
-    const answer = await this.request("streamer.authenticate", { token });
+    // Not to be sent again: the next connection begins with a token of its own.
+    const answer = await this.request("streamer.authenticate", { token }, { resend: false });
     if (typeof this.#token !== "function") this.#token = token;
     return answer;
   }
@@ -409,7 +423,7 @@ export class StreamerClient {
     }
     this.#socket = socket;
     const on = (type, act) => socket.addEventListener(type, (event) => this.#socket === socket && act(event));
-    on("open", () => this.#opened());
+    on("open", () => this.#opened(token));
     on("message", ({ data }) => this.#receive(data));
     on("close", ({ code, reason }) => this.#closed({ code, reason }));
     // Not every implementation tells of the end of a connection that never began.
@@ -417,7 +431,8 @@ export class StreamerClient {
     this.#later(this.#options.openTimeout, () => this.#giveUp("the service did not answer"));
   }
 
-  #opened() {
+  #opened(token) {
+    this.#renewLater(token);
     this.#openedAt = this.#heardAt = Date.now();
     this.#become("open");
     this.#opening?.resolve();
@@ -460,7 +475,25 @@ export class StreamerClient {
     const socket = this.#socket;
     this.#socket = null;
     clearTimeout(this.#timer);
+    clearTimeout(this.#renewal);
     return socket;
+  }
+
+  /** A token that runs out is renewed on the standing connection before; if that fails, the service closes in time. */
+  #renewLater(token) {
+    const left = typeof this.#token === "function" ? expiry(token) - Date.now() : NaN;
+    if (Number.isNaN(left)) return;
+    const socket = this.#socket;
+    this.#renewal = setTimeout(async () => {
+      try {
+        const fresh = await this.#token();
+        if (this.#socket !== socket) return;
+        await this.authenticate(fresh);
+        this.#renewLater(fresh);
+      } catch {
+        // The close with 3500 asks for a token once more.
+      }
+    }, Math.min(Math.max(left * RENEW_AFTER, ASK_AGAIN), LONGEST_TIMER));
   }
 
   /** While anything waits, silence is tested: a network that is gone does not say so. */

@@ -488,6 +488,60 @@ test("a token that was good for a while may be followed by another, time and aga
   assert.equal(await handle.result, "done");
 });
 
+const jwt = (claims) => `e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.c2ln`;
+
+test("a token that runs out is renewed before, on the standing connection, time and again", async () => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 0 });
+  const tokens = [jwt({ exp: 100 }), jwt({ exp: 1000, name: "??>>" }), jwt({ exp: 5000 })];
+  const one = client({ token: () => tokens.shift(), pingInterval: 10_000_000 });
+  one.connect();
+  await turn();
+  mock.timers.tick(0);
+  const socket = await service.connection();
+  await turn();
+  for (const [after, exp] of [[80_000, 1000], [736_000, 5000]]) {
+    mock.timers.tick(after - 1);
+    await turn();
+    mock.timers.tick(1);
+    const asked = await socket.next();
+    assert.equal(asked.action, "streamer.authenticate");
+    assert.equal(JSON.parse(Buffer.from(asked.payload.token.split(".")[1], "base64url")).exp, exp);
+    socket.say({ type: "response", request_id: asked.id, success: true, data: {} });
+    await turn();
+  }
+});
+
+test("a renewal that fails leaves the connection as it is", async () => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 0 });
+  const tokens = [() => jwt({ exp: 100 }), () => { throw new Error("offline"); }];
+  const one = client({ token: () => tokens.shift()(), pingInterval: 10_000_000 });
+  one.connect();
+  await turn();
+  await service.connection();
+  await turn();
+  mock.timers.tick(80_000);
+  await turn();
+  assert.equal(one.state, "open");
+  assert.equal(tokens.length, 0);
+});
+
+test("a renewal that a break has overtaken says nothing", async () => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 0 });
+  let bring;
+  const tokens = [() => jwt({ exp: 100 }), () => new Promise((resolve) => (bring = resolve))];
+  const one = client({ token: () => tokens.shift()(), pingInterval: 10_000_000 });
+  one.connect();
+  await turn();
+  const socket = await service.connection();
+  await turn();
+  mock.timers.tick(80_000);
+  await turn();
+  one.close();
+  bring(jwt({ exp: 1000 }));
+  await turn();
+  assert.ok(socket.silent);
+});
+
 test("without reconnecting the first break ends all waiting", async () => {
   const one = client({ reconnect: false });
   const going = one.request("report", null, { id: "mine" });

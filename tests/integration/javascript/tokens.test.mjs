@@ -16,8 +16,21 @@ function token(seconds, user = "ada") {
 }
 
 describe("tokens", { concurrency: true }, () => {
-  test("waiting outlives the token where a fresh one can be had", async () => {
+  test("a token that runs out is renewed on the connection that stands", async () => {
+    const states = [];
     const tokens = [token(3)];
+    const client = new StreamerClient(url, {
+      token: () => tokens.shift() ?? token(3600),
+      onStateChange: (state) => states.push(state),
+    });
+    assert.equal((await client.request("walk")).steps, 10);
+    assert.equal(tokens.length, 0);
+    assert.deepEqual(states.filter((state) => state === "open"), ["open"]);
+    client.close();
+  });
+
+  test("waiting outlives the token where a fresh one can be had", async () => {
+    const tokens = [token(3), "not a token"];
     const codes = [];
     const client = new StreamerClient(url, {
       token: () => tokens.shift() ?? token(3600),
