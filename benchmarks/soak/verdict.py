@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections import Counter
 from pathlib import Path
 
 from benchmarks.soak.people import Person
 from benchmarks.soak.wire import Wire
+from streamer.core.records import MAX_HISTORY
 
 TERMINAL = ("COMPLETED", "FAILED", "CANCELLED")
 
@@ -16,9 +18,13 @@ TERMINAL = ("COMPLETED", "FAILED", "CANCELLED")
 def judge(database: Path, wire: Wire, people: list[Person]) -> tuple[Counter[str], list[str]]:
     """How many requests the file has in each state, and everything that is not as it must be."""
     with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as file:
-        rows = file.execute("SELECT owner, id, status FROM requests").fetchall()
-    records = {(owner.removeprefix("client:"), request_id): status for owner, request_id, status in rows}
-    problems = []
+        rows = file.execute("SELECT owner, id, status, attempts, history FROM requests").fetchall()
+    records = {(owner.removeprefix("client:"), request_id): status for owner, request_id, status, *_ in rows}
+    problems = [
+        f"{request_id} is {status} after {attempts} attempts, and its history says {history}"
+        for _, request_id, status, attempts, history in rows
+        if not _accounts_for(status, attempts, json.loads(history or "[]"))
+    ]
     if len(records) != len(rows):
         problems.append(f"{len(rows) - len(records)} requests have more than one record")
     states = Counter(records.values())
@@ -44,6 +50,14 @@ def judge(database: Path, wire: Wire, people: list[Person]) -> tuple[Counter[str
             for request_id, action in person.waiting.items()
         ]
     return states, problems
+
+
+def _accounts_for(status: str, attempts: int, history: list[dict[str, object]]) -> bool:
+    """Whether every attempt but the one that completed the request is remembered; what was given back is none."""
+    ended = sum(one["outcome"] != "released" for one in history)
+    if len(history) >= MAX_HISTORY or status not in ("COMPLETED", "FAILED"):
+        return True
+    return attempts == ended + (status == "COMPLETED")
 
 
 def _agrees(status: str | None, told: dict[str, object]) -> bool:
