@@ -178,6 +178,7 @@ class StreamerClient(OwnActions):
             request_id, text, resend=self._resend if resend is None else resend, canceller=self._cancel
         )
         self._pending.add(handle)
+        handle.sends += 1
         link.send(text)
         return handle
 

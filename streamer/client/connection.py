@@ -55,6 +55,7 @@ class Connection:
         self._back_off = BackOff(clock, longest_delay)
         self._reconnector = Reconnector(lambda: self._broken, self._open, pending.fail, self._back_off)
         self._resumption = Resumption(pending, lambda: self.link, clock)
+        pending.when_busy = self._resumption.later
         self._opening = asyncio.Lock()
         self._wanted = False
         self._broken = False
@@ -110,6 +111,7 @@ class Connection:
             self._reconnector.start()
         else:
             assert handle.text is not None
+            handle.sends += 1
             self.link.send(handle.text)
 
     def resume(self, handle: RequestHandle, link: Link) -> None:

@@ -43,6 +43,8 @@ class RequestHandle:
         """What to send again on a new connection; None once the service has stored it."""
         self.resend = resend
         """Whether `text` may be sent again."""
+        self.sends = 0
+        """How often `text` was sent."""
         self._canceller = canceller
         self._seq = -1
         self._queued = False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import msgspec
 
-from streamer.client.errors import ConnectionLost, request_failed
+from streamer.client.errors import ConnectionLost, Overloaded, RateLimited, RequestFailed, request_failed
 from streamer.client.handle import RequestHandle
 from streamer.client.messages import Inbound, decode
-from streamer.core.errors import OVERLOADED, StreamerError
+from streamer.core.errors import StreamerError
 
 logger = logging.getLogger("streamer.client")
 
@@ -23,6 +24,8 @@ class PendingRequests:
 
     def __init__(self, *, reconnect: bool = False) -> None:
         self._reconnect = reconnect
+        self.when_busy: Callable[[RequestHandle, float | None], None] | None = None
+        """Called with a request that was sent again and is refused for now, and the seconds to wait."""
         self._handles: dict[str, RequestHandle] = {}
 
     def add(self, handle: RequestHandle) -> None:
@@ -52,9 +55,14 @@ class PendingRequests:
             return
         handle = self._handles.get(message.request_id)
         if handle is not None:
-            if self._reconnect and handle.resend and handle.text is not None and _belongs_to_the_next(message):
-                # The service is shutting down: this connection ends soon, and the next one sends it again.
-                return
+            if handle.text is not None and handle.resend and (refusal := _for_now(message)) is not None:
+                if self._reconnect and refusal.details.get("reconnect") is True:
+                    # The service is shutting down: this connection ends soon, and the next one sends it again.
+                    return
+                if handle.sends > 1 and self.when_busy is not None:
+                    # What was sent before may have been stored; that the service is busy now says nothing about it.
+                    self.when_busy(handle, refusal.retry_after)
+                    return
             handle.receive(message)
             if handle.done:
                 self._handles.pop(handle.id, None)
@@ -114,9 +122,9 @@ class PendingRequests:
         )
 
 
-def _belongs_to_the_next(message: Inbound) -> bool:
-    error = message.error
-    if message.type != "error" or not isinstance(error, dict) or error.get("code") != OVERLOADED:
-        return False
-    details = error.get("details")
-    return isinstance(details, dict) and details.get("reconnect") is True
+def _for_now(message: Inbound) -> RequestFailed | None:
+    """The refusal of a request that may be taken later."""
+    if message.type != "error":
+        return None
+    refusal = request_failed(message.error, message.request_id)
+    return refusal if isinstance(refusal, RateLimited | Overloaded) else None

@@ -36,10 +36,7 @@ class Resumption:
     def all(self, link: Link) -> None:
         """Tells a new connection of everything that waits, in the order in which it was asked for."""
         for handle in self._pending.forget_abandoned():
-            if handle.text is None:
-                self.one(handle, link)
-            else:
-                link.send(handle.text)
+            self._tell(handle, link)
 
     def one(self, handle: RequestHandle, link: Link) -> None:
         """Asks for the state of one stored request, and for all that is still to come of it."""
@@ -65,15 +62,26 @@ class Resumption:
         if error is None:
             handle.stored()
         elif isinstance(error, RateLimited | Overloaded):
-            task = asyncio.get_running_loop().create_task(self._again(handle, link, error.retry_after))
-            self._later.add(task)
-            task.add_done_callback(self._later.discard)
+            self.later(handle, error.retry_after, link)
         elif isinstance(error, RequestFailed) and not handle.done:
             error.request_id = handle.id
             self._pending.end(handle, error)
 
-    async def _again(self, handle: RequestHandle, link: Link, seconds: float | None) -> None:
+    def later(self, handle: RequestHandle, seconds: float | None, link: Link | None = None) -> None:
+        """Tells the connection that stands of the request once more, after so many seconds."""
+        task = asyncio.get_running_loop().create_task(self._again(handle, link or self._current(), seconds))
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+
+    async def _again(self, handle: RequestHandle, link: Link | None, seconds: float | None) -> None:
         await self._clock.sleep(_ASK_AGAIN if seconds is None else seconds)
         # On another connection all has been asked anew.
-        if self._current() is link and not handle.done:
+        if link is not None and self._current() is link and not handle.done:
+            self._tell(handle, link)
+
+    def _tell(self, handle: RequestHandle, link: Link) -> None:
+        if handle.text is None:
             self.one(handle, link)
+        else:
+            handle.sends += 1
+            link.send(handle.text)

@@ -259,6 +259,24 @@ async def test_what_a_service_on_its_way_down_refused_is_sent_again_over_the_nex
         assert await client.request("do") == 2
 
 
+@pytest.mark.parametrize("code", ["OVERLOADED", "RATE_LIMITED"])
+async def test_what_was_sent_again_and_is_refused_for_now_may_have_been_stored_and_is_asked_for_later(fake, code):
+    heard = []
+
+    async def busy(service):
+        heard.append(await service.receive())
+        if len(heard) == 1:
+            service.connection.transport.abort()
+            return
+        await service.fail(heard[-1], code, details={"retry_after_ms": 1})
+        heard.append(await service.receive())
+        await service.answer(heard[-1], len(heard))
+
+    async with StreamerClient(await fake(busy)) as client:
+        assert await client.request("do") == 3
+    assert heard[0] == heard[1] == heard[2]
+
+
 @pytest.mark.parametrize("details", [{}, {"retry_after_ms": 5}, {"reconnect": False}, None])
 async def test_other_refusals_for_now_are_told(fake, details):
     async def full(service):
