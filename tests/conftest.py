@@ -8,9 +8,12 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -85,10 +88,23 @@ class RunningService:
 @pytest.fixture
 def start_service(tmp_path: Path) -> Iterator[Callable[..., RunningService]]:
     """Starts a service of a configuration text on a free port; several may be started one after another."""
+    with starter(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_shared_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningService]]:
+    """The same for a service that all tests of a module share."""
+    with starter(tmp_path_factory.mktemp("shared")) as start:
+        yield start
+
+
+@contextlib.contextmanager
+def starter(folder: Path) -> Iterator[Callable[..., RunningService]]:
     started: list[RunningService] = []
 
     def start(config: str | Path, **environment: str) -> RunningService:
-        path = config if isinstance(config, Path) else tmp_path / "streamer.yaml"
+        path = config if isinstance(config, Path) else folder / "streamer.yaml"
         if isinstance(config, str):
             path.write_text(config)
         service = RunningService(path, environment)
@@ -123,3 +139,86 @@ def any_loop(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
     factory = uvloop.new_event_loop if request.param == "uvloop" else None
     with asyncio.Runner(loop_factory=factory) as runner:
         yield runner
+
+
+TOOLS = Path(os.environ.get("STREAMER_TEST_TOOLS", Path(__file__).parents[1] / ".tools"))
+
+
+def emulator(name: str) -> str:
+    """Its program, in an environment of its own. A missing one skips the test at home, and fails it on CI."""
+    path = TOOLS.absolute() / "aws" / "bin" / name
+    if not path.exists():
+        missing: Any = pytest.fail if os.environ.get("CI") else pytest.skip
+        missing(f"{path} is not installed; .ci/run says how it is")
+    return str(path)
+
+
+@contextlib.contextmanager
+def emulating(command: list[str], url: str, environment: dict[str, str], folder: Path) -> Iterator[None]:
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT, cwd=folder
+        )
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+                break
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
+        else:
+            pytest.fail(f"{command[0]} does not answer:\n{log.read_text()}")
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def aws_credentials() -> Iterator[None]:
+    """What the emulators take for credentials; none of this machine's own are looked for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def ministack(aws_credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an emulated AWS."""
+    program = emulator("ministack")
+    port = free_port()
+    environment = {
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_REGION": "eu-central-1",
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "LOG_LEVEL": "WARNING",
+    }
+    url = f"http://127.0.0.1:{port}"
+    with emulating([program], f"{url}/_ministack/health", environment, tmp_path_factory.mktemp("ministack")):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def moto(aws_credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a second opinion on what AWS does."""
+    program = emulator("moto_server")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [program, "-H", "127.0.0.1", "-p", str(port)]
+    with emulating(command, f"{url}/moto-api/data.json", {}, tmp_path_factory.mktemp("moto")):
+        yield url
