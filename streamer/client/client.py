@@ -345,7 +345,8 @@ class StreamerClient(OwnActions):
     def _cancel(self, target: RequestHandle) -> RequestHandle:
         asked_id = new_id("req_")
         text = encode_request(asked_id, "streamer.cancel", {"request_id": target.id}, None, None)
-        asked = RequestHandle(asked_id, text, canceller=self._cancel)
+        # Whoever cancels may not wait for the answer: it must not be lost to a moment in which the store refuses.
+        asked = RequestHandle(asked_id, text, patient=True, canceller=self._cancel)
 
         def ask() -> None:
             if isinstance(target.error, ConnectionLost | ConnectionFailed):

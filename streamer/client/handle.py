@@ -27,6 +27,7 @@ class RequestHandle:
         request_id: the request's name.
         text: the message as it was sent; None when the service has the request already.
         resend: whether the message may be sent a second time when nothing has been heard of the first.
+        patient: whether it is sent again when the service refuses it for now.
         canceller: asks the service to cancel the request.
     """
 
@@ -36,6 +37,7 @@ class RequestHandle:
         text: bytes | None = None,
         *,
         resend: bool = True,
+        patient: bool = False,
         canceller: Callable[[RequestHandle], RequestHandle] | None = None,
     ) -> None:
         self._id = request_id
@@ -43,6 +45,8 @@ class RequestHandle:
         """What to send again on a new connection; None once the service has stored it."""
         self.resend = resend
         """Whether `text` may be sent again."""
+        self.patient = patient
+        """Whether a refusal for now is waited out."""
         self.sends = 0
         """How often `text` was sent."""
         self._canceller = canceller

@@ -59,7 +59,7 @@ class PendingRequests:
                 if self._reconnect and refusal.details.get("reconnect") is True:
                     # The service is shutting down: this connection ends soon, and the next one sends it again.
                     return
-                if handle.sends > 1 and self.when_busy is not None:
+                if (handle.sends > 1 or handle.patient) and self.when_busy is not None:
                     # What was sent before may have been stored; that the service is busy now says nothing about it.
                     self.when_busy(handle, refusal.retry_after)
                     return

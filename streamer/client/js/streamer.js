@@ -105,7 +105,8 @@ class RequestHandle {
 
   constructor(id, text, cancel, options) {
     // The text is what to send (again); null once the service has stored the request.
-    Object.assign(this, { id, done: false, metadata: null, _text: text, _resend: options.resend });
+    const { resend, patient } = options;
+    Object.assign(this, { id, done: false, metadata: null, _text: text, _resend: resend, _patient: patient });
     this.result = this._ended.promise;
     this.acknowledged = this._heard.promise;
     this.cancel = () => cancel(this);
@@ -314,7 +315,12 @@ export class StreamerClient {
     if (handle.done) {
       throw new StreamerError("CONFLICT", `Request ${handle.id} has already ended`, { requestId: handle.id });
     }
-    return await this.cancel(handle.id);
+    return await this.#cancelPatiently(handle.id);
+  }
+
+  /** Whoever cancels may not wait for the answer: it must not be lost to a moment in which the service is busy. */
+  #cancelPatiently(requestId) {
+    return this.request("streamer.cancel", { request_id: requestId }, { patient: true });
   }
 
   #abort(handle, reason) {
@@ -326,7 +332,7 @@ export class StreamerClient {
 
   #cancelUnseen(handle) {
     this.#handles.delete(handle.id);
-    this.cancel(handle.id).catch(() => {}); // it has ended, or never arrived
+    this.#cancelPatiently(handle.id).catch(() => {}); // it has ended, or never arrived
   }
 
   /** Sends a request, for the first time or again; of one that the service has stored it asks for the rest. */
@@ -369,7 +375,7 @@ export class StreamerClient {
     // A service that is going down ends this connection soon, and the next one sends it again.
     if (busy && error.details?.reconnect === true && this.#options.reconnect && handle._resend) return;
     // Of what was sent again the first may have been stored; that the service is busy now says nothing about it.
-    if (busy && handle._sends > 1) this.#tellLater(handle, error);
+    if (busy && (handle._sends > 1 || handle._patient)) this.#tellLater(handle, error);
     else handle._receive(message);
     if (handle._aborted && handle._text === null) this.#cancelUnseen(handle);
     else if (handle.done) this.#handles.delete(handle.id);

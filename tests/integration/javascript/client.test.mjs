@@ -806,6 +806,20 @@ test("a handle cancels its request, once the service has it", async () => {
   await assert.rejects(handle.cancel(), { code: "CONFLICT" });
 });
 
+test("a cancellation that is refused for now is asked for again", async () => {
+  const one = client();
+  const handle = one.start("do");
+  const socket = await service.connection();
+  socket.acknowledge(await socket.next());
+  const cancelled = handle.cancel();
+  const first = await socket.next();
+  socket.fail(first, "OVERLOADED", { error: { details: { retry_after_ms: 1 } } });
+  const second = await socket.next();
+  assert.deepEqual(second, first);
+  socket.answer(second, { status: "CANCELLED" });
+  assert.deepEqual(await cancelled, { status: "CANCELLED" });
+});
+
 test("what was lost cannot be cancelled", async () => {
   const one = client({ reconnect: false });
   const handle = one.start("report");

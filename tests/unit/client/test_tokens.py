@@ -277,6 +277,24 @@ async def test_what_was_sent_again_and_is_refused_for_now_may_have_been_stored_a
     assert heard[0] == heard[1] == heard[2]
 
 
+async def test_a_cancellation_that_is_refused_for_now_is_asked_for_again(fake):
+    asked = []
+
+    async def busy(service):
+        request = await service.receive()
+        await service.acknowledge(request)
+        for _ in range(3):
+            asked.append(await service.receive())
+            if len(asked) < 3:
+                await service.fail(asked[-1], "OVERLOADED", details={"retry_after_ms": 1})
+        await service.answer(asked[-1], {"status": "CANCELLED"})
+
+    async with StreamerClient(await fake(busy)) as client:
+        handle = await client.submit("do")
+        assert await handle.cancel() == {"status": "CANCELLED"}
+    assert [one["action"] for one in asked] == ["streamer.cancel"] * 3
+
+
 @pytest.mark.parametrize("details", [{}, {"retry_after_ms": 5}, {"reconnect": False}, None])
 async def test_other_refusals_for_now_are_told(fake, details):
     async def full(service):
