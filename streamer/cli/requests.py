@@ -52,8 +52,12 @@ def command() -> None:
 def list_requests(
     *, config_path: Path, status: str | None, action: str | None, owner: str | None, limit: int, as_json: bool
 ) -> None:
-    """List queued requests, newest first."""
+    """List queued requests, newest first.
+
+    With --status FAILED, the dead letters, it tells how long ago each ended, after how many attempts, and why.
+    """
     from streamer.cli.stored import newest, summary, with_store
+    from streamer.core.clock import SystemClock
     from streamer.core.records import Status
 
     wanted = None if status is None else Status(status.upper())
@@ -63,6 +67,14 @@ def list_requests(
             write_json(summary(record), pretty=False)
         return
     # An owner's name holds its client_id, which is a secret: only --json and 'show' tell it.
+    if wanted is Status.FAILED:
+        now = SystemClock.now()
+        write_table(
+            ("ID", "ACTION", "FAILED", "ATTEMPTS", "ERROR", "MESSAGE"),
+            [_dead_letter(record, now) for record in records],
+            folding=["MESSAGE"],
+        )
+        return
     write_table(
         ("ID", "STATUS", "ACTION", "CREATED", "ATTEMPT", "DONE", "MESSAGE"), [*map(_row, records)], folding=["MESSAGE"]
     )
@@ -72,7 +84,7 @@ def list_requests(
     "show",
     epilog=examples(
         "streamer requests show req-123",
-        "streamer requests show req-123 | jq .result",
+        "streamer requests show req-123 | jq .history",
         "streamer requests show req-123 --owner client:8f3a",
     ),
 )
@@ -83,6 +95,7 @@ def list_requests(
 def show(request_id: str, config_path: Path, owner: str | None, as_json: bool) -> None:
     """Print all that the store knows of one request, its payload and result too, as JSON.
 
+    It tells who asked, and of each attempt that did not complete it: when, by whom, how it ended.
     With --json it is one line instead of many.
     """
     from streamer.cli.stored import find_one, whole, with_store
@@ -100,7 +113,11 @@ def show(request_id: str, config_path: Path, owner: str | None, as_json: bool) -
 @_owner_option
 @json_option
 def retry(request_id: str, config_path: Path, owner: str | None, as_json: bool) -> None:
-    """Run a FAILED or CANCELLED request again, with a new count of attempts."""
+    """Run a FAILED or CANCELLED request again, with a new count of attempts.
+
+    It has its whole payload, and may wait as long as it takes. What became of its earlier attempts stays known, and
+    its owner is told how it ends this time.
+    """
     from streamer.cli.stored import find_one, with_store
 
     async def requeue(store: RequestQueue) -> RequestRecord:
@@ -144,6 +161,27 @@ def _row(record: RequestRecord) -> tuple[str, ...]:
         f"{record.percentage:g}%",
         printable(message),
     )
+
+
+def _dead_letter(record: RequestRecord, now: float) -> tuple[str, ...]:
+    ended = record.updated_at if record.finished_at is None else record.finished_at
+    error = record.error
+    return (
+        record.id,
+        record.action,
+        _ago(now - ended),
+        f"{record.attempts}/{record.max_attempts}",
+        "" if error is None else error.code,
+        "" if error is None else printable(error.message),
+    )
+
+
+def _ago(seconds: float) -> str:
+    """How long that was, in its largest unit."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit} ago"
+    return f"{max(int(seconds), 0)}s ago"
 
 
 def _tell_change(record: RequestRecord, *, as_json: bool) -> None:

@@ -15,7 +15,9 @@ from streamer.core.clock import SystemClock, timestamp
 
 if TYPE_CHECKING:
     from streamer.contracts.stores import RequestQueue
-    from streamer.core.records import RequestRecord
+    from streamer.core.messages import ErrorBody
+    from streamer.core.principal import Principal
+    from streamer.core.records import Attempt, RequestRecord
 
 Found = TypeVar("Found")
 _PAGE: Final = 200
@@ -108,7 +110,7 @@ def summary(record: RequestRecord) -> dict[str, Any]:
         "max_attempts": record.max_attempts,
         "percentage": record.percentage,
         "message": record.message,
-        "error": _error(record),
+        "error": _error(record.error),
         "created_at": timestamp(record.created_at),
         "updated_at": timestamp(record.updated_at),
         "finished_at": _time(record.finished_at),
@@ -127,6 +129,9 @@ def whole(record: RequestRecord) -> dict[str, Any]:
         "fence": record.fence,
         "seq": record.seq,
         "connection_id": record.connection_id,
+        "principal": _principal(record.principal),
+        "expires_at": _time(record.expires_at),
+        "history": [_attempt(one) for one in record.history],
         "metadata": record.metadata,
         "progress_metadata": _json(record.progress_metadata),
         "payload": _json(record.payload),
@@ -134,8 +139,30 @@ def whole(record: RequestRecord) -> dict[str, Any]:
     }
 
 
-def _error(record: RequestRecord) -> dict[str, Any] | None:
-    error = record.error
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "fence": attempt.fence,
+        "worker": attempt.worker,
+        "started_at": timestamp(attempt.started_at),
+        "ended_at": timestamp(attempt.ended_at),
+        "outcome": attempt.outcome.value,
+        "error": _error(attempt.error),
+    }
+
+
+def _principal(principal: Principal | None) -> dict[str, Any] | None:
+    if principal is None:
+        return None
+    return {
+        "user_id": principal.user_id,
+        "tenant_id": principal.tenant_id,
+        "permissions": sorted(principal.permissions),
+        "expires_at": _time(principal.expires_at),
+        "claims": principal.claims,
+    }
+
+
+def _error(error: ErrorBody | None) -> dict[str, Any] | None:
     if error is None:
         return None
     return {"code": error.code, "message": error.message, "retryable": error.retryable, "details": error.details}

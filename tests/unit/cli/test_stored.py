@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 import pytest
 
 from streamer.cli.stored import find_one, newest, summary, whole
-from streamer.core.records import RequestRecord, Status
+from streamer.core.messages import ErrorBody
+from streamer.core.principal import Principal
+from streamer.core.records import Attempt, Outcome, RequestRecord, Status
 from streamer.stores.memory import MemoryStore
 
 
@@ -97,6 +101,40 @@ def test_the_whole_record_holds_payload_result_and_times():
     assert told["finished_at"] == "2026-01-01T12:00:01.500Z"
     assert (told["started_at"], told["due_at"]) == (None, "2026-01-01T12:00:00.000Z")
     assert told["metadata"] == {"k": "v"}
+
+
+def test_the_whole_record_tells_who_asked_and_how_each_attempt_ended():
+    principal = Principal(
+        user_id="u", tenant_id="t", permissions=frozenset({"b", "a"}), expires_at=1_767_268_900.0, claims={"n": 1}
+    )
+    failed = Attempt(
+        fence=1,
+        worker="w1",
+        started_at=1_767_268_801.0,
+        ended_at=1_767_268_802.0,
+        outcome=Outcome.FAILED,
+        error=ErrorBody("BUSY", "later", retryable=True),
+    )
+    lost = Attempt(fence=2, worker="w2", started_at=1.0, ended_at=2.0, outcome=Outcome.LOST)
+    told = whole(record(principal=principal, history=(failed, lost), expires_at=1_767_268_860.0))
+    assert told["principal"] == {
+        "user_id": "u",
+        "tenant_id": "t",
+        "permissions": ["a", "b"],
+        "expires_at": "2026-01-01T12:01:40.000Z",
+        "claims": {"n": 1},
+    }
+    assert told["history"][0] == {
+        "fence": 1,
+        "worker": "w1",
+        "started_at": "2026-01-01T12:00:01.000Z",
+        "ended_at": "2026-01-01T12:00:02.000Z",
+        "outcome": "failed",
+        "error": {"code": "BUSY", "message": "later", "retryable": True, "details": {}},
+    }
+    assert (told["history"][1]["outcome"], told["history"][1]["error"]) == ("lost", None)
+    assert told["expires_at"] == "2026-01-01T12:01:00.000Z"
+    json.dumps(told)
 
 
 def test_every_field_of_a_record_is_shown():
