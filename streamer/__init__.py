@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streamer.contracts.components import BuildContext, Component, Kind, Stability, handler
+    from streamer.contracts.auth import Authenticator
+    from streamer.contracts.components import BuildContext, Component, Kind, OptionProblem, Stability, handler
     from streamer.contracts.connections import ConnectionManager
     from streamer.contracts.handlers import (
         BaseHandler,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from streamer.contracts.stores import RequestQueue, RequestStore
     from streamer.core.errors import Error, StreamerError
     from streamer.core.messages import ProgressUpdate, Request, Result
+    from streamer.core.principal import Principal
     from streamer.engine.adapters import RequestQueueAdapter, convert_async_request_to_request
     from streamer.engine.router import Router
     from streamer.handlers.delay import DelayHandler
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
+    "Authenticator": "contracts.auth",
     "BaseHandler": "contracts.handlers",
     "BuildContext": "contracts.components",
     "Component": "contracts.components",
@@ -47,6 +50,8 @@ _PLACES = {
     "HandlerWithProgress": "contracts.handlers",
     "Kind": "contracts.components",
     "Middleware": "contracts.middleware",
+    "OptionProblem": "contracts.components",
+    "Principal": "core.principal",
     "ProgressReporter": "contracts.handlers",
     "ProgressUpdate": "core.messages",
     "Request": "core.messages",
@@ -68,6 +73,7 @@ _PLACES = {
 
 # Written out, because a type checker reads it: without the literal list nothing here counts as exported.
 __all__ = [
+    "Authenticator",
     "BaseHandler",
     "BuildContext",
     "Component",
@@ -80,6 +86,8 @@ __all__ = [
     "HandlerWithProgress",
     "Kind",
     "Middleware",
+    "OptionProblem",
+    "Principal",
     "ProgressReporter",
     "ProgressUpdate",
     "Request",

@@ -10,6 +10,7 @@ import streamer
 import streamer.testing
 
 NAMES = {
+    "Authenticator",
     "BaseHandler",
     "BuildContext",
     "Component",
@@ -22,6 +23,8 @@ NAMES = {
     "HandlerWithProgress",
     "Kind",
     "Middleware",
+    "OptionProblem",
+    "Principal",
     "ProgressReporter",
     "ProgressUpdate",
     "Request",
