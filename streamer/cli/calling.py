@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from streamer.core.messages import ProgressUpdate, Result
 
 
+_UNAUTHORIZED = 401
+
+
 @dataclass(slots=True, kw_only=True)
 class Call:
     """What to send, and how to show what comes of it."""
@@ -52,7 +55,8 @@ class Call:
             with shown_progress(self.action, quiet=self.as_json or not self.show_progress) as show:
                 result = asyncio.run(self._ask(client, show))
         except ConnectionFailed as error:
-            return _said(str(error), exits.NOT_CONNECTED)
+            hint = "; give one by --token or STREAMER_TOKEN" if error.status == _UNAUTHORIZED and not self.token else ""
+            return _said(f"{error}{hint}", exits.NOT_CONNECTED)
         except ConnectionLost as error:
             return _said(str(error), exits.CONNECTION_LOST)
         except TimeoutError:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import http
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
+import types
 
 import pytest
 from click.testing import CliRunner
+from websockets.sync.server import serve
 
 from streamer.cli.app import app
 
@@ -290,3 +294,20 @@ def test_a_terminal_sees_a_moving_bar_and_the_result_stays_clean(scripted):
     assert b"Batch 2 of 4" in seen
     assert "━".encode() in seen
     assert b"\x1b[" in seen
+
+
+@pytest.mark.parametrize(("token", "hint"), [(None, True), ("wrong", False)])
+def test_a_service_that_wants_a_token_is_told_with_the_way_to_give_one(call, token, hint):
+    def refuse(connection, _request):
+        return connection.respond(http.HTTPStatus.UNAUTHORIZED, "a token is needed\n")
+
+    with serve(lambda _connection: None, "127.0.0.1", 0, process_request=refuse) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        service = types.SimpleNamespace(url=f"ws://127.0.0.1:{server.socket.getsockname()[1]}/ws")
+        result = call(service, "echo", *([] if token is None else ["--token", token]))
+        server.shutdown()
+        thread.join()
+    assert result.exit_code == 3
+    assert "401 Unauthorized: a token is needed" in result.stderr
+    assert ("--token or STREAMER_TOKEN" in result.stderr) is hint
