@@ -37,7 +37,7 @@ class Admission:
         try:
             waits_for = coroutine.send(None)
         except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]  # what the coroutine returns
+            return self._told(stop.value)
         except Exception as problem:  # noqa: BLE001 - whatever it is, it is this client's end and nobody else's
             return self._refused(problem)
         return Resumed(coroutine, waits_for)
@@ -46,11 +46,17 @@ class Admission:
         """The end of what `begin` has begun, in a task."""
         try:
             async with asyncio.timeout(self._timeout):
-                return await begun
+                return self._told(await begun)
         except TimeoutError:
             return TOO_SLOW
         except Exception as problem:  # noqa: BLE001 - as above
             return self._refused(problem)
+
+    def _told(self, value: Any) -> Principal | Answered:
+        if isinstance(value, Principal):
+            return value
+        self._logger.error("the authenticator returned no principal", returned=type(value).__name__)
+        return BROKEN
 
     def _refused(self, problem: Exception) -> Answered:
         if isinstance(problem, Error):

@@ -94,8 +94,8 @@ class HeldPeer(WebSocketPeer):
         self._all_held.discard(self)
         if self._task is not None:
             self._task.cancel()
-        if self._pending is not None:
-            self._pending.disconnect(graceful=False)
+        assert self._pending is not None, "once it is open it is closed as every connection is"
+        self._pending.disconnect(graceful=False)
 
     async def _decide(self, transport: WSTransport, begun: Awaitable[Principal]) -> None:
         decided = await self._admission.finish(begun)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 from streamer.config.settings import ActionSettings, BackendSettings, ComponentUse, PluginSettings, Settings
@@ -104,3 +106,17 @@ async def test_permissions_of_the_file_are_asked_for(tmp_path):
         assert (await ask(service, peer, action="echo"))["error"]["details"] == {"missing_permissions": ["new"]}
         peer.principal = Principal(user_id="alice", permissions=frozenset({"new"}))
         assert (await ask(service, peer, action="echo", payload=1))["data"]["echo"] == 1
+
+
+async def test_the_authenticator_of_the_docs_works(tmp_path):
+    page = (Path(__file__).parents[3] / "docs/how-to/authenticate.md").read_text()
+    example: dict[str, Any] = {}
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], example)
+    (component,) = example["streamer_auth"]()
+    authenticator = component.factory({"users": {"k": "alice"}}, None)
+    async with service_of(tmp_path, auth=authenticator) as service:
+        peer = Peer()
+        answer = await ask(service, peer, action="streamer.authenticate", payload={"token": "k"})
+        assert answer["data"]["user_id"] == "alice"
+        answer = await ask(service, peer, action="streamer.authenticate", payload={"token": "other"})
+        assert answer["error"]["code"] == "UNAUTHORIZED"

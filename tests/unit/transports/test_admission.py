@@ -32,7 +32,7 @@ class Scripted:
             raise Error(FORBIDDEN, "not here")
         if token == "bug":
             raise RuntimeError("a bug")
-        return ALICE
+        return None if token == "nobody" else ALICE
 
 
 class Log:
@@ -81,6 +81,13 @@ async def test_one_that_breaks_is_in_the_log_and_lets_nobody_in(log):
     assert made.begin("bug") is BROKEN
     assert await made.finish(made.begin("wait bug")) is BROKEN
     assert [(level, event) for level, event, _ in log.lines] == [("error", "the authenticator broke")] * 2
+
+
+async def test_nobody_is_let_in_as_nobody(log):
+    made, _ = admission(log)
+    assert made.begin("nobody") is BROKEN
+    assert await made.finish(made.begin("wait nobody")) is BROKEN
+    assert log.lines == [("error", "the authenticator returned no principal", {"returned": "NoneType"})] * 2
 
 
 async def test_one_that_takes_too_long_is_not_waited_for(log):

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ssl
 import types
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
+from streamer.config.settings import TlsSettings
 from streamer.core.errors import UNAUTHORIZED, Error
 from streamer.core.principal import Principal
 
@@ -34,6 +43,29 @@ class Slow:
 @pytest.fixture(params=[True, False], ids=["immediate", "in a task"])
 def slow(request):
     return Slow(immediate=request.param)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, SHA256())
+    )
+    paths = TlsSettings(cert=folder / "cert.pem", key=folder / "key.pem")
+    paths.cert.write_bytes(made.public_bytes(Encoding.PEM))
+    paths.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return paths
 
 
 async def begin(server, slow, eventually, **options):
@@ -93,6 +125,34 @@ async def test_those_that_wait_count_as_connections(serve, slow, eventually):
     assert caught.value.response.status_code == 429
     slow.decisions[0].set_result(Principal(user_id="alice"))
     await (await client).close()
+
+
+async def test_those_that_wait_for_one_principal_are_no_more_than_it_may_have(serve, slow, eventually):
+    server = await serve(authenticator=slow, max_connections_per_principal=1)
+    first, second = [await begin(server, slow, eventually) for _ in range(2)]
+    slow.decisions[0].set_result(Principal(user_id="alice"))
+    connection = await first
+    slow.decisions[1].set_result(Principal(user_id="alice"))
+    with pytest.raises(InvalidStatus) as caught:
+        await second
+    assert caught.value.response.status_code == 429
+    await connection.close()
+
+
+async def test_over_tls_it_is_the_same(serve, slow, eventually, certificate):
+    server = await serve(authenticator=slow, tls=certificate)
+    context = ssl.create_default_context(cafile=certificate.cert)
+    before = len(slow.decisions)
+    client = asyncio.create_task(
+        connect(f"wss://{server.address}/ws", additional_headers=BEARER, proxy=None, ssl=context).__aenter__()
+    )
+    await eventually(lambda: len(slow.decisions) > before)
+    slow.decisions[0].set_result(Principal(user_id="alice"))
+    connection = await client
+    server.receiver.answer = lambda peer, frame: peer.send(frame)
+    await connection.send("hello")
+    assert await connection.recv() == "hello"
+    await connection.close()
 
 
 async def test_a_client_that_speaks_before_it_may_is_cut(serve, slow, upgrade, frame):
