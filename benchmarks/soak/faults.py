@@ -17,7 +17,7 @@ CLOCK = 6 * 3600.0
 
 
 class Faults:
-    """Breaks things, one of the service at a time.
+    """Breaks things. Only one thing at a time ends the service itself; all else may come together with that.
 
     Args:
         service: what is killed, drained and hindered.
@@ -30,7 +30,7 @@ class Faults:
         self._relay = relay
         self._counts = counts
         self._tasks: set[asyncio.Task[None]] = set()
-        self._one_at_a_time = asyncio.Lock()
+        self._ending = asyncio.Lock()
         self.problems: list[str] = []
 
     async def run(self, faults: list[Fault]) -> None:
@@ -52,7 +52,7 @@ class Faults:
             self._service.start()
 
     async def _kill(self, size: float) -> None:
-        async with self._one_at_a_time:
+        async with self._ending:
             self._revive()
             self._service.kill()
             self._counts["SIGKILL of the service"] += 1
@@ -60,7 +60,7 @@ class Faults:
             self._service.start()
 
     async def _take_over(self, _size: float) -> None:
-        async with self._one_at_a_time:
+        async with self._ending:
             self._revive()
             before = self._service.take_over()
             self._counts["drains with another taking over"] += 1
@@ -70,18 +70,15 @@ class Faults:
                 self.problems.append(f"a drain ended with status {status}")
 
     async def _kill_writer(self, _size: float) -> None:
-        async with self._one_at_a_time:
-            self._counts["SIGKILL of the writer"] += self._service.kill_child("stores.sqlite")
+        self._counts["SIGKILL of the writer"] += self._service.kill_child("stores.sqlite")
 
     async def _kill_pool(self, _size: float) -> None:
-        async with self._one_at_a_time:
-            self._counts["SIGKILL of a handler's process"] += self._service.kill_child("process_child")
+        self._counts["SIGKILL of a handler's process"] += self._service.kill_child("process_child")
 
     async def _disk(self, size: float) -> None:
-        async with self._one_at_a_time:
-            with self._service.disk_refuses() as refused:
-                self._counts["refusals of the disk"] += refused
-                await asyncio.sleep(0.2 + size * DISK)
+        with self._service.disk_refuses() as refused:
+            self._counts["refusals of the disk"] += refused
+            await asyncio.sleep(0.2 + size * DISK)
 
     async def _clock(self, size: float) -> None:
         self._service.set_clock((size * 2 - 1) * CLOCK)
