@@ -9,7 +9,8 @@ import resource
 import pytest
 
 from streamer.core.errors import Error, StoreError, StoreInUse, StoreTooNew, StoreUnavailable
-from streamer.core.records import Status
+from streamer.core.messages import ErrorBody
+from streamer.core.records import Status, put_back
 from streamer.stores.sqlite import SqliteStore, link
 from streamer.stores.sqlite.database import open_database
 from streamer.stores.sqlite.schema import MIGRATIONS
@@ -34,6 +35,44 @@ class TestTheFile:
         store = await SqliteStore.open(path, clock=clock)
         (claimed,) = (await store.claim("after", 1, 30.0)).records
         assert (claimed.worker, claimed.attempts) == ("after", 2)
+        assert [(one.worker, one.outcome) for one in claimed.history] == [("before", "lost")]
+        await store.close()
+
+    async def test_work_of_the_service_before_that_had_no_attempt_left_ends_at_once(self, path, clock):
+        store = await SqliteStore.open(path, clock=clock)
+        await store.enqueue(record(clock, max_attempts=1))
+        await store.claim("before", 1, 3600.0)
+        await store.close()
+        store = await SqliteStore.open(path, clock=clock)
+        (ended,) = (await store.claim("after", 1, 30.0)).abandoned
+        assert (ended.status, [one.worker for one in ended.history]) == (Status.FAILED, ["before"])
+        await store.close()
+
+    async def test_who_waited_longest_is_served_first_after_a_new_start(self, path, clock):
+        store = await SqliteStore.open(path, clock=clock)
+        for owner in ("c", "a", "b"):
+            for n in range(2):
+                await store.enqueue(record(clock, f"r{n}", owner=owner))
+        await store.close()
+        store = await SqliteStore.open(path, clock=clock)
+        taken = (await store.claim("w", 6, 30.0)).records
+        assert [one.owner for one in taken] == ["c", "a", "b", "c", "a", "b"]
+        await store.close()
+
+    async def test_a_clock_put_back_while_nobody_looked_holds_up_nothing(self, path, clock):
+        store = await SqliteStore.open(path, clock=clock)
+        await store.enqueue(record(clock, "retrying"))
+        (claimed,) = (await store.claim("w", 1, 30.0)).records
+        await store.fail(lease_of(claimed), seq=1, error=ErrorBody("BUSY", "later"), retry_at=clock.now() + 60)
+        await store.enqueue(record(clock, "expiring", expires_at=clock.now() + 60))
+        before = {one.id: one for one in (await store.list()).records}
+        await store.close()
+        clock.jump(-3600)
+        store = await SqliteStore.open(path, clock=clock)
+        after = {one.id: one for one in (await store.list()).records}
+        assert after == {name: put_back(one, clock.now()) for name, one in before.items()}
+        assert after["retrying"].due_at == clock.now() + 60
+        assert after["expiring"].expires_at == clock.now() + 60
         await store.close()
 
     @pytest.mark.parametrize("name", ["queue.db", "link.db"])
@@ -81,6 +120,7 @@ class TestAnOperator:
         (claimed,) = (await store.claim("w", 10, 30.0)).records
         operator = await SqliteStore.open(path, clock=clock, operator=True)
         assert await operator.get(claimed.key) == claimed
+        assert (await store.claim("w", 10, 30.0)).records == []
         await operator.close()
         await store.complete(lease_of(claimed), seq=1, result=b"1")
 
