@@ -19,6 +19,7 @@ PLACES: Final = {
     "schema": "streamer.cli.schema",
     "call": "streamer.cli.call",
     "requests": "streamer.cli.requests",
+    "tables": "streamer.cli.tables",
     "token": "streamer.cli.token",
 }
 """Each command's module, in the order of `streamer --help`."""

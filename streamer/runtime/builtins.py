@@ -86,7 +86,9 @@ def streamer_middlewares() -> list[Component]:
 
 @hookimpl
 def streamer_backends() -> list[Component]:
-    """Two stores and the connections of one process."""
+    """Three stores and the connections of one process."""
+    from streamer.stores.dynamodb.component import component as dynamodb  # noqa: PLC0415 - as above
+
     return [
         Component(
             kind=Kind.STORE,
@@ -101,6 +103,7 @@ def streamer_backends() -> list[Component]:
             summary="Keeps requests durably in one SQLite file, for one service",
             options=SQLITE_OPTIONS,
         ),
+        dynamodb(),
         Component(
             kind=Kind.CONNECTIONS,
             name="local",

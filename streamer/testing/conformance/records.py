@@ -35,6 +35,9 @@ class Suite:
     """What every part of the suite has: a clock, and a size of the queue that can be reached."""
 
     max_queued = 50
+    one_clock = True
+    """All of the store's time comes from one clock, so that it can notice that this was put back. False for a store
+    that many machines write to, each by its own: then only what is new must not be held up."""
     large_payload = 1 << 20
     """Bytes of a payload that must come back whole. A store whose medium holds less says here how much it takes."""
 

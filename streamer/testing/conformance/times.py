@@ -87,6 +87,8 @@ class Times(Suite):
         await store.enqueue(record(clock, "waiting", owner="client:two"))
         clock.jump(-3600)
         assert [one.id for one in (await store.claim("w1", 10, LEASE)).records] == ["waiting"]
+        if not self.one_clock:
+            return
         await clock.advance(5)
         assert [one.id for one in (await store.claim("w1", 10, LEASE)).records] == ["retrying"]
         await clock.advance(LEASE - 5)
@@ -109,7 +111,7 @@ class Times(Suite):
         clock.jump(-50)
         await store.claim("w1", 0, LEASE)
         for one in (await store.list()).records:
-            assert one == put_back(known[one.id], clock.now())
+            assert one == (put_back(known[one.id], clock.now()) if self.one_clock else known[one.id])
 
     async def test_a_clock_that_is_corrected_a_little_changes_nothing(
         self, store: RequestQueue, clock: ManualClock

@@ -41,6 +41,10 @@ FROZEN = {
     "requests show": "--config --json --owner ID",
     "requests retry": "--config --json --owner ID",
     "requests cancel": "--config --json --message --owner ID",
+    "tables": "",
+    "tables create": "--config",
+    "tables check": "--config",
+    "tables delete": "--config --yes",
     "token": "--algorithm --config --expires --key --kid --new-key --permission --tenant --user",
 }
 """Scripts rely on these: a name may be added, but none may go or change within a major version."""

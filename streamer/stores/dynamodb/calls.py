@@ -1,0 +1,177 @@
+"""Calls to DynamoDB: tried again while that may help, and their errors told in words."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Iterable
+from typing import Any, Final, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+from streamer.core.clock import Clock
+from streamer.core.errors import StoreUnavailable
+from streamer.stores.dynamodb.items import Item
+
+Result = TypeVar("Result")
+
+THROTTLED: Final = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingException",
+        "TransactionConflictException",
+    }
+)
+"""Answers that mean: too fast; the same call may be made a little later."""
+PASSING: Final = frozenset({"InternalFailure", "InternalServerError", "ServiceUnavailable"})
+"""Faults on the other side that pass by themselves."""
+TRIES: Final = 8
+FIRST_DELAY: Final = 0.05
+LONGEST_DELAY: Final = 1.0
+"""Seconds, each drawn at random from nothing up to the delay: 3.5 at the most for all tries together."""
+AT_ONCE: Final = 32
+"""Calls under way for one operation on many requests."""
+BATCH: Final = 100
+"""Keys of one BatchGetItem, DynamoDB's own limit."""
+
+
+class Refused(Exception):
+    """The condition of a write did not hold. It stays in this package."""
+
+    def __init__(self, item: Item | None) -> None:
+        super().__init__()
+        self.item = item
+        """What stands there; None for nothing."""
+
+
+class TooLarge(Exception):
+    """DynamoDB takes no item of this size. It stays in this package."""
+
+
+class Throttled(StoreUnavailable):
+    """DynamoDB asked for fewer calls until all tries were used up."""
+
+
+class Calls:
+    """The calls of one store.
+
+    Args:
+        client: aiobotocore's, without retries of its own.
+        table: that the calls are about.
+        clock: for the waiting.
+        generator: of the jitter.
+    """
+
+    def __init__(self, client: Any, table: str, clock: Clock, generator: random.Random | None = None) -> None:
+        self.table = table
+        self._client = client
+        self._clock = clock
+        self._generator = generator or random.Random()  # noqa: S311 - jitter, not a secret
+        self._closed = False
+
+    def close(self) -> None:
+        """Refuses all calls from now on."""
+        self._closed = True
+
+    def check_open(self) -> None:
+        """Raises StoreUnavailable once the store is closed."""
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+
+    async def make(self, operation: str, **parameters: Any) -> Any:
+        """The answer of one call.
+
+        Raises:
+            Refused: the write's condition does not hold.
+            TooLarge: the item is over DynamoDB's limit.
+            Throttled: it was too fast for DynamoDB, for all tries.
+            StoreUnavailable: anything else; it says what to do.
+        """
+        tries = 0
+        while True:
+            self.check_open()
+            try:
+                return await getattr(self._client, operation)(**parameters)
+            except ClientError as problem:
+                failure = self._judged(problem)
+            except HTTPClientError as problem:
+                failure = StoreUnavailable(f"DynamoDB cannot be reached: {problem}")
+            except BotoCoreError as problem:
+                raise StoreUnavailable(f"DynamoDB cannot be asked: {problem}") from problem
+            tries += 1
+            if tries == TRIES:
+                raise failure
+            await self.wait(tries)
+
+    async def wait(self, tries: int) -> None:
+        """Returns after a while, longer after more tries."""
+        longest = min(FIRST_DELAY * 2 ** (tries - 1), LONGEST_DELAY)
+        await self._clock.sleep(self._generator.uniform(0.0, longest))
+
+    async def pages(self, operation: str = "query", **parameters: Any) -> list[Item]:
+        """The items of all pages of a query."""
+        items: list[Item] = []
+        start: dict[str, Any] = {}
+        while True:
+            page = await self.make(operation, TableName=self.table, **parameters, **start)
+            items += page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return items
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    async def get_many(self, keys: Iterable[Item]) -> list[Item]:
+        """The items that there are of these keys, as of their last write, in no order."""
+        left = list(keys)
+        items: list[Item] = []
+        tries = 0
+        while left:
+            asked, left = left[:BATCH], left[BATCH:]
+            answer = await self.make(
+                "batch_get_item", RequestItems={self.table: {"Keys": asked, "ConsistentRead": True}}
+            )
+            items += answer["Responses"].get(self.table, [])
+            unprocessed = answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", [])
+            left += unprocessed
+            # An answer ends at 16 MB, which is no reason to wait; one that brings next to nothing is throttled.
+            if len(unprocessed) == len(asked):
+                tries += 1
+                if tries == TRIES:
+                    raise Throttled(f"DynamoDB throttles reads of the table {self.table!r}")
+                await self.wait(tries)
+        return items
+
+    def _judged(self, problem: ClientError) -> StoreUnavailable:
+        """What to raise when the tries are used up. What no trying can help is raised at once."""
+        error = problem.response.get("Error", {})
+        code, message = error.get("Code", ""), error.get("Message", "")
+        if code == "ConditionalCheckFailedException":
+            raise Refused(problem.response.get("Item")) from None
+        if code == "ValidationException" and "size" in message.lower():
+            raise TooLarge from problem
+        if code in THROTTLED:
+            return Throttled(f"DynamoDB throttles the table {self.table!r} ({code}); it takes fewer calls than come")
+        status = problem.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if code in PASSING or status >= 500:  # noqa: PLR2004 - HTTP's server errors
+            return StoreUnavailable(f"DynamoDB fails: {code}: {message}")
+        if code == "ResourceNotFoundException":
+            raise StoreUnavailable(
+                f"the table {self.table!r}, or one of its indexes, is not there: 'streamer tables check' says what is, "
+                "'streamer tables create' makes it"
+            ) from problem
+        raise StoreUnavailable(f"DynamoDB refuses {problem.operation_name}: {code}: {message}") from problem
+
+
+async def all_of(work: Iterable[Awaitable[Result]]) -> list[Result]:
+    """The results in order, so many at once as is good. The first failure is raised when all have ended."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def gated(one: Awaitable[Result]) -> Result:
+        async with gate:
+            return await one
+
+    done = await asyncio.gather(*map(gated, work), return_exceptions=True)
+    for one in done:
+        if isinstance(one, BaseException):
+            raise one
+    return [one for one in done if not isinstance(one, BaseException)]

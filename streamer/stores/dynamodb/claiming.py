@@ -1,0 +1,148 @@
+"""Claims: candidates from the index, decided by one conditional write each."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+from typing import Final
+
+from streamer.contracts.stores import Claims, Key
+from streamer.core.errors import TransitionRefused
+from streamer.core.records import Abandoned, Claimed, Event, Expired, RequestRecord
+from streamer.stores.dynamodb import writes
+from streamer.stores.dynamodb.calls import Calls, Refused, all_of
+from streamer.stores.dynamodb.candidates import Entry, Turns, choose
+from streamer.stores.dynamodb.items import Layout, before, to_stored
+from streamer.stores.dynamodb.scanning import Scanner
+from streamer.stores.dynamodb.table import EXPIRIES
+from streamer.stores.dynamodb.writing import Writer
+from streamer.stores.fairness import Room
+
+ROUNDS: Final = 3
+"""How often a claim chooses anew when others took what it had chosen."""
+EXPIRY_INTERVAL: Final = 1.0
+"""Seconds between two looks for what has waited too long and stands behind what a claim sees anyway."""
+EXPIRIES_AT_ONCE: Final = 100
+
+
+class Claimer:
+    """Takes what is due.
+
+    Args:
+        calls: to the table.
+        writer: of what is not a plain claim.
+        layout: of the indexes.
+    """
+
+    def __init__(self, calls: Calls, writer: Writer, layout: Layout) -> None:
+        self._calls = calls
+        self._writer = writer
+        self._layout = layout
+        self._scanners = [Scanner(calls, shard) for shard in range(layout.shards)]
+        self._turns = Turns()
+        self._looked_at: float | None = None
+
+    async def claim(
+        self,
+        worker: str,
+        limit: int,
+        lease: float,
+        headroom: Mapping[str, int] | None,
+        tenant_limit: int | None,
+        tenants: Mapping[str, int] | None,
+    ) -> Claims:
+        """Part of `RequestQueue`."""
+        now = self._writer.now()
+        running = dict(tenants or {})
+        left = dict(headroom or {})
+        room = Room(left, tenant_limit, running)
+        overdue, entries = await asyncio.gather(self._overdue(now), self._candidates(now, limit, room))
+        doomed = {key: entry for key, entry in entries.items() if entry.due(now) and entry.exhausted}
+        late = {key for key, entry in entries.items() if entry.expired(now)} | set(overdue)
+        event = Claimed(now, worker, now + lease)
+        ended = await all_of(
+            self._end(key, Abandoned(now) if key in doomed else Expired(now)) for key in sorted({*doomed, *late})
+        )
+        for key in {*doomed, *late}:
+            entries.pop(key, None)
+        taken: list[RequestRecord] = []
+        due = [entry for entry in entries.values() if entry.due(now)]
+        for _ in range(ROUNDS):
+            chosen = choose(due, limit - len(taken), room, self._turns, now)
+            if not chosen:
+                break
+            claimed = await all_of(self._take(entry, event) for entry in chosen)
+            for entry, record in zip(chosen, claimed, strict=True):
+                if record is not None:
+                    taken.append(record)
+                    self._turns.served(entry.line, self._writer.new_number())
+                    _count(record, left, running)
+            # What was chosen and lost to others must not take the room of what is still there.
+            room = Room(left, tenant_limit, running)
+            due = [entry for entry in due if entry not in chosen]
+        later = [entry for entry in entries.values() if not entry.due(now)]
+        times = [entry.due_at for entry in later if room.for_action(entry.action)]
+        times += [now for entry in due if room.for_action(entry.action) and room.for_tenant(entry.tenant)]
+        times += [now + lease for record in taken if room.for_action(record.action)]
+        return Claims(taken, [record for record in ended if record is not None], min(times, default=None))
+
+    async def _candidates(self, now: float, limit: int, room: Room) -> dict[Key, Entry]:
+        timed = all_of(scanner.timed(now, room) for scanner in self._scanners)
+        ready = all_of(scanner.ready(max(limit, 1), room) for scanner in self._scanners)
+        lanes = itertools.chain(*await asyncio.gather(timed, ready))
+        return {(entry.owner, entry.id): entry for lane in lanes for entry in lane}
+
+    async def _take(self, entry: Entry, event: Claimed) -> RequestRecord | None:
+        """The record, now ours; None where another was quicker."""
+        key = (entry.owner, entry.id)
+        if not entry.waits:
+            return await self._end(key, event)
+        version = self._writer.new_version()
+        parameters = writes.claim(self._calls.table, key, (entry.status, entry.fence), event, self._layout, version)
+        try:
+            item = (await self._calls.make("update_item", **parameters))["Attributes"]
+        except Refused as refused:
+            # Ours after all when its first answer was lost and it was made again.
+            if refused.item is None or refused.item["version"]["S"] != version:
+                return None
+            item = refused.item
+        self._writer.queue.less(1)
+        return to_stored(item).record
+
+    async def _end(self, key: Key, event: Event) -> RequestRecord | None:
+        """The record after the event; None where it has changed by now so that the event is not for it."""
+        try:
+            return await self._writer.apply(key, event)
+        except TransitionRefused:
+            return None
+
+    async def _overdue(self, now: float) -> list[Key]:
+        """Keys of what has waited too long, wherever it stands."""
+        if self._looked_at is not None and 0 <= now - self._looked_at < EXPIRY_INTERVAL:
+            return []
+        self._looked_at = now
+        answers = await all_of(
+            self._calls.make(
+                "query",
+                TableName=self._calls.table,
+                IndexName=EXPIRIES,
+                KeyConditionExpression="#expiry = :expiry AND #expires < :now",
+                ExpressionAttributeNames={"#expiry": "expiry", "#expires": "expires"},
+                ExpressionAttributeValues={
+                    ":expiry": {"S": f"expiry#{shard}"},
+                    ":now": {"S": f"{before(now)}~"},
+                },
+                Limit=EXPIRIES_AT_ONCE,
+            )
+            for shard in range(self._layout.shards)
+        )
+        return [(item["owner"]["S"], item["id"]["S"]) for answer in answers for item in answer["Items"]]
+
+
+def _count(record: RequestRecord, left: dict[str, int], running: dict[str, int]) -> None:
+    """One more of its action and its tenant runs."""
+    if record.action in left:
+        left[record.action] -= 1
+    if record.tenant:
+        running[record.tenant] = running.get(record.tenant, 0) + 1

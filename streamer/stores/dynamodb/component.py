@@ -1,0 +1,105 @@
+"""The store as the file declares it: `backends.store: {use: dynamodb}`. What it needs is imported when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from typing import Any, Final
+
+from streamer.contracts.components import BuildContext, Component, Kind, OptionProblem
+from streamer.core.errors import StartError
+
+MISSING: Final = "the store 'dynamodb' needs aiobotocore: pip install 'streamer-router[aws]'"
+
+OPTIONS: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "prefix": {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_.-]{0,200}$",
+            "default": "streamer-",
+            "description": "What the tables' names begin with; the queue's is `<prefix>requests`.",
+        },
+        "region": {
+            "type": "string",
+            "minLength": 1,
+            "description": "Where the tables are; as the environment says (AWS_REGION) when left out.",
+            "examples": ["eu-central-1"],
+        },
+        "endpoint_url": {
+            "type": "string",
+            "pattern": "^https?://",
+            "description": "Another service that speaks DynamoDB, such as an emulator.",
+            "examples": ["http://127.0.0.1:4566"],
+        },
+        "shards": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 64,
+            "default": 1,
+            "description": "In how many parts the indexes are kept. Each takes some 200 requests a second and costs "
+            "two more reads per claim. Raise it at any time; lower it only while the queue is empty.",
+        },
+    },
+    "additionalProperties": False,
+}
+
+
+def component() -> Component:
+    """What the registry is told of it."""
+    return Component(
+        kind=Kind.STORE,
+        name="dynamodb",
+        factory=_build,
+        summary="Keeps requests durably in a DynamoDB table, for any number of services",
+        options=OPTIONS,
+        check=_check,
+    )
+
+
+def table_name(options: Mapping[str, Any]) -> str:
+    """The table of these options."""
+    return f"{options.get('prefix', 'streamer-')}requests"
+
+
+@asynccontextmanager
+async def client_of(options: Mapping[str, Any]) -> AsyncIterator[Any]:
+    """A client as these options describe it.
+
+    Raises:
+        StartError: aiobotocore is not installed.
+        StoreUnavailable: nothing says in which region.
+    """
+    if find_spec("aiobotocore") is None:
+        raise StartError(MISSING)
+    from streamer.stores.dynamodb.connecting import connect  # noqa: PLC0415 - half a second, for those who need it
+
+    async with connect(options.get("region"), options.get("endpoint_url")) as client:
+        yield client
+
+
+@asynccontextmanager
+async def _build(options: Mapping[str, Any], context: BuildContext) -> AsyncIterator[Any]:
+    async with client_of(options) as client:
+        from streamer.config.settings import WorkerSettings  # noqa: PLC0415 - the package reads YAML and schemas
+        from streamer.stores.dynamodb.store import DynamoStore  # noqa: PLC0415 - as in `client_of`
+
+        worker: WorkerSettings = WorkerSettings() if context.settings is None else context.settings.worker
+        store = DynamoStore(
+            client,
+            table_name(options),
+            clock=context.clock,
+            max_queued=worker.max_queued,
+            retention=worker.result_ttl,
+            shards=options.get("shards", 1),
+        )
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+def _check(_options: Mapping[str, Any], _context: BuildContext) -> Iterable[OptionProblem]:
+    if find_spec("aiobotocore") is None:
+        yield OptionProblem((), MISSING)

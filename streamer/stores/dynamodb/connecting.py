@@ -1,0 +1,49 @@
+"""The client that everything here speaks to DynamoDB with. Imported only when a service declares this store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import BotoCoreError
+
+from streamer.core.errors import StoreUnavailable
+
+CONNECT_TIMEOUT: Final = 2.0
+READ_TIMEOUT: Final = 5.0
+"""Seconds. A sandbox that slept has stale connections; nothing here waits long for one of them."""
+CONNECTIONS: Final = 64
+
+
+@asynccontextmanager
+async def connect(region: str | None = None, endpoint_url: str | None = None) -> AsyncIterator[Any]:
+    """A client of DynamoDB, with the credentials that the AWS tools would use.
+
+    Args:
+        region: of the table; None: as the environment says.
+        endpoint_url: of another service that speaks DynamoDB; None: AWS's own.
+
+    Raises:
+        StoreUnavailable: nothing says in which region.
+    """
+    config = AioConfig(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        max_pool_connections=CONNECTIONS,
+        # `Calls` tries again, with errors that say more.
+        retries={"total_max_attempts": 1},
+    )
+    making = get_session().create_client("dynamodb", region_name=region, endpoint_url=endpoint_url, config=config)
+    try:
+        client = await making.__aenter__()
+    except BotoCoreError as problem:
+        raise StoreUnavailable(
+            f"DynamoDB cannot be used: {problem} Set 'region' in the store's options, or AWS_REGION"
+        ) from problem
+    try:
+        yield client
+    finally:
+        await making.__aexit__(None, None, None)

@@ -1,0 +1,164 @@
+"""Looking at the records: by owner, by id, page by page, and how many there are."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import heapq
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+from streamer.contracts.stores import Key, Page
+from streamer.core.errors import VALIDATION_ERROR, Error
+from streamer.core.records import RequestRecord, Status
+from streamer.stores.dynamodb.calls import Calls, all_of
+from streamer.stores.dynamodb.items import ENDED, LAST, READY, TIMED, Item, Layout, before, gone, text, to_stored
+from streamer.stores.dynamodb.table import IDS, LANES, LISTING, OPEN_BY_OWNER
+from streamer.stores.dynamodb.writes import key_of
+
+_MADE: Final = re.compile(r"\d{20,}#\d{20,}#[0-9a-f]{16}")
+_LEAST: Final = 25
+"""Records read at once for a listing, however few are asked for: most may be filtered out."""
+
+
+class Reader:
+    """Reads records.
+
+    Args:
+        calls: to the table.
+        layout: of the indexes.
+    """
+
+    def __init__(self, calls: Calls, layout: Layout) -> None:
+        self._calls = calls
+        self._layout = layout
+
+    async def unsettled(self, owner: str, limit: int, now: float) -> list[RequestRecord]:
+        """Part of `RequestQueue`: strongly consistent, so that what was acknowledged a moment ago is there."""
+        found: list[Item] = []
+        start: dict[str, Any] = {}
+        while len(found) < limit:
+            page = await self._calls.make(
+                "query",
+                TableName=self._calls.table,
+                IndexName=OPEN_BY_OWNER,
+                ConsistentRead=True,
+                KeyConditionExpression="#owner = :owner",
+                ExpressionAttributeNames={"#owner": "owner"},
+                ExpressionAttributeValues={":owner": text(owner)},
+                Limit=limit - len(found),
+                **start,
+            )
+            found += await self._whole(page["Items"], "unsettled", now)
+            if "LastEvaluatedKey" not in page:
+                break
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        return [to_stored(item).record for item in found]
+
+    async def find(self, request_id: str, now: float) -> list[RequestRecord]:
+        """Part of `RequestQueue`."""
+        keys = await self._calls.pages(
+            IndexName=IDS,
+            KeyConditionExpression="#id = :id",
+            ExpressionAttributeNames={"#id": "id"},
+            ExpressionAttributeValues={":id": text(request_id)},
+        )
+        return [to_stored(item).record for item in await self._whole(keys, "made", now)]
+
+    async def page(
+        self, owner: str | None, status: Status | None, action: str | None, limit: int, cursor: str | None, now: float
+    ) -> Page:
+        """Part of `RequestQueue.list`. A filter reads what it leaves out, too."""
+        after = LAST if cursor is None else _decode(cursor)
+        found: list[Item] = []
+        while len(found) <= limit:
+            keys, after = await self._listed(after, max(limit + 1 - len(found), _LEAST))
+            found += [
+                item
+                for item in reversed(await self._whole(keys, "made", now))
+                if (owner is None or item["owner"]["S"] == owner)
+                and (status is None or item["status"]["S"] == status.value)
+                and (action is None or item["action"]["S"] == action)
+            ]
+            if not after:
+                break
+        records = [to_stored(item).record for item in found[:limit]]
+        more = len(found) > limit > 0
+        return Page(records, _encode(found[limit - 1]["made"]["S"]) if more else None)
+
+    async def counts(self, now: float) -> dict[Status, int]:
+        """Part of `RequestQueue`: it reads the whole index, some 5,000 read units for 100,000 records."""
+        lanes = [f"{lane}#{shard}" for lane in (READY, TIMED, ENDED) for shard in range(self._layout.shards)]
+        pages = await all_of(self._statuses(lane, now) for lane in lanes)
+        counted = sum(pages, Counter[str]())
+        return {status: counted[status.value] for status in Status}
+
+    async def ended(self, finished_before: float, now: float) -> list[Key]:
+        """Keys of what ended before then. What is gone is left to the table's TTL, which costs nothing."""
+        oldest = now - self._layout.retention
+        if finished_before <= oldest:
+            return []
+        lanes = await all_of(
+            self._lane(f"{ENDED}#{shard}", before(oldest), f"{before(finished_before)}{LAST}")
+            for shard in range(self._layout.shards)
+        )
+        return [(item["owner"]["S"], item["id"]["S"]) for lane in lanes for item in lane]
+
+    async def _listed(self, after: str, count: int) -> tuple[list[Item], str]:
+        """So many keys older than a place, newest first, and the place behind them; empty at the end."""
+        answers = await all_of(
+            self._calls.make(
+                "query",
+                TableName=self._calls.table,
+                IndexName=LISTING,
+                KeyConditionExpression="#listing = :listing AND #made < :after",
+                ExpressionAttributeNames={"#listing": "listing", "#made": "made"},
+                ExpressionAttributeValues={":listing": text(f"all#{shard}"), ":after": text(after)},
+                ScanIndexForward=False,
+                Limit=count,
+            )
+            for shard in range(self._layout.shards)
+        )
+        merged = heapq.merge(*(answer["Items"] for answer in answers), key=lambda item: item["made"]["S"], reverse=True)
+        keys = list(merged)
+        more = len(keys) > count or any("LastEvaluatedKey" in answer for answer in answers)
+        keys = keys[:count]
+        return keys, keys[-1]["made"]["S"] if more and keys else ""
+
+    async def _statuses(self, lane: str, now: float) -> Counter[str]:
+        after = before(now - self._layout.retention) if lane.startswith(ENDED) else " "
+        return Counter(item["status"]["S"] for item in await self._lane(lane, after, LAST))
+
+    async def _lane(self, lane: str, after: str, until: str) -> Sequence[Item]:
+        return await self._calls.pages(
+            IndexName=LANES,
+            KeyConditionExpression="#lane = :lane AND #place BETWEEN :after AND :until",
+            ProjectionExpression="#owner, #id, #status",
+            ExpressionAttributeNames={
+                "#lane": "lane", "#place": "place", "#owner": "owner", "#id": "id", "#status": "status",
+            },
+            ExpressionAttributeValues={":lane": text(lane), ":after": text(after), ":until": text(until)},
+        )  # fmt: skip
+
+    async def _whole(self, keys: Sequence[Item], order: str, now: float) -> list[Item]:
+        """The items of the keys that are still there and have the attribute, in its order."""
+        items = await self._calls.get_many(key_of((key["owner"]["S"], key["id"]["S"])) for key in keys)
+        return sorted(
+            (item for item in items if order in item and not gone(item, now)), key=lambda item: item[order]["S"]
+        )
+
+
+def _encode(made: str) -> str:
+    return base64.urlsafe_b64encode(made.encode()).decode()
+
+
+def _decode(cursor: str) -> str:
+    try:
+        made = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeError):
+        made = ""
+    if not _MADE.fullmatch(made):
+        raise Error(VALIDATION_ERROR, "The cursor is not one that this store gave")
+    return made

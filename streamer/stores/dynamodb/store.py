@@ -1,0 +1,150 @@
+"""The queue on a DynamoDB table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from streamer.contracts.stores import Claims, Key, Lease, Page
+from streamer.core.clock import Clock, SystemClock
+from streamer.core.messages import ErrorBody
+from streamer.core.records import Cancelled, Completed, Failed, Progressed, RequestRecord, Requeued, Status
+from streamer.stores.dynamodb.calls import Calls
+from streamer.stores.dynamodb.claiming import Claimer
+from streamer.stores.dynamodb.items import Layout
+from streamer.stores.dynamodb.reading import Reader
+from streamer.stores.dynamodb.room import QueueRoom
+from streamer.stores.dynamodb.writing import Writer
+
+
+class DynamoStore:
+    """Part of `RequestQueue`, on one table that any number of processes share. Its package says what it cannot keep.
+
+    Args:
+        client: aiobotocore's DynamoDB client; whoever made it closes it.
+        table: name of the table, made by `tables.create`.
+        clock: time.
+        max_queued: how many records may wait; one more is OVERLOADED. Approximate, see `room`.
+        max_queued_per_owner: how many of one owner; None: as many as there is room for. It costs a read per request.
+        retention: seconds for which an ended record is kept; then it is as good as deleted, and later it is.
+        shards: in how many parts the indexes are kept.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        table: str,
+        *,
+        clock: Clock | None = None,
+        max_queued: int = 100_000,
+        max_queued_per_owner: int | None = None,
+        retention: float = 7 * 86400.0,
+        shards: int = 1,
+    ) -> None:
+        time = clock or SystemClock()
+        layout = Layout(shards, retention)
+        self._calls = Calls(client, table, time)
+        queue = QueueRoom(self._calls, layout, time, max_queued, max_queued_per_owner)
+        self._writer = Writer(self._calls, layout, time, queue)
+        self._reader = Reader(self._calls, layout)
+        self._claimer = Claimer(self._calls, self._writer, layout)
+
+    async def enqueue(self, record: RequestRecord, /) -> RequestRecord | None:
+        """Part of `RequestQueue`."""
+        return await self._writer.enqueue(record)
+
+    async def claim(
+        self,
+        worker: str,
+        limit: int,
+        lease: float,
+        *,
+        headroom: Mapping[str, int] | None = None,
+        tenant_limit: int | None = None,
+        tenants: Mapping[str, int] | None = None,
+    ) -> Claims:
+        """Part of `RequestQueue`."""
+        return await self._claimer.claim(worker, limit, lease, headroom, tenant_limit, tenants)
+
+    async def renew(self, leases: Sequence[Lease], lease: float, /) -> list[Lease]:
+        """Part of `RequestQueue`."""
+        return await self._writer.renew(leases, lease)
+
+    async def update_progress(
+        self, claim: Lease, /, *, seq: int, percentage: float, message: str = "", metadata: bytes = b""
+    ) -> None:
+        """Part of `RequestQueue`."""
+        event = Progressed(self._writer.now(), claim.fence, seq, percentage, message, metadata)
+        await self._writer.update_progress(claim, event)
+
+    async def complete(self, claim: Lease, /, *, seq: int, result: bytes) -> None:
+        """Part of `RequestQueue`.
+
+        Raises:
+            LeaseLost: as there.
+            Error: VALIDATION_ERROR, the result does not fit beside the payload into an item; the request still runs.
+        """
+        await self._writer.complete(claim, Completed(self._writer.now(), claim.fence, seq, result))
+
+    async def fail(self, claim: Lease, /, *, seq: int, error: ErrorBody, retry_at: float | None = None) -> None:
+        """Part of `RequestQueue`."""
+        await self._writer.fail(claim, Failed(self._writer.now(), claim.fence, seq, error, retry_at))
+
+    async def release(self, leases: Sequence[Lease], /) -> None:
+        """Part of `RequestQueue`."""
+        await self._writer.release(leases)
+
+    async def cancel(self, key: Key, /, message: str = "The request was cancelled") -> RequestRecord:
+        """Part of `RequestQueue`."""
+        return await self._writer.apply(key, Cancelled(self._writer.now(), message))
+
+    async def requeue(self, key: Key, /) -> RequestRecord:
+        """Part of `RequestQueue`."""
+        return await self._writer.apply(key, Requeued(self._writer.now()))
+
+    async def mark_delivered(self, keys: Sequence[Key], /) -> None:
+        """Part of `RequestQueue`."""
+        await self._writer.mark_delivered(keys)
+
+    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[RequestRecord]:
+        """Part of `RequestQueue`."""
+        return await self._reader.unsettled(owner, limit, self._writer.now())
+
+    async def get(self, key: Key, /) -> RequestRecord | None:
+        """Part of `RequestQueue`."""
+        stored = await self._writer.read(key)
+        return None if stored is None else stored.record
+
+    async def find(self, id: str, /) -> list[RequestRecord]:  # noqa: A002 - the contract's name
+        """Part of `RequestQueue`."""
+        return await self._reader.find(id, self._writer.now())
+
+    async def list(
+        self,
+        *,
+        owner: str | None = None,
+        status: Status | None = None,
+        action: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page:
+        """Part of `RequestQueue`."""
+        return await self._reader.page(owner, status, action, limit, cursor, self._writer.now())
+
+    async def counts(self) -> dict[Status, int]:
+        """Part of `RequestQueue`."""
+        return await self._reader.counts(self._writer.now())
+
+    async def purge(self, finished_before: float, /) -> int:
+        """Part of `RequestQueue`."""
+        keys = await self._reader.ended(finished_before, self._writer.now())
+        return await self._writer.purge(keys, finished_before)
+
+    async def failed(self) -> None:
+        """Part of `RequestQueue`: a table that does not answer now may answer again."""
+        await asyncio.get_running_loop().create_future()
+
+    async def close(self) -> None:
+        """Part of `RequestQueue`."""
+        self._calls.close()

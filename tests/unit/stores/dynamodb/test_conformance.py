@@ -1,0 +1,40 @@
+"""The store against the suite that all stores take, on two emulators that know nothing of each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from streamer.core.errors import VALIDATION_ERROR, Error
+from streamer.core.records import Status
+from streamer.stores.dynamodb.store import DynamoStore
+from streamer.testing import StoreConformance
+from streamer.testing.conformance import record
+
+
+class Dynamo(StoreConformance):
+    one_clock = False
+    large_payload = 300 * 1024
+
+    async def test_what_does_not_fit_into_an_item_is_refused_with_its_size(self, store, clock):
+        with pytest.raises(Error, match="400 KB") as refused:
+            await store.enqueue(record(clock, payload=b"1" * 400_000))
+        assert refused.value.code == VALIDATION_ERROR
+        assert refused.value.details["size"] > refused.value.details["limit"]
+        assert (await store.counts())[Status.PENDING] == 0
+
+
+class TestMinistack(Dynamo):
+    @pytest.fixture
+    async def store(self, clock, client, table):
+        store = DynamoStore(client, table, clock=clock, max_queued=self.max_queued)
+        yield store
+        await store.close()
+
+
+class TestMoto(Dynamo):
+    @pytest.fixture
+    async def store(self, clock, moto, connected, empty_table):
+        client = await connected(moto)
+        store = DynamoStore(client, await empty_table(client), clock=clock, max_queued=self.max_queued)
+        yield store
+        await store.close()
