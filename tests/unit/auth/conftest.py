@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,9 +81,3 @@ def clock() -> ManualClock:
 @pytest.fixture
 def log() -> Log:
     return Log()
-
-
-@pytest.fixture
-def soon() -> float:
-    """A time that is in the future, whatever the clock."""
-    return time.time() + 3600

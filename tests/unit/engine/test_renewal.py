@@ -109,6 +109,13 @@ async def test_without_authentication_the_action_is_not_there(house):
     assert (await answer(house, peer, {"token": "longer"}))["error"]["code"] == "INVALID_ACTION"
 
 
+async def test_a_token_is_never_put_into_the_queue(house, peer):
+    house.send(peer, action=NAME, payload={"token": "longer"}, wait=0, id="r")
+    await settle()
+    assert peer.kinds("r") == ["response"]
+    assert sum((await house.store.counts()).values()) == 0
+
+
 async def test_no_token_is_logged(house, peer):
     for token in ("longer", "old", "another user"):
         await answer(house, peer, {"token": token})
