@@ -113,7 +113,13 @@ class Linter:
     def _own_check(self, component: Component, options: Mapping[str, Any], place: Place) -> None:
         if component.check is None:
             return
-        for problem in component.check(with_defaults(options, component.options), self._context):
+        try:
+            found = list(component.check(with_defaults(options, component.options), self._context))
+        except Exception as fault:  # noqa: BLE001 - a plugin's mistake is told at the line that names it
+            what = f"the check of {component.full_name!r} failed: {type(fault).__name__}: {fault}"
+            self._document.problem("plugin-error", place, f"{what}; the plugin must mend it")
+            return
+        for problem in found:
             where = (*place, *problem.place)
             self._document.problem("bad-option", where, problem.message + self._document.source(where))
 

@@ -52,6 +52,9 @@ def _component_problems(component: Component) -> Iterator[str]:
     factory: object = component.factory
     if not callable(factory):
         yield f"its factory is a {type(factory).__name__}, not a callable of options and context"
+    check: object = component.check
+    if check is not None and not callable(check):
+        yield f"its check is a {type(check).__name__}, not a callable of options and context"
     yield from _schema_problems("options", component.options)
     for what, schema in (("schema", component.schema), ("result_schema", component.result_schema)):
         if schema is not None:

@@ -23,6 +23,8 @@ def _unused(*_: Any) -> None:
 def _check(options: Mapping[str, Any], context: BuildContext) -> Iterator[OptionProblem]:
     if options.get("secret") == "guess me":
         yield OptionProblem(("secret",), "it is known to everybody")
+    if options.get("secret") == "break it":
+        raise LookupError("a mistake in the plugin")
     for index, name in enumerate(options.get("keys", ())):
         if not (context.base_dir / name).exists():
             yield OptionProblem(("keys", index), "there is no such file")

@@ -74,3 +74,11 @@ def test_a_components_own_check_tells_no_secret(problems_of):
 
 def test_a_components_own_check_reads_beside_the_file(settings_of):
     settings_of("version: 1\nauth: {use: acme.jwt, keys: [a.pem]}\n", files={"a.pem": ""})
+
+
+def test_a_check_that_breaks_is_the_plugins_fault_and_hides_nothing_else(problems_of):
+    problems = problems_of("version: 1\nauth: {use: acme.jwt, secret: break it}\nactions: {a: {handler: ecko}}\n")
+    assert [problem.split(": ", 2)[1] for problem in problems] == ["plugin-error", "unknown-handler"]
+    assert (
+        "the check of 'acme.jwt' failed: LookupError: a mistake in the plugin; the plugin must mend it" in problems[0]
+    )

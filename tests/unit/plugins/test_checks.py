@@ -32,6 +32,11 @@ def test_a_factory_that_cannot_be_called_is_refused():
     ]
 
 
+def test_a_check_that_cannot_be_called_is_refused():
+    assert problems(made(check="options")) == ["handler 'a': its check is a str, not a callable of options and context"]
+    assert problems(made(check=print)) == []
+
+
 def test_options_that_are_not_a_json_schema_are_refused_with_their_place():
     (problem,) = problems(made(options={"type": "object", "properties": {"size": {"type": "integr"}}}))
     assert problem.startswith("handler 'a': its options is not a valid JSON Schema: at $.properties.size.type: ")
