@@ -8,7 +8,16 @@ from typing import Any
 
 import msgspec
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
 
 from streamer.contracts.stores import Lease, RequestQueue
 from streamer.core.errors import Error, LeaseLost, TransitionRefused
@@ -53,6 +62,17 @@ _ERRORS = st.builds(ErrorBody, st.sampled_from(["BROKEN", "TIMEOUT"]), st.text(m
 
 _HEADROOM = st.none() | st.dictionaries(_ACTIONS, st.integers(0, 2))
 _TENANTS = st.none() | st.dictionaries(st.sampled_from(["t1", "t2"]), st.integers(0, 2))
+
+_REQUESTS = st.fixed_dictionaries(
+    {
+        "owner": _OWNERS,
+        "id": _IDS,
+        "action": _ACTIONS,
+        "attempts": st.integers(1, 3),
+        "priority": st.sampled_from([0, 0, 0, 1]),
+        "wait": st.sampled_from([None, None, None, 1.0, LEASE, 2 * LEASE]),
+    }
+)
 
 Open = Callable[[ManualClock], Awaitable[RequestQueue]]
 
@@ -120,16 +140,20 @@ class _StoreMachine(RuleBasedStateMachine):
             return type(refusal)
         return self.model[key]
 
-    @rule(
-        owner=_OWNERS,
-        id=_IDS,
-        action=_ACTIONS,
-        attempts=st.integers(1, 3),
-        priority=st.integers(0, 1),
-        wait=st.sampled_from([None, None, 1.0, LEASE, 2 * LEASE]),
-    )
+    @initialize(requests=st.lists(_REQUESTS, min_size=5, max_size=12))
+    def begin(self, requests: list[dict[str, Any]]) -> None:
+        """There is something to choose from."""
+        for request in requests:
+            self.enqueue(**request)
+
+    @rule(requests=st.lists(_REQUESTS, min_size=1, max_size=4))
+    def requests_arrive(self, requests: list[dict[str, Any]]) -> None:
+        """New requests, or some that stand already."""
+        for request in requests:
+            self.enqueue(**request)
+
     def enqueue(self, owner: str, id: str, action: str, attempts: int, priority: int, wait: float | None) -> None:  # noqa: A002 - the field's name
-        """A new request, or one that stands already."""
+        """What the store says of it, and what it keeps."""
         now = self.clock.now()
         record = RequestRecord(
             owner=owner,
@@ -180,7 +204,11 @@ class _StoreMachine(RuleBasedStateMachine):
         tenants: dict[str, int] | None,
     ) -> Any:
         """What the store took must have been due, in a right order, and become what the table says."""
-        taken = self.check_claim(worker, limit, Limits(headroom, tenant_limit, tenants))
+        return self.take(worker, limit, Limits(headroom, tenant_limit, tenants))
+
+    def take(self, worker: str, limit: int, limits: Limits) -> Any:
+        """The claims that it brought, for the rules that use them."""
+        taken = self.check_claim(worker, limit, limits)
         self.held += len(taken)
         return multiple(*(Lease(one.owner, one.id, one.fence) for one in taken))
 
@@ -206,6 +234,13 @@ class _StoreMachine(RuleBasedStateMachine):
         ]
         assert claims.next_due == min(times, default=None)
         return list(claims.records)
+
+    @precondition(lambda self: self.held > 0)
+    @rule(target=leases, limit=st.integers(0, 6), tenant_limit=st.none() | st.integers(0, 2))
+    def workers_die(self, limit: int, tenant_limit: int | None) -> Any:
+        """Nothing is heard of them until their leases have run out; another takes over."""
+        self.run(self.clock.advance(LEASE))
+        return self.take("w3", limit, Limits(tenant_limit=tenant_limit))
 
     @precondition(lambda self: self.held > 0)
     @rule(held=st.lists(leases, max_size=3, unique=True))
