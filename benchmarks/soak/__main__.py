@@ -56,9 +56,8 @@ async def soak(given: argparse.Namespace, folder: Path) -> list[str]:
         task.cancel()
     if late:
         problems.append(f"{len(late)} clients still wait {given.patience:g} seconds after the last fault")
-    for outcome in await asyncio.gather(*living, return_exceptions=True):
-        if isinstance(outcome, Exception):
-            problems.append(f"a client broke: {outcome!r}")
+    outcomes = await asyncio.gather(*living, return_exceptions=True)
+    problems += [f"a client broke: {outcome!r}" for outcome in outcomes if isinstance(outcome, Exception)]
     for stranger in strangers:
         try:
             await stranger.come_back()
