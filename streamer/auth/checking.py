@@ -10,12 +10,19 @@ from streamer.auth.building import configured_key
 from streamer.auth.keys import from_jwks
 from streamer.contracts.components import BuildContext, OptionProblem
 from streamer.core.addresses import is_loopback
+from streamer.core.units import parse_duration
 
 SOURCES: Final = ("secret", "public_key", "jwks")
+MAX_LEEWAY: Final = 600.0
+"""Seconds."""
 
 
 def problems(options: Mapping[str, Any], context: BuildContext) -> Iterator[OptionProblem]:
     """Every problem of options whose shape is right. It reads files and asks no network."""
+    if parse_duration(options["leeway"]) > MAX_LEEWAY:
+        yield OptionProblem(
+            ("leeway",), "clocks do not differ by so much, and tokens would live longer; 10m is the most"
+        )
     given = [name for name in SOURCES if name in options]
     if len(given) != 1:
         what = "nothing says what tokens are checked with" if not given else f"{' and '.join(given)} stand together"

@@ -32,6 +32,7 @@ LONG = "a secret of more than thirty-two bytes"
     [
         {"secret": LONG},
         {"secret": LONG, "algorithms": ["HS256"]},
+        {"secret": LONG, "leeway": "10m"},
         {"public_key": {"file": "rsa.pem"}, "algorithms": ["RS256"]},
         {"jwks": {"file": "jwks.json"}, "algorithms": ["RS256", "ES256"]},
         {"jwks": {"url": "https://id.example.com/keys"}, "algorithms": ["EdDSA"]},
@@ -56,6 +57,7 @@ def test_nothing_is_said_of_what_can_be_used(told, options):
             "secret and jwks stand together; give exactly one of: secret, public_key, jwks",
         ),
         ({"secret": "short"}, ("secret",), "5 bytes"),
+        ({"secret": LONG, "leeway": "11m"}, ("leeway",), "10m is the most"),
         (
             {"secret": LONG, "algorithms": ["HS256", "RS256"]},
             ("algorithms", 1),
