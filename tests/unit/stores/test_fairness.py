@@ -110,3 +110,9 @@ def test_a_tenants_limit_is_shared_by_its_actions_and_records_without_a_tenant_h
     lines.add(place("free"), 3)
     turns = lines.take(10, Room(None, 2, None))
     assert Counter(one.tenant for one in turns) == {"t": 2, "": 3}
+
+
+def test_a_tenant_that_another_action_has_filled_in_the_same_round_is_passed_over():
+    lines = lines_of(place("x", "x", "a"), place("y", "y", "a"), place("y", "y", "b"))
+    turns = lines.take(10, Room(None, 1, None))
+    assert [(one.action, one.tenant) for one in turns] == [("a", "x"), ("b", "y")]

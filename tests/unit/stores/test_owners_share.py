@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from streamer.core.errors import OVERLOADED, Error
@@ -100,4 +102,17 @@ async def test_a_new_start_and_an_operator_beside_it_count_anew(clock, tmp_path)
     await operator.close()
     assert await store.enqueue(record(clock, "r2")) is None
     await refused(store, record(clock, "r3"))
+    await store.close()
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_ten_thousand_of_one_owner_do_not_delay_anothers_one_beyond_its_share(kind, clock, tmp_path):
+    store = MemoryStore(clock) if kind == "memory" else await SqliteStore.open(tmp_path / "queue.db", clock=clock)
+    await asyncio.gather(*(store.enqueue(record(clock, f"r{n}", owner="greedy")) for n in range(10_000)))
+    assert {one.owner for one in (await store.claim("w", 64, 30.0)).records} == {"greedy"}
+    await clock.advance(1)
+    for n in range(3):
+        await store.enqueue(record(clock, f"m{n}", owner="modest"))
+    taken = (await store.claim("w", 6, 30.0)).records
+    assert [one.id for one in taken if one.owner == "modest"] == ["m0", "m1", "m2"]
     await store.close()
