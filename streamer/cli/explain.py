@@ -50,6 +50,7 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
         ("action", told["action"]),
         ("description", told["description"]),
         ("handler", f"{handler['name']} ({handler['origin']}, {handler['stability']})"),
+        ("permissions", ", ".join(told["permissions"]) or "none: whoever may connect may use it"),
         ("validator", validator["source"] if validator is not None else "none: any payload passes"),
         ("pipeline", "\n".join(_stage(stage) for stage in told["pipeline"])),
         ("decision", f"{'queued' if queued else 'answered at once'}: {decision['why']}"),

@@ -29,6 +29,7 @@ def explain(settings: Settings, registry: Registry, action: ActionSettings, wait
             "stability": component.stability.value,
             "summary": component.summary,
         },
+        "permissions": list(action.permissions),
         "validator": _validator(action, component),
         "pipeline": _pipeline(settings, registry, action, component),
         "decision": {

@@ -178,6 +178,7 @@ def test_people_read_a_queued_action_as_facts():
                 timeout=600.0,
                 concurrency=4,
                 options={"rows": 10},
+                permissions=("reports:read", "reports:write"),
                 retry=RetrySettings(max_attempts=4, jitter=0.1),
             )
         )
@@ -186,6 +187,7 @@ def test_people_read_a_queued_action_as_facts():
         "action": "report",
         "description": "Makes a report",
         "handler": "demo.slow (streamer-demo 1.2, beta)",
+        "permissions": "reports:read, reports:write",
         "validator": "JSON Schema written in the configuration",
         "pipeline": (
             "1. log  [streamer-router 0.1.0]\n"
@@ -204,6 +206,7 @@ def test_people_read_a_queued_action_as_facts():
 
 def test_people_read_a_direct_action_as_facts():
     facts = dict(_facts(told(handler="demo.quick", retry=RetrySettings(max_attempts=1))))
+    assert facts["permissions"] == "none: whoever may connect may use it"
     assert facts["validator"] == "none: any payload passes"
     assert facts["timeout"] == "none"
     assert facts["decision"].startswith("answered at once: ")
