@@ -2,8 +2,8 @@
 
 The process of the memory store is its durability, so here only what is built on the store dies. What this is not: no
 memory is lost besides, and the new worker waits for the dead one's lease, as a worker on another machine would; a
-process that is killed and started again on its own file is in `test_killed_processes.py`. SQLite runs here too, for
-this way of taking over.
+process that is killed and started again on its own file is in `test_killed_processes.py`. SQLite and DynamoDB (on an
+emulator) run here too, for this way of taking over.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from streamer.connections.local import LocalConnections
 from streamer.contracts.components import Component, Kind
 from streamer.contracts.handlers import HandlerFunc
 from streamer.core.errors import Error
+from streamer.core.ids import new_id
 from streamer.core.messages import Request
 from streamer.runtime.assembly import Service, open_service
 from streamer.stores.memory import MemoryStore
@@ -250,18 +251,34 @@ def send(service: Service, peer: Peer, action: str, payload: Any, *, id: str) ->
     service.router.receive(peer, json.dumps({"action": action, "payload": payload, "id": id}).encode())
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@contextlib.asynccontextmanager
+async def dynamodb(clock: ManualClock, url: str) -> AsyncIterator[Any]:
+    from streamer.stores.dynamodb.connecting import connect
+    from streamer.stores.dynamodb.store import DynamoStore
+    from streamer.stores.dynamodb.table import definition
+
+    async with connect("eu-central-1", url) as client:
+        name = new_id("crashes-")
+        await client.create_table(**definition(name))
+        while (await client.describe_table(TableName=name))["Table"]["TableStatus"] != "ACTIVE":
+            pass
+        yield DynamoStore(client, name, clock=clock)
+        await client.delete_table(TableName=name)
+
+
+@pytest.fixture(params=["memory", "sqlite", "dynamodb"])
 async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
     clock = ManualClock()
-    if request.param == "memory":
-        store: Any = MemoryStore(clock)
-    else:
-        store = await SqliteStore.open(tmp_path / "requests.db", clock=clock)
-    try:
-        async with contextlib.AsyncExitStack() as stack:
-            yield House(store, clock, tmp_path, stack)
-    finally:
-        await store.close()
+    async with contextlib.AsyncExitStack() as stack:
+        if request.param == "memory":
+            store: Any = MemoryStore(clock)
+        elif request.param == "sqlite":
+            store = await SqliteStore.open(tmp_path / "requests.db", clock=clock)
+        else:
+            store = await stack.enter_async_context(dynamodb(clock, request.getfixturevalue("ministack")))
+        stack.push_async_callback(store.close)
+        async with contextlib.AsyncExitStack() as lives:
+            yield House(store, clock, tmp_path, lives)
 
 
 async def survive(crash: Any, house: House, told: Any) -> None:
