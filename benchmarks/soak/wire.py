@@ -106,6 +106,8 @@ class Tap:
         self._number = number
         self._newest: dict[str, int] = {}
         self._ended: set[str] = set()
+        self._known: dict[str, int] = {}
+        """The `after_seq` of each request that was resumed here."""
 
     def sent(self, text: bytes) -> None:
         """By the client."""
@@ -115,6 +117,10 @@ class Tap:
             request_id, action = message["id"], message["action"]
         except (msgspec.DecodeError, LookupError, TypeError):
             return
+        if action == "streamer.resume":
+            asked = message.get("payload") or {}
+            if "after_seq" in asked:
+                self._known[asked["request_id"]] = asked["after_seq"]
         if not isinstance(request_id, str) or not isinstance(action, str) or action.startswith("streamer."):
             return
         story = self._wire.story(self._client_id, request_id)
@@ -141,6 +147,8 @@ class Tap:
             self._wrong("something came after its terminal message on one connection", request_id)
         if request_id in self._newest and (kind == "acknowledgment" or seq <= self._newest[request_id]):
             self._wrong("a message is not newer than the one before it on one connection", request_id)
+        if seq <= self._known.get(request_id, -1):
+            self._wrong(f"a message is not newer than what was resumed after {self._known[request_id]}", request_id)
         self._newest[request_id] = seq
         if kind == "acknowledgment":
             if not story.acknowledged:

@@ -81,6 +81,15 @@ def test_the_soak_sees_a_connection_that_is_told_too_much(
     assert words in wire.problems[0]
 
 
+def test_the_soak_sees_a_resume_that_is_told_what_it_knows(wire: Wire) -> None:
+    tap = wire.connection("one")
+    tap.sent(b'{"action":"streamer.resume","id":"q","payload":{"request_id":"r","after_seq":7}}')
+    hear(tap, type="progress", request_id="r", seq=7)
+    hear(tap, type="progress", request_id="r", seq=8)
+    assert len(wire.problems) == 1
+    assert "resumed after 7" in wire.problems[0]
+
+
 def test_the_soak_sees_what_is_not_its_owners(wire: Wire) -> None:
     hear(wire.connection("one"), type="complete", request_id="r", seq=1, result={"marker": "m2"})
     assert "not its own" in wire.problems[0]
