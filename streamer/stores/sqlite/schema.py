@@ -65,7 +65,7 @@ _THIRD: Final = """
     ALTER TABLE requests ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0;
     DROP INDEX requests_due;
     UPDATE requests SET waiting = 1 WHERE status = 'PENDING';
-    CREATE INDEX requests_waiting ON requests (owner, tenant, action, priority) WHERE waiting = 1;
+    CREATE INDEX requests_waiting ON requests (owner, tenant, action, priority, waiting) WHERE waiting = 1;
     CREATE INDEX requests_timed ON requests (action, priority, status, waiting, due_at)
         WHERE due_at IS NOT NULL AND status != 'PENDING';
     CREATE INDEX requests_expiring ON requests (expires_at)

@@ -68,6 +68,8 @@ STORY = {
     "enqueue the next": lambda store, clock: store.enqueue(record(clock, "r2", max_attempts=1)),
     "claim the next": lambda store, clock: store.claim("w", 5, 0.0),
     "abandon": lambda store, clock: store.claim("w", 5, 30.0),
+    "enqueue what is too late": lambda store, clock: store.enqueue(record(clock, "r3", expires_at=clock.now())),
+    "expire": lambda store, clock: store.claim("w", 5, 30.0),
     "list": lambda store, clock: store.list(),
     "counts": lambda store, clock: store.counts(),
 }
@@ -89,7 +91,7 @@ async def test_a_writer_killed_there_changes_no_answer_and_no_record(step, path,
             # A new writer cannot know whether somebody else has written meanwhile, so it says so.
             answer = answer._replace(foreign=False)
         assert answer == expected, name
-        for key in (KEY, ("client:one", "r2")):
+        for key in (KEY, ("client:one", "r2"), ("client:one", "r3")):
             assert await store.get(key) == await model.get(key), name
     await store.close()
     assert len(told) == len(STORY)

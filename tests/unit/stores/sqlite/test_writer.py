@@ -17,6 +17,7 @@ from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
 from streamer.stores.fairness import Lines, Place, Room
 from streamer.stores.sqlite import claiming, database
+from streamer.stores.sqlite import state as state_module
 from streamer.stores.sqlite.operations import NUMBERS, OPERATIONS
 from streamer.stores.sqlite.rows import to_row
 from streamer.stores.sqlite.state import State
@@ -173,7 +174,11 @@ def test_looking_neither_waits_for_another_process_nor_holds_it_up(state, operat
 @pytest.mark.parametrize(
     ("query", "values", "index"),
     [
-        (claiming._OLDEST, ("a", 0, "t", "o", 1), "waiting (owner=? AND tenant=? AND action=? AND priority=?)"),
+        (
+            claiming._OLDEST,
+            ("a", 0, "t", "o", 1),
+            "waiting (owner=? AND tenant=? AND action=? AND priority=? AND waiting=?)",
+        ),
         (claiming._FALLEN_DUE, ("a", 0, 1.0, 1), TIMED.replace(")", " AND due_at>? AND due_at<?)")),
         (claiming._NEXT_RETRY, ("a", 0), TIMED.replace(")", " AND due_at>?)")),
         (claiming._LAPSED, (1.0, "a", 0, 1.0), TIMED.replace(")", " AND due_at>? AND due_at<?)")),
@@ -184,6 +189,17 @@ def test_looking_neither_waits_for_another_process_nor_holds_it_up(state, operat
 def test_claims_read_what_they_need_and_nothing_else(state, query, values, index):
     (plan,) = [row[3] for row in state.execute(f"EXPLAIN QUERY PLAN {query}", values)]
     assert plan.replace("COVERING ", "") == f"SEARCH requests USING INDEX requests_{index}"
+
+
+def test_what_is_kept_in_memory_is_read_without_the_rows_and_a_clock_put_back_looks_at_few(state):
+    def plans(query, *values):
+        return [row[3] for row in state.execute(f"EXPLAIN QUERY PLAN {query}", values)]
+
+    assert plans(state_module._IN_LINE) == ["SCAN requests USING COVERING INDEX requests_waiting"]
+    assert plans(state_module._KINDS) == ["SCAN requests USING COVERING INDEX requests_timed"]
+    timed, expiring = (plans(statement, 1.0) for statement in state_module._PUT_BACK)
+    assert timed == ["SCAN requests USING INDEX requests_timed"]
+    assert expiring == ["SEARCH requests USING INDEX requests_expiring (expires_at>?)"]
 
 
 def test_a_recovery_that_cannot_be_written_says_so(path, clock, monkeypatch):
