@@ -33,9 +33,7 @@ def forbidden(action: str, needed: frozenset[str], principal: Principal | None) 
 
 def draining() -> Error:
     """The service takes nothing new."""
-    return Error(
-        OVERLOADED, "The service is shutting down; connect again", {"retry_after_ms": 1000, "reconnect": True}
-    )
+    return Error(OVERLOADED, "The service is shutting down; connect again", {"retry_after_ms": 1000, "reconnect": True})
 
 
 def too_late() -> Error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import MutableMapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -77,7 +78,7 @@ def _name_request(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str
     return event
 
 
-def _tame(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _tame(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """What a client sent must neither steer a terminal nor look like a line of its own. Values the renderer quotes."""
     event["event"] = _printable(str(event.get("event", "")))
     if isinstance(trace := event.get("exception"), str):

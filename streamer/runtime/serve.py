@@ -79,9 +79,9 @@ async def _serve(settings: Settings, components: Components, logger: Any, clock:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop)
-    patience = Patience(wait, clock, logger, stop)
+    start = Patience(wait, clock, logger, stop)
     async with contextlib.AsyncExitStack() as stack:
-        service = await patience.until_free(
+        service = await start.until_free(
             lambda: stack.enter_async_context(open_service(settings, components, logger=logger, clock=clock))
         )
         transport = WebSocketTransport(
@@ -94,7 +94,7 @@ async def _serve(settings: Settings, components: Components, logger: Any, clock:
         )
         if service.renewal is not None:
             service.renewal.on_renewed = transport.renew
-        await patience.until_free(transport.start)
+        await start.until_free(transport.start)
         failing = asyncio.create_task(_fail_with(service.store), name="store")
         background = [
             failing,
