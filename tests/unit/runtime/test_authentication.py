@@ -113,7 +113,7 @@ async def test_the_authenticator_of_the_docs_works(tmp_path):
     example: dict[str, Any] = {}
     exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], example)
     (component,) = example["streamer_auth"]()
-    authenticator = component.factory({"users": {"k": "alice"}}, None)
+    authenticator = component.factory({"keys": {"alice": "k"}}, None)
     async with service_of(tmp_path, auth=authenticator) as service:
         peer = Peer()
         answer = await ask(service, peer, action="streamer.authenticate", payload={"token": "k"})
