@@ -1,11 +1,13 @@
 """The command `streamer`, with `crash_points.reach` called before and after each durable step of a request.
 
-    CRASH_AT=claimed.after python crashing_streamer.py run --config streamer.yaml
+    CRASH_AT=claimed.after CRASH_STORE=SqliteStore python crashing_streamer.py run --config streamer.yaml
 
 It wraps the classes from outside. A step is `before` when nothing of it has happened, and `after` when its method has
 returned: the write is durable, the message is with the operating system.
 """
 
+import importlib
+import os
 import sys
 from typing import Any
 
@@ -13,7 +15,6 @@ from crash_points import reach
 
 from streamer.cli import main
 from streamer.connections.local import LocalConnections
-from streamer.stores.sqlite import SqliteStore
 from streamer.transports.peer import WebSocketPeer
 
 STEPS = {
@@ -25,13 +26,16 @@ STEPS = {
     "mark_delivered": "noted",
     "release": "released",
 }
+PLACES = {"SqliteStore": "streamer.stores.sqlite", "DynamoStore": "streamer.stores.dynamodb.store"}
+NAME = os.environ["CRASH_STORE"]
+STORE: Any = getattr(importlib.import_module(PLACES[NAME]), NAME)
 _unclaimed = 0
 
 
 def around(method: str, step: str) -> None:
-    original = getattr(SqliteStore, method)
+    original = getattr(STORE, method)
 
-    async def wrapped(self: SqliteStore, *arguments: Any, **options: Any) -> Any:
+    async def wrapped(self: Any, *arguments: Any, **options: Any) -> Any:
         global _unclaimed  # noqa: PLW0603 - one service in this process
         reach(f"{step}.before")
         answer = await original(self, *arguments, **options)
@@ -39,13 +43,13 @@ def around(method: str, step: str) -> None:
         _unclaimed += step == "stored" or (step == "failed" and options.get("retry_at") is not None)
         return answer
 
-    setattr(SqliteStore, method, wrapped)
+    setattr(STORE, method, wrapped)
 
 
 def around_claim() -> None:
-    original = SqliteStore.claim
+    original = STORE.claim
 
-    async def claim(self: SqliteStore, *arguments: Any, **options: Any) -> Any:
+    async def claim(self: Any, *arguments: Any, **options: Any) -> Any:
         global _unclaimed  # noqa: PLW0603 - as above
         if _unclaimed:
             reach("claimed.before")
@@ -55,7 +59,7 @@ def around_claim() -> None:
             reach("claimed.after")
         return claims
 
-    SqliteStore.claim = claim
+    STORE.claim = claim
 
 
 def around_sending() -> None:
