@@ -54,8 +54,11 @@ class Peer(Protocol):
     running: int
     """Requests of this connection that are being answered directly right now; kept by the router."""
 
-    def refused(self) -> None:
-        """A message of it was no request at all, and has been told so. Too many of them, and the connection ends."""
+    def refused(self, count: int = 1, /) -> None:
+        """A message of it was no request at all, and has been told so. Too many of them, and the connection ends.
+
+        `count` is what it counts for: one that broke many rules cost as much to answer as many messages.
+        """
         ...
 
     def send(self, data: bytes, /) -> None:

@@ -37,19 +37,20 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._full_at)
 
-    def take(self, key: str, now: float) -> float:
-        """Takes one token.
+    def take(self, key: str, now: float, count: int = 1) -> float:
+        """Takes tokens.
 
         Args:
             key: whose bucket.
             now: seconds of `Clock.monotonic`.
+            count: how many; more than a full bucket holds are never there.
 
         Returns:
-            0 when there was one; otherwise the seconds until there is, and nothing is taken.
+            0 when there were so many; otherwise the seconds until there are, and nothing is taken.
         """
         full_at = self._full_at
         was = full_at.get(key, now)
-        will = max(was, now) + self._every
+        will = max(was, now) + self._every * count
         wait = will - now - self._holds
         if wait > _NOISE:
             return wait

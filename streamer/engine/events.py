@@ -21,7 +21,7 @@ class EventPeer:
         self.running = 0
         self.sent: list[bytes] = []
 
-    def refused(self) -> None:
+    def refused(self, _count: int = 1, /) -> None:
         """Part of `Peer`. Each event comes alone: nobody here counts them, nor can the connection be ended."""
 
     def send(self, data: bytes, /) -> None:

@@ -179,7 +179,7 @@ class Router:
         except Error as error:
             peer.send(encode_error(error, request_id))
             if not error.retryable:
-                peer.refused()
+                peer.refused(len(error.details.get("errors", ())) or 1)
             return
         if peer.running >= self._max_running:
             peer.send(encode_error(refusals.too_many(self._max_running), request_id))

@@ -12,6 +12,10 @@ from streamer.core.errors import VALIDATION_ERROR, Error
 MAX_VIOLATIONS: Final = 100
 """More are not listed: a payload of 100,000 wrong items must not make an answer of megabytes."""
 
+MANY_VALUES: Final = 6_000
+"""Of a larger payload only the first violation is told. The validator finds all of them before it shows one, and with
+tens of thousands one message would hold everybody up for half a second."""
+
 MAX_MESSAGE: Final = 400
 """Characters of one violation: it repeats the wrong value, which a client may make as large as a message may be."""
 
@@ -48,27 +52,51 @@ class Validator:
             raise SchemaError(str(problem)) from None
         self.is_valid: Callable[[Any], bool] = validator.is_valid
         self._iter_errors = validator.iter_errors
+        self._validate = validator.validate
 
     def check(self, value: Any, what: str = "payload") -> None:
         """Returns if the value is valid.
 
         Raises:
-            Error: VALIDATION_ERROR with all violations (the first hundred) in `details.errors`.
+            Error: VALIDATION_ERROR with all violations (the first hundred; of a payload of more than `MANY_VALUES`
+                values the first) in `details.errors`.
         """
         if not self.is_valid(value):
             raise self.error(value, what)
 
+    def _first(self, value: Any) -> list[Any]:
+        try:
+            self._validate(value)
+        except jsonschema_rs.ValidationError as problem:
+            return [problem]
+        return []
+
     def error(self, value: Any, what: str = "payload") -> Error:
         """The VALIDATION_ERROR of a value that is not valid."""
+        large = _more_values_than(value, MANY_VALUES)
         errors = []
-        for violation in self._iter_errors(value):
+        for violation in self._first(value) if large else self._iter_errors(value):
             errors.append({"path": pointer(violation.instance_path), "message": _shortened(violation.message)})
             if len(errors) == MAX_VIOLATIONS:
                 break
         first = errors[0]
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        if large:
+            more = " (it is too large to look for more)"
         where = first["path"] or f"the {what}"
         return Error(VALIDATION_ERROR, f"Invalid {what}: {where}: {first['message']}{more}", {"errors": errors})
+
+
+def _more_values_than(value: Any, many: int) -> bool:
+    """Whether arrays and objects hold more values than that, all levels together."""
+    level = [value]
+    found = 0
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        found += sum(map(len, level))
+        if found > many:
+            return True
+        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
+    return False
 
 
 def _shortened(message: str) -> str:

@@ -51,7 +51,7 @@ class Shared:
         logger: Any,
         max_message_size: int,
         max_buffered: int,
-        refuses: Callable[[str], float],
+        refuses: Callable[[str, int], float],
         crowd: Crowd,
     ) -> None:
         self.receiver = receiver
@@ -62,7 +62,7 @@ class Shared:
         self.max_buffered = max_buffered
         self.crowd = crowd
         self.refuses = refuses
-        """Counts one message of a connection that was no request; above zero when there were too many."""
+        """Counts so many messages of a connection that were no request; above zero when there were too many."""
         # Bound once here, because each connection would otherwise keep bound methods of its own.
         self.receive = receiver.receive
         self.begin = Flusher(loop).begin

@@ -162,8 +162,10 @@ class WebSocketTransport:
         for lingering in list(shared.lingering):
             lingering.end()
 
-    def _refuses(self, connection_id: str) -> float:
-        return self._refused.take(connection_id, self._clock.monotonic())
+    def _refuses(self, connection_id: str, count: int) -> float:
+        # One message alone is never too many.
+        count = min(count, self._settings.refused_limit.limit)
+        return self._refused.take(connection_id, self._clock.monotonic(), count)
 
     def _accept(self, address: Address | None, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
         shared = self._shared

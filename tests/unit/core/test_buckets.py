@@ -72,3 +72,11 @@ def test_no_more_are_remembered_than_may_be():
     assert len(buckets) == 100
     assert buckets.take("999", 0.0) > 0
     assert buckets.take("0", 0.0) == 0.0
+
+
+def test_many_may_be_taken_at_once_and_never_more_than_there_are():
+    buckets = Buckets(Rate(10, 10.0), 5)
+    assert buckets.take("a", 0.0, 3) == 0.0
+    assert buckets.take("a", 0.0, 3) == pytest.approx(1.0)
+    assert buckets.take("a", 0.0, 2) == 0.0
+    assert buckets.take("b", 1e6, 6) > 0

@@ -41,8 +41,8 @@ class CollectingPeer:
     def send(self, data: bytes, /) -> None:
         self.messages.append(json.loads(data))
 
-    def refused(self) -> None:
-        self.refusals += 1
+    def refused(self, count: int = 1, /) -> None:
+        self.refusals += count
 
     def send_latest(self, _name: str, data: bytes, _final: bool = False, /) -> None:
         self.send(data)

@@ -308,3 +308,13 @@ class TestDelivery:
 
 def test_error_bodies_are_compared_by_value():
     assert ErrorBody("A", "b") == ErrorBody("A", "b")
+
+
+def test_of_a_very_large_payload_only_the_first_violation_is_told():
+    validator = Validator({"items": {"items": {"type": "string"}}})
+    error = validator.error([[1] * 3500, [1] * 3500])
+    assert [one["path"] for one in error.details["errors"]] == ["/0/0"]
+    assert "too large to look for more" in error.message
+    error = validator.error([["a"] * 2000, [1] * 2000])
+    assert len(error.details["errors"]) == 100
+    assert error.details["errors"][0]["path"] == "/1/0"

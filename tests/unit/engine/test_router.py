@@ -622,3 +622,10 @@ async def test_what_was_no_request_is_counted_and_nothing_else(house):
     house.send(peer, action="double", payload=1)
     assert [message["type"] for message in peer.messages] == ["error"] * 3 + ["response", "error"]
     assert peer.refusals == 3
+
+
+async def test_a_message_that_breaks_many_rules_counts_for_many(house):
+    house.declare("checked", double, schema={"items": {"type": "string"}}, immediate=True)
+    peer = house.peer()
+    house.send(peer, action="checked", payload=[1, 2, "x", 3])
+    assert peer.refusals == 3

@@ -45,7 +45,7 @@ class Peer:
     def send(self, data: bytes, /) -> None:
         self.sent.append(json.loads(data))
 
-    def refused(self) -> None: ...
+    def refused(self, _count: int = 1, /) -> None: ...
 
     def send_latest(self, _name: str, data: bytes, _final: bool = False, /) -> None:
         self.send(data)

@@ -319,3 +319,16 @@ async def test_a_connection_that_only_sends_nonsense_is_closed_in_the_end(serve)
     # Closed once: what is refused afterwards changes nothing.
     server.peers[1].refused()
     assert len(server.log.lines) == 1
+
+
+async def test_one_message_alone_is_never_too_many_however_many_rules_it_broke(serve):
+    server = await serve(refused_limit=Rate(3, 60.0))
+    server.receiver.answer = lambda peer, frame: (peer.send(b"refused"), peer.refused(100))
+    client = await server.connect()
+    await client.send("wrong in a hundred places")
+    assert await client.recv() == "refused"
+    await client.send("and again")
+    assert await client.recv() == "refused"
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    assert client.close_code == 1008
