@@ -14,7 +14,7 @@ from typing import Any, Final
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # it is only in the binary
 
 from streamer.config.settings import ServerSettings
-from streamer.core.networks import household, parse_address
+from streamer.core.networks import Address, household, parse_address
 from streamer.transports.callers import Callers
 from streamer.transports.waiting_room import Visitor, WaitingRoom
 
@@ -27,9 +27,9 @@ READ_BUFFER: Final = 2048
 """Bytes that an idle connection's read buffer takes, the least that the library allows; it grows with what comes."""
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
-Accept = Callable[[Any, Any], Any]
-"""Decides on a request: called with the address of the other end (None where there is none) and the library's request;
-returns what the library's listener factory may return."""
+Accept = Callable[[Address, Any], Any]
+"""Decides on a request: called with the address of the other end and the library's request; returns what the library's
+listener factory may return."""
 
 
 class Acceptor:
@@ -139,7 +139,8 @@ class Acceptor:
     def _begin(self, accepted: socket.socket, name: Any) -> None:
         accepted.setblocking(False)  # noqa: FBT003 - the standard library's shape
         address = parse_address(name[0])
-        counted = None if address is None or self._callers.trusts(address) else household(address)
+        assert address is not None, "the system knows the other end of what it accepts"
+        counted = None if self._callers.trusts(address) else household(address)
         task = self._loop.create_task(self._handshake(accepted, address), name="handshake")
         visitor = Visitor(counted, task.cancel)
         task.add_done_callback(functools.partial(self._left, visitor, accepted))
@@ -151,7 +152,7 @@ class Acceptor:
             # Perhaps before its first step, and then nobody else has closed it.
             accepted.close()
 
-    async def _handshake(self, accepted: socket.socket, address: Any) -> None:
+    async def _handshake(self, accepted: socket.socket, address: Address) -> None:
         """Returns when the connection is open, or has ended."""
         protocol = self._protocol(address)
         transport: Any = None
@@ -167,7 +168,7 @@ class Acceptor:
                     transport.abort()
                 raise
 
-    def _protocol(self, address: Any) -> WSProtocol:
+    def _protocol(self, address: Address) -> WSProtocol:
         return WSProtocol(
             None,  # host and path are a client's
             None,

@@ -167,7 +167,7 @@ class WebSocketTransport:
         count = min(count, self._settings.refused_limit.limit)
         return self._refused.take(connection_id, self._clock.monotonic(), count)
 
-    def _accept(self, address: Address | None, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+    def _accept(self, address: Address, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
         shared = self._shared
         decision = decide(
             request.path,
@@ -194,9 +194,7 @@ class WebSocketTransport:
             return self._let_in(WebSocketPeer(shared, decision.client_id), house, response)
         return self._admit(self._admission, request, offered, house, response)
 
-    def _household(self, address: Address | None, request: WSUpgradeRequest) -> str:
-        if address is None:
-            return ""
+    def _household(self, address: Address, request: WSUpgradeRequest) -> str:
         if self._callers.trusts(address):
             headers = request.headers.getall(self._settings.forwarded_header, [])
             address = self._callers.of(address, headers)
