@@ -128,6 +128,9 @@ class Peer:
             self._told.take(message)
         self._life.at(f"{step}.after")
 
+    def refused(self, _count: int = 1, /) -> None:
+        """Part of `Peer`; it sends no nonsense."""
+
     def send_latest(self, _name: str, data: bytes, _final: bool = False, /) -> None:
         self.send(data)
 
