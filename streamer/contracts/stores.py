@@ -133,6 +133,7 @@ class RequestQueue(Protocol):
         """Ends the request with a result (JSON text).
 
         Raises:
+            Error: the store cannot keep such a result, now or later (it is too large); the claim still holds.
             LeaseLost: the claim is no longer the newest, or the request has already ended otherwise.
         """
         ...

@@ -92,7 +92,11 @@ class Job:
             except UNEXPECTED as problem:
                 await self._fail(route, boundary_error(problem, worker.logger, expose=worker.expose_errors, **context))
             else:
-                await self._complete(stored)
+                try:
+                    await self._complete(stored)
+                except Error as error:
+                    # The store takes no such result, and never will: the request ends with what it says.
+                    await self._fail(route, error)
         except asyncio.CancelledError:
             if self._reason in ("lost", "cancelled"):
                 await self._lost()

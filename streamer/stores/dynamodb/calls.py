@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Iterable
 from typing import Any, Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as Unheard
 
 from streamer.core.clock import Clock
 from streamer.core.errors import StoreUnavailable
@@ -27,6 +28,8 @@ THROTTLED: Final = frozenset(
 PASSING: Final = frozenset({"InternalFailure", "InternalServerError", "ServiceUnavailable"})
 """Faults on the other side that pass by themselves."""
 TRIES: Final = 8
+TRIES_UNHEARD: Final = 3
+"""When nothing answers: each try lasts as long as the client's timeouts."""
 FIRST_DELAY: Final = 0.05
 LONGEST_DELAY: Final = 1.0
 """Seconds, each drawn at random from nothing up to the delay: 3.5 at the most for all tries together."""
@@ -94,13 +97,13 @@ class Calls:
             try:
                 return await getattr(self._client, operation)(**parameters)
             except ClientError as problem:
-                failure = self._judged(problem)
-            except HTTPClientError as problem:
-                failure = StoreUnavailable(f"DynamoDB cannot be reached: {problem}")
+                failure, most = self._judged(problem), TRIES
+            except (HTTPClientError, Unheard) as problem:
+                failure, most = StoreUnavailable(f"DynamoDB cannot be reached: {problem}"), TRIES_UNHEARD
             except BotoCoreError as problem:
                 raise StoreUnavailable(f"DynamoDB cannot be asked: {problem}") from problem
             tries += 1
-            if tries == TRIES:
+            if tries >= most:
                 raise failure
             await self.wait(tries)
 
@@ -109,12 +112,12 @@ class Calls:
         longest = min(FIRST_DELAY * 2 ** (tries - 1), LONGEST_DELAY)
         await self._clock.sleep(self._generator.uniform(0.0, longest))
 
-    async def pages(self, operation: str = "query", **parameters: Any) -> list[Item]:
+    async def pages(self, **parameters: Any) -> list[Item]:
         """The items of all pages of a query."""
         items: list[Item] = []
         start: dict[str, Any] = {}
         while True:
-            page = await self.make(operation, TableName=self.table, **parameters, **start)
+            page = await self.make("query", TableName=self.table, **parameters, **start)
             items += page["Items"]
             if "LastEvaluatedKey" not in page:
                 return items
@@ -147,7 +150,7 @@ class Calls:
         code, message = error.get("Code", ""), error.get("Message", "")
         if code == "ConditionalCheckFailedException":
             raise Refused(problem.response.get("Item")) from None
-        if code == "ValidationException" and "size" in message.lower():
+        if code == "ValidationException" and "item size" in message.lower():
             raise TooLarge from problem
         if code in THROTTLED:
             return Throttled(f"DynamoDB throttles the table {self.table!r} ({code}); it takes fewer calls than come")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from streamer.contracts.stores import Claims, Key
-from streamer.core.errors import TransitionRefused
+from streamer.core.errors import Error, TransitionRefused
 from streamer.core.records import Abandoned, Claimed, Event, Expired, RequestRecord
 from streamer.stores.dynamodb import writes
 from streamer.stores.dynamodb.calls import Calls, Refused, all_of
@@ -80,7 +80,8 @@ class Claimer:
                     _count(record, left, running)
             # What was chosen and lost to others must not take the room of what is still there.
             room = Room(left, tenant_limit, running)
-            due = [entry for entry in due if entry not in chosen]
+            tried = {entry.place for entry in chosen}
+            due = [entry for entry in due if entry.place not in tried]
         later = [entry for entry in entries.values() if not entry.due(now)]
         times = [entry.due_at for entry in later if room.for_action(entry.action)]
         times += [now for entry in due if room.for_action(entry.action) and room.for_tenant(entry.tenant)]
@@ -114,7 +115,8 @@ class Claimer:
         """The record after the event; None where it has changed by now so that the event is not for it."""
         try:
             return await self._writer.apply(key, event)
-        except TransitionRefused:
+        except (TransitionRefused, Error):
+            # The index lags behind: it has ended by now, or is no longer there.
             return None
 
     async def _overdue(self, now: float) -> list[Key]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -36,6 +37,8 @@ async def connect(region: str | None = None, endpoint_url: str | None = None) ->
         # `Calls` tries again, with errors that say more.
         retries={"total_max_attempts": 1},
     )
+    # The library itself reads AWS_DEFAULT_REGION only.
+    region = region or os.environ.get("AWS_REGION")
     making = get_session().create_client("dynamodb", region_name=region, endpoint_url=endpoint_url, config=config)
     try:
         client = await making.__aenter__()

@@ -11,7 +11,7 @@ import msgspec
 
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
-from streamer.core.records import QUEUED, Attempt, RequestRecord, Status, due
+from streamer.core.records import QUEUED, Attempt, RequestRecord, Status
 
 Value = Mapping[str, Any]
 """A value with its type, as DynamoDB's own protocol writes it: `{"S": "text"}`."""
@@ -188,11 +188,6 @@ def micros(moment: float) -> int:
 def joined(record_number: int, due_at: float, now: float) -> int:
     """Since when a record stands in its line, in microseconds: since it was stored, or fell due again."""
     return max(record_number, micros(min(due_at, now)))
-
-
-def is_due(status: Status, due_at: float, now: float) -> bool:
-    """Part of `records.due`, of an entry of an index."""
-    return due(RequestRecord(owner="", id="", action="", created_at=0, updated_at=0, status=status, due_at=due_at), now)
 
 
 def _hashed(*parts: str) -> str:

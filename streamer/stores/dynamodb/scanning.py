@@ -9,6 +9,7 @@ line has its turn, but no longer exactly in order.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final
 
 from streamer.stores.dynamodb.calls import Calls
@@ -28,26 +29,22 @@ class Scanner:
     Args:
         calls: to the table.
         shard: its number.
-        page: entries of one query.
     """
 
-    def __init__(self, calls: Calls, shard: int, page: int = PAGE) -> None:
+    def __init__(self, calls: Calls, shard: int) -> None:
         self._calls = calls
         self._shard = shard
-        self._page = page
         self._resume = {READY: "", TIMED: ""}
 
     async def ready(self, wanted: int, room: Room) -> list[Entry]:
         """What is PENDING: of each line as many as could be wanted, those without room left out as far as possible."""
-        entries: dict[str, Entry] = {}
-        seen: dict[Place, int] = {}
+        entries: list[Entry] = []
+        seen: Counter[Place] = Counter()
         after = ""
         for page in range(PAGES):
             items, more = await self._query(READY, after)
-            for entry in items:
-                if entry.place not in entries:
-                    entries[entry.place] = entry
-                    seen[entry.line] = seen.get(entry.line, 0) + 1
+            entries += items
+            seen.update(entry.line for entry in items)
             if not more:
                 self._resume[READY] = ""
                 break
@@ -56,15 +53,15 @@ class Scanner:
                 after = max(after, self._resume[READY])
         else:
             self._resume[READY] = after
-        return list(entries.values())
+        return entries
 
     async def timed(self, now: float, room: Room) -> list[Entry]:
         """What waits for a time: what is due, and what is due next of all that has room."""
-        entries: dict[str, Entry] = {}
+        entries: list[Entry] = []
         after = ""
         for page in range(PAGES):
             items, more = await self._query(TIMED, after)
-            entries |= {entry.place: entry for entry in items}
+            entries += items
             if not more or any(entry.due_at > now and room.for_action(entry.action) for entry in items):
                 self._resume[TIMED] = ""
                 break
@@ -73,7 +70,7 @@ class Scanner:
                 after = max(after, self._resume[TIMED])
         else:
             self._resume[TIMED] = after
-        return list(entries.values())
+        return entries
 
     async def _query(self, lane: str, after: str) -> tuple[list[Entry], bool]:
         parameters: dict[str, Any] = {
@@ -82,7 +79,7 @@ class Scanner:
             "KeyConditionExpression": "#lane = :lane AND #place > :after",
             "ExpressionAttributeNames": {"#lane": "lane", "#place": "place"},
             "ExpressionAttributeValues": {":lane": {"S": f"{lane}#{self._shard}"}, ":after": {"S": after or " "}},
-            "Limit": self._page,
+            "Limit": PAGE,
         }
         answer = await self._calls.make("query", **parameters)
         items = [to_entry(item) for item in answer["Items"]]

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from streamer.contracts.stores import Key
-from streamer.core.records import Claimed, Completed, Delivered, Progressed, Renewed, RequestRecord, Status
+from streamer.core.records import Claimed, Completed, Delivered, Progressed, Renewed, Status
 from streamer.stores.dynamodb.items import (
     ENDED,
     TIMED,
@@ -209,11 +209,6 @@ def deliver(table: str, key: Key, event: Delivered, version: str) -> Parameters:
     change.set("delivered_at", number(event.at))
     change.remove("unsettled")
     return change.parameters()
-
-
-def held(record: RequestRecord, fence: int) -> bool:
-    """Whether that claim is the record's newest and it has not ended: what `renew` and `complete` ask for."""
-    return record.status is Status.PROCESSING and record.fence == fence
 
 
 def _held(table: str, key: Key, fence: int, version: str) -> Change:

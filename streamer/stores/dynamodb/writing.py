@@ -6,9 +6,12 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
+
 from streamer.contracts.stores import Key, Lease
 from streamer.core.clock import Clock
-from streamer.core.errors import OVERLOADED, VALIDATION_ERROR, Error, LeaseLost, StoreUnavailable
+from streamer.core.errors import OVERLOADED, VALIDATION_ERROR, Error, LeaseLost, StoreError, StoreUnavailable
+from streamer.core.messages import ErrorBody
 from streamer.core.records import (
     Completed,
     Delivered,
@@ -30,6 +33,8 @@ MAX_ITEM: Final = 400 * 1024
 """Bytes of an item, DynamoDB's own limit."""
 RESERVED: Final = 32 * 1024
 """Bytes of an item that are kept free when it is stored: for errors, progress and the history of its attempts."""
+MESSAGE: Final = 1000
+"""Characters of an error's message that are kept where room is short."""
 CONFLICTS: Final = 20
 """How often a write that others came before is made anew."""
 
@@ -79,22 +84,21 @@ class Writer:
             raise
         except Throttled as problem:
             raise _overloaded() from problem
-        stands: Item | None = None
         try:
             await self._calls.make("put_item", **writes.create(self._calls.table, item, self.now()))
         except Refused as refused:
-            stands = refused.item
-        except Throttled as problem:
+            if not _ours(refused, stored.version):
+                stands = refused.item
+                assert stands is not None, "nothing else refuses it"
+                self.queue.left(record.owner)
+                return to_stored(stands).record
+        except BaseException as problem:
             self.queue.left(record.owner)
-            raise _overloaded() from problem
-        except BaseException:
-            self.queue.left(record.owner)
+            if isinstance(problem, Throttled):
+                raise _overloaded() from problem
             raise
-        if stands is None or stands["version"]["S"] == stored.version:
-            self.queue.entered(record.owner)
-            return None
-        self.queue.left(record.owner)
-        return to_stored(stands).record
+        self.queue.entered(record.owner)
+        return None
 
     async def renew(self, leases: Sequence[Lease], lease: float) -> list[Lease]:
         """Part of `RequestQueue`."""
@@ -112,7 +116,10 @@ class Writer:
     async def update_progress(self, claim: Lease, event: Progressed) -> None:
         """Part of `RequestQueue`."""
         version = self.new_version()
-        refused = await self._changed(writes.progress(self._calls.table, claim[:2], event, version), version)
+        try:
+            refused = await self._changed(writes.progress(self._calls.table, claim[:2], event, version), version)
+        except TooLarge:
+            raise StoreError(f"the progress of request {claim.id!r} does not fit into a DynamoDB item") from None
         if refused is not None:
             # Lost, or its percentage would fall: the table of transitions knows which.
             await self._apply(claim[:2], event, refused.item)
@@ -195,29 +202,43 @@ class Writer:
         for _ in range(CONFLICTS):
             if item is None:
                 raise _missing(key, event)
-            stored = to_stored(item)
-            if stored.version == version:
-                return stored.record
-            after = advance(stored.record, event)
-            changed = to_item(Stored(after, stored.number, version), self._layout)
+            before = to_stored(item)
+            after = Stored(advance(before.record, event), before.number, version)
             try:
-                await self._calls.make("put_item", **writes.replace(self._calls.table, changed, stored.version))
+                written = await self._replace(before, after)
             except Refused as refused:
                 item = refused.item
-            except TooLarge:
-                raise _too_large(size(changed)) from None
             else:
-                self.queue.changed(stored.record.status, after.status)
-                return after
+                self.queue.changed(before.record.status, written.status)
+                return written
         raise StoreUnavailable(f"request {key[1]!r} changes all the time; {CONFLICTS} writes came too late")
+
+    async def _replace(self, before: Stored, after: Stored) -> RequestRecord:
+        """What was written: without its memories where they would make it too large."""
+        try:
+            await self._put_instead(before, after)
+        except TooLarge:
+            after = after._replace(record=lightened(after.record))
+            try:
+                await self._put_instead(before, after)
+            except TooLarge:
+                raise StoreUnavailable(f"request {after.record.id!r} does not fit into a DynamoDB item") from None
+        return after.record
+
+    async def _put_instead(self, before: Stored, after: Stored) -> None:
+        item = to_item(after, self._layout)
+        try:
+            await self._calls.make("put_item", **writes.replace(self._calls.table, item, before.version))
+        except Refused as refused:
+            if not _ours(refused, after.version):
+                raise
 
     async def _changed(self, parameters: dict[str, Any], version: str) -> Refused | None:
         """None when the change stands, by this call or by one before it whose answer was lost; else the refusal."""
         try:
             await self._calls.make("update_item", **parameters)
         except Refused as refused:
-            if refused.item is None or refused.item["version"]["S"] != version:
-                return refused
+            return None if _ours(refused, version) else refused
         return None
 
     def _repeated_or_lost(self, claim: Lease, event: Completed, item: Item | None) -> None:
@@ -227,6 +248,23 @@ class Writer:
         if not same_outcome(record, event):
             # The condition and the table say the same: this raises.
             advance(record, event)
+
+
+def lightened(record: RequestRecord) -> RequestRecord:
+    """The record without what takes room and nobody needs to go on: what earlier attempts ended with, and details."""
+    error = record.error
+    return msgspec.structs.replace(
+        record,
+        history=tuple(msgspec.structs.replace(attempt, error=None) for attempt in record.history),
+        error=None if error is None else ErrorBody(error.code, error.message[:MESSAGE], retryable=error.retryable),
+        message="",
+        progress_metadata=b"",
+    )
+
+
+def _ours(refused: Refused, version: str) -> bool:
+    """Whether the write was refused because it had been made already, and its answer was lost."""
+    return refused.item is not None and refused.item["version"]["S"] == version
 
 
 def _missing(key: Key, event: Event) -> Exception:

@@ -219,3 +219,17 @@ async def test_one_wake_up_is_one_look_at_the_queue(house):
     house.worker.wake()
     await house.settle()
     assert len(looks) - before == 1
+
+
+async def test_a_result_that_the_store_cannot_keep_ends_the_request_with_what_the_store_says(house):
+    async def work(request):
+        return "large"
+
+    async def refuse(claim, /, *, seq, result):
+        raise Error("VALIDATION_ERROR", "too large", {"limit": 1})
+
+    house.store.complete = refuse
+    peer = await send(house, work)
+    assert peer.kinds("r") == ["acknowledgment", "error"]
+    assert peer.messages[-1]["error"]["message"] == "too large"
+    assert (await house.store.get(KEY)).error.details == {"limit": 1}

@@ -1,0 +1,85 @@
+"""Tables made, checked and deleted on an emulator."""
+
+from __future__ import annotations
+
+import pytest
+
+from streamer.core.errors import StoreUnavailable
+from streamer.stores.dynamodb import tables
+from streamer.stores.dynamodb.store import DynamoStore
+from streamer.testing.conformance import record
+
+
+async def test_a_table_that_is_made_is_as_it_must_be_and_is_made_once(client, clock):
+    assert await tables.check(client, "made", clock) == ["it is not there; 'streamer tables create' makes it"]
+    assert await tables.create(client, "made", clock) is True
+    assert await tables.check(client, "made", clock) == []
+    assert await tables.create(client, "made", clock) is False
+    described = (await client.describe_table(TableName="made"))["Table"]
+    assert described["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert described["StreamSpecification"]["StreamEnabled"]
+    assert await tables.delete(client, "made", clock) is True
+    assert await tables.delete(client, "made", clock) is False
+
+
+async def test_another_table_of_that_name_is_told_apart(client, clock):
+    await client.create_table(
+        TableName="other",
+        AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    found = await tables.check(client, "other", clock)
+    assert found[0] == "its key is not (owner, id); it is another table, or of another version"
+    assert len(found) == 8
+    await client.delete_table(TableName="other")
+
+
+class Slow:
+    """A table that takes its time to be made."""
+
+    def __init__(self, error_of, ready_after):
+        self.looks = 0
+        self.made = False
+        self.missing = error_of("ResourceNotFoundException")
+        self.ready_after = ready_after
+
+    async def describe_table(self, **parameters):
+        if not self.made:
+            raise self.missing
+        self.looks += 1
+        return {"Table": {"TableStatus": "ACTIVE" if self.looks > self.ready_after else "CREATING"}}
+
+    async def create_table(self, **definition):
+        self.made = True
+
+    async def update_time_to_live(self, **parameters):
+        assert self.looks > self.ready_after
+
+
+async def test_a_table_is_waited_for(clock, error_of):
+    assert await tables.create(Slow(error_of, 3), "slow", clock)
+    assert clock.slept == [tables.POLL] * 3
+
+
+async def test_a_table_that_is_never_ready_is_given_up_after_five_minutes(clock, error_of):
+    with pytest.raises(StoreUnavailable, match="tables check"):
+        await tables.create(Slow(error_of, 10**6), "slow", clock)
+    assert sum(clock.slept) == 300
+
+
+async def test_a_table_that_may_not_be_asked_for_says_so(clock, error_of):
+    class Closed:
+        async def describe_table(self, **parameters):
+            raise error_of("AccessDeniedException", "not you")
+
+    with pytest.raises(StoreUnavailable, match="not you"):
+        await tables.check(Closed(), "closed", clock)
+
+
+async def test_a_store_without_its_table_says_how_it_is_made(client, clock):
+    store = DynamoStore(client, "never-made", clock=clock)
+    with pytest.raises(StoreUnavailable, match="'never-made'.*streamer tables create"):
+        await store.enqueue(record(clock))
+    with pytest.raises(StoreUnavailable, match="streamer tables create"):
+        await store.claim("w1", 1, 30.0)
