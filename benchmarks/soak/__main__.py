@@ -11,6 +11,7 @@ import socket
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -57,7 +58,11 @@ async def soak(given: argparse.Namespace, folder: Path) -> list[str]:
     if late:
         problems.append(f"{len(late)} clients still wait {given.patience:g} seconds after the last fault")
     outcomes = await asyncio.gather(*living, return_exceptions=True)
-    problems += [f"a client broke: {outcome!r}" for outcome in outcomes if isinstance(outcome, Exception)]
+    problems += [
+        "a client broke: " + "".join(traceback.format_exception(outcome))
+        for outcome in outcomes
+        if isinstance(outcome, Exception)
+    ]
     for stranger in strangers:
         try:
             await stranger.come_back()
@@ -85,6 +90,7 @@ def _tracebacks(service: Service) -> list[str]:
 
 def _print(counts: Counter[str], ended: Counter[str], states: Counter[str], service: Service) -> None:
     counts["lives of the service"] = service.lives
+    print("What happened:")
     for name, number in sorted(counts.items()):
         print(f"{number:>9,}  {name}")
     print("How the clients' requests ended:")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from streamer.cli.reading import read
 from streamer.core.clock import SystemClock
+from streamer.core.errors import StreamerError
 from streamer.runtime.logs import configure
 from streamer.runtime.serve import serve
 
@@ -35,7 +36,10 @@ class ShiftedClock(SystemClock):
 def main() -> None:
     settings, registry = read(Path(sys.argv[1]))
     logger = configure(settings.logs.level, settings.logs.format, secrets=settings.secrets)
-    serve(settings, registry.components, logger=logger, clock=ShiftedClock(Path(sys.argv[2])), wait=TAKE_OVER)
+    try:
+        serve(settings, registry.components, logger=logger, clock=ShiftedClock(Path(sys.argv[2])), wait=TAKE_OVER)
+    except StreamerError as problem:
+        sys.exit(f"Error: {problem}")
 
 
 if __name__ == "__main__":

@@ -46,9 +46,11 @@ class Faults:
         self._revive()
 
     def _revive(self) -> None:
+        """As a supervisor would: a fault may hit a service that begins, which then says so and ends."""
         if not self._service.alive:
-            # It was killed on purpose and started since: a death between is its own.
-            self.problems.append(f"life {self._service.lives} ended by itself: see its log")
+            if self._service.was_ready:
+                self.problems.append(f"life {self._service.lives} ended by itself: see its log")
+            self._counts["starts that a fault cut off"] += 1
             self._service.start()
 
     async def _kill(self, size: float) -> None:

@@ -50,7 +50,11 @@ class RawSocket:
         head = bytes([opcode])
         head += bytes([0x80 | length]) if length < 126 else bytes([0x80 | 126]) + length.to_bytes(2)
         masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(body))
-        self._writer.write((head + mask + masked)[:cut_at])
+        try:
+            self._writer.write((head + mask + masked)[:cut_at])
+        except RuntimeError as problem:
+            # uvloop's word for a socket that has been closed.
+            raise Gone from problem
 
     def send(self, **message: Any) -> None:
         self.write(json.dumps(message).encode())

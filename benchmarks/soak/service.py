@@ -49,8 +49,6 @@ class Service:
         self.database = folder / "soak.db"
         self.port = port
         self.lives = 0
-        self.statuses: list[int] = []
-        """How those ended that were told to drain."""
         self._process: subprocess.Popen[bytes] | None = None
         self._clock = folder / "clock"
         self._clock.write_bytes(OFFSET.pack(0.0))
@@ -80,6 +78,11 @@ class Service:
     @property
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def was_ready(self) -> bool:
+        """Whether this life had come so far that it took requests."""
+        return '"ready"' in self.log(self.lives).read_text(errors="replace")
 
     def kill(self) -> None:
         """By SIGKILL, and its children notice by themselves."""
