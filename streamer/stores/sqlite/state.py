@@ -137,6 +137,7 @@ class State:
         for *place, number in self.execute(_TOO_EARLY, (now,)).fetchall():
             self.execute(_OUT_OF_LINE, (number,))
             self.wait_again(Place(*place))
+            self.kinds.add((place[0], place[1]))
 
     def told_of_foreign(self) -> bool:
         """Whether another process has written since this was last asked."""

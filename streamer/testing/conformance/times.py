@@ -132,6 +132,7 @@ class Times(Suite):
         await store.fail(lease_of(await self.claim_one(store)), seq=1, error=BROKEN, retry_at=clock.now() + 60)
         await clock.advance(60)
         assert (await store.claim("w1", 0, LEASE)).next_due == clock.now()
+        assert (await store.claim("w1", 0, LEASE, headroom={"work": 0})).next_due is None
         clock.jump(-30)
         claims = await store.claim("w1", 10, LEASE)
         assert (claims.records, claims.next_due) == ([], clock.now() + 30)
