@@ -81,6 +81,8 @@ def parse_rate(text: str) -> Rate:
     period = parse_duration(match[2])
     if period <= 0 or int(match[1]) <= 0:
         raise ValueError(f"{text!r} is not a rate: count and period must be above zero")
+    if int(match[1]) > _LARGEST:
+        raise ValueError(f"{text!r} is more than anything can do")
     return Rate(int(match[1]), period)
 
 

@@ -33,6 +33,7 @@ OPTIONS: Final = {
         "burst": {
             "type": "integer",
             "minimum": 1,
+            "maximum": 1_000_000_000,
             "description": "How many at once after a pause; the limit's count when left out.",
         },
     },

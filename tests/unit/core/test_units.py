@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.core.units import Rate, format_duration, format_size, parse_duration, parse_rate, parse_size
+from streamer.core.units import Rate, format_duration, format_rate, format_size, parse_duration, parse_rate, parse_size
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,14 @@ def test_sizes_are_written_in_the_largest_unit_that_divides_them(size, text):
 def test_a_size_beyond_every_file_is_refused():
     with pytest.raises(ValueError, match="larger than any file"):
         parse_size("9" * 400 + "GiB")
+
+
+@pytest.mark.parametrize("text", ["100/1m", "1/1s", "50/250ms", "7/1m30s"])
+def test_a_rate_is_written_as_it_is_read(text):
+    assert format_rate(parse_rate(text)) == text
+
+
+def test_a_rate_beyond_all_measure_is_refused():
+    assert parse_rate(f"{2**63 - 1}/1s").limit == 2**63 - 1
+    with pytest.raises(ValueError, match="more than anything can do"):
+        parse_rate(f"{2**63}/1s")
