@@ -199,6 +199,24 @@ async def test_handshakes_that_come_byte_by_byte_end_in_their_time_and_hold_nobo
         writer.close()
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET /ws", UPGRADE + b"\r\n", UPGRADE + b"\r\n" + b"\x81"], ids=[
+    "nothing", "half a request", "a request", "a request and half a frame"])  # fmt: skip
+async def test_connections_that_are_reset_leave_nothing_behind(shared: Any, sent: bytes) -> None:
+    def descriptors_held() -> int:
+        return sum(1 for _ in Path(f"/proc/{shared.pid}/fd").iterdir())
+
+    before = descriptors_held()
+    for _ in range(300):
+        sock = socket.create_connection(address(shared), timeout=GUARD)
+        sock.sendall(sent)
+        # Closing it sends a reset.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+    async with asyncio.timeout(GUARD):
+        while descriptors_held() > before + 2:
+            await still_serves(shared)
+
+
 @pytest.mark.parametrize(
     ("request_", "answer"),
     [
