@@ -41,7 +41,7 @@ class Peer:
     def send(self, data: bytes, /) -> None:
         self.sent.append(json.loads(data))
 
-    def refused(self) -> None: ...
+    def refused(self, _count: int = 1, /) -> None: ...
 
 
 @contextlib.asynccontextmanager
