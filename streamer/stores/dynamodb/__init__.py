@@ -14,7 +14,8 @@ than a store that one process owns:
 - Machines have clocks of their own. They must agree to within a part of a lease, as machines on AWS do; when one of
   them is put back, nothing is moved to its time as `core.records.put_back` would.
 - An item has at most 400 KB for payload and result together. More is refused where it comes up.
-- `Claims.foreign` is always false: the table does not say who wrote. Renewals say what others ended.
+- The table does not say who wrote. A service whose client follows a request that another service runs learns of its end
+  within `claiming.FOREIGN_INTERVAL` seconds, and of its progress not at all unless it is asked.
 
 Ended records are deleted by the table's TTL, for nothing but late; reading leaves out what is past its time.
 """

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from streamer.contracts.stores import Claims, Key
+from streamer.core.clock import Clock
 from streamer.core.errors import Error, TransitionRefused
 from streamer.core.records import Abandoned, Claimed, Event, Expired, RequestRecord
 from streamer.stores.dynamodb import writes
@@ -24,6 +25,8 @@ ROUNDS: Final = 3
 EXPIRY_INTERVAL: Final = 1.0
 """Seconds between two looks for what has waited too long and stands behind what a claim sees anyway."""
 EXPIRIES_AT_ONCE: Final = 100
+FOREIGN_INTERVAL: Final = 5.0
+"""Seconds after which a service is told to look after what it follows: others may have run or ended it meanwhile."""
 
 
 class Claimer:
@@ -33,15 +36,18 @@ class Claimer:
         calls: to the table.
         writer: of what is not a plain claim.
         layout: of the indexes.
+        clock: for the time between two looks at what others do.
     """
 
-    def __init__(self, calls: Calls, writer: Writer, layout: Layout) -> None:
+    def __init__(self, calls: Calls, writer: Writer, layout: Layout, clock: Clock) -> None:
         self._calls = calls
         self._writer = writer
         self._layout = layout
         self._scanners = [Scanner(calls, shard) for shard in range(layout.shards)]
         self._turns = Turns()
         self._looked_at: float | None = None
+        self._clock = clock
+        self._told_at = clock.monotonic()
 
     async def claim(
         self,
@@ -86,7 +92,17 @@ class Claimer:
         times = [entry.due_at for entry in later if room.for_action(entry.action)]
         times += [now for entry in due if room.for_action(entry.action) and room.for_tenant(entry.tenant)]
         times += [now + lease for record in taken if room.for_action(record.action)]
-        return Claims(taken, [record for record in ended if record is not None], min(times, default=None))
+        return Claims(
+            taken, [record for record in ended if record is not None], min(times, default=None), self._others()
+        )
+
+    def _others(self) -> bool:
+        """Whether it is time to look at what other services have done: the table does not say when they did."""
+        now = self._clock.monotonic()
+        if now - self._told_at < FOREIGN_INTERVAL:
+            return False
+        self._told_at = now
+        return True
 
     async def _candidates(self, now: float, limit: int, room: Room) -> dict[Key, Entry]:
         timed = all_of(scanner.timed(now, room) for scanner in self._scanners)

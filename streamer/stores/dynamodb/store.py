@@ -48,7 +48,7 @@ class DynamoStore:
         queue = QueueRoom(self._calls, layout, time, max_queued, max_queued_per_owner)
         self._writer = Writer(self._calls, layout, time, queue)
         self._reader = Reader(self._calls, layout)
-        self._claimer = Claimer(self._calls, self._writer, layout)
+        self._claimer = Claimer(self._calls, self._writer, layout, time)
 
     async def enqueue(self, record: RequestRecord, /) -> RequestRecord | None:
         """Part of `RequestQueue`."""

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from streamer.core.clock import SystemClock
+from streamer.stores.dynamodb import connecting
 from streamer.stores.dynamodb.connecting import connect
 from streamer.stores.dynamodb.store import DynamoStore
 from streamer.stores.dynamodb.table import definition
@@ -75,6 +76,15 @@ async def new_table(client) -> str:
             return name
         await SystemClock.sleep(0.05)
     raise AssertionError("the table is not ready")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_session():
+    """The description of the API is read once, not by each of some hundred clients."""
+    with pytest.MonkeyPatch.context() as patch:
+        session = connecting.get_session()
+        patch.setattr(connecting, "get_session", lambda: session)
+        yield
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from streamer.contracts.stores import Lease
 from streamer.core.errors import NOT_FOUND, OVERLOADED, Error, LeaseLost, StoreError, StoreUnavailable
 from streamer.core.messages import ErrorBody
 from streamer.core.records import MAX_HISTORY, Outcome, Status
-from streamer.stores.dynamodb import calls
+from streamer.stores.dynamodb import calls, claiming
 from streamer.stores.dynamodb.store import DynamoStore
 from streamer.testing.conformance import lease_of, record
 
@@ -277,3 +277,9 @@ async def test_the_store_itself_never_fails_for_good(store):
     await asyncio.sleep(0)
     assert not failed.done()
     failed.cancel()
+
+
+async def test_now_and_then_a_claim_says_that_others_may_have_written(store, clock):
+    assert [(await store.claim("w1", 1, LEASE)).foreign for _ in range(2)] == [False, False]
+    await clock.sleep(claiming.FOREIGN_INTERVAL)
+    assert [(await store.claim("w1", 1, LEASE)).foreign for _ in range(2)] == [True, False]
