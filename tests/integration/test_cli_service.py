@@ -141,10 +141,10 @@ def test_an_operator_sees_steers_and_reads_the_requests_of_a_running_service(cal
 
     failed = requests("list", "--status", "failed")
     titles = failed.stdout.splitlines()[0].split()
-    assert titles == ["ID", "STATUS", "ACTION", "CREATED", "ATTEMPT", "DONE", "MESSAGE"]
+    assert titles == ["ID", "ACTION", "FAILED", "ATTEMPTS", "ERROR", "MESSAGE"]
     assert "ann" not in failed.stdout, "an owner's name holds its secret"
     assert len(failed.stdout.splitlines()) == 2
-    assert "FAILED" in failed.stdout
+    assert "bad" in failed.stdout
 
     good = json.loads(requests("show", "good").stdout)
     assert (good["status"], good["payload"], good["percentage"]) == ("COMPLETED", {}, 100.0)
