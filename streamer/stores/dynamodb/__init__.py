@@ -13,7 +13,8 @@ than a store that one process owns:
 - `max_queued` is counted now and then and not with each request: `room` says by how much it may be exceeded.
 - Machines have clocks of their own. They must agree to within a part of a lease, as machines on AWS do; when one of
   them is put back, nothing is moved to its time as `core.records.put_back` would.
-- An item has at most 400 KB for payload and result together. More is refused where it comes up.
+- An item has at most 400 KB for payload and result together, and all of one owner's 10 GB. More is refused where it
+  comes up, unless a bucket is declared: see `blobs`.
 - The table does not say who wrote. A service whose client follows a request that another service runs learns of its end
   within `claiming.FOREIGN_INTERVAL` seconds, and of its progress not at all unless it is asked.
 

@@ -61,21 +61,34 @@ class Calls:
 
     Args:
         client: aiobotocore's, without retries of its own.
-        table: that the calls are about.
+        table: that the calls are about; of S3, the bucket.
         clock: for the waiting.
         generator: of the jitter.
+        service: what it is called in errors.
     """
 
-    def __init__(self, client: Any, table: str, clock: Clock, generator: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        client: Any,
+        table: str,
+        clock: Clock,
+        generator: random.Random | None = None,
+        service: str = "DynamoDB",
+    ) -> None:
         self.table = table
+        self._service = service
         self._client = client
         self._clock = clock
         self._generator = generator or random.Random()  # noqa: S311 - jitter, not a secret
         self._closed = False
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
-    def close(self) -> None:
-        """Refuses all calls from now on."""
+    async def close(self) -> None:
+        """Refuses all calls from now on, and returns when those that are under way have ended."""
         self._closed = True
+        await self._idle.wait()
 
     def check_open(self) -> None:
         """Raises StoreUnavailable once the store is closed."""
@@ -94,14 +107,20 @@ class Calls:
         tries = 0
         while True:
             self.check_open()
+            self._under_way += 1
+            self._idle.clear()
             try:
                 return await getattr(self._client, operation)(**parameters)
             except ClientError as problem:
                 failure, most = self._judged(problem), TRIES
             except (HTTPClientError, Unheard) as problem:
-                failure, most = StoreUnavailable(f"DynamoDB cannot be reached: {problem}"), TRIES_UNHEARD
+                failure, most = StoreUnavailable(f"{self._service} cannot be reached: {problem}"), TRIES_UNHEARD
             except BotoCoreError as problem:
-                raise StoreUnavailable(f"DynamoDB cannot be asked: {problem}") from problem
+                raise StoreUnavailable(f"{self._service} cannot be asked: {problem}") from problem
+            finally:
+                self._under_way -= 1
+                if not self._under_way:
+                    self._idle.set()
             tries += 1
             if tries >= most:
                 raise failure
@@ -156,13 +175,15 @@ class Calls:
             return Throttled(f"DynamoDB throttles the table {self.table!r} ({code}); it takes fewer calls than come")
         status = problem.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code in PASSING or status >= 500:  # noqa: PLR2004 - HTTP's server errors
-            return StoreUnavailable(f"DynamoDB fails: {code}: {message}")
+            return StoreUnavailable(f"{self._service} fails: {code}: {message}")
         if code == "ResourceNotFoundException":
             raise StoreUnavailable(
                 f"the table {self.table!r}, or one of its indexes, is not there: 'streamer tables check' says what is, "
                 "'streamer tables create' makes it"
             ) from problem
-        raise StoreUnavailable(f"DynamoDB refuses {problem.operation_name}: {code}: {message}") from problem
+        raise StoreUnavailable(
+            f"{self._service} refuses {problem.operation_name} on {self.table!r}: {code}: {message}"
+        ) from problem
 
 
 async def all_of(work: Iterable[Awaitable[Result]]) -> list[Result]:

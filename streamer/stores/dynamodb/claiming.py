@@ -9,12 +9,12 @@ from typing import Final
 
 from streamer.contracts.stores import Claims, Key
 from streamer.core.clock import Clock
-from streamer.core.errors import Error, TransitionRefused
+from streamer.core.errors import Error, StoreUnavailable, TransitionRefused
 from streamer.core.records import Abandoned, Claimed, Event, Expired, RequestRecord
 from streamer.stores.dynamodb import writes
 from streamer.stores.dynamodb.calls import Calls, Refused, all_of
 from streamer.stores.dynamodb.candidates import Entry, Turns, choose
-from streamer.stores.dynamodb.items import Layout, before, to_stored
+from streamer.stores.dynamodb.items import Layout, Stored, before, to_stored
 from streamer.stores.dynamodb.scanning import Scanner
 from streamer.stores.dynamodb.table import EXPIRIES
 from streamer.stores.dynamodb.writing import Writer
@@ -125,14 +125,23 @@ class Claimer:
                 return None
             item = refused.item
         self._writer.queue.less(1)
-        return to_stored(item).record
+        return await self._whole(to_stored(item))
 
     async def _end(self, key: Key, event: Event) -> RequestRecord | None:
         """The record after the event; None where it has changed by now so that the event is not for it."""
         try:
-            return await self._writer.apply(key, event)
+            stored = await self._writer.apply(key, event)
         except (TransitionRefused, Error):
             # The index lags behind: it has ended by now, or is no longer there.
+            return None
+        # Whoever is told that it has ended needs no payload.
+        return await self._whole(stored) if isinstance(event, Claimed) else stored.record
+
+    async def _whole(self, stored: Stored) -> RequestRecord | None:
+        """The claimed record; None without its payload. It stays claimed: when its lease ran out it is tried again."""
+        try:
+            return await self._writer.blobs.whole(stored)
+        except StoreUnavailable:
             return None
 
     async def _overdue(self, now: float) -> list[Key]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -32,6 +32,12 @@ OPTIONS: Final[dict[str, Any]] = {
             "pattern": "^https?://",
             "description": "Another service that speaks DynamoDB, such as an emulator.",
             "examples": ["http://127.0.0.1:4566"],
+        },
+        "bucket": {
+            "type": "string",
+            "minLength": 3,
+            "description": "An S3 bucket for payloads and results over DynamoDB's 400 KB, which are refused when left "
+            "out. It needs a lifecycle rule that deletes what is older than any request is kept.",
         },
         "shards": {
             "type": "integer",
@@ -64,7 +70,7 @@ def table_name(options: Mapping[str, Any]) -> str:
 
 
 @asynccontextmanager
-async def client_of(options: Mapping[str, Any]) -> AsyncIterator[Any]:
+async def client_of(options: Mapping[str, Any], service: str = "dynamodb") -> AsyncIterator[Any]:
     """A client as these options describe it.
 
     Raises:
@@ -75,13 +81,16 @@ async def client_of(options: Mapping[str, Any]) -> AsyncIterator[Any]:
         raise StartError(MISSING)
     from streamer.stores.dynamodb.connecting import connect  # noqa: PLC0415 - half a second, for those who need it
 
-    async with connect(options.get("region"), options.get("endpoint_url")) as client:
+    async with connect(options.get("region"), options.get("endpoint_url"), service) as client:
         yield client
 
 
 @asynccontextmanager
 async def _build(options: Mapping[str, Any], context: BuildContext) -> AsyncIterator[Any]:
-    async with client_of(options) as client:
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(client_of(options))
+        bucket = options.get("bucket")
+        s3 = None if bucket is None else await stack.enter_async_context(client_of(options, "s3"))
         from streamer.config.settings import WorkerSettings  # noqa: PLC0415 - the package reads YAML and schemas
         from streamer.stores.dynamodb.store import DynamoStore  # noqa: PLC0415 - as in `client_of`
 
@@ -94,6 +103,8 @@ async def _build(options: Mapping[str, Any], context: BuildContext) -> AsyncIter
             max_queued_per_owner=worker.max_queued_per_owner,
             retention=worker.result_ttl,
             shards=options.get("shards", 1),
+            bucket=bucket,
+            s3=s3,
         )
         try:
             yield store

@@ -20,12 +20,15 @@ CONNECTIONS: Final = 64
 
 
 @asynccontextmanager
-async def connect(region: str | None = None, endpoint_url: str | None = None) -> AsyncIterator[Any]:
+async def connect(
+    region: str | None = None, endpoint_url: str | None = None, service: str = "dynamodb"
+) -> AsyncIterator[Any]:
     """A client of DynamoDB, with the credentials that the AWS tools would use.
 
     Args:
         region: of the table; None: as the environment says.
         endpoint_url: of another service that speaks DynamoDB; None: AWS's own.
+        service: another than DynamoDB, by its name in the library.
 
     Raises:
         StoreUnavailable: nothing says in which region.
@@ -36,15 +39,17 @@ async def connect(region: str | None = None, endpoint_url: str | None = None) ->
         max_pool_connections=CONNECTIONS,
         # `Calls` tries again, with errors that say more.
         retries={"total_max_attempts": 1},
+        # Emulators have no name of their own for each bucket.
+        s3=None if endpoint_url is None else {"addressing_style": "path"},
     )
     # The library itself reads AWS_DEFAULT_REGION only.
     region = region or os.environ.get("AWS_REGION")
-    making = get_session().create_client("dynamodb", region_name=region, endpoint_url=endpoint_url, config=config)
+    making = get_session().create_client(service, region_name=region, endpoint_url=endpoint_url, config=config)
     try:
         client = await making.__aenter__()
     except BotoCoreError as problem:
         raise StoreUnavailable(
-            f"DynamoDB cannot be used: {problem} Set 'region' in the store's options, or AWS_REGION"
+            f"AWS cannot be used: {problem} Set 'region' in the store's options, or AWS_REGION"
         ) from problem
     try:
         yield client

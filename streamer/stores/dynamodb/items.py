@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -51,6 +52,9 @@ class Stored(NamedTuple):
     """Rises with each record that a process stores: the order among those made at the same time."""
     version: str
     """Of its last write; every write gives it a new one."""
+    away: Mapping[str, str] = MappingProxyType({})
+    """What is too large for an item, `payload` or `result`, by the names of the objects that hold it. It is empty in
+    the record."""
 
 
 class Layout(NamedTuple):
@@ -83,10 +87,11 @@ def as_json(value: Any) -> Value:
 
 
 def to_item(stored: Stored, layout: Layout) -> Item:
-    """The item of a record, with its keys in the indexes. What is None or empty is left out, except the payload."""
-    record, sequence, version = stored
+    """The item of a record, with its keys in the indexes. What is None or empty is left out."""
+    record, sequence, version, away = stored
     item: Item = {name: text(value) for name in _TEXTS if (value := getattr(record, name))}
-    item |= {name: data(value) for name in _BYTES if (value := getattr(record, name)) or name == "payload"}
+    item |= {name: data(value) for name in _BYTES if (value := getattr(record, name)) and name not in away}
+    item |= {f"{name}_at": text(place) for name, place in away.items()}
     item |= {name: number(getattr(record, name)) for name in _INTEGERS}
     item |= {name: number(value) for name in _TIMES if (value := getattr(record, name)) is not None}
     item |= {name: as_json(value) for name in _JSON if (value := getattr(record, name))}
@@ -101,7 +106,7 @@ def to_item(stored: Stored, layout: Layout) -> Item:
 
 def keys(stored: Stored, layout: Layout) -> Item:
     """Where the indexes keep the record; what is missing, it does not stand in."""
-    record, sequence, version = stored
+    record, sequence, version, _ = stored
     shard = shard_of(record.owner, record.id, layout.shards)
     moment = f"{micros(record.created_at):020d}#{sequence:020d}"
     found: Item = {"listing": text(f"all#{shard}"), "made": text(f"{moment}#{_hashed(record.owner, record.id)}")}
@@ -123,13 +128,14 @@ def keys(stored: Stored, layout: Layout) -> Item:
 def to_stored(item: Item) -> Stored:
     """The record of an item."""
     values: dict[str, Any] = {name: item[name]["S"] for name in _TEXTS if name in item}
-    values |= {name: item[name]["B"] for name in _BYTES if name in item}
+    values |= {name: item[name]["B"] if name in item else b"" for name in _BYTES}
     values |= {name: int(item[name]["N"]) for name in _INTEGERS}
     values |= {name: float(item[name]["N"]) for name in _TIMES if name in item}
     values |= {name: decoder.decode(item[name]["S"]) for name, decoder in _JSON.items() if name in item}
     values.setdefault("due_at", None)
     values["status"] = Status(item["status"]["S"])
-    return Stored(RequestRecord(**values), int(item["number"]["N"]), item["version"]["S"])
+    away = {name: item[f"{name}_at"]["S"] for name in ("payload", "result") if f"{name}_at" in item}
+    return Stored(RequestRecord(**values), int(item["number"]["N"]), item["version"]["S"], away)
 
 
 def gone(item: Item, now: float) -> bool:

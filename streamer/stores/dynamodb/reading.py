@@ -13,6 +13,7 @@ from typing import Any, Final
 from streamer.contracts.stores import Key, Page
 from streamer.core.errors import VALIDATION_ERROR, Error
 from streamer.core.records import RequestRecord, Status
+from streamer.stores.dynamodb.blobs import Blobs
 from streamer.stores.dynamodb.calls import Calls, all_of
 from streamer.stores.dynamodb.items import ENDED, LAST, READY, TIMED, Item, Layout, before, gone, text, to_stored
 from streamer.stores.dynamodb.table import IDS, LANES, LISTING, OPEN_BY_OWNER
@@ -29,10 +30,12 @@ class Reader:
     Args:
         calls: to the table.
         layout: of the indexes.
+        blobs: where what is too large is.
     """
 
-    def __init__(self, calls: Calls, layout: Layout) -> None:
+    def __init__(self, calls: Calls, layout: Layout, blobs: Blobs) -> None:
         self._calls = calls
+        self._blobs = blobs
         self._layout = layout
 
     async def unsettled(self, owner: str, limit: int, now: float) -> list[RequestRecord]:
@@ -55,7 +58,7 @@ class Reader:
             if "LastEvaluatedKey" not in page:
                 break
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
-        return [to_stored(item).record for item in found]
+        return await self._records(found)
 
     async def find(self, request_id: str, now: float) -> list[RequestRecord]:
         """Part of `RequestQueue`."""
@@ -65,7 +68,7 @@ class Reader:
             ExpressionAttributeNames={"#id": "id"},
             ExpressionAttributeValues={":id": text(request_id)},
         )
-        return [to_stored(item).record for item in await self._whole(keys, "made", now)]
+        return await self._records(await self._whole(keys, "made", now))
 
     async def page(
         self, owner: str | None, status: Status | None, action: str | None, limit: int, cursor: str | None, now: float
@@ -84,7 +87,7 @@ class Reader:
             ]
             if not after:
                 break
-        records = [to_stored(item).record for item in found[:limit]]
+        records = await self._records(found[:limit])
         more = len(found) > limit > 0
         return Page(records, _encode(found[limit - 1]["made"]["S"]) if more else None)
 
@@ -141,6 +144,9 @@ class Reader:
             },
             ExpressionAttributeValues={":lane": text(lane), ":after": text(after), ":until": text(until)},
         )  # fmt: skip
+
+    async def _records(self, items: Sequence[Item]) -> list[RequestRecord]:
+        return await all_of(self._blobs.whole(to_stored(item)) for item in items)
 
     async def _whole(self, keys: Sequence[Item], order: str, now: float) -> list[Item]:
         """The items of the keys that are still there and have the attribute, in its order."""

@@ -10,6 +10,7 @@ from streamer.contracts.stores import Claims, Key, Lease, Page
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.messages import ErrorBody
 from streamer.core.records import Cancelled, Completed, Failed, Progressed, RequestRecord, Requeued, Status
+from streamer.stores.dynamodb.blobs import Blobs
 from streamer.stores.dynamodb.calls import Calls
 from streamer.stores.dynamodb.claiming import Claimer
 from streamer.stores.dynamodb.items import Layout
@@ -29,6 +30,8 @@ class DynamoStore:
         max_queued_per_owner: how many of one owner; None: as many as there is room for. It costs a read per request.
         retention: seconds for which an ended record is kept; then it is as good as deleted, and later it is.
         shards: in how many parts the indexes are kept.
+        bucket: for what is too large for an item; None: it is refused.
+        s3: aiobotocore's S3 client, where there is a bucket.
     """
 
     def __init__(
@@ -41,13 +44,16 @@ class DynamoStore:
         max_queued_per_owner: int | None = None,
         retention: float = 7 * 86400.0,
         shards: int = 1,
+        bucket: str | None = None,
+        s3: Any = None,
     ) -> None:
         time = clock or SystemClock()
         layout = Layout(shards, retention)
         self._calls = Calls(client, table, time)
         queue = QueueRoom(self._calls, layout, time, max_queued, max_queued_per_owner)
-        self._writer = Writer(self._calls, layout, time, queue)
-        self._reader = Reader(self._calls, layout)
+        self._blobs = Blobs(s3, bucket or "", time)
+        self._writer = Writer(self._calls, layout, time, queue, self._blobs)
+        self._reader = Reader(self._calls, layout, self._blobs)
         self._claimer = Claimer(self._calls, self._writer, layout, time)
 
     async def enqueue(self, record: RequestRecord, /) -> RequestRecord | None:
@@ -97,11 +103,11 @@ class DynamoStore:
 
     async def cancel(self, key: Key, /, message: str = "The request was cancelled") -> RequestRecord:
         """Part of `RequestQueue`."""
-        return await self._writer.apply(key, Cancelled(self._writer.now(), message))
+        return await self._blobs.whole(await self._writer.apply(key, Cancelled(self._writer.now(), message)))
 
     async def requeue(self, key: Key, /) -> RequestRecord:
         """Part of `RequestQueue`."""
-        return await self._writer.apply(key, Requeued(self._writer.now()))
+        return await self._blobs.whole(await self._writer.apply(key, Requeued(self._writer.now())))
 
     async def mark_delivered(self, keys: Sequence[Key], /) -> None:
         """Part of `RequestQueue`."""
@@ -113,8 +119,7 @@ class DynamoStore:
 
     async def get(self, key: Key, /) -> RequestRecord | None:
         """Part of `RequestQueue`."""
-        stored = await self._writer.read(key)
-        return None if stored is None else stored.record
+        return await self._writer.read(key)
 
     async def find(self, id: str, /) -> list[RequestRecord]:  # noqa: A002 - the contract's name
         """Part of `RequestQueue`."""
@@ -147,4 +152,4 @@ class DynamoStore:
 
     async def close(self) -> None:
         """Part of `RequestQueue`."""
-        self._calls.close()
+        await self._calls.close()

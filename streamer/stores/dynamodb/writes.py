@@ -184,11 +184,16 @@ def progress(table: str, key: Key, event: Progressed, version: str) -> Parameter
     return change.parameters()
 
 
-def complete(table: str, key: Key, event: Completed, layout: Layout, version: str) -> Parameters:
-    """UpdateItem: the holder ends it with a result."""
+def complete(
+    table: str, key: Key, event: Completed, layout: Layout, version: str, away: str | None = None
+) -> Parameters:
+    """UpdateItem: the holder ends it with a result, which is in the item or in an object of the name `away`."""
     change = _held(table, key, event.fence, version)
     change.set("status", text(Status.COMPLETED.value))
-    change.set("result", data(event.result))
+    if away is None:
+        change.set("result", data(event.result))
+    else:
+        change.set("result_at", text(away))
     change.set("percentage", number(100.0))
     change.set("seq", number(event.seq))
     change.set("updated_at", number(event.at))

@@ -25,14 +25,11 @@ from streamer.core.records import (
 )
 from streamer.stores.common import FULL_RETRY_AFTER_MS, Timeline, not_found, same_outcome
 from streamer.stores.dynamodb import writes
+from streamer.stores.dynamodb.blobs import MAX_ITEM, RESERVED, Blobs
 from streamer.stores.dynamodb.calls import Calls, Refused, Throttled, TooLarge, all_of
 from streamer.stores.dynamodb.items import Item, Layout, Stored, gone, micros, size, to_item, to_stored
 from streamer.stores.dynamodb.room import QueueRoom
 
-MAX_ITEM: Final = 400 * 1024
-"""Bytes of an item, DynamoDB's own limit."""
-RESERVED: Final = 32 * 1024
-"""Bytes of an item that are kept free when it is stored: for errors, progress and the history of its attempts."""
 MESSAGE: Final = 1000
 """Characters of an error's message that are kept where room is short."""
 CONFLICTS: Final = 20
@@ -47,10 +44,12 @@ class Writer:
         layout: of the indexes.
         clock: time.
         queue: how many wait.
+        blobs: where what is too large goes.
     """
 
-    def __init__(self, calls: Calls, layout: Layout, clock: Clock, queue: QueueRoom) -> None:
+    def __init__(self, calls: Calls, layout: Layout, clock: Clock, queue: QueueRoom, blobs: Blobs) -> None:
         self.queue = queue
+        self.blobs = blobs
         self._calls = calls
         self._layout = layout
         self._time = Timeline(clock)
@@ -72,28 +71,28 @@ class Writer:
     async def enqueue(self, record: RequestRecord) -> RequestRecord | None:
         """Part of `RequestQueue`."""
         stored = Stored(record, self.new_number(), self.new_version())
-        item = to_item(stored, self._layout)
-        if (there := size(item)) > MAX_ITEM - RESERVED:
-            raise _too_large(there)
         try:
             await self.queue.enter(record.owner)
         except Error:
             stood = await self.read(record.key)
             if stood is not None:
-                return stood.record
+                return stood
             raise
         except Throttled as problem:
             raise _overloaded() from problem
         try:
+            item = await self.blobs.item(stored, self._layout)
             await self._calls.make("put_item", **writes.create(self._calls.table, item, self.now()))
         except Refused as refused:
             if not _ours(refused, stored.version):
                 stands = refused.item
                 assert stands is not None, "nothing else refuses it"
                 self.queue.left(record.owner)
-                return to_stored(stands).record
+                return await self.blobs.whole(to_stored(stands))
         except BaseException as problem:
             self.queue.left(record.owner)
+            if isinstance(problem, TooLarge):
+                raise _too_large(size(to_item(stored, self._layout))) from None
             if isinstance(problem, Throttled):
                 raise _overloaded() from problem
             raise
@@ -126,14 +125,12 @@ class Writer:
 
     async def complete(self, claim: Lease, event: Completed) -> None:
         """Part of `RequestQueue`."""
-        version = self.new_version()
-        parameters = writes.complete(self._calls.table, claim[:2], event, self._layout, version)
         try:
-            refused = await self._changed(parameters, version)
+            refused = await self._complete(claim, event)
         except TooLarge:
             raise _too_large_result(len(event.result)) from None
         if refused is not None:
-            self._repeated_or_lost(claim, event, refused.item)
+            await self._repeated_or_lost(claim, event, refused.item)
 
     async def fail(self, claim: Lease, event: Failed) -> None:
         """Part of `RequestQueue`."""
@@ -164,8 +161,8 @@ class Writer:
 
         await all_of(map(one, keys))
 
-    async def apply(self, key: Key, event: Event) -> RequestRecord:
-        """The record after the event.
+    async def apply(self, key: Key, event: Event) -> Stored:
+        """The record after the event, without what was put away.
 
         Raises:
             Error: NOT_FOUND.
@@ -173,10 +170,10 @@ class Writer:
         """
         return await self._apply(key, event, await self._get(key))
 
-    async def read(self, key: Key) -> Stored | None:
+    async def read(self, key: Key) -> RequestRecord | None:
         """The record, as of its last write."""
         item = await self._get(key)
-        return None if item is None else to_stored(item)
+        return None if item is None else await self.blobs.whole(to_stored(item))
 
     async def purge(self, keys: Sequence[Key], finished_before: float) -> int:
         """Deletes those of them that ended before. Returns how many."""
@@ -197,23 +194,36 @@ class Writer:
         item: Item | None = answer.get("Item")
         return None if item is None or gone(item, self.now()) else item
 
-    async def _apply(self, key: Key, event: Event, item: Item | None) -> RequestRecord:
+    async def _complete(self, claim: Lease, event: Completed) -> Refused | None:
+        version = self.new_version()
+        if len(event.result) <= MAX_ITEM - RESERVED:
+            parameters = writes.complete(self._calls.table, claim[:2], event, self._layout, version)
+            try:
+                return await self._changed(parameters, version)
+            except TooLarge:
+                # Beside its payload it does not fit into the item.
+                pass
+        name = await self.blobs.put(claim[:2], event.result)
+        parameters = writes.complete(self._calls.table, claim[:2], event, self._layout, version, name)
+        return await self._changed(parameters, version)
+
+    async def _apply(self, key: Key, event: Event, item: Item | None) -> Stored:
         version = self.new_version()
         for _ in range(CONFLICTS):
             if item is None:
                 raise _missing(key, event)
             before = to_stored(item)
-            after = Stored(advance(before.record, event), before.number, version)
+            after = Stored(advance(before.record, event), before.number, version, before.away)
             try:
                 written = await self._replace(before, after)
             except Refused as refused:
                 item = refused.item
             else:
-                self.queue.changed(before.record.status, written.status)
+                self.queue.changed(before.record.status, written.record.status)
                 return written
         raise StoreUnavailable(f"request {key[1]!r} changes all the time; {CONFLICTS} writes came too late")
 
-    async def _replace(self, before: Stored, after: Stored) -> RequestRecord:
+    async def _replace(self, before: Stored, after: Stored) -> Stored:
         """What was written: without its memories where they would make it too large."""
         try:
             await self._put_instead(before, after)
@@ -223,7 +233,7 @@ class Writer:
                 await self._put_instead(before, after)
             except TooLarge:
                 raise StoreUnavailable(f"request {after.record.id!r} does not fit into a DynamoDB item") from None
-        return after.record
+        return after
 
     async def _put_instead(self, before: Stored, after: Stored) -> None:
         item = to_item(after, self._layout)
@@ -241,13 +251,13 @@ class Writer:
             return None if _ours(refused, version) else refused
         return None
 
-    def _repeated_or_lost(self, claim: Lease, event: Completed, item: Item | None) -> None:
+    async def _repeated_or_lost(self, claim: Lease, event: Completed, item: Item | None) -> None:
         if item is None:
             raise _missing(claim[:2], event)
-        record = to_stored(item).record
-        if not same_outcome(record, event):
+        stored = to_stored(item)
+        if not same_outcome(await self.blobs.whole(stored), event):
             # The condition and the table say the same: this raises.
-            advance(record, event)
+            advance(stored.record, event)
 
 
 def lightened(record: RequestRecord) -> RequestRecord:
@@ -285,7 +295,7 @@ def _too_large(there: int) -> Error:
     return Error(
         VALIDATION_ERROR,
         f"The request takes {there:,} bytes in the queue, which holds {MAX_ITEM - RESERVED:,} of one at most "
-        "(a DynamoDB item has 400 KB); send what is large by reference",
+        "(a DynamoDB item has 400 KB); declare a bucket for more, or send what is large by reference",
         {"size": there, "limit": MAX_ITEM - RESERVED},
     )
 
@@ -294,6 +304,6 @@ def _too_large_result(there: int) -> Error:
     return Error(
         VALIDATION_ERROR,
         f"The result takes {there:,} bytes, which do not fit beside the request's payload into the queue "
-        "(a DynamoDB item has 400 KB); let the handler return what is large by reference",
+        "(a DynamoDB item has 400 KB); declare a bucket for more, or let the handler return what is large by reference",
         {"size": there, "limit": MAX_ITEM},
     )

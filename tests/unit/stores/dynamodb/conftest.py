@@ -91,12 +91,21 @@ def one_session():
 async def connected():
     """Connects to an emulator."""
     async with contextlib.AsyncExitStack() as stack:
-        yield lambda url: stack.enter_async_context(connect(REGION, url))
+        yield lambda url, service="dynamodb": stack.enter_async_context(connect(REGION, url, service))
 
 
 @pytest.fixture
 async def client(ministack, connected):
     return await connected(ministack)
+
+
+@pytest.fixture
+async def s3(ministack, connected):
+    """A client of S3, with a bucket `large`."""
+    client = await connected(ministack, "s3")
+    with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
+        await client.create_bucket(Bucket="large", CreateBucketConfiguration={"LocationConstraint": REGION})
+    return client
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ async def test_too_fast_for_all_tries_says_so(clock, error_of):
         (ConnectTimeoutError(endpoint_url="https://dynamodb"), calls.TRIES_UNHEARD, "cannot be reached"),
         (("Odd", "upset", 502), calls.TRIES, "fails: Odd: upset"),
         (("ResourceNotFoundException",), 1, "streamer tables create"),
-        (("AccessDeniedException", "not you"), 1, "refuses PutItem: AccessDeniedException: not you"),
+        (("AccessDeniedException", "not you"), 1, "refuses PutItem on .requests.: AccessDeniedException: not you"),
         (NoCredentialsError(), 1, "Unable to locate credentials"),
     ],
 )
@@ -117,3 +117,25 @@ async def test_many_calls_are_made_some_at_a_time_and_the_first_failure_is_told_
     with pytest.raises(StoreUnavailable):
         await all_of(work(n) for n in range(100))
     assert (most, ended) == (calls.AT_ONCE, 102)
+
+
+async def test_closing_waits_for_what_is_under_way_and_refuses_the_rest(clock):
+    begun, done = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        async def put_item(self):
+            begun.set()
+            await done.wait()
+            return "stored"
+
+    slow = Calls(Slow(), "requests", clock)
+    writing = asyncio.create_task(slow.make("put_item"))
+    await begun.wait()
+    closing = asyncio.create_task(slow.close())
+    await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await slow.make("put_item")
+    assert not closing.done()
+    done.set()
+    await closing
+    assert await writing == "stored"

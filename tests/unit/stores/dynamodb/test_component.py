@@ -70,3 +70,10 @@ async def test_the_region_of_the_environment_is_taken(aws_credentials, monkeypat
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     async with connect() as client:
         assert client.meta.region_name == "eu-west-1"
+
+
+async def test_with_a_bucket_it_takes_what_is_large(options, context, clock, s3):
+    async with component.component().factory({**options, "bucket": "large"}, context) as store:
+        given = record(clock, payload=b"1" * 500_000)
+        assert await store.enqueue(given) is None
+        assert await store.get(given.key) == given

@@ -11,9 +11,26 @@ from streamer.testing import StoreConformance
 from streamer.testing.conformance import record
 
 
-class Dynamo(StoreConformance):
+class TestMinistackWithABucket(StoreConformance):
+    one_clock = False
+
+    @pytest.fixture
+    async def store(self, clock, client, table, s3):
+        store = DynamoStore(client, table, clock=clock, max_queued=self.max_queued, bucket="large", s3=s3)
+        yield store
+        await store.close()
+
+
+class TestMoto(StoreConformance):
     one_clock = False
     large_payload = 300 * 1024
+
+    @pytest.fixture
+    async def store(self, clock, moto, connected, empty_table):
+        client = await connected(moto)
+        store = DynamoStore(client, await empty_table(client), clock=clock, max_queued=self.max_queued)
+        yield store
+        await store.close()
 
     async def test_what_does_not_fit_into_an_item_is_refused_with_its_size(self, store, clock):
         with pytest.raises(Error, match="400 KB") as refused:
@@ -21,20 +38,3 @@ class Dynamo(StoreConformance):
         assert refused.value.code == VALIDATION_ERROR
         assert refused.value.details["size"] > refused.value.details["limit"]
         assert (await store.counts())[Status.PENDING] == 0
-
-
-class TestMinistack(Dynamo):
-    @pytest.fixture
-    async def store(self, clock, client, table):
-        store = DynamoStore(client, table, clock=clock, max_queued=self.max_queued)
-        yield store
-        await store.close()
-
-
-class TestMoto(Dynamo):
-    @pytest.fixture
-    async def store(self, clock, moto, connected, empty_table):
-        client = await connected(moto)
-        store = DynamoStore(client, await empty_table(client), clock=clock, max_queued=self.max_queued)
-        yield store
-        await store.close()
