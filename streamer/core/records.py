@@ -59,6 +59,8 @@ class Outcome(enum.StrEnum):
     """The worker died, or was cut off from the store, for longer than the lease."""
     RELEASED = "released"
     """The worker stopped and gave it back unharmed; it did not count."""
+    CANCELLED = "cancelled"
+    """The owner or an operator ended the request while it ran."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -410,7 +412,7 @@ def _claim(record: RequestRecord, event: Claimed) -> RequestRecord:
         message="",
         progress_metadata=b"",
         started_at=event.at,
-        history=_with_lost(record, event.at),
+        history=_with_broken_off(record, event.at, Outcome.LOST),
         updated_at=event.at,
     )
 
@@ -440,16 +442,16 @@ def _end(record: RequestRecord, status: Status, at: float, error: ErrorBody) -> 
         status=status,
         due_at=None,
         error=error,
-        history=record.history if status is Status.CANCELLED else _with_lost(record, at),
+        history=_with_broken_off(record, at, Outcome.CANCELLED if status is Status.CANCELLED else Outcome.LOST),
         seq=first_seq(record.fence + 1) + 1,
         updated_at=at,
         finished_at=at,
     )
 
 
-def _with_lost(record: RequestRecord, at: float) -> tuple[Attempt, ...]:
-    """The history of a record that changes hands: a claim that still stands on it was lost."""
-    return _remembered(record, at, Outcome.LOST) if record.status is Status.PROCESSING else record.history
+def _with_broken_off(record: RequestRecord, at: float, outcome: Outcome) -> tuple[Attempt, ...]:
+    """The history of a record that is taken from its claim, if one still stands on it."""
+    return _remembered(record, at, outcome) if record.status is Status.PROCESSING else record.history
 
 
 def _remembered(

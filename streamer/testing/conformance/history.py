@@ -79,6 +79,16 @@ class History(Suite):
         assert [one.worker for one in found.history] == ["w1", "w2", "w4"]
         assert found.history[-1].error == BROKEN
 
+    async def test_an_attempt_that_was_cancelled_while_it_ran_is_told_too(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        await store.enqueue(record(clock))
+        claimed = await self.claim_one(store, "w1")
+        ended = await store.cancel(claimed.key)
+        assert [(one.worker, one.outcome) for one in ended.history] == [("w1", Outcome.CANCELLED)]
+        assert (await store.get(ended.key)) == ended
+        assert (await store.requeue(ended.key)).history == ended.history
+
     async def test_of_many_attempts_the_newest_are_remembered(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(record(clock))
         for _ in range(MAX_HISTORY + 2):

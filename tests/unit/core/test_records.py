@@ -211,8 +211,9 @@ class TestHistory:
             (Failed(3, 1, 2, ERROR, 8), attempt(Outcome.FAILED, 3, ERROR)),
             (Released(4, 1), attempt(Outcome.RELEASED, 4)),
             (Claimed(12, "other", 22), attempt(Outcome.LOST, 12)),
+            (Cancelled(5), attempt(Outcome.CANCELLED, 5)),
         ],
-        ids=["failed", "tried again", "released", "taken over"],
+        ids=["failed", "tried again", "released", "taken over", "cancelled"],
     )
     def test_an_attempt_that_did_not_complete_the_request_is_remembered(self, event, remembered):
         assert advance(claimed(), event).history == (remembered,)
@@ -221,9 +222,7 @@ class TestHistory:
         assert advance(claimed(pending(max_attempts=1)), Abandoned(12)).history == (attempt(Outcome.LOST, 12),)
         assert advance(claimed(pending(expires_at=12)), Expired(12)).history == (attempt(Outcome.LOST, 12),)
 
-    @pytest.mark.parametrize(
-        "event", [Renewed(3, 1, 13), Progressed(3, 1, 2, 10), Completed(3, 1, 2, b"{}"), Cancelled(3)]
-    )
+    @pytest.mark.parametrize("event", [Renewed(3, 1, 13), Progressed(3, 1, 2, 10), Completed(3, 1, 2, b"{}")])
     def test_nothing_else_adds_to_it(self, event):
         assert advance(claimed(), event).history == ()
 
