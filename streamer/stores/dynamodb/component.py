@@ -107,6 +107,8 @@ async def _build(options: Mapping[str, Any], context: BuildContext) -> AsyncIter
             s3=s3,
         )
         try:
+            # A table that is not there, or may not be read, is told by the start and not by the first request.
+            await store.get(("streamer", "start"))
             yield store
         finally:
             await store.close()

@@ -6,12 +6,9 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
-
 from streamer.contracts.stores import Key, Lease
 from streamer.core.clock import Clock
-from streamer.core.errors import OVERLOADED, VALIDATION_ERROR, Error, LeaseLost, StoreError, StoreUnavailable
-from streamer.core.messages import ErrorBody
+from streamer.core.errors import Error, LeaseLost, StoreError, StoreUnavailable
 from streamer.core.records import (
     Completed,
     Delivered,
@@ -23,15 +20,14 @@ from streamer.core.records import (
     RequestRecord,
     advance,
 )
-from streamer.stores.common import FULL_RETRY_AFTER_MS, Timeline, not_found, same_outcome
+from streamer.stores.common import Timeline, same_outcome
 from streamer.stores.dynamodb import writes
 from streamer.stores.dynamodb.blobs import MAX_ITEM, RESERVED, Blobs
 from streamer.stores.dynamodb.calls import Calls, Refused, Throttled, TooLarge, all_of
 from streamer.stores.dynamodb.items import Item, Layout, Stored, gone, micros, size, to_item, to_stored
+from streamer.stores.dynamodb.limits import lightened, missing, overloaded, too_large, too_large_result
 from streamer.stores.dynamodb.room import QueueRoom
 
-MESSAGE: Final = 1000
-"""Characters of an error's message that are kept where room is short."""
 CONFLICTS: Final = 20
 """How often a write that others came before is made anew."""
 
@@ -79,7 +75,7 @@ class Writer:
                 return stood
             raise
         except Throttled as problem:
-            raise _overloaded() from problem
+            raise overloaded() from problem
         try:
             item = await self.blobs.item(stored, self._layout)
             await self._calls.make("put_item", **writes.create(self._calls.table, item, self.now()))
@@ -92,9 +88,9 @@ class Writer:
         except BaseException as problem:
             self.queue.left(record.owner)
             if isinstance(problem, TooLarge):
-                raise _too_large(size(to_item(stored, self._layout))) from None
+                raise too_large(size(to_item(stored, self._layout))) from None
             if isinstance(problem, Throttled):
-                raise _overloaded() from problem
+                raise overloaded() from problem
             raise
         self.queue.entered(record.owner)
         return None
@@ -128,7 +124,7 @@ class Writer:
         try:
             refused = await self._complete(claim, event)
         except TooLarge:
-            raise _too_large_result(len(event.result)) from None
+            raise too_large_result(len(event.result)) from None
         if refused is not None:
             await self._repeated_or_lost(claim, event, refused.item)
 
@@ -211,7 +207,7 @@ class Writer:
         version = self.new_version()
         for _ in range(CONFLICTS):
             if item is None:
-                raise _missing(key, event)
+                raise missing(key, event)
             before = to_stored(item)
             after = Stored(advance(before.record, event), before.number, version, before.away)
             try:
@@ -253,57 +249,13 @@ class Writer:
 
     async def _repeated_or_lost(self, claim: Lease, event: Completed, item: Item | None) -> None:
         if item is None:
-            raise _missing(claim[:2], event)
+            raise missing(claim[:2], event)
         stored = to_stored(item)
         if not same_outcome(await self.blobs.whole(stored), event):
             # The condition and the table say the same: this raises.
             advance(stored.record, event)
 
 
-def lightened(record: RequestRecord) -> RequestRecord:
-    """The record without what takes room and nobody needs to go on: what earlier attempts ended with, and details."""
-    error = record.error
-    return msgspec.structs.replace(
-        record,
-        history=tuple(msgspec.structs.replace(attempt, error=None) for attempt in record.history),
-        error=None if error is None else ErrorBody(error.code, error.message[:MESSAGE], retryable=error.retryable),
-        message="",
-        progress_metadata=b"",
-    )
-
-
 def _ours(refused: Refused, version: str) -> bool:
     """Whether the write was refused because it had been made already, and its answer was lost."""
     return refused.item is not None and refused.item["version"]["S"] == version
-
-
-def _missing(key: Key, event: Event) -> Exception:
-    if isinstance(event, Progressed | Completed | Failed | Released):
-        return LeaseLost(f"request {key[1]!r} is no longer known")
-    return not_found(key[1])
-
-
-def _overloaded() -> Error:
-    return Error(
-        OVERLOADED,
-        "The queue's table takes no more at this time; send it again later",
-        {"retry_after_ms": FULL_RETRY_AFTER_MS},
-    )
-
-
-def _too_large(there: int) -> Error:
-    return Error(
-        VALIDATION_ERROR,
-        f"The request takes {there:,} bytes in the queue, which holds {MAX_ITEM - RESERVED:,} of one at most "
-        "(a DynamoDB item has 400 KB); declare a bucket for more, or send what is large by reference",
-        {"size": there, "limit": MAX_ITEM - RESERVED},
-    )
-
-
-def _too_large_result(there: int) -> Error:
-    return Error(
-        VALIDATION_ERROR,
-        f"The result takes {there:,} bytes, which do not fit beside the request's payload into the queue "
-        "(a DynamoDB item has 400 KB); declare a bucket for more, or let the handler return what is large by reference",
-        {"size": there, "limit": MAX_ITEM},
-    )

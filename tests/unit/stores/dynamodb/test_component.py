@@ -77,3 +77,9 @@ async def test_with_a_bucket_it_takes_what_is_large(options, context, clock, s3)
         given = record(clock, payload=b"1" * 500_000)
         assert await store.enqueue(given) is None
         assert await store.get(given.key) == given
+
+
+async def test_a_missing_table_is_told_by_the_start(options, context):
+    with pytest.raises(StoreUnavailable, match="streamer tables create"):
+        async with component.component().factory({**options, "prefix": "never-"}, context):
+            pass

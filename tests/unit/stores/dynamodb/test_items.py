@@ -22,7 +22,7 @@ from streamer.stores.dynamodb.items import (
     to_item,
     to_stored,
 )
-from streamer.stores.dynamodb.writing import lightened
+from streamer.stores.dynamodb.limits import lightened
 
 LAYOUT = Layout(shards=4, retention=60.0)
 PLAIN = RequestRecord(owner="o", id="i", action="a", created_at=10.5, updated_at=10.5, due_at=10.5)
