@@ -11,6 +11,7 @@ import asyncio
 from collections import Counter
 from typing import Any, Final
 
+from streamer.contracts.stores import Key
 from streamer.core.clock import Clock
 from streamer.core.records import QUEUED, Status
 from streamer.stores.common import owner_full, queue_full
@@ -53,11 +54,11 @@ class QueueRoom:
         """By this process, since it began."""
         self._counted_at: float | None = None
         self._counting = asyncio.Lock()
-        self._entering: Counter[str] = Counter()
-        """By owner: what is being stored just now, and is in no count yet."""
+        self._entering: Counter[Key] = Counter()
+        """What is being stored just now: a count may know it, or not yet."""
 
-    async def enter(self, owner: str) -> None:
-        """One more of the owner is about to be stored; `leave` it if it is not, `entered` when it is.
+    async def enter(self, key: Key) -> None:
+        """One more is about to be stored; say `left` if it is not, `entered` when it is.
 
         Raises:
             Error: OVERLOADED.
@@ -72,28 +73,28 @@ class QueueRoom:
         if self._queued >= self._max_queued:
             raise queue_full(self._max_queued)
         self._more(1)
-        self._entering[owner] += 1
+        self._entering[key] += 1
         if self._max_queued_per_owner is None:
             return
         try:
-            full = await self._count_of(owner) + self._entering[owner] > self._max_queued_per_owner
+            full = await self._full(key[0], self._max_queued_per_owner)
         except BaseException:
-            self.left(owner)
+            self.left(key)
             raise
         if full:
-            self.left(owner)
+            self.left(key)
             raise owner_full(self._max_queued_per_owner)
 
-    def left(self, owner: str) -> None:
+    def left(self, key: Key) -> None:
         """What was to enter did not."""
         self._more(-1)
-        self.entered(owner)
+        self.entered(key)
 
-    def entered(self, owner: str) -> None:
+    def entered(self, key: Key) -> None:
         """What was to enter is stored."""
-        self._entering[owner] -= 1
-        if not self._entering[owner]:
-            del self._entering[owner]
+        self._entering[key] -= 1
+        if not self._entering[key]:
+            del self._entering[key]
 
     def less(self, count: int) -> None:
         """So many wait no longer."""
@@ -125,17 +126,24 @@ class QueueRoom:
         timed = [self._sum(_of_lane(f"{TIMED}#{shard}")) for shard in range(self._layout.shards)]
         return sum(await all_of(ready + timed))
 
-    async def _count_of(self, owner: str) -> int:
-        return await self._sum(
-            {
-                "IndexName": OPEN_BY_OWNER,
-                "ConsistentRead": True,
-                "KeyConditionExpression": "#owner = :owner",
-                **_QUEUED,
-                "ExpressionAttributeNames": {"#owner": "owner", "#status": "status"},
-                "ExpressionAttributeValues": {**_QUEUED["ExpressionAttributeValues"], ":owner": {"S": owner}},
-            }
+    async def _full(self, owner: str, limit: int) -> bool:
+        """Whether the owner has more than that waiting, together with what is entering.
+
+        What the owner has open or was not told of is more than what waits; only where that is too much, it is read.
+        """
+        keys = await self._calls.pages(
+            IndexName=OPEN_BY_OWNER,
+            ConsistentRead=True,
+            KeyConditionExpression="#owner = :owner",
+            ExpressionAttributeNames={"#owner": "owner"},
+            ExpressionAttributeValues={":owner": {"S": owner}},
         )
+        entering = {request_id for of, request_id in self._entering if of == owner}
+        if len(entering | {key["id"]["S"] for key in keys}) <= limit:
+            return False
+        items = await self._calls.get_many({"owner": key["owner"], "id": key["id"]} for key in keys)
+        waiting = {item["id"]["S"] for item in items if Status(item["status"]["S"]) in QUEUED}
+        return len(entering | waiting) > limit
 
     async def _sum(self, parameters: dict[str, Any]) -> int:
         """How many a query finds; once that is too many already, it asks no further."""

@@ -42,7 +42,7 @@ def definition(name: str) -> dict[str, Any]:
             {"AttributeName": attribute, "AttributeType": "S"} for attribute in dict.fromkeys(attributes)
         ],
         "KeySchema": _keys("owner", "id"),
-        "LocalSecondaryIndexes": [_index(OPEN_BY_OWNER, "owner", "unsettled", ("status",))],
+        "LocalSecondaryIndexes": [_index(OPEN_BY_OWNER, "owner", "unsettled", ())],
         "GlobalSecondaryIndexes": [_index(index, *parts) for index, parts in _GLOBAL.items()],
         "BillingMode": "PAY_PER_REQUEST",
         "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},

@@ -68,7 +68,7 @@ class Writer:
         """Part of `RequestQueue`."""
         stored = Stored(record, self.new_number(), self.new_version())
         try:
-            await self.queue.enter(record.owner)
+            await self.queue.enter(record.key)
         except Error:
             stood = await self.read(record.key)
             if stood is not None:
@@ -83,16 +83,16 @@ class Writer:
             if not _ours(refused, stored.version):
                 stands = refused.item
                 assert stands is not None, "nothing else refuses it"
-                self.queue.left(record.owner)
+                self.queue.left(record.key)
                 return await self.blobs.whole(to_stored(stands))
         except BaseException as problem:
-            self.queue.left(record.owner)
+            self.queue.left(record.key)
             if isinstance(problem, TooLarge):
                 raise too_large(size(to_item(stored, self._layout))) from None
             if isinstance(problem, Throttled):
                 raise overloaded() from problem
             raise
-        self.queue.entered(record.owner)
+        self.queue.entered(record.key)
         return None
 
     async def renew(self, leases: Sequence[Lease], lease: float) -> list[Lease]:

@@ -93,5 +93,5 @@ async def test_a_count_of_many_pages_stops_when_it_is_too_many():
     pages, clock = Pages(), ManualClock()
     room = QueueRoom(Calls(pages, "requests", clock), Layout(1, 60.0), clock, 100, None)
     with pytest.raises(Error, match="full"):
-        await room.enter("o")
+        await room.enter(("o", "r1"))
     assert pages.asked == 6
