@@ -2,9 +2,9 @@
 
 A lane may hold a hundred thousand records of one owner. Its places begin with priority, action, tenant and owner, so
 a line of which enough was seen is left by one query that begins behind it; so are an action and a tenant that have no
-room. `PAGES` queries a lane and claim are made at most. Where they do not reach to the end, the next claim looks at
-the first page again, which holds the most urgent, and then goes on where this one stopped: over several claims every
-line has its turn, but no longer exactly in order.
+room. `PAGES` queries a lane and claim are made at most. Where they do not reach to the end, the next claim begins with
+the most urgent again; it goes on where this one stopped once it comes to the priority in which it did. So over several
+claims every line of a priority has its turn, but no longer exactly in order.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Scanner:
         """What is PENDING: of each line as many as could be wanted, those without room left out as far as possible."""
         entries: list[Entry] = []
         seen: Counter[Place] = Counter()
-        after = ""
-        for page in range(PAGES):
+        after, resume = "", self._resume[READY]
+        for _ in range(PAGES):
             items, more = await self._query(READY, after)
             entries += items
             seen.update(entry.line for entry in items)
@@ -49,8 +49,8 @@ class Scanner:
                 self._resume[READY] = ""
                 break
             after = _behind(items[-1], seen[items[-1].line], wanted, room)
-            if page == 0:
-                after = max(after, self._resume[READY])
+            if after < resume and _level(after) == _level(resume):
+                after, resume = resume, ""
         else:
             self._resume[READY] = after
         return entries
@@ -84,6 +84,11 @@ class Scanner:
         answer = await self._calls.make("query", **parameters)
         items = [to_entry(item) for item in answer["Items"]]
         return items, "LastEvaluatedKey" in answer and bool(items)
+
+
+def _level(place: str) -> str:
+    """The part of a place in the READY lane that says how urgent it is."""
+    return place.partition("#")[0]
 
 
 def _behind(last: Entry, seen: int, wanted: int, room: Room) -> str:

@@ -75,6 +75,15 @@ async def test_more_owners_than_a_claim_sees_all_have_their_turn_in_a_few(wire, 
     assert len(served) == 60
 
 
+async def test_going_on_where_the_last_claim_stopped_steps_over_nothing_more_urgent(wire, store, clock):
+    for owner in range(8):
+        await fill(store, clock, 1, owner=f"urgent{owner}", priority=5)
+    for owner in range(30):
+        await fill(store, clock, 1, owner=f"o{owner}")
+    await store.claim("w1", 1, LEASE)
+    assert [one.priority for one in (await store.claim("w1", 9, LEASE)).records] == [5] * 7 + [0] * 2
+
+
 async def test_what_is_due_and_has_no_room_does_not_hide_what_is_due_later(wire, store, clock):
     await fill(store, clock, 50, action="slow", max_attempts=5)
     for one in (await store.claim("w1", 50, LEASE)).records:
