@@ -1,0 +1,145 @@
+"""Faults on demand: what happens on AWS now and then happens here when it is asked for."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Fault(StrEnum):
+    """What can go wrong, and what `subject` it happens to."""
+
+    GONE = "gone"
+    """A post is answered 410, and the connection lives on. Subject: the connection's id."""
+    TOO_FAST = "too_fast"
+    """A post is answered 429. Subject: the connection's id."""
+    DUPLICATE_POST = "duplicate_post"
+    """A post is delivered twice, as when an SDK repeats one whose answer it missed. Subject: the connection's id."""
+    LOST_DISCONNECT = "lost_disconnect"
+    """No `$disconnect` is sent. Subject: the connection's id."""
+    DUPLICATE_EVENT = "duplicate_event"
+    """A batch is given to the processor twice. Subject: `sqs` or `streams`."""
+    LOST_WAKE_UP = "lost_wake_up"
+    """A batch never reaches the processor, and counts as done. Subject: `sqs` or `streams`."""
+    KILLED_SANDBOX = "killed_sandbox"
+    """The sandbox is killed inside an invocation. Subject: the function's name."""
+    THROTTLED = "throttled"
+    """DynamoDB answers ProvisionedThroughputExceededException. Subject: the operation, such as `UpdateItem`."""
+    CONFLICT = "conflict"
+    """DynamoDB answers TransactionConflictException. Subject: the operation."""
+    LOST_ANSWER = "lost_answer"
+    """DynamoDB does what it is asked, and the answer is lost on the way (500). Subject: the operation."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Plan:
+    """One fault that was asked for."""
+
+    fault: Fault
+    count: int | None
+    """How often it will still happen; None: until it is cleared."""
+    share: float
+    """Of the occasions on which it could happen."""
+    subject: str
+    """What it happens to; empty: anything."""
+    after: float
+    """Seconds into the invocation, for `KILLED_SANDBOX`."""
+
+
+class Faults:
+    """What was asked for, and what has happened.
+
+    Args:
+        seed: of the choice which occasions a `share` takes.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.happened: Counter[Fault] = Counter()
+        self._plans: list[Plan] = []
+        self._random = random.Random(seed)  # noqa: S311 - a choice of faults, no secret
+
+    def plan(
+        self,
+        fault: Fault | str,
+        *,
+        count: int | None = 1,
+        share: float = 1.0,
+        subject: str = "",
+        after: float = 0.0,
+    ) -> None:
+        """Asks for a fault.
+
+        Args:
+            fault: which.
+            count: how often; None: until `clear`.
+            share: the part of the occasions that it takes, more than 0 and at most 1.
+            subject: what it happens to, as `Fault` says for each; empty: anything.
+            after: seconds into the invocation, for `KILLED_SANDBOX`.
+
+        Raises:
+            ValueError: there is no such fault, or a number is out of its range.
+        """
+        if isinstance(count, bool) or not (count is None or (isinstance(count, int) and count > 0)):
+            raise ValueError(f"count is {count!r}; it is a number from 1, or null: until it is cleared")
+        for name, value, low, high in (("share", share, 0.0, 1.0), ("after", after, -1.0, 900.0)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not low < value <= high:
+                raise ValueError(f"{name} is {value!r}; it is a number above {max(low, 0):g} and up to {high:g}")
+        self._plans.append(
+            Plan(fault=_known(fault), count=count, share=share, subject=str(subject), after=max(after, 0.0))
+        )
+
+    def take(self, fault: Fault, subject: str) -> Plan | None:
+        """The plan by which the fault happens now to that subject; None when it does not."""
+        for plan in self._plans:
+            if plan.fault is fault and plan.subject in ("", subject) and self._random.random() < plan.share:
+                if plan.count is not None:
+                    plan.count -= 1
+                    if not plan.count:
+                        self._plans.remove(plan)
+                self.happened[fault] += 1
+                return plan
+        return None
+
+    def clear(self) -> None:
+        """Nothing goes wrong any more."""
+        self._plans.clear()
+
+    def described(self) -> dict[str, Any]:
+        """What is planned and what has happened, as JSON."""
+        return {
+            "planned": [
+                {
+                    "fault": plan.fault.value,
+                    "count": plan.count,
+                    "share": plan.share,
+                    "subject": plan.subject,
+                    "after": plan.after,
+                }
+                for plan in self._plans
+            ],
+            "happened": {fault.value: count for fault, count in self.happened.items()},
+        }
+
+    def plan_described(self, asked: Any) -> None:
+        """Asks for a fault that is described as JSON: the arguments of `plan`.
+
+        Raises:
+            ValueError: it is not described so.
+        """
+        if not isinstance(asked, Mapping) or "fault" not in asked:
+            raise ValueError('a fault is described as {"fault": "gone", "count": 1}')
+        unknown = set(asked) - {"fault", "count", "share", "subject", "after"}
+        if unknown:
+            raise ValueError(f"{', '.join(sorted(map(repr, unknown)))}: no such key of a fault")
+        self.plan(**asked)
+
+
+def _known(fault: Fault | str) -> Fault:
+    try:
+        return Fault(fault)
+    except ValueError:
+        raise ValueError(f"{fault!r} is no fault; there are {', '.join(Fault)}") from None

@@ -1,0 +1,80 @@
+"""What the template would have made: the tables, the queue and its dead-letter queue."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+
+from streamer.aws.emulator.limits import Limits
+from streamer.core.clock import Clock
+from streamer.stores.dynamodb import tables
+from streamer.stores.dynamodb.component import table_name
+
+CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "emulated", "AWS_SECRET_ACCESS_KEY": "emulated"}
+"""What sandboxes sign with. Nobody's own credentials are looked for, so nothing can reach an account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue."""
+
+    url: str
+    arn: str
+
+
+@asynccontextmanager
+async def client(service: str, region: str, endpoint_url: str, read_timeout: float = 30.0) -> AsyncIterator[Any]:
+    """A client of the emulated service."""
+    async with get_session().create_client(
+        service,
+        region_name=region,
+        endpoint_url=endpoint_url,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        config=AioConfig(connect_timeout=2.0, read_timeout=read_timeout, retries={"total_max_attempts": 1}),
+    ) as made:
+        yield made
+
+
+async def make_tables(options: Mapping[str, Any], dynamodb: Any, clock: Clock) -> str:
+    """The ARN of the stream of the requests' table, made if it is not there.
+
+    Args:
+        options: of the store.
+        dynamodb: a client.
+        clock: time.
+
+    Raises:
+        StoreUnavailable: it cannot be made.
+    """
+    name = table_name(options)
+    await tables.create(dynamodb, name, clock)
+    arn: str = (await dynamodb.describe_table(TableName=name))["Table"]["LatestStreamArn"]
+    return arn
+
+
+async def make_queue(name: str, sqs: Any, limits: Limits) -> Queue:
+    """The queue and, as `<name>-dead`, its dead-letter queue; left as they are when they are there."""
+    dead = await _queue(sqs, f"{name}-dead", {"MessageRetentionPeriod": str(14 * 24 * 3600)})
+    return await _queue(
+        sqs,
+        name,
+        {
+            "VisibilityTimeout": str(limits.visibility),
+            "RedrivePolicy": orjson.dumps(
+                {"deadLetterTargetArn": dead.arn, "maxReceiveCount": limits.receives}
+            ).decode(),
+        },
+    )
+
+
+async def _queue(sqs: Any, name: str, attributes: dict[str, str]) -> Queue:
+    url = (await sqs.create_queue(QueueName=name, Attributes=attributes))["QueueUrl"]
+    told = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    return Queue(url, told["Attributes"]["QueueArn"])

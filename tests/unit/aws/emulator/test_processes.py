@@ -1,0 +1,134 @@
+"""Sandboxes as Lambda runs them: real processes with Lambda's own runtime, frozen between invocations, killed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from streamer.aws.emulator.functions import Function, FunctionError
+from streamer.aws.emulator.processes import Process
+from streamer.core.clock import SystemClock
+
+pytestmark = pytest.mark.skipif(
+    find_spec("awslambdaric") is None and not os.environ.get("CI"), reason="awslambdaric is not installed"
+)
+
+HANDLERS = """
+import json, os, pathlib, threading, time
+
+beats = 0
+
+def beat():
+    global beats
+    while True:
+        beats += 1
+        time.sleep(0.001)
+
+threading.Thread(target=beat, daemon=True).start()
+
+def default(event, context):
+    what = event.get("do")
+    if what == "raise":
+        raise ValueError("bad")
+    if what == "die":
+        os._exit(3)
+    if what == "hang":
+        pathlib.Path(event["file"]).touch()
+        time.sleep(60)
+    if what == "object":
+        return object()
+    return {
+        "pid": os.getpid(), "echo": event, "left": context.get_remaining_time_in_millis(),
+        "name": context.function_name, "arn": context.invoked_function_arn, "beats": beats,
+        "region": os.environ.get("AWS_REGION"),
+    }
+"""
+
+
+@pytest.fixture
+async def function(tmp_path, faults, logger):
+    """A function whose handler is in a module of its own."""
+    (tmp_path / "emulated_handlers.py").write_text(HANDLERS)
+    (tmp_path / "broken_handlers.py").write_text("raise RuntimeError('cannot be imported')")
+    async with contextlib.AsyncExitStack() as stack:
+
+        def start(handler="emulated_handlers.default", *, sandboxes=1, timeout=20.0):
+            environ = {**os.environ, "PYTHONPATH": str(tmp_path), "AWS_REGION": "eu-central-1"}
+
+            async def make():
+                return await Process(handler, environ, name="default", timeout=timeout).start()
+
+            one = Function(
+                "default",
+                make,
+                timeout=timeout,
+                sandboxes=sandboxes,
+                concurrency=10,
+                region="eu-central-1",
+                faults=faults,
+                clock=SystemClock(),
+                logger=logger,
+            )
+            stack.push_async_callback(one.close)
+            return one
+
+        yield start
+
+
+def state(pid):
+    """R, S, T (stopped), …; empty when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+async def test_a_real_handler_answers_and_is_frozen_in_between(function):
+    one = function()
+    first = await one.invoke({"n": 1})
+    assert first["echo"] == {"n": 1}
+    assert first["name"] == "default"
+    assert first["arn"].endswith(":function:default")
+    assert first["region"] == "eu-central-1"
+    assert 10_000 < first["left"] <= 20_000
+    async with asyncio.timeout(5):
+        while state(first["pid"]) != "T":
+            await asyncio.sleep(0.01)
+    # A thread that counts the milliseconds does not get on while nobody calls.
+    await asyncio.sleep(0.2)
+    second = await one.invoke({"n": 2})
+    assert second["pid"] == first["pid"]
+    assert second["beats"] - first["beats"] < 150
+    with pytest.raises(FunctionError, match="ValueError: bad"):
+        await one.invoke({"do": "raise"})
+    with pytest.raises(FunctionError, match=r"Runtime\.MarshalError"):
+        await one.invoke({"do": "object"})
+    assert (await one.invoke({}))["pid"] == first["pid"]
+    await one.close()
+    assert state(first["pid"]) == ""
+
+
+async def test_a_process_that_dies_or_hangs_is_replaced(function, tmp_path, faults):
+    one = function(timeout=3)
+    first = await one.invoke({})
+    with pytest.raises(FunctionError, match="ended with status 3"):
+        await one.invoke({"do": "die"})
+    faults.plan("killed_sandbox", after=1)
+    with pytest.raises(FunctionError, match="was killed"):
+        await one.invoke({"do": "hang", "file": str(tmp_path / "hangs")})
+    with pytest.raises(FunctionError, match="timed out after 3.00 seconds"):
+        await one.invoke({"do": "hang", "file": str(tmp_path / "hangs")})
+    assert (tmp_path / "hangs").exists()
+    assert (await one.invoke({}))["pid"] != first["pid"]
+    assert one.cold_starts == 4
+
+
+async def test_a_handler_that_cannot_be_loaded_says_why(function):
+    one = function("broken_handlers.default")
+    with pytest.raises(FunctionError, match="cannot be imported"):
+        await one.invoke({})
