@@ -180,7 +180,7 @@ class Job:
             except StoreError as problem:
                 if self._reason:
                     raise asyncio.CancelledError from problem
-                worker.logger.error(
+                worker.complaints.tell(
                     "an outcome could not be written; trying again", request_id=self.record.id, error=str(problem)
                 )
                 await worker.clock.sleep(_RETRY_WRITE[min(tries, len(_RETRY_WRITE) - 1)])

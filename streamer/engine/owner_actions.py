@@ -16,6 +16,8 @@ from streamer.engine.outcomes import StoredResult, progress_message, terminal_me
 from streamer.engine.worker import Worker, current
 
 MAX_LISTED = 100
+MAX_RESUMED = 1000
+"""Requests that one `streamer.resume` attaches to: each is a message to send at once."""
 _REQUEST_ID = {"type": "string", "minLength": 1, "maxLength": 128}
 ONE_REQUEST = {
     "type": "object",
@@ -115,13 +117,19 @@ class Resume(BaseHandler):
         """Which requests the connection follows now, or was told the outcome of."""
         asked = request.payload or {}
         after = asked.get("after_seq", -1)
+        more = False
         if "request_id" in asked:
             keys = [(await find(self._queue, request)).key]
         else:
-            keys = [record.key for record in await self._queue.unsettled(request.owner)]
+            found = await self._queue.unsettled(request.owner, MAX_RESUMED + 1)
+            keys = [record.key for record in found[:MAX_RESUMED]]
+            more = len(found) > MAX_RESUMED
         for key in keys:
             await self._attach(key, request.connection_id, after)
-        return Result(data={"requests": [key[1] for key in keys]})
+        told: dict[str, Any] = {"requests": [key[1] for key in keys]}
+        if more:
+            told["more"] = True
+        return Result(data=told)
 
     async def _attach(self, key: tuple[str, str], connection_id: str, after: int) -> None:
         delivery = self._worker.delivery

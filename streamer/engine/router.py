@@ -44,6 +44,7 @@ from streamer.engine.codec import (
     parse_wait,
     sendable_body,
 )
+from streamer.engine.complaints import Complaints
 from streamer.engine.delivery import Delivery
 from streamer.engine.events import EventPeer, frame_of
 from streamer.engine.outcomes import terminal_message
@@ -94,6 +95,7 @@ class Router:
         self.clock = clock or SystemClock()
         self.logger = logger
         self.delivery = delivery or Delivery(connections, logger)
+        self._complaints = Complaints(logger, self.clock)
         self.routes: dict[str, Route] = {}
         self.service_routes: Mapping[str, Route] = {}
         self._lookup: dict[str, Route] = {}
@@ -324,7 +326,7 @@ class Router:
         except Error as error:
             refusal = error
         except StoreError as problem:
-            self.logger.error("a request could not be stored", request_id=request.id, error=str(problem))
+            self._complaints.tell("a request could not be stored", request_id=request.id, error=str(problem))
             refusal = refusals.not_stored()
         except asyncio.CancelledError:
             if cut_off():

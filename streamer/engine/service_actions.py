@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from streamer.contracts.handlers import BaseHandler
 from streamer.contracts.middleware import Middleware, Next
 from streamer.contracts.stores import RequestQueue
-from streamer.core.clock import Clock, timestamp
+from streamer.core.clock import Clock, SystemClock, timestamp
 from streamer.core.errors import StoreError
 from streamer.core.messages import Request, Result
 from streamer.engine import refusals
 from streamer.engine.boundary import default_logger
+from streamer.engine.complaints import Complaints
 from streamer.engine.owner_actions import LISTING, ONE_REQUEST, RESUMING, Cancel, ListOf, Resume, StatusOf
 from streamer.engine.pipeline import AnyMiddleware, compose
 from streamer.engine.routes import Route
@@ -66,13 +67,13 @@ class StoreGuard(Middleware):
     immediate = True
 
     def __init__(self, worker: Worker | None) -> None:
-        self._logger = default_logger() if worker is None else worker.logger
+        self._complaints = Complaints(default_logger(), SystemClock()) if worker is None else worker.complaints
 
     async def process(self, request: Request, next: Next, /) -> Result:  # noqa: A002 - the contract's name
         try:
             return await next(request)
         except StoreError as problem:
-            self._logger.error("the store did not answer", action=request.action, error=str(problem))
+            self._complaints.tell("the store did not answer", action=request.action, error=str(problem))
             raise refusals.store_silent() from None
 
 

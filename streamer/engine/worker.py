@@ -17,6 +17,7 @@ from streamer.core.errors import Error, LeaseLost, StoreError
 from streamer.core.messages import ProgressUpdate
 from streamer.core.records import RequestRecord, Status
 from streamer.engine.codec import NOT_JSON, encode_json
+from streamer.engine.complaints import Complaints
 from streamer.engine.delivery import Delivery
 from streamer.engine.job import Job
 from streamer.engine.outcomes import progress_message, terminal_message
@@ -71,6 +72,7 @@ class Worker:
         self.delivery = delivery
         self.clock = clock
         self.logger = logger
+        self.complaints = Complaints(logger, clock)
         self.name = name
         self.expose_errors = expose_errors
         self.generator = generator or random.Random()  # noqa: S311 - jitter, not a secret

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from streamer.core.errors import StoreUnavailable
+from streamer.engine import owner_actions
 from streamer.engine.receipts import Receipts
 
 
@@ -122,6 +123,23 @@ class TestResume:
         house.store.get = get
         assert answer["data"]["requests"] == ["r"]
         assert second.of("r") == []
+
+    async def test_too_many_for_one_answer_are_resumed_oldest_first_and_the_answer_says_so(
+        self, house, gated, monkeypatch
+    ):
+        monkeypatch.setattr(owner_actions, "MAX_RESUMED", 2)
+        await house.start()
+        first = house.peer("c1")
+        for name in ("r1", "r2", "r3"):
+            await begin(house, first, name)
+            await house.clock.advance(1)
+        second = house.peer("c2")
+        answer = await ask(house, second, "resume")
+        assert answer["data"] == {"requests": ["r1", "r2"], "more": True}
+        await ask(house, second, "cancel", {"request_id": "r1"}, "c")
+        await house.store.mark_delivered([("client:one", "r1")])
+        answer = await ask(house, second, "resume", None, "q2")
+        assert answer["data"] == {"requests": ["r2", "r3"]}
 
     async def test_resuming_twice_on_one_connection_is_resuming_once(self, house, gated):
         await house.start()

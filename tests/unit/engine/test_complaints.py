@@ -1,0 +1,28 @@
+"""The same trouble is told now and then, and how often it was met is not lost."""
+
+from streamer.engine.complaints import Complaints
+from streamer.testing import ManualClock
+
+
+class Logger:
+    def __init__(self):
+        self.lines = []
+
+    def error(self, event, **context):
+        self.lines.append((event, context))
+
+
+async def test_one_line_a_second_of_each_kind_says_how_many_it_stands_for():
+    clock, logger = ManualClock(), Logger()
+    complaints = Complaints(logger, clock)
+    for number in range(5):
+        complaints.tell("full", number=number)
+    complaints.tell("slow", number=9)
+    assert logger.lines == [("full", {"number": 0}), ("slow", {"number": 9})]
+    await clock.advance(1)
+    complaints.tell("full", number=5)
+    complaints.tell("slow", number=10)
+    assert logger.lines[2:] == [("full", {"number": 5, "unsaid": 4}), ("slow", {"number": 10})]
+    await clock.advance(1)
+    complaints.tell("full", number=6)
+    assert logger.lines[4:] == [("full", {"number": 6})]
