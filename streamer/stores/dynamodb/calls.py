@@ -104,7 +104,7 @@ class Calls:
             Throttled: it was too fast for DynamoDB, for all tries.
             StoreUnavailable: anything else; it says what to do.
         """
-        tries = 0
+        tries = unheard = 0
         while True:
             self.check_open()
             self._under_way += 1
@@ -112,9 +112,10 @@ class Calls:
             try:
                 return await getattr(self._client, operation)(**parameters)
             except ClientError as problem:
-                failure, most = self._judged(problem), TRIES
+                failure = self._judged(problem)
             except (HTTPClientError, Unheard) as problem:
-                failure, most = StoreUnavailable(f"{self._service} cannot be reached: {problem}"), TRIES_UNHEARD
+                failure = StoreUnavailable(f"{self._service} cannot be reached: {problem}")
+                unheard += 1
             except BotoCoreError as problem:
                 raise StoreUnavailable(f"{self._service} cannot be asked: {problem}") from problem
             finally:
@@ -122,7 +123,7 @@ class Calls:
                 if not self._under_way:
                     self._idle.set()
             tries += 1
-            if tries >= most:
+            if tries == TRIES or unheard == TRIES_UNHEARD:
                 raise failure
             await self.wait(tries)
 

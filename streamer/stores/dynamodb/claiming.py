@@ -67,8 +67,10 @@ class Claimer:
         doomed = {key: entry for key, entry in entries.items() if entry.due(now) and entry.exhausted}
         late = {key for key, entry in entries.items() if entry.expired(now)} | set(overdue)
         event = Claimed(now, worker, now + lease)
+        failures: list[StoreUnavailable] = []
         ended = await all_of(
-            self._end(key, Abandoned(now) if key in doomed else Expired(now)) for key in sorted({*doomed, *late})
+            self._end(key, Abandoned(now) if key in doomed else Expired(now), failures)
+            for key in sorted({*doomed, *late})
         )
         for key in {*doomed, *late}:
             entries.pop(key, None)
@@ -78,7 +80,7 @@ class Claimer:
             chosen = choose(due, limit - len(taken), room, self._turns, now)
             if not chosen:
                 break
-            claimed = await all_of(self._take(entry, event) for entry in chosen)
+            claimed = await all_of(self._take(entry, event, failures) for entry in chosen)
             for entry, record in zip(chosen, claimed, strict=True):
                 if record is not None:
                     taken.append(record)
@@ -88,6 +90,8 @@ class Claimer:
             room = Room(left, tenant_limit, running)
             tried = {entry.place for entry in chosen}
             due = [entry for entry in due if entry.place not in tried]
+        if failures and not taken and not any(ended):
+            raise failures[0]
         later = [entry for entry in entries.values() if not entry.due(now)]
         times = [entry.due_at for entry in later if room.for_action(entry.action)]
         times += [now for entry in due if room.for_action(entry.action) and room.for_tenant(entry.tenant)]
@@ -110,11 +114,11 @@ class Claimer:
         lanes = itertools.chain(*await asyncio.gather(timed, ready))
         return {(entry.owner, entry.id): entry for lane in lanes for entry in lane}
 
-    async def _take(self, entry: Entry, event: Claimed) -> RequestRecord | None:
-        """The record, now ours; None where another was quicker."""
+    async def _take(self, entry: Entry, event: Claimed, failures: list[StoreUnavailable]) -> RequestRecord | None:
+        """The record, now ours; None where another was quicker, or the table failed."""
         key = (entry.owner, entry.id)
         if not entry.waits:
-            return await self._end(key, event)
+            return await self._end(key, event, failures)
         version = self._writer.new_version()
         parameters = writes.claim(self._calls.table, key, (entry.status, entry.fence), event, self._layout, version)
         try:
@@ -124,15 +128,22 @@ class Claimer:
             if refused.item is None or refused.item["version"]["S"] != version:
                 return None
             item = refused.item
+        except StoreUnavailable as problem:
+            # What else was claimed at the same time must not be given up for it.
+            failures.append(problem)
+            return None
         self._writer.queue.less(1)
         return await self._whole(to_stored(item))
 
-    async def _end(self, key: Key, event: Event) -> RequestRecord | None:
-        """The record after the event; None where it has changed by now so that the event is not for it."""
+    async def _end(self, key: Key, event: Event, failures: list[StoreUnavailable]) -> RequestRecord | None:
+        """The record after the event; None where it is not for it as it is by now, or the table failed."""
         try:
             stored = await self._writer.apply(key, event)
         except (TransitionRefused, Error):
             # The index lags behind: it has ended by now, or is no longer there.
+            return None
+        except StoreUnavailable as problem:
+            failures.append(problem)
             return None
         # Whoever is told that it has ended needs no payload.
         return await self._whole(stored) if isinstance(event, Claimed) else stored.record

@@ -156,6 +156,20 @@ async def test_a_worker_is_told_that_the_store_is_throttled_and_may_try_again(wi
     await store.complete(lease_of(one), seq=1, result=b"1")
 
 
+async def test_a_claim_that_fails_for_one_keeps_the_others(wire, store, clock, error_of):
+    for n in range(3):
+        await store.enqueue(record(clock, f"r{n}"))
+    wire.refuse["update_item"] = [error_of("AccessDeniedException")]
+    assert len((await store.claim("w1", 3, LEASE)).records) == 2
+    wire.refuse["update_item"] = [error_of("AccessDeniedException")]
+    with pytest.raises(StoreUnavailable):
+        await store.claim("w1", 3, LEASE)
+    await claimed(store)
+    clock.jump(LEASE)
+    wire.refuse["get_item"] = [error_of("AccessDeniedException")]
+    assert len((await store.claim("w1", 3, LEASE)).records) == 2
+
+
 async def test_a_fault_of_the_table_is_no_acknowledgment(wire, store, clock, error_of):
     wire.refuse["put_item"] = [error_of("AccessDeniedException", "not you")]
     with pytest.raises(StoreUnavailable, match="not you"):
