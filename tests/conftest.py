@@ -196,9 +196,17 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def ministack(aws_credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def ministack_program() -> Path:
+    """Where it is installed."""
+    return Path(emulator("ministack"))
+
+
+@pytest.fixture(scope="session")
+def ministack(
+    aws_credentials: None, ministack_program: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The address of an emulated AWS."""
-    program = emulator("ministack")
+    program = str(ministack_program)
     port = free_port()
     environment = {
         "BIND_HOST": "127.0.0.1",

@@ -52,7 +52,7 @@ async def install(home: Path, tell: Callable[[str], Any], requirement: str = REQ
     tell(f"installing {requirement} into {home}, once")
     for command in (
         [sys.executable, "-m", "venv", "--clear", str(home)],
-        [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", requirement],
+        [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement],
     ):
         try:
             process = await asyncio.create_subprocess_exec(
