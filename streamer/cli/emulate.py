@@ -49,7 +49,8 @@ def command() -> None:
 @click.option("--stage", default="local", show_default=True, help="The path that clients connect to.")
 @click.option("--region", help="What the service believes to run in; as the store's options say when left out.")
 @click.option(
-    "--endpoint-url", help="A service that speaks DynamoDB and SQS; ministack is installed and started when left out."
+    "--endpoint-url",
+    help="A service that speaks DynamoDB, SQS and S3; ministack is installed and started when left out.",
 )
 @click.option(
     "--wake",
@@ -87,7 +88,7 @@ def aws(
     limits: tuple[str, ...],
 ) -> None:
     """Serve what the configuration file declares as AWS would: API Gateway's WebSocket front, Lambda functions, the
-    queue or the stream that wakes them, and the schedule; DynamoDB and SQS behind them are ministack's.
+    queue or the stream that wakes them, and the schedule; DynamoDB, SQS and S3 behind them are ministack's.
 
     It listens on loopback only, and is as strict as AWS: sizes, times, rates, and posts to connections that are gone.
     Nobody's credentials are read. Faults are asked for at /_emulator/faults while it runs. Ctrl-C ends everything;
@@ -101,6 +102,11 @@ def aws(
     if store.name != "dynamodb":
         raise click.ClickException(
             f"{config_path}: the store is {store.name!r}; on AWS it is 'backends: {{store: {{use: dynamodb}}}}'"
+        )
+    if "endpoint_url" in store.options:
+        raise click.ClickException(
+            f"{config_path}: the store's own 'endpoint_url' would go around the emulator; leave it out, and give "
+            f"--endpoint-url {store.options['endpoint_url']}"
         )
     try:
         from streamer.aws.emulator.emulator import Plan

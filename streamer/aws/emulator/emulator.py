@@ -22,7 +22,7 @@ from streamer.aws.emulator.limits import Limits
 from streamer.aws.emulator.management import management
 from streamer.aws.emulator.processes import Process
 from streamer.aws.emulator.queue_mapping import QueueMapping
-from streamer.aws.emulator.resources import CREDENTIALS, client, make_queue, make_tables
+from streamer.aws.emulator.resources import CREDENTIALS, client, make_bucket, make_queue, make_tables
 from streamer.aws.emulator.schedule import run_schedule
 from streamer.aws.emulator.stream_mapping import StreamMapping
 from streamer.aws.emulator.throttling import Proxy
@@ -44,7 +44,7 @@ class Plan:
     store: Mapping[str, Any]
     """Options of the store `dynamodb`."""
     endpoint_url: str
-    """Of the service that speaks DynamoDB and SQS."""
+    """Of the service that speaks DynamoDB, SQS and S3."""
     region: str = "us-east-1"
     port: int = 0
     """0: any free."""
@@ -93,6 +93,7 @@ async def open_emulator(plan: Plan, *, clock: Clock, logger: Any) -> AsyncIterat
         proxy_port = await _serve(stack, proxy.application())
         dynamodb = await stack.enter_async_context(client("dynamodb", plan.region, plan.endpoint_url))
         stream = await make_tables(plan.store, dynamodb, clock)
+        await make_bucket(plan.store, plan.region, plan.endpoint_url)
         wait = plan.limits.queue_wait + 30.0
         sqs = await stack.enter_async_context(client("sqs", plan.region, plan.endpoint_url, wait))
         queue = await make_queue(f"{plan.store.get('prefix', 'streamer-')}requests", sqs, plan.limits)

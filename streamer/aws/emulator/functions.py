@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
@@ -165,8 +166,13 @@ class Function:
         if self._idle:
             return self._idle.pop()
         self.cold_starts += 1
+        making = asyncio.ensure_future(self._make())
         try:
-            return await self._make()
+            # Whole or not at all: what is given up half-made could not be ended by anybody.
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            self._closing.start(_unwanted(making))
+            raise
         except Exception as problem:
             raise FunctionError("Runtime.InitError", f"{type(problem).__name__}: {problem}") from problem
 
@@ -179,6 +185,11 @@ class Function:
 
 class SandboxDied(StreamerError):
     """The sandbox ended inside an invocation, by itself or by somebody's hand."""
+
+
+async def _unwanted(making: Awaitable[Sandbox]) -> None:
+    with contextlib.suppress(Exception):
+        await (await making).kill()
 
 
 async def _end(sandbox: Sandbox, running: asyncio.Task[bytes]) -> None:

@@ -38,6 +38,8 @@ class _Management:
         self._gateway = gateway
 
     async def post(self, request: web.Request) -> web.Response:
+        # First of all, so that the connection cannot end between the look for it and the message.
+        data = await request.read()
         refused, connection = self._find(request)
         if refused is not None or connection is None:
             return refused or _error(HTTPStatus.GONE, "GoneException", "410")
@@ -45,7 +47,6 @@ class _Management:
         faults = self._gateway.faults
         if faults.take(Fault.GONE, name):
             return _error(HTTPStatus.GONE, "GoneException", "410")
-        data = await request.read()
         if len(data) > self._gateway.limits.message:
             return _error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "PayloadTooLargeException", "Message too long")
         full = connection.socket.waiting_bytes > self._gateway.limits.client_buffer
@@ -55,8 +56,6 @@ class _Management:
             data.decode()
         except UnicodeDecodeError:
             return _error(HTTPStatus.BAD_REQUEST, "BadRequestException", "The message is not UTF-8")
-        if not connection.socket.is_open:
-            return _error(HTTPStatus.GONE, "GoneException", "410")
         connection.socket.send(data)
         if faults.take(Fault.DUPLICATE_POST, name):
             connection.socket.send(data)

@@ -21,6 +21,13 @@ from streamer.aws.emulator.functions import FunctionError, Invocation, SandboxDi
 from streamer.aws.emulator.waiting import GRACE
 
 VERSION: Final = "2018-06-01"
+PROGRAM: Final = """
+import ctypes, runpy
+ctypes.CDLL(None).prctl(1, 9)
+runpy.run_module("awslambdaric", run_name="__main__", alter_sys=True)
+"""
+"""The runtime, after PR_SET_PDEATHSIG with SIGKILL: a frozen process would not notice that the emulator was killed."""
+STDERR: Final = 2
 MAX_BODY: Final = 8 * 1024 * 1024
 """Bytes of an answer; Lambda's own limit is 6 MB."""
 
@@ -41,7 +48,7 @@ class Process:
         self._name = name
         self._timeout = timeout
         self._asks: asyncio.Queue[asyncio.Future[web.Response]] = asyncio.Queue(1)
-        self._answer: asyncio.Future[bytes] | None = None
+        self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._process: asyncio.subprocess.Process | None = None
         self._ending: asyncio.Task[int] | None = None
         self._runner: web.AppRunner | None = None
@@ -61,18 +68,26 @@ class Process:
         app.router.add_post(f"{place}/invocation/{{id}}/error", self._error)
         app.router.add_post(f"{place}/init/error", self._error)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
-        self._process = await asyncio.create_subprocess_exec(
+        try:
+            await self._runner.setup()
+            await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+            self._process = await self._spawn(*self._runner.addresses[0][:2])
+        except BaseException:
+            await self._runner.cleanup()
+            raise
+        self._ending = asyncio.ensure_future(self._process.wait())
+        return self
+
+    async def _spawn(self, host: str, port: int) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "awslambdaric",
+            "-c",
+            PROGRAM,
             self._handler,
             stdin=asyncio.subprocess.DEVNULL,
-            # A group of its own: Ctrl-C is for the emulator. Stopped members of a group whose parent has died are
-            # woken and hung up by the system, so not even SIGKILL of the emulator leaves a frozen process behind.
+            # The runtime writes its log there; ours is on standard error too.
+            stdout=STDERR,
+            # A group of its own: Ctrl-C is for the emulator.
             process_group=0,
             env={
                 **self._environ,
@@ -83,8 +98,6 @@ class Process:
                 "_HANDLER": self._handler,
             },
         )
-        self._ending = asyncio.ensure_future(self._process.wait())
-        return self
 
     async def invoke(self, event: bytes, invocation: Invocation) -> bytes:
         """Part of `Sandbox`."""
@@ -140,16 +153,13 @@ class Process:
 
     async def _error(self, request: web.Request) -> web.Response:
         body = await request.read()
-        try:
-            told: dict[str, Any] = orjson.loads(body)
-        except ValueError:
-            told = {}
+        told: dict[str, Any] = orjson.loads(body)
         kind = request.headers.get("Lambda-Runtime-Function-Error-Type") or told.get("errorType") or "Unhandled"
         return self._take(b"", FunctionError(str(kind), str(told.get("errorMessage", ""))))
 
     def _take(self, body: bytes, problem: FunctionError | None) -> web.Response:
         answer = self._answer
-        if answer is not None and not answer.done():
+        if not answer.done():
             if problem is None:
                 answer.set_result(body)
             else:

@@ -59,6 +59,18 @@ async def make_tables(options: Mapping[str, Any], dynamodb: Any, clock: Clock) -
     return arn
 
 
+async def make_bucket(options: Mapping[str, Any], region: str, endpoint_url: str) -> None:
+    """The bucket of what is too large for the table, where the store's options name one that is not there."""
+    name = options.get("bucket")
+    if name is None:
+        return
+    async with client("s3", region, endpoint_url) as s3:
+        if name not in {bucket["Name"] for bucket in (await s3.list_buckets())["Buckets"]}:
+            # In us-east-1 it must not be named.
+            place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+            await s3.create_bucket(Bucket=name, **place)
+
+
 async def make_queue(name: str, sqs: Any, limits: Limits) -> Queue:
     """The queue and, as `<name>-dead`, its dead-letter queue; left as they are when they are there."""
     dead = await _queue(sqs, f"{name}-dead", {"MessageRetentionPeriod": str(14 * 24 * 3600)})

@@ -113,7 +113,7 @@ class Socket(asyncio.Protocol):
         """Answers the handshake with 101. False when the client has gone meanwhile."""
         assert self._response is not None
         assert self._transport is not None
-        if self._ended or self._protocol.eof_sent:
+        if self._has_gone:
             return False
         if subprotocol is not None:
             self._response.headers["Sec-WebSocket-Protocol"] = subprotocol
@@ -123,6 +123,11 @@ class Socket(asyncio.Protocol):
         self._timers = [asyncio.ensure_future(work) for work in (self._watch_idle(), self._watch_lifetime())]
         self._flush()
         return True
+
+    @property
+    def _has_gone(self) -> bool:
+        """Whether the client has left, or said goodbye, before its handshake was answered."""
+        return self._ended or self._protocol.eof_sent
 
     def listen(self) -> None:
         """Begins to take messages of an accepted connection."""
@@ -134,7 +139,7 @@ class Socket(asyncio.Protocol):
 
     def refuse(self, status: int, body: bytes) -> None:
         """Answers the handshake with an HTTP error."""
-        if self._ended:
+        if self._has_gone:
             return
         length = ("Content-Length", str(len(body)))
         made = Headers([("Content-Type", "application/json"), length, ("Connection", "close")])

@@ -124,6 +124,11 @@ def test_another_store_is_refused(tmp_path):
     assert "use: dynamodb" in refused("--config", path)
 
 
+def test_a_store_that_names_its_endpoint_would_go_around_the_emulator(config):
+    config.write_text(config.read_text().replace("{use: dynamodb,", "{use: dynamodb, endpoint_url: 'http://x:1',"))
+    assert "--endpoint-url http://x:1" in refused("--config", config)
+
+
 @pytest.mark.parametrize("limit", ["nothing=1", "idle", "idle=x", "idle=0", "frame=1.5", "frame=-1"])
 def test_a_limit_that_is_none_is_refused(config, limit):
     assert f"--limit {limit}" in refused("--config", config, "--limit", limit)

@@ -86,11 +86,14 @@ async def emulate(ministack, logger, tmp_path):
             wake = changed.get("wake", "sqs")
             plan = Plan(
                 config=tmp_path / "streamer.yaml",
-                store={"prefix": prefix},
                 endpoint_url=ministack,
                 region=REGION,
-                handlers=lambda environ: Service({**environ, "TABLE": f"{prefix}requests", "WAKE": wake}),
-                **{"limits": Limits(queue_wait=1, stream_poll=0.05), **changed},
+                **{
+                    "store": {"prefix": prefix},
+                    "handlers": lambda environ: Service({**environ, "TABLE": f"{prefix}requests", "WAKE": wake}),
+                    "limits": Limits(queue_wait=1, stream_poll=0.05),
+                    **changed,
+                },
             )
             return await stack.enter_async_context(open_emulator(plan, clock=SystemClock(), logger=logger))
 
@@ -165,6 +168,40 @@ async def test_the_end_closes_the_connections(ministack, logger, tmp_path):
         await stack.aclose()
         await client.wait_closed()
         assert client.close_code == 1001
+
+
+async def test_a_declared_bucket_is_made(emulate, ministack):
+    bucket = f"emulated-{next(numbers)}"
+    for _ in range(2):
+        await emulate(store={"prefix": f"{bucket}-", "bucket": bucket})
+    async with client("s3", REGION, ministack) as s3:
+        assert bucket in {one["Name"] for one in (await s3.list_buckets())["Buckets"]}
+
+
+async def test_functions_can_be_real_processes(emulate, tmp_path, monkeypatch):
+    pytest.importorskip("awslambdaric", reason="it is not installed")
+    code = """
+import os, json, urllib.parse, urllib.request
+
+def connect(event, context):
+    return {"statusCode": 200}
+
+def default(event, context):
+    name = urllib.parse.quote(event["requestContext"]["connectionId"], safe="")
+    place = os.environ["AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI"]
+    body = json.dumps([event["body"], os.environ["STREAMER_CONFIG"], os.environ["AWS_LAMBDA_FUNCTION_NAME"]])
+    signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=emulated"}
+    with urllib.request.urlopen(urllib.request.Request(f"{place}/@connections/{name}", body.encode(), signed)):
+        return {"statusCode": 200}
+
+disconnect = connect
+"""
+    (tmp_path / "entry_points.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    emulator = await emulate(handlers="entry_points")
+    async with connect(emulator.url) as client:
+        await client.send("a")
+        assert json.loads(await client.recv()) == ["a", str(tmp_path / "streamer.yaml"), "default"]
 
 
 async def test_a_port_that_is_taken_is_told(emulate):

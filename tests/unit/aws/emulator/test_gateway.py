@@ -379,6 +379,43 @@ async def test_a_client_that_goes_before_it_is_let_in_is_disconnected(serve, han
     assert (await handlers.until("disconnect", 1))[0]["requestContext"]["disconnectStatusCode"] == 1006
 
 
+HANDSHAKE = (
+    b"GET /dev HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+GOODBYE = bytes([0x88, 0x80, 0, 0, 0, 0])
+
+
+@pytest.mark.parametrize(("status", "disconnects"), [(200, 1), (403, 0)])
+async def test_a_client_that_says_goodbye_with_its_handshake_is_never_let_in(serve, handlers, status, disconnects):
+    handlers.answers["connect"] = {"statusCode": status}
+    gateway = await serve()
+    host, port = gateway.gateway.domain.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(HANDSHAKE + GOODBYE)
+    assert await reader.read() == b""
+    await handlers.until("connect", 1)
+    await handlers.until("disconnect", disconnects)
+    assert gateway.gateway.connections == {}
+    writer.close()
+
+
+async def test_a_client_that_does_not_say_goodbye_back_is_hung_up_on(serve, handlers):
+    clock = ManualClock()
+    gateway = await serve(clock=clock)
+    host, port = gateway.gateway.domain.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(HANDSHAKE)
+    await reader.readuntil(b"\r\n\r\n")
+    await clock.advance(600)
+    assert (await reader.readexactly(4))[2:] == (1001).to_bytes(2)
+    await handlers.until("disconnect", 1)
+    await clock.advance(5)
+    with contextlib.suppress(ConnectionResetError):
+        assert await reader.read() == b"Going away"
+    writer.close()
+
+
 async def test_a_broken_handshake_calls_no_function(serve, handlers):
     gateway = await serve()
     host, port = gateway.gateway.domain.split(":")

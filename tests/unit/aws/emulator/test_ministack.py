@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import zipfile
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -53,6 +54,10 @@ def test_it_lives_in_the_users_cache(tmp_path):
     assert module.default_home({"XDG_CACHE_HOME": "/cache"}).parts[:3] == ("/", "cache", "streamer")
     assert module.default_home({"HOME": "/home/a"}).parts[:5] == ("/", "home", "a", ".cache", "streamer")
     assert module.VERSION in module.default_home({}).name
+
+
+def test_tests_and_users_have_the_same_version():
+    assert f"'{module.REQUIREMENT}'" in (Path(__file__).parents[4] / ".ci" / "run").read_text()
 
 
 async def test_it_runs_on_loopback_while_it_is_needed(ministack_program):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -128,7 +129,55 @@ async def test_a_process_that_dies_or_hangs_is_replaced(function, tmp_path, faul
     assert one.cold_starts == 4
 
 
+async def test_a_start_that_is_given_up_leaves_nothing_behind(function):
+    one = function()
+    call = asyncio.create_task(one.invoke({}))
+    for _ in range(4):
+        await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert (await one.invoke({"n": 1}))["echo"] == {"n": 1}
+
+
+async def test_an_emulator_that_is_killed_leaves_no_frozen_process_behind(tmp_path):
+    (tmp_path / "emulated_handlers.py").write_text(HANDLERS)
+    program = """
+import asyncio, os, sys
+from streamer.aws.emulator.functions import Invocation
+from streamer.aws.emulator.processes import Process
+
+async def main():
+    sandbox = await Process("emulated_handlers.default", os.environ, name="default", timeout=20).start()
+    await sandbox.invoke(b"{}", Invocation("1", "default", "arn", 2e9))
+    print(sandbox.pid, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+    emulator = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        program,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    pid = int(await emulator.stdout.readline())
+    async with asyncio.timeout(10):
+        while state(pid) != "T":
+            await asyncio.sleep(0.01)
+        emulator.kill()
+        await emulator.wait()
+        while state(pid) not in ("", "Z"):
+            await asyncio.sleep(0.01)
+
+
 async def test_a_handler_that_cannot_be_loaded_says_why(function):
     one = function("broken_handlers.default")
     with pytest.raises(FunctionError, match="cannot be imported"):
         await one.invoke({})
+
+
+async def test_a_process_that_cannot_be_started_leaves_nothing_behind(faults):
+    with pytest.raises(ValueError, match="null byte"):
+        await Process("emulated_handlers.default", {"A": "\0"}, name="default", timeout=1).start()
