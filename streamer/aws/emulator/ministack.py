@@ -17,6 +17,7 @@ from typing import IO, Any, Final
 
 import aiohttp
 
+from streamer.aws.emulator.waiting import done_within
 from streamer.core.clock import Clock
 from streamer.core.errors import StartError
 
@@ -24,6 +25,8 @@ VERSION: Final = "1.5.33"
 REQUIREMENT: Final = f"ministack=={VERSION}"
 LOOK: Final = 0.05
 """Seconds between two looks whether it answers."""
+LAST_WORDS: Final = 10.0
+"""Seconds that it gets to end."""
 PATIENCE: Final = 600
 """Looks at a process that has just been started: half a minute."""
 
@@ -108,9 +111,16 @@ async def running(program: Path, region: str, clock: Clock) -> AsyncIterator[str
             await _answers(f"{url}/_ministack/health", process, log, clock)
             yield url
         finally:
-            with suppress(ProcessLookupError):
-                process.terminate()
-            await process.wait()
+            await _end(process, clock)
+
+
+async def _end(process: asyncio.subprocess.Process, clock: Clock) -> None:
+    ending = asyncio.ensure_future(process.wait())
+    with suppress(ProcessLookupError):
+        process.terminate()
+    if not await done_within(clock, LAST_WORDS, ending):
+        process.kill()
+        await ending
 
 
 async def _answers(url: str, process: asyncio.subprocess.Process, log: IO[bytes], clock: Clock) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -78,6 +80,24 @@ async def test_one_that_ends_at_once_is_told_with_its_last_words(tmp_path):
     with pytest.raises(StartError, match="no licence today"):
         async with module.running(program, "eu-central-1", SystemClock()):
             pass
+
+
+async def test_one_that_does_not_listen_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LAST_WORDS", 0.01)
+    program, pid = tmp_path / "bin" / "ministack", tmp_path / "pid"
+    program.parent.mkdir()
+    serve = "import http.server, os; http.server.HTTPServer(('127.0.0.1', int(os.environ['GATEWAY_PORT'])), H)"
+    program.write_text(
+        f"#!{sys.executable}\nimport http.server, signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "class H(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n        self.send_response(200)\n        self.end_headers()\n"
+        f"open({str(pid)!r}, 'w').write(str(__import__('os').getpid()))\n{serve}.serve_forever()\n"
+    )
+    program.chmod(0o755)
+    async with module.running(program, "eu-central-1", SystemClock()):
+        pass
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 async def test_a_program_that_is_not_there_is_told(tmp_path):
