@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import importlib.util
 import os
 import signal
 from collections.abc import Mapping
@@ -62,8 +63,8 @@ def command() -> None:
 @click.option(
     "--processes/--in-process",
     default=False,
-    help="Sandboxes are real processes with Lambda's own runtime, frozen between invocations; or, quicker, objects "
-    "of this process (the default).",
+    help="Sandboxes are real processes with Lambda's own runtime, frozen between invocations (Linux only); or, "
+    "quicker, objects of this process (the default).",
 )
 @click.option(
     "--sandboxes", type=click.IntRange(1), default=8, show_default=True, help="Of each function, how many at most."
@@ -112,6 +113,8 @@ def aws(
         from streamer.aws.emulator.emulator import Plan
     except ImportError as problem:
         raise click.ClickException(f"{MISSING} ({problem})") from problem
+    if processes and importlib.util.find_spec("awslambdaric") is None:
+        raise click.ClickException("--processes needs awslambdaric, which is for Linux: pip install awslambdaric")
     logger = configure(settings.logs.level, settings.logs.format, secrets=settings.secrets)
     plan = Plan(
         config=config_path,
@@ -130,7 +133,7 @@ def aws(
 
 def _in_process(environ: Mapping[str, str]) -> Any:
     entry_points = importlib.import_module("streamer.aws")
-    return entry_points.Sandbox(environ["STREAMER_CONFIG"], environ)
+    return entry_points.Sandbox(Path(environ["STREAMER_CONFIG"]), environ)
 
 
 def _limits(given: tuple[str, ...]) -> Limits:

@@ -7,7 +7,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+LONGEST: Final = 900
+"""Seconds that an invocation can last."""
 
 
 class Fault(StrEnum):
@@ -85,12 +88,11 @@ class Faults:
         """
         if isinstance(count, bool) or not (count is None or (isinstance(count, int) and count > 0)):
             raise ValueError(f"count is {count!r}; it is a number from 1, or null: until it is cleared")
-        for name, value, low, high in (("share", share, 0.0, 1.0), ("after", after, -1.0, 900.0)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not low < value <= high:
-                raise ValueError(f"{name} is {value!r}; it is a number above {max(low, 0):g} and up to {high:g}")
-        self._plans.append(
-            Plan(fault=_known(fault), count=count, share=share, subject=str(subject), after=max(after, 0.0))
-        )
+        if not _is_number(share) or not 0 < share <= 1:
+            raise ValueError(f"share is {share!r}; it is a number above 0 and up to 1")
+        if not _is_number(after) or not 0 <= after <= LONGEST:
+            raise ValueError(f"after is {after!r}; it is a number of seconds from 0 to {LONGEST}")
+        self._plans.append(Plan(fault=_known(fault), count=count, share=share, subject=str(subject), after=after))
 
     def take(self, fault: Fault, subject: str) -> Plan | None:
         """The plan by which the fault happens now to that subject; None when it does not."""
@@ -136,6 +138,10 @@ class Faults:
         if unknown:
             raise ValueError(f"{', '.join(sorted(map(repr, unknown)))}: no such key of a fault")
         self.plan(**asked)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _known(fault: Fault | str) -> Fault:

@@ -139,6 +139,11 @@ def test_missing_packages_are_told_with_what_installs_them(config, monkeypatch):
     assert "pip install 'streamer-router[emulator]'" in refused("--config", config)
 
 
+def test_processes_need_the_runtime(config, monkeypatch):
+    monkeypatch.setitem(sys.modules, "awslambdaric", None)
+    assert "pip install awslambdaric" in refused("--config", config, "--processes")
+
+
 def test_a_port_that_is_taken_is_one_line(config, ministack):
     command = Running("--config", config, "--endpoint-url", ministack)
     port = command.ready["url"].rpartition(":")[2].partition("/")[0]
