@@ -48,7 +48,9 @@ def command() -> None:
     "--port", type=click.IntRange(0, 65535), default=3001, show_default=True, help="Listen there; 0: any free port."
 )
 @click.option("--stage", default="local", show_default=True, help="The path that clients connect to.")
-@click.option("--region", help="What the service believes to run in; as the store's options say when left out.")
+@click.option(
+    "--region", help="What the service believes to run in; as the store's options or AWS_REGION say when left out."
+)
 @click.option(
     "--endpoint-url",
     help="A service that speaks DynamoDB, SQS and S3; ministack is installed and started when left out.",
@@ -120,7 +122,7 @@ def aws(
         config=config_path,
         store=store.options,
         endpoint_url=endpoint_url or "",
-        region=region or store.options.get("region") or "us-east-1",
+        region=region or store.options.get("region") or os.environ.get("AWS_REGION") or "us-east-1",
         port=port,
         stage=stage.strip("/"),
         wake="sqs" if wake == "sqs" else "streams",
@@ -163,9 +165,13 @@ _WORDS = {int: "whole number", float: "number"}
 
 async def _run(plan: Plan, logger: Any) -> None:
     from streamer.aws.emulator import ministack
-    from streamer.aws.emulator.emulator import open_emulator
+    from streamer.aws.emulator.emulator import open_emulator, without_aws
     from streamer.core.clock import SystemClock
 
+    # For all that runs inside this process: nothing here may reach an account.
+    own = without_aws(os.environ)
+    os.environ.clear()
+    os.environ.update(own)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -182,6 +188,7 @@ async def _run(plan: Plan, logger: Any) -> None:
             emulator = await stack.enter_async_context(
                 open_emulator(replace(plan, endpoint_url=behind), clock=clock, logger=logger)
             )
+            os.environ.update(emulator.environ)
             logger.info("ready", url=emulator.url, faults=f"{emulator.http_url}/_emulator/faults", behind=behind)
             await stop.wait()
 

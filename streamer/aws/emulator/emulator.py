@@ -177,6 +177,11 @@ async def open_emulator(plan: Plan, *, clock: Clock, logger: Any) -> AsyncIterat
         )
 
 
+def without_aws(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment without the user's own profile, region and credentials, which are no business of an emulator."""
+    return {name: value for name, value in environ.items() if not name.startswith("AWS_")}
+
+
 def _function(name: str, plan: Plan, environ: Mapping[str, str], faults: Faults, clock: Clock, logger: Any) -> Function:
     slow = name in ("processor", "sweep")
     timeout = plan.limits.processor_timeout if slow else plan.limits.function_timeout
@@ -201,7 +206,8 @@ def _maker(
     clock: Clock,
 ) -> Callable[[], Awaitable[Sandbox]]:
     async def process() -> Sandbox:
-        return await Process(f"{handlers}.{name}", {**os.environ, **environ}, name=name, timeout=timeout).start()
+        everything = {**without_aws(os.environ), **environ}
+        return await Process(f"{handlers}.{name}", everything, name=name, timeout=timeout).start()
 
     async def in_process() -> Sandbox:
         assert not isinstance(handlers, str)

@@ -63,7 +63,8 @@ class Running:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_says_where_it_is_and_ends_when_it_is_told(config, ministack, number):
-    command = Running("--config", config, "--endpoint-url", ministack, "--limit", "url=300")
+    # A profile that is not there would stop every client of AWS.
+    command = Running("--config", config, "--endpoint-url", ministack, "--limit", "url=300", AWS_PROFILE="somebody's")
     assert command.ready, command.lines
     assert command.ready["url"].startswith("ws://127.0.0.1:")
     assert command.ready["url"].endswith("/local")

@@ -190,6 +190,7 @@ def default(event, context):
     name = urllib.parse.quote(event["requestContext"]["connectionId"], safe="")
     place = os.environ["AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI"]
     body = json.dumps([event["body"], os.environ["STREAMER_CONFIG"], os.environ["AWS_LAMBDA_FUNCTION_NAME"]])
+    assert "AWS_PROFILE" not in os.environ
     signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=emulated"}
     with urllib.request.urlopen(urllib.request.Request(f"{place}/@connections/{name}", body.encode(), signed)):
         return {"statusCode": 200}
@@ -199,6 +200,7 @@ disconnect = connect
     (tmp_path / "entry_points.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     emulator = await emulate(handlers="entry_points")
+    monkeypatch.setenv("AWS_PROFILE", "somebody's")
     async with connect(emulator.url) as client:
         await client.send("a")
         assert json.loads(await client.recv()) == ["a", str(tmp_path / "streamer.yaml"), "default"]
