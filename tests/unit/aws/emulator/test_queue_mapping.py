@@ -127,7 +127,7 @@ async def test_what_is_reported_as_failed_stays_in_the_queue(mapped, sqs, handle
 )
 async def test_a_batch_that_fails_comes_again_and_then_goes_to_the_dead_letters(mapped, sqs, handlers, answer):
     handlers.answers["processor"] = answer
-    queue, run = await mapped(visibility=1)
+    queue, run = await mapped(visibility=0)
     await send(sqs, queue, "poison")
     run()
     events = await handlers.until("processor", 2)
