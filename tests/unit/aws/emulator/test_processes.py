@@ -34,7 +34,7 @@ def default(event, context):
         return object()
     return {
         "pid": os.getpid(), "echo": event, "left": context.get_remaining_time_in_millis(),
-        "name": context.function_name, "arn": context.invoked_function_arn, 
+        "name": context.function_name, "arn": context.invoked_function_arn,
         "region": os.environ.get("AWS_REGION"),
     }
 """
