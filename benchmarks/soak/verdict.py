@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.soak.people import Person
 from benchmarks.soak.wire import Wire
-from streamer.core.records import MAX_HISTORY
+from streamer.core.attempts import MAX_HISTORY
 
 TERMINAL = ("COMPLETED", "FAILED", "CANCELLED")
 

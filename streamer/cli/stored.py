@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from streamer.contracts.stores import RequestQueue
     from streamer.core.messages import ErrorBody
     from streamer.core.principal import Principal
-    from streamer.core.records import Attempt, RequestRecord
+    from streamer.core.attempts import Attempt
+    from streamer.core.records import RequestRecord
 
 Found = TypeVar("Found")
 _PAGE: Final = 200

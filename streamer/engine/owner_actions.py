@@ -8,10 +8,11 @@ import msgspec
 
 from streamer.contracts.handlers import BaseHandler
 from streamer.contracts.stores import RequestQueue
+from streamer.core.attempts import Attempt
 from streamer.core.clock import timestamp
 from streamer.core.errors import CONFLICT, NOT_FOUND, Error, TransitionRefused
 from streamer.core.messages import ProgressUpdate, Request, Result
-from streamer.core.records import Attempt, RequestRecord, Status
+from streamer.core.records import RequestRecord, Status
 from streamer.engine.outcomes import StoredResult, progress_message, terminal_message
 from streamer.engine.worker import Worker, current
 

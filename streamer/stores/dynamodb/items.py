@@ -10,9 +10,10 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from streamer.core.attempts import Attempt
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
-from streamer.core.records import QUEUED, Attempt, RequestRecord, Status
+from streamer.core.records import QUEUED, RequestRecord, Status
 
 Value = Mapping[str, Any]
 """A value with its type, as DynamoDB's own protocol writes it: `{"S": "text"}`."""

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
+from streamer.core.attempts import Attempt
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
-from streamer.core.records import Attempt, RequestRecord, Status
+from streamer.core.records import RequestRecord, Status
 
 COLUMNS: Final = (
     "owner",

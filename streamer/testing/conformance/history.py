@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from streamer.contracts.stores import RequestQueue
+from streamer.core.attempts import MAX_HISTORY, Attempt, Outcome
 from streamer.core.errors import LeaseLost
 from streamer.core.principal import Principal
-from streamer.core.records import MAX_HISTORY, Attempt, Outcome, Status
+from streamer.core.records import Status
 from streamer.testing.clock import ManualClock
 from streamer.testing.conformance.records import BROKEN, LEASE, Suite, lease_of, record
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from streamer.contracts.stores import RequestQueue
-from streamer.core.records import Outcome, RequestRecord, Status, put_back
+from streamer.core.attempts import Outcome
+from streamer.core.records import RequestRecord, Status, put_back
 from streamer.testing.clock import ManualClock
 from streamer.testing.conformance.records import BROKEN, LEASE, Suite, lease_of, record
 

@@ -8,9 +8,10 @@ import click
 import pytest
 
 from streamer.cli.stored import find_one, newest, summary, whole
+from streamer.core.attempts import Attempt, Outcome
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
-from streamer.core.records import Attempt, Outcome, RequestRecord, Status
+from streamer.core.records import RequestRecord, Status
 from streamer.stores.memory import MemoryStore
 
 

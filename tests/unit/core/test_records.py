@@ -4,23 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamer.core.attempts import MAX_HISTORY, Attempt, Outcome
 from streamer.core.errors import LeaseLost, TransitionRefused
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
 from streamer.core.records import (
-    MAX_HISTORY,
     QUEUED,
     SEQ_STRIDE,
     TERMINAL,
     Abandoned,
-    Attempt,
     Cancelled,
     Claimed,
     Completed,
     Delivered,
     Expired,
     Failed,
-    Outcome,
     Progressed,
     Released,
     Renewed,

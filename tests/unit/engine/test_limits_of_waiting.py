@@ -2,9 +2,9 @@
 
 import asyncio
 
+from streamer.core.attempts import Outcome
 from streamer.core.errors import Error, StoreUnavailable
 from streamer.core.principal import Principal
-from streamer.core.records import Outcome
 from streamer.engine import departures
 
 KEY = ("client:one", "r")

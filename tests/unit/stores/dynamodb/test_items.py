@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from streamer.core.attempts import Attempt, Outcome
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
-from streamer.core.records import Attempt, Outcome, RequestRecord, Status
+from streamer.core.records import RequestRecord, Status
 from streamer.stores.dynamodb.items import (
     Layout,
     Stored,
