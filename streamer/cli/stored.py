@@ -15,9 +15,9 @@ from streamer.core.clock import SystemClock, timestamp
 
 if TYPE_CHECKING:
     from streamer.contracts.stores import RequestQueue
+    from streamer.core.attempts import Attempt
     from streamer.core.messages import ErrorBody
     from streamer.core.principal import Principal
-    from streamer.core.attempts import Attempt
     from streamer.core.records import RequestRecord
 
 Found = TypeVar("Found")
