@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _UNAUTHORIZED = 401
+_GIVE_ONE = "give one by --token or STREAMER_TOKEN"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,17 +47,23 @@ class Call:
     def run(self) -> int:
         """Makes the call, shows what comes of it and returns the exit status."""
         from streamer.client import ConnectionFailed, ConnectionLost, RequestFailed, StreamerClient
+        from streamer.client.tokens import UnusableToken
 
         try:
             client = StreamerClient(self.url, self.client_id, token=self.token, reconnect=self.reconnect)
+        except UnusableToken as error:
+            raise click.UsageError(f"--token: {error}") from None
         except ValueError as error:
             raise click.UsageError(f"--url: {error}") from None
         try:
             with shown_progress(self.action, quiet=self.as_json or not self.show_progress) as show:
                 result = asyncio.run(self._ask(client, show))
         except ConnectionFailed as error:
-            hint = "; give one by --token or STREAMER_TOKEN" if error.status == _UNAUTHORIZED and not self.token else ""
-            return _said(f"{error}{hint}", exits.NOT_CONNECTED)
+            # The client's own advice names its arguments.
+            hint = "give another token by --token or STREAMER_TOKEN" if self.token else _GIVE_ONE
+            advice = hint if error.status == _UNAUTHORIZED else error.advice
+            told = "; ".join(filter(None, (error.reason, advice)))
+            return _said(f"Cannot connect to {error.url}: {told}", exits.NOT_CONNECTED)
         except ConnectionLost as error:
             return _said(str(error), exits.CONNECTION_LOST)
         except TimeoutError:

@@ -1,12 +1,16 @@
-"""The address of the service, with the client's own secret in its query."""
+"""What a client says in its handshake: the address, with the client's own secret in its query, and its headers."""
 
 from __future__ import annotations
 
+import re
 import secrets
+from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 _PARAMETER = "client_id"
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
 class Address(NamedTuple):
@@ -38,3 +42,20 @@ def address(url: str, client_id: str | None) -> Address:
         parts = parts._replace(query=query)
     shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
     return Address(parts.geturl(), shown.geturl(), chosen)
+
+
+def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """A copy of headers that end where they seem to end (RFC 9110, sections 5.1 and 5.5).
+
+    Raises:
+        TypeError: a name or value is not a string.
+        ValueError: a name or value holds a character that would end it, or begin another header.
+    """
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"Header {name!r} must be strings, name and value; it is {value!r}")
+        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+            raise ValueError(
+                f"Header {name!r} cannot be sent: its name or value holds a line break or a like character"
+            )
+    return dict(headers)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from ssl import SSLContext
 from typing import Any, Self
 
-from streamer.client.address import address
+from streamer.client.address import address, checked_headers
+from streamer.client.advice import on_refusal
 from streamer.client.connection import Connection
 from streamer.client.errors import Conflict, ConnectionFailed, ConnectionLost
 from streamer.client.handle import RequestHandle
@@ -17,7 +19,7 @@ from streamer.client.link import Link, open_link
 from streamer.client.messages import encode_request
 from streamer.client.own_actions import OwnActions
 from streamer.client.pending import PendingRequests
-from streamer.client.tokens import Renewal, Token, Tokens
+from streamer.client.tokens import Renewal, Token, Tokens, UnusableToken, expiry, told_expiry
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import CONFLICT
 from streamer.core.ids import new_id
@@ -25,6 +27,8 @@ from streamer.core.messages import ProgressUpdate, Result
 
 OnProgress = Callable[[ProgressUpdate], Any]
 _UNAUTHORIZED = 401
+
+logger = logging.getLogger("streamer.client")
 
 
 class StreamerClient(OwnActions):
@@ -79,12 +83,10 @@ class StreamerClient(OwnActions):
         clock: Clock | None = None,
     ) -> None:
         self._address = address(url, client_id)
-        self._headers = dict(headers or {})
-        for name, value in self._headers.items():
-            if not isinstance(name, str) or not isinstance(value, str):
-                raise TypeError(f"Header {name!r} must be strings, name and value; it is {value!r}")
+        self._headers = checked_headers(headers or {})
         clock = clock or SystemClock()
         self._tokens = Tokens(token)
+        self._opened_with: str | None = None
         self._renewal = Renewal(self._tokens, self._prove, clock)
         self._ssl = ssl
         self._open_timeout = open_timeout
@@ -99,6 +101,8 @@ class StreamerClient(OwnActions):
             reconnect=reconnect,
             renewable=self._tokens.renewable,
             longest_delay=max_reconnect_delay,
+            on_open=self._opened,
+            on_end=self._renewal.stop,
             on_reconnect=on_reconnect,
             clock=clock,
         )
@@ -303,11 +307,13 @@ class StreamerClient(OwnActions):
         Raises:
             Unauthorized: the token proves nothing.
             Forbidden: it proves somebody else than the connection began with.
+            ConnectionLost: the connection broke before the answer.
+            ValueError: there is no token, or none that could be one.
         """
         if token is None and (token := await self._tokens.fresh()) is None:
             raise ValueError("there is no token: give one here, or to the client")
         told = await self._prove(token)
-        self._renewal.begin(token)
+        self._renewal.begin(told_expiry(told, token))
         return told
 
     async def _prove(self, token: str) -> Any:
@@ -316,20 +322,30 @@ class StreamerClient(OwnActions):
 
     async def _open(self, ended: Callable[[int, str], None]) -> Link:
         try:
-            return await self._open_with(await self._tokens.fresh(), ended)
+            return await self._open_with(await self._fresh_token(), ended)
         except ConnectionFailed as error:
             if error.status != _UNAUTHORIZED or not self._tokens.renewable:
                 raise
         # It may have run out on its way, or its key was just replaced: one more, and then it is wrong.
-        return await self._open_with(await self._tokens.fresh(), ended)
+        return await self._open_with(await self._fresh_token(), ended)
+
+    async def _fresh_token(self) -> str | None:
+        try:
+            return await self._tokens.fresh()
+        except UnusableToken as error:
+            raise ConnectionFailed(self.url, f"{error}", reconnect=False) from error
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            words = f"the token function failed: {type(error).__name__}: {error}"
+            logger.warning("%s", words)
+            raise ConnectionFailed(self.url, words) from error
 
     async def _open_with(self, token: str | None, ended: Callable[[int, str], None]) -> Link:
-        def over(code: int, reason: str) -> None:
-            self._renewal.stop()
-            ended(code, reason)
-
-        link = await open_link(
-            lambda: Link(self._pending.receive, over, self._max_message_size),
+        self._opened_with = token
+        return await open_link(
+            lambda: Link(self._pending.receive, ended, self._max_message_size),
             self._address.url,
             shown=self.url,
             headers=self._headers if token is None else {**self._headers, "Authorization": f"Bearer {token}"},
@@ -337,10 +353,12 @@ class StreamerClient(OwnActions):
             open_timeout=self._open_timeout,
             ping_interval=self._ping_interval,
             max_message_size=self._max_message_size,
+            advice=lambda status: on_refusal(status, token=token is not None, renewable=self._tokens.renewable),
         )
-        if not link.ended:
-            self._renewal.begin(token)
-        return link
+
+    def _opened(self) -> None:
+        if self._opened_with is not None:
+            self._renewal.begin(expiry(self._opened_with))
 
     def _cancel(self, target: RequestHandle) -> RequestHandle:
         asked_id = new_id("req_")

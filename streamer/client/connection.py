@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Final
 
-from streamer.client.errors import TOKEN_EXPIRED, ConnectionLost
+from streamer.client.advice import TOKEN_EXPIRED, final_close
+from streamer.client.errors import ConnectionLost
 from streamer.client.handle import RequestHandle
 from streamer.client.link import Link
 from streamer.client.pending import PendingRequests
@@ -17,7 +19,9 @@ from streamer.core.clock import Clock
 
 logger = logging.getLogger("streamer.client")
 
-OpenLink = Callable[[Callable[[int, str], None]], Awaitable[Link]]
+_CLOSED_HERE: Final = (1000, "closed by this client")
+
+OpenLink = Callable[[Callable[[int, str], None]], Coroutine[Any, Any, Link]]
 
 
 class Connection:
@@ -30,6 +34,8 @@ class Connection:
         reconnect: whether a break is repaired.
         renewable: whether the next handshake brings a fresh token.
         longest_delay: seconds between two tries at most.
+        on_open: called when a link stands.
+        on_end: called when it has ended.
         on_reconnect: called after each repair.
         clock: where time comes from.
     """
@@ -43,6 +49,8 @@ class Connection:
         reconnect: bool,
         renewable: bool,
         longest_delay: float,
+        on_open: Callable[[], None],
+        on_end: Callable[[], None],
         on_reconnect: Callable[[], Any] | None,
         clock: Clock,
     ) -> None:
@@ -51,12 +59,17 @@ class Connection:
         self._pending = pending
         self._reconnect = reconnect
         self._renewable = renewable
+        self._on_open = on_open
+        self._on_end = on_end
         self._on_reconnect = on_reconnect
         self._back_off = BackOff(clock, longest_delay)
         self._reconnector = Reconnector(lambda: self._broken, self._open, pending.fail, self._back_off)
         self._resumption = Resumption(pending, lambda: self.link, clock)
         pending.when_busy = self._resumption.later
         self._opening = asyncio.Lock()
+        self._attempt: asyncio.Task[Link] | None = None
+        self._attempts = 0
+        self._refreshed = False
         self._wanted = False
         self._broken = False
         self._lost: tuple[int, str] = (1000, "it was never opened")
@@ -68,15 +81,19 @@ class Connection:
 
         Raises:
             ConnectionFailed: the service cannot be reached, or refused.
+            ConnectionLost: it was closed meanwhile.
         """
         self._wanted = True
+        self._refreshed = False
         await self._open()
 
     async def close(self) -> None:
         """Ends it, the trying too, and with it the waiting."""
         broken, self._wanted, self._broken = self._broken, False, False
         if broken:
-            self._lost = (1000, "closed by this client")
+            self._lost = _CLOSED_HERE
+        if self._attempt is not None:
+            self._attempt.cancel()
         await self._reconnector.stop()
         await self._resumption.stop()
         if self.link is not None:
@@ -122,20 +139,49 @@ class Connection:
         async with self._opening:
             if self.link is not None:
                 return
-            link = await self._open_link(self._ended)
+            link = await self._try()
             if link.ended:
                 return
             self.link = link
             self._back_off.opened()
+            self._on_open()
             again, self._broken = self._broken, False
             self._resumption.all(link)
             if again and self._on_reconnect is not None:
                 self._tell(self._on_reconnect)
 
-    def _ended(self, code: int, reason: str) -> None:
-        self.link = None
+    async def _try(self) -> Link:
+        self._check_wanted()
+        # A task of its own, so that whoever closes can end it without ending the task that connects.
+        self._attempts += 1
+        ended = partial(self._ended, self._attempts)
+        attempt = self._attempt = asyncio.get_running_loop().create_task(self._open_link(ended))
+        try:
+            await asyncio.wait([attempt])
+            self._check_wanted()
+        except (asyncio.CancelledError, ConnectionLost):
+            # When what it brings ends later, that says nothing of a link that stands by then.
+            self._attempts += 1
+            attempt.cancel()
+            attempt.add_done_callback(_drop)
+            raise
+        finally:
+            self._attempt = None
+        return attempt.result()
+
+    def _check_wanted(self) -> None:
+        if not self._wanted:
+            raise ConnectionLost(self._url, *_CLOSED_HERE)
+
+    def _ended(self, attempt: int, code: int, reason: str) -> None:
+        if attempt != self._attempts:
+            return
+        self._on_end()
+        link, self.link = self.link, None
         self._lost = (code, reason)
-        self._back_off.ended()
+        lasted = self._back_off.ended()
+        if lasted or (link is not None and link.heard):
+            self._refreshed = False
         self._broken = self._reconnect and self._wanted and self._may_help(code)
         if not self._broken:
             self._pending.lose(self._url, code, reason)
@@ -144,11 +190,20 @@ class Connection:
             self._reconnector.start()
 
     def _may_help(self, code: int) -> bool:
-        """Whether connecting again may."""
-        return ConnectionLost(self._url, code).reconnect or (self._renewable and code == TOKEN_EXPIRED)
+        """Whether connecting again may. An expired token is worth one more, until a fresh one has been of use."""
+        if code != TOKEN_EXPIRED or not self._renewable:
+            return not final_close(code)
+        refreshed, self._refreshed = self._refreshed, True
+        return not refreshed
 
     def _tell(self, on_reconnect: Callable[[], Any]) -> None:
         try:
             on_reconnect()
         except Exception:
             logger.exception("on_reconnect failed; the connection stands all the same")
+
+
+def _drop(attempt: asyncio.Task[Link]) -> None:
+    """Ends what an attempt brought that nobody wants any more."""
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().drop()

@@ -12,31 +12,38 @@ The tree::
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
+from streamer.client.advice import final_close, final_refusal, on_close
 from streamer.core import errors as codes
 from streamer.core.errors import StreamerError
 
-TOKEN_EXPIRED: Final = 3500
-"""The close code of a connection whose token has run out: a fresh one is what helps."""
-_RECONNECT_WELCOME: Final = range(3000, 3500)
-_RECONNECT_UNWELCOME: Final = range(3500, 4000)
-_FINAL: Final = frozenset({1003, 1007, 1008, 1009})
-
 
 class ConnectionFailed(StreamerError):
-    """No connection could be opened; the message is one line that names the address.
+    """No connection could be opened; the message is one line that names the address and, where it is known, what to do.
 
     Attributes:
         url: the address without its query, which may hold secrets.
+        reason: what happened.
         status: the HTTP status with which the server refused the upgrade; None when it did not come so far.
+        advice: what to do about it; may be empty.
+        reconnect: whether trying again may help. It does not when the server refused with 400, 401, 403 or 404.
     """
 
-    def __init__(self, url: str, reason: str, *, status: int | None = None) -> None:
-        super().__init__(f"Cannot connect to {url}: {reason}")
+    def __init__(
+        self, url: str, reason: str, *, status: int | None = None, advice: str = "", reconnect: bool | None = None
+    ) -> None:
+        super().__init__(f"Cannot connect to {url}: {reason}{advice and '; '}{advice}")
         self.url = url
         self.reason = reason
         self.status = status
+        self.advice = advice
+        self.reconnect = not final_refusal(status) if reconnect is None else reconnect
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        again = partial(type(self), status=self.status, advice=self.advice, reconnect=self.reconnect)
+        return again, (self.url, self.reason), self.__dict__
 
 
 class ConnectionLost(StreamerError):
@@ -50,12 +57,15 @@ class ConnectionLost(StreamerError):
     """
 
     def __init__(self, url: str, code: int, reason: str = "", *, request_id: str | None = None) -> None:
-        why = f"{code} {reason}" if reason else str(code)
-        text = f"The connection to {url} ended ({why})"
+        text = f"The connection to {url} ended ({code} {reason}".rstrip() + ")"
+        if request_id is not None:
+            text += f" before request {request_id!r} was answered"
+        if advice := on_close(code):
+            text += f"; {advice}"
         if request_id is not None:
             text += (
-                f" before request {request_id!r} was answered; if it was queued it goes on: "
-                f"connect again with the same client_id and ask status({request_id!r})"
+                "; if it was queued it goes on: "
+                f"connect again with the same client_id (or as the same user) and ask status({request_id!r})"
             )
         super().__init__(text)
         self.url = url
@@ -68,9 +78,10 @@ class ConnectionLost(StreamerError):
         """Whether connecting again may help. Codes 3000 to 3499 invite it, 3500 to 3999 forbid it; of the standard
         ones those that blame what the client sent (1003, 1007, 1008, 1009) speak against it.
         """
-        if self.code in _RECONNECT_WELCOME:
-            return True
-        return self.code not in _RECONNECT_UNWELCOME and self.code not in _FINAL
+        return not final_close(self.code)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), request_id=self.request_id), (self.url, self.code, self.reason), self.__dict__
 
 
 class RequestFailed(StreamerError):
@@ -105,6 +116,10 @@ class RequestFailed(StreamerError):
         # The message names the first violation; a traceback shows all of them below it.
         for violation in self.violations:
             self.add_note(f"{violation.get('path') or 'the payload'}: {violation.get('message')}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The notes come with the attributes, so they must not be made a second time.
+        return _bare, (type(self), str(self)), self.__dict__
 
     @property
     def violations(self) -> list[dict[str, Any]]:
@@ -161,6 +176,10 @@ class Overloaded(RequestFailed):
 
 class Cancelled(RequestFailed):
     """CANCELLED: its owner or an operator ended the request."""
+
+
+def _bare(kind: type[RequestFailed], text: str) -> RequestFailed:
+    return kind.__new__(kind, text)
 
 
 _BY_CODE: Final[dict[str, type[RequestFailed]]] = {

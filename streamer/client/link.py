@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Iterable, Mapping
 from ssl import SSLContext
 from typing import Final
 
@@ -20,7 +21,9 @@ from picows import (
     WSTransport,
     ws_connect,
 )
+from picows.url import WSParsedURL
 
+from streamer.client.dialling import connected_socket
 from streamer.client.errors import ConnectionFailed
 
 ABNORMAL: Final = 1006
@@ -55,6 +58,8 @@ class Link(WSListener):
         self._gone: asyncio.Task[None] | None = None
         self.ended = False
         """Whether the connection has ended."""
+        self.heard = False
+        """Whether the service has said anything on it."""
 
     @property
     def full(self) -> bool:
@@ -82,6 +87,11 @@ class Link(WSListener):
         transport.disconnect(graceful=False)
         await asyncio.shield(gone)
 
+    def drop(self) -> None:
+        """Ends it without a word."""
+        assert self._transport is not None
+        self._transport.disconnect(graceful=False)
+
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Part of `picows.WSListener`."""
         self._transport = transport
@@ -95,6 +105,7 @@ class Link(WSListener):
         elif transport.is_close_frame_sent:
             return  # after a frame that it could not read, picows goes on with what is no frame
         elif kind == WSMsgType.TEXT and frame.fin:
+            self.heard = True
             self._on_message(frame.get_payload_as_bytes())
         elif kind == WSMsgType.TEXT:
             self._fragments = [frame.get_payload_as_bytes()]
@@ -160,6 +171,7 @@ async def open_link(
     open_timeout: float,
     ping_interval: float | None,
     max_message_size: int,
+    advice: Callable[[int], str],
 ) -> Link:
     """Connects.
 
@@ -172,10 +184,17 @@ async def open_link(
         open_timeout: seconds for TCP and TLS, and as many again for the upgrade.
         ping_interval: seconds of silence before a ping; None sends none.
         max_message_size: bytes of one frame.
+        advice: what to do when the server refuses with a status.
 
     Raises:
         ConnectionFailed: for every reason there is.
     """
+    dialled: list[socket.socket] = []
+
+    async def dial(where: WSParsedURL) -> socket.socket:
+        dialled.append(await connected_socket(where.host, where.port))
+        return dialled[0]
+
     try:
         # picows' own limit covers the upgrade and tidies up after it; ours covers what comes before.
         async with asyncio.timeout(2 * open_timeout):
@@ -189,14 +208,19 @@ async def open_link(
                 auto_ping_reply_timeout=min(ping_interval or 0, _PONG_TIMEOUT),
                 max_frame_size=max_message_size,
                 extra_headers=headers,
+                socket_factory=dial,
                 max_redirects=0,  # a redirect would carry the client's secrets to a host that nobody named
                 logger_name=logger,
             )
+    except asyncio.CancelledError:
+        _hang_up(dialled)
+        raise
     except WSHandshakeError as error:
-        raise _refused(shown, error) from error
+        raise _refused(shown, error, advice) from error
     except (WSError, ValueError) as error:
         raise ConnectionFailed(shown, f"{error}") from error
     except TimeoutError as error:
+        _hang_up(dialled)
         raise ConnectionFailed(shown, f"no answer within {open_timeout:g} s") from error
     except OSError as error:
         # asyncio's own words name its call and not what happened; the system's do. Names that do not resolve have
@@ -210,7 +234,14 @@ async def open_link(
     return link
 
 
-def _refused(shown: str, error: WSHandshakeError) -> ConnectionFailed:
+def _hang_up(sockets: Iterable[socket.socket]) -> None:
+    # picows goes on with a handshake that nobody waits for. To the service it would be a client that reads nothing.
+    for one in sockets:
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+
+
+def _refused(shown: str, error: WSHandshakeError, advice: Callable[[int], str]) -> ConnectionFailed:
     response = error.response
     if response is None or response.status == 101:  # noqa: PLR2004 - Switching Protocols
         return ConnectionFailed(shown, f"{error} (is it a WebSocket server?)")
@@ -219,4 +250,5 @@ def _refused(shown: str, error: WSHandshakeError) -> ConnectionFailed:
     words = (error.raw_body or b"")[:200].decode(errors="replace").strip()
     if "Location" in response.headers:
         words = f"it points to {response.headers['Location']}; use that address if you trust it"
-    return ConnectionFailed(shown, f"{reason}: {words}" if words else reason, status=status.value)
+    told = f"{reason}: {words}" if words else reason
+    return ConnectionFailed(shown, told, status=status.value, advice=advice(status.value))

@@ -13,7 +13,6 @@ from streamer.core.clock import Clock
 
 _FIRST_DELAY: Final = 0.5
 _MOST_DOUBLINGS: Final = 30
-_REFUSED_FOR_GOOD: Final = frozenset({400, 401, 403, 404})
 
 logger = logging.getLogger("streamer.client")
 
@@ -49,11 +48,13 @@ class BackOff:
         """A connection stands."""
         self._opened_at = self._clock.monotonic()
 
-    def ended(self) -> None:
-        """The connection has ended."""
-        if self._opened_at is not None and self._clock.monotonic() - self._opened_at >= self._longest:
+    def ended(self) -> bool:
+        """The connection has ended. Whether it had lasted."""
+        lasted = self._opened_at is not None and self._clock.monotonic() - self._opened_at >= self._longest
+        if lasted:
             self._tries = 0
         self._opened_at = None
+        return lasted
 
 
 class Reconnector:
@@ -108,7 +109,7 @@ class Reconnector:
             try:
                 await self._attempt()
             except ConnectionFailed as error:
-                if error.status in _REFUSED_FOR_GOOD:
+                if not error.reconnect:
                     self._gave_up(error)
                     return error
                 logger.info("Not connected again yet: %s", error)

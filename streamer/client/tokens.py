@@ -7,7 +7,9 @@ import base64
 import inspect
 import json
 import logging
+import math
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, Final
 
 from streamer.core.clock import Clock
@@ -20,8 +22,14 @@ RENEW_AFTER: Final = 0.8
 """Of the time that a token has left when it is used: then a fresh one is asked for."""
 LEAST_WAIT: Final = 1.0
 """Seconds between two renewals at least, whatever the tokens say."""
+CLOCKS_DIFFER: Final = 60.0
+"""Seconds to a renewal when a token that the service has just taken ran out long ago by this clock."""
 
 logger = logging.getLogger("streamer.client")
+
+
+class UnusableToken(StreamerError, ValueError):
+    """What is given for a token cannot be one."""
 
 
 class Tokens:
@@ -34,7 +42,7 @@ class Tokens:
     def __init__(self, source: Token | None) -> None:
         if source is not None and not isinstance(source, str) and not callable(source):
             raise TypeError(f"token must be a string or a function that returns one; it is {type(source).__name__}")
-        self._source = source
+        self._source = usable(source) if isinstance(source, str) else source
 
     @property
     def renewable(self) -> bool:
@@ -42,18 +50,15 @@ class Tokens:
         return callable(self._source)
 
     async def fresh(self) -> str | None:
-        """A token for now.
+        """A token for now; what brings them may raise what it likes.
 
         Raises:
-            TypeError: what brings them brought something else.
+            UnusableToken: it is not a string, or holds what no header can carry.
         """
         if self._source is None or isinstance(self._source, str):
             return self._source
         brought = self._source()
-        token = await brought if inspect.isawaitable(brought) else brought
-        if not isinstance(token, str):
-            raise TypeError(f"the token function must return a string; it returned {type(token).__name__}")
-        return token
+        return usable(await brought if inspect.isawaitable(brought) else brought)
 
 
 class Renewal:
@@ -61,7 +66,7 @@ class Renewal:
 
     Args:
         tokens: bring fresh ones.
-        prove: tells the service. Raises StreamerError.
+        prove: tells the service, and returns its answer. Raises StreamerError.
         clock: time.
     """
 
@@ -71,34 +76,68 @@ class Renewal:
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self, token: str | None) -> None:
-        """The connection stands, opened or renewed with this token."""
+    def begin(self, expires_at: float | None) -> None:
+        """The connection stands, with a token that runs out then (seconds since 1970), or never as far as is known."""
         self.stop()
-        if token is not None and self._tokens.renewable and expiry(token) is not None:
-            self._task = asyncio.create_task(self._run(token))
+        if expires_at is not None and self._tokens.renewable:
+            self._task = asyncio.create_task(self._run(expires_at))
 
     def stop(self) -> None:
         """The connection has ended."""
-        if self._task is not None and self._task is not asyncio.current_task():
+        if self._task is not None:
             self._task.cancel()
         self._task = None
 
-    async def _run(self, token: str) -> None:
-        while (expires_at := expiry(token)) is not None:
+    async def _run(self, expires_at: float) -> None:
+        while True:
             left = expires_at - self._clock.now()
-            await self._clock.sleep(max(left * RENEW_AFTER, LEAST_WAIT))
+            await self._clock.sleep(max(left * RENEW_AFTER, LEAST_WAIT) if left > 0 else CLOCKS_DIFFER)
             try:
                 fresh = await self._tokens.fresh()
                 assert fresh is not None, "what is renewable brings tokens"
-                await self._prove(fresh)
-            except StreamerError as error:
-                # The service closes with 3500 when the time comes; the next handshake asks for a token of its own.
-                logger.warning("The token was not renewed: %s", error)
-                return
-            except Exception:
-                logger.exception("The token function failed; the connection stands until its token runs out")
-                return
-            token = fresh
+                told = told_expiry(await self._prove(fresh), fresh)
+            except Exception as error:  # noqa: BLE001 - the token function may raise what it likes
+                if expires_at <= self._clock.now():
+                    # The service closes with 3500; the next handshake asks for a token of its own.
+                    logger.error("The token was not renewed in time: %s", _words(error))
+                    return
+                logger.warning("The token was not renewed, which is tried again before it runs out: %s", _words(error))
+            else:
+                if told is None:
+                    return
+                expires_at = told
+
+
+def usable(token: object) -> str:
+    """The token as a header carries it: files that hold one end with a line break, which is none of it.
+
+    Raises:
+        UnusableToken: it is not a string, or holds what no header can carry. The message does not show it.
+    """
+    if not isinstance(token, str):
+        raise UnusableToken(f"a token must be a string; the token function returned {type(token).__name__}")
+    token = token.strip()
+    if not token:
+        raise UnusableToken("the token is empty")
+    for place, character in enumerate(token):
+        if not "!" <= character <= "~":
+            raise UnusableToken(f"the token holds U+{ord(character):04X} at position {place}, which no header carries")
+    return token
+
+
+def told_expiry(told: Any, token: str) -> float | None:
+    """When a renewed token runs out, in seconds since 1970: as the service tells, or else as the token says.
+
+    Args:
+        told: the answer to `streamer.authenticate`.
+        token: that it was given.
+    """
+    if not isinstance(told, dict) or "expires_at" not in told:
+        return expiry(token)
+    try:
+        return None if told["expires_at"] is None else datetime.fromisoformat(told["expires_at"]).timestamp()
+    except (TypeError, ValueError):
+        return expiry(token)
 
 
 def expiry(token: str) -> float | None:
@@ -110,7 +149,11 @@ def expiry(token: str) -> float | None:
     try:
         body = parts[1]
         claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-        expires_at = claims["exp"]
-    except (IndexError, KeyError, TypeError, ValueError, RecursionError):
+        expires_at = float(claims["exp"]) if isinstance(claims["exp"], int | float) else math.nan
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
-    return float(expires_at) if isinstance(expires_at, int | float) else None
+    return expires_at if math.isfinite(expires_at) else None
+
+
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, StreamerError) else f"{type(error).__name__}: {error}"

@@ -1,6 +1,6 @@
 import pytest
 
-from streamer.client.address import address
+from streamer.client.address import address, checked_headers
 
 
 def test_a_made_client_id_is_long_and_new_each_time():
@@ -29,3 +29,16 @@ def test_what_is_shown_holds_no_secret():
 def test_what_is_no_websocket_address_is_refused_with_an_example(url):
     with pytest.raises(ValueError, match="write one as ws://"):
         address(url, None)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"X": "a\r\nY: b"}, {"X": "a\n"}, {"X": "a\x00"}, {"X Y": "a"}, {"X:": "a"}, {"": "a"}, {"X\r\nY": "a"}]
+)
+def test_a_header_that_would_begin_another_is_refused(headers):
+    with pytest.raises(ValueError, match="cannot be sent"):
+        checked_headers(headers)
+
+
+def test_headers_are_taken_as_they_are():
+    headers = {"Origin": "https://h", "X-Empty": "", "X-Tab": "a\tb", "X-Letters": "ä"}
+    assert checked_headers(headers) == headers

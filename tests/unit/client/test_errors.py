@@ -1,6 +1,9 @@
+import pickle
+
 import pytest
 
-from streamer.client import ConnectionLost, InternalError, RequestFailed
+from streamer.client import ConnectionFailed, ConnectionLost, InternalError, RequestFailed
+from streamer.client.advice import on_close, on_refusal
 from streamer.client.errors import _BY_CODE, request_failed
 from streamer.core.errors import CODES, StreamerError
 
@@ -41,6 +44,58 @@ def test_every_violation_is_kept_and_shown_below_a_traceback():
     assert str(error) == "VALIDATION_ERROR: m"
     assert error.violations == errors
     assert error.__notes__ == ["the payload: odd", "/a: bad"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionFailed("ws://h/ws", "refused", status=401, advice="give a token"),
+        ConnectionFailed("ws://h/ws", "rubbish", reconnect=False),
+        ConnectionLost("ws://h/ws", 3001, "bye", request_id="r"),
+        *(
+            request_failed(
+                {
+                    "code": code,
+                    "message": "m",
+                    "retryable": True,
+                    "details": {"errors": [{"path": "/a", "message": "b"}]},
+                },
+                "r",
+                {"half": "a result"},
+            )
+            for code in [*sorted(CODES), "A_HANDLERS_OWN"]
+        ),
+    ],
+    ids=lambda error: str(error)[:24],
+)
+def test_an_error_comes_out_of_a_pool_of_processes_as_it_went_in(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert (str(again), again.args, vars(again)) == (str(error), error.args, vars(error))
+
+
+@pytest.mark.parametrize("code", [1003, 1007, 1008, 1009, 3500, 3501, 3999])
+def test_a_close_that_forbids_the_next_connection_says_what_to_do(code):
+    error = ConnectionLost("ws://h/ws", code, "words", request_id="r")
+    assert not error.reconnect
+    assert len(on_close(code)) > 20
+    assert on_close(code) in str(error)
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1006, 1011, 1013, 3001, 3008, 3499, 4000])
+def test_a_close_that_leaves_hope_has_no_advice(code):
+    error = ConnectionLost("ws://h/ws", code)
+    assert error.reconnect
+    assert str(error) == f"The connection to ws://h/ws ended ({code})"
+
+
+@pytest.mark.parametrize(
+    ("status", "final"), [(400, True), (401, True), (403, True), (404, True), (429, False), (503, False), (None, False)]
+)
+def test_the_status_of_a_refusal_says_whether_to_try_again(status, final):
+    error = ConnectionFailed("ws://h/ws", "why", status=status)
+    assert error.reconnect is not final
+    assert bool(on_refusal(status, token=False, renewable=False)) is final
 
 
 @pytest.mark.parametrize(

@@ -258,6 +258,83 @@ async def test_closing_ends_the_trying(fake):
             await waiting
 
 
+async def test_closing_while_it_connects_for_the_first_time_leaves_no_connection(fake):
+    arrived, gone = asyncio.Event(), asyncio.Event()
+
+    async def slow(connection, _request):
+        arrived.set()
+        await connection.wait_closed()
+        gone.set()
+
+    client = StreamerClient(await fake(echo, process_request=slow))
+    connecting = asyncio.create_task(client.connect())
+    await arrived.wait()
+    await client.close()
+    with pytest.raises(ConnectionLost, match="closed by this client"):
+        await connecting
+    await gone.wait()
+    assert not client.connected
+
+
+async def test_closing_wins_whenever_it_comes_while_it_connects(fake):
+    ended = asyncio.Semaphore(0)
+
+    async def noticed(service):
+        await service.connection.wait_closed()
+        ended.release()
+
+    url = await fake(noticed)
+    opened = 0
+    for turns in range(1, 80, 2):
+        client = StreamerClient(url)
+        connecting = asyncio.create_task(client.connect())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        opened += client.connected
+        await client.close()
+        outcome = (await asyncio.gather(connecting, return_exceptions=True))[0]
+        assert outcome is None or isinstance(outcome, ConnectionLost)
+        assert not client.connected
+    for _ in range(opened):
+        await ended.acquire()
+
+
+async def test_connecting_that_is_cancelled_leaves_no_connection_and_can_be_begun_anew(fake):
+    arrived, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(_connection, _request):
+        arrived.set()
+        await answer.wait()
+
+    client = StreamerClient(await fake(echo, process_request=slow))
+    connecting = asyncio.create_task(client.connect())
+    await arrived.wait()
+    connecting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await connecting
+    assert not client.connected
+    answer.set()
+    async with client:
+        assert (await client.request("do", 1))["payload"] == 1
+
+
+async def test_of_two_that_connect_at_once_and_are_closed_both_are_told(fake):
+    arrived, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(_connection, _request):
+        arrived.set()
+        await answer.wait()
+
+    client = StreamerClient(await fake(echo, process_request=slow))
+    connecting = [asyncio.create_task(client.connect()) for _ in range(2)]
+    await arrived.wait()
+    await client.close()
+    for one in connecting:
+        with pytest.raises(ConnectionLost, match="closed by this client"):
+            await one
+    answer.set()
+
+
 async def cancellable(service):
     request = await service.receive()
     await service.acknowledge(request)

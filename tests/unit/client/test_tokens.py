@@ -7,11 +7,13 @@ import base64
 import http
 import json
 import logging
+from functools import partial
 
 import pytest
 
 from streamer.client import ConnectionFailed, ConnectionLost, StreamerClient, SyncStreamerClient, Unauthorized
-from streamer.client.tokens import Tokens, expiry
+from streamer.client.tokens import Tokens, UnusableToken, expiry, told_expiry
+from streamer.core.clock import timestamp
 from streamer.testing import ManualClock
 from streamer.testing.clock import settle
 
@@ -188,7 +190,7 @@ async def test_a_function_that_breaks_while_renewing_leaves_the_connection(fake,
         await settle()
         await clock.advance(80)
         assert await client.request("do", 2) == 2
-    assert "The token function failed" in caplog.text
+    assert "The token was not renewed, which is tried again before it runs out: OSError: the key" in caplog.text
 
 
 async def test_authenticate_proves_at_once_with_a_given_token_or_the_clients_own(fake):
@@ -222,8 +224,226 @@ def test_what_is_no_token_is_told_at_once(source):
 
 
 async def test_a_function_that_brings_no_string_is_told():
-    with pytest.raises(TypeError, match="returned NoneType"):
+    with pytest.raises(UnusableToken, match="returned NoneType"):
         await Tokens(lambda: None).fresh()
+
+
+@pytest.mark.parametrize("token", ["", " \n", "a\r\nX-Evil: 1", "a b", "ä", "a\x00"])
+async def test_a_token_that_no_header_carries_is_told_and_not_shown(fake, token):
+    with pytest.raises(ValueError, match="the token (is empty|holds U\\+00)") as given:
+        StreamerClient("ws://127.0.0.1:1/ws", token=token)
+    with pytest.raises(ConnectionFailed, match="the token (is empty|holds U\\+00)") as brought:
+        await StreamerClient(await fake(echo), token=lambda: token).connect()
+    assert not brought.value.reconnect
+    assert "Evil" not in f"{given.value}{brought.value}"
+
+
+async def test_the_line_break_at_the_end_of_a_token_from_a_file_is_none_of_it(fake):
+    guard = Guard("secret")
+    async with StreamerClient(await fake(echo, process_request=guard), token=lambda: "secret\n"):
+        assert guard.seen == ["secret"]
+
+
+async def cut_once(connections, service):
+    """Cuts the first connection at its first request and answers on the others."""
+    connections.append(service)
+    if len(connections) == 1:
+        await service.receive()
+        service.connection.transport.abort()
+    else:
+        await echo(service)
+
+
+@pytest.mark.parametrize("problem", [OSError("the key server is away"), asyncio.CancelledError()])
+async def test_who_waits_survives_a_function_that_fails_while_it_connects_again(fake, caplog, problem):
+    asked = []
+
+    def bring():
+        asked.append(1)
+        if len(asked) == 2:
+            raise problem
+        return "t"
+
+    async with StreamerClient(await fake(partial(cut_once, [])), token=bring) as client:
+        assert await client.request("do", 1) == 1
+    assert f"the token function failed: {type(problem).__name__}" in caplog.text
+    assert len(asked) == 3
+
+
+async def test_a_function_that_fails_at_the_first_handshake_is_told_with_its_error(fake):
+    def bring():
+        raise LookupError("no such user")
+
+    client = StreamerClient(await fake(echo), token=bring)
+    with pytest.raises(ConnectionFailed, match="the token function failed: LookupError: no such user") as failed:
+        await client.connect()
+    assert isinstance(failed.value.__cause__, LookupError)
+    with pytest.raises(LookupError):
+        await client.authenticate()
+
+
+async def test_closing_does_not_wait_for_a_token(fake):
+    asked = asyncio.Event()
+
+    async def bring():
+        asked.set()
+        await asyncio.Event().wait()
+
+    client = StreamerClient(await fake(echo), token=bring)
+    connecting = asyncio.create_task(client.connect())
+    await asked.wait()
+    await client.close()
+    with pytest.raises(ConnectionLost, match="closed by this client"):
+        await connecting
+
+
+async def test_a_function_that_brings_rubbish_while_it_connects_again_ends_the_waiting(fake):
+    tokens = counting("t", None)
+    async with StreamerClient(await fake(partial(cut_once, [])), token=tokens) as client:
+        with pytest.raises(ConnectionFailed, match="returned NoneType"):
+            await client.request("do", 1)
+
+
+def expiring(lives):
+    """A script whose connections each answer so many requests and then say that the token has expired."""
+
+    async def play(service):
+        for _ in range(lives.pop(0)):
+            request = await service.receive()
+            await service.answer(request, request.get("payload"))
+        await service.receive()
+        await service.connection.close(3500, "the token has expired")
+
+    return play
+
+
+async def test_an_expired_token_is_worth_one_connection_with_a_fresh_one_and_no_more_if_that_was_of_no_use(fake):
+    lives = [0, 0, 0, 1]
+    async with StreamerClient(await fake(expiring(lives)), token=lambda: "t") as client:
+        with pytest.raises(ConnectionLost, match="3500 .*brings old tokens, or the clocks differ"):
+            await client.request("do", 1)
+        assert len(lives) == 2
+        # To ask for a connection in so many words begins anew.
+        await client.connect()
+        assert await client.request("do", 2) == 2
+
+
+async def test_a_token_that_was_good_for_a_while_may_be_followed_by_another_time_and_again(fake):
+    async with StreamerClient(await fake(expiring([1] * 5)), token=lambda: "t", max_reconnect_delay=0.01) as client:
+        assert [await client.request("do", number) for number in range(5)] == list(range(5))
+
+
+async def test_a_quiet_connection_that_lasted_may_be_followed_by_another_time_and_again(fake):
+    clock = ManualClock()
+    connections, asking = asyncio.Queue(), []
+
+    async def quiet(service):
+        connections.put_nowait(service)
+
+    async with StreamerClient(await fake(quiet), token=lambda: "t", clock=clock) as client:
+        for _ in range(3):
+            service = await connections.get()
+            await clock.advance(30)
+            await service.connection.close(3500)
+            while client.connected:
+                await asyncio.sleep(0)
+            asking.append(asyncio.create_task(client.request("do")))
+        await connections.get()
+    for lost in await asyncio.gather(*asking, return_exceptions=True):
+        assert lost.code == 1000
+
+
+def told(clock, seconds):
+    moment = None if seconds is None else timestamp(clock.now() + seconds)
+    return {"user_id": "u", "tenant_id": None, "expires_at": moment}
+
+
+async def test_what_the_service_tells_of_the_expiry_counts_more_than_what_the_token_says(fake):
+    clock = ManualClock()
+    proved = asyncio.Queue()
+    lives = [1000, 50, None]
+
+    async def tells(service):
+        while True:
+            request = await service.receive()
+            await service.answer(request, told(clock, lives.pop(0)))
+            proved.put_nowait(clock.now())
+
+    async with StreamerClient(await fake(tells), token=lambda: jwt({"exp": clock.now() + 100}), clock=clock) as client:
+        begun = clock.now()
+        await client.authenticate()
+        assert await proved.get() == begun
+        for later in (800, 840):
+            while not clock.sleepers:
+                await asyncio.sleep(0)
+            await clock.advance(later - (clock.now() - begun))
+            assert await proved.get() - begun == later
+        await clock.advance(10_000)
+        assert proved.empty()
+
+
+@pytest.mark.parametrize("expires_at", ["soon", 5, {}])
+def test_an_expiry_that_cannot_be_read_is_taken_from_the_token(expires_at):
+    assert told_expiry({"expires_at": expires_at}, jwt({"exp": 12})) == 12
+
+
+async def test_a_renewal_that_fails_is_tried_again_before_the_token_runs_out(fake, caplog):
+    caplog.set_level(logging.WARNING, "streamer.client")
+    clock = ManualClock()
+    asked = asyncio.Queue()
+
+    async def busy(service):
+        while True:
+            request = await service.receive()
+            await service.fail(request, "OVERLOADED")
+            asked.put_nowait(clock.now())
+
+    begun = clock.now()
+    token = jwt({"exp": begun + 100})
+    async with StreamerClient(await fake(busy), token=lambda: token, clock=clock):
+        for later in (80, 96, 99.2, 100.2):
+            while not clock.sleepers:
+                await asyncio.sleep(0)
+            await clock.advance(later + 0.01 - (clock.now() - begun))
+            assert await asked.get() - begun == pytest.approx(later, abs=0.1)
+        while "not renewed in time: OVERLOADED" not in caplog.text:
+            await asyncio.sleep(0)
+        await clock.advance(1000)
+        assert asked.empty()
+
+
+async def test_a_clock_far_ahead_does_not_renew_without_end(fake):
+    clock = ManualClock()
+    proved = asyncio.Queue()
+
+    async def proves(service):
+        while True:
+            request = await service.receive()
+            await service.answer(request, told(clock, -3600))
+            proved.put_nowait(clock.now())
+
+    begun = clock.now()
+    async with StreamerClient(await fake(proves), token=lambda: jwt({"exp": begun - 3600}), clock=clock):
+        for later in (60, 120):
+            while not clock.sleepers:
+                await asyncio.sleep(0)
+            await clock.advance(59)
+            assert proved.empty()
+            await clock.advance(1)
+            assert await proved.get() - begun == later
+
+
+@pytest.mark.parametrize(
+    ("token", "advice"),
+    [
+        (None, "give the client a token="),
+        ("t", "give another, or a function for token="),
+        (lambda: "t", "two fresh tokens were refused"),
+    ],
+)
+async def test_a_refusal_says_what_to_do(fake, token, advice):
+    with pytest.raises(ConnectionFailed, match=advice):
+        await StreamerClient(await fake(echo, process_request=Guard()), token=token).connect()
 
 
 @pytest.mark.parametrize(
@@ -234,6 +454,9 @@ async def test_a_function_that_brings_no_string_is_told():
         (jwt({}), None),
         (jwt({"exp": "soon"}), None),
         (jwt([1]), None),
+        (jwt({"exp": 10**400}), None),
+        (jwt({"exp": float("inf")}), None),
+        (jwt({"exp": float("nan")}), None),
         ("opaque", None),
         ("a.!!!.c", None),
         ("a.AAAA.c", None),

@@ -1,0 +1,46 @@
+"""Which of a host's addresses is connected to."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+
+import pytest
+
+from streamer.client.dialling import connected_socket, first_connected
+
+
+@pytest.fixture
+async def listening():
+    """A port that somebody listens on at 127.0.0.1, and nobody at 127.0.0.2."""
+
+    def accept(_reader, writer):
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+
+
+def addresses(port, *hosts):
+    return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, port)) for host in hosts]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_host_is_connected_to_without_blocking(listening, host):
+    with await connected_socket(host, listening) as connected:
+        assert connected.getpeername() == ("127.0.0.1", listening)
+        assert not connected.getblocking()
+
+
+async def test_a_host_that_listens_on_its_second_address_alone_is_reached(listening):
+    with await first_connected(addresses(listening, "127.0.0.2", "127.0.0.1")) as connected:
+        assert connected.getpeername()[0] == "127.0.0.1"
+
+
+async def test_when_nobody_listens_the_systems_own_error_comes_out(listening):
+    with pytest.raises(OSError) as refused:
+        await first_connected(addresses(listening, "127.0.0.2", "127.0.0.3"))
+    assert refused.value.errno == errno.ECONNREFUSED
