@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
+import random
 import signal
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from streamer.client import Cancelled, StreamerClient, SyncStreamerClient
+from streamer.client import Cancelled, ConnectionLost, StreamerClient, SyncStreamerClient
 
 CONFIG = """
 version: 1
@@ -32,59 +35,13 @@ actions:
 """
 
 
-class Relay:
-    """A TCP port before a service, whose connections can be cut at will. It knows nothing of what passes."""
-
-    def __init__(self, target: str) -> None:
-        self._target = urlsplit(target)
-        self._writers: set[asyncio.StreamWriter] = set()
-        self.opened = asyncio.Semaphore(0)
-        self.url = ""
-
-    async def serve(self) -> asyncio.Server:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        self.url = f"ws://127.0.0.1:{port}{self._target.path}"
-        return server
-
-    def cut(self) -> None:
-        for writer in list(self._writers):
-            writer.transport.abort()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            inner_reader, inner_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
-        except OSError:
-            writer.transport.abort()
-            return
-        self._writers |= {writer, inner_writer}
-        self.opened.release()
-        await asyncio.gather(self._pass(reader, inner_writer), self._pass(inner_reader, writer))
-        self._writers -= {writer, inner_writer}
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-
-@contextlib.asynccontextmanager
-async def relay_to(url: str) -> AsyncIterator[Relay]:
-    relay = Relay(url)
-    server = await relay.serve()
-    yield relay
-    relay.cut()
-    server.close()
-
-
 def config(port: int = 0) -> str:
     return CONFIG.format(port=port)
 
 
 async def test_a_cut_socket_in_the_middle_of_a_request_is_not_noticed_by_who_waits(
     start_service: Callable[..., Any],
+    relay_to: Callable[..., Any],
 ) -> None:
     service = start_service(config())
     async with relay_to(service.url) as relay, StreamerClient(relay.url, max_reconnect_delay=0.2) as client:
@@ -141,7 +98,7 @@ async def test_a_drain_is_survived_by_what_runs_what_waits_and_what_is_asked_mea
 
 
 async def test_what_was_sent_but_never_acknowledged_runs_once(
-    start_service: Callable[..., Any], tmp_path: Path
+    start_service: Callable[..., Any], relay_to: Callable[..., Any], tmp_path: Path
 ) -> None:
     service = start_service(config())
     async with relay_to(service.url) as relay, StreamerClient(relay.url, max_reconnect_delay=0.2) as client:
@@ -170,7 +127,9 @@ async def test_a_task_that_is_cancelled_cancels_its_request_on_the_service(start
     assert service.stop() == 0
 
 
-async def test_cancelling_while_there_is_no_connection_is_done_on_the_next(start_service: Callable[..., Any]) -> None:
+async def test_cancelling_while_there_is_no_connection_is_done_on_the_next(
+    start_service: Callable[..., Any], relay_to: Callable[..., Any]
+) -> None:
     service = start_service(config())
     async with relay_to(service.url) as relay, StreamerClient(relay.url, max_reconnect_delay=0.2) as client:
         handle = await client.submit("long", id="r")
@@ -184,7 +143,9 @@ async def test_cancelling_while_there_is_no_connection_is_done_on_the_next(start
     assert service.stop() == 0
 
 
-async def test_one_cut_after_the_other_while_it_resumes_loses_nothing(start_service: Callable[..., Any]) -> None:
+async def test_one_cut_after_the_other_while_it_resumes_loses_nothing(
+    start_service: Callable[..., Any], relay_to: Callable[..., Any]
+) -> None:
     service = start_service(config())
     async with relay_to(service.url) as relay, StreamerClient(relay.url, max_reconnect_delay=0.05) as client:
         requests = [asyncio.create_task(client.request("nap")) for _ in range(5)]
@@ -195,7 +156,88 @@ async def test_one_cut_after_the_other_while_it_resumes_loses_nothing(start_serv
     assert service.stop() == 0
 
 
-async def test_closing_while_it_connects_again_ends_quietly(start_service: Callable[..., Any]) -> None:
+def check_wire(relay: Any) -> None:
+    """Of each request: on each connection `seq` rises and nothing follows its one end; what is resent is the same."""
+    sent: dict[str, Any] = {}
+    asked_after: dict[str, int] = {}
+    for connection in relay.passed:
+        newest: dict[str, int] = {}
+        ended = set()
+        for message in connection.messages():
+            request_id = message["request_id"]
+            assert request_id not in ended
+            if message["type"] in ("response", "complete", "error"):
+                ended.add(request_id)
+            if "seq" in message:
+                assert message["seq"] > newest.get(request_id, -1)
+                newest[request_id] = message["seq"]
+        for request in connection.requests():
+            assert sent.setdefault(request["id"], request) == request
+            if request["action"] == "streamer.resume":
+                about, after = request["payload"]["request_id"], request["payload"]["after_seq"]
+                assert after >= asked_after.get(about, 0)
+                asked_after[about] = after
+
+
+async def test_whatever_breaks_each_request_ends_once_and_its_numbers_rise(
+    start_service: Callable[..., Any], relay_to: Callable[..., Any], seed: int
+) -> None:
+    chance = random.Random(seed)
+    service = start_service(config())
+    port = urlsplit(service.url).port
+    async with relay_to(service.url) as relay, StreamerClient(relay.url, max_reconnect_delay=0.1) as client:
+        ends: list[str] = []
+        seen: dict[str, list[float]] = {}
+
+        async def ask(number: int) -> None:
+            handle = await client.submit("nap" if number % 3 else "echo", number)
+            seen[handle.id] = []
+            newest = handle.seq
+            async for update in handle:
+                assert handle.seq > newest
+                seen[handle.id].append(update.percentage)
+            await handle
+            ends.append(handle.id)
+
+        async def cut_often() -> None:
+            for _ in range(25):
+                relay.cut_after(chance.randrange(2000))
+                await relay.opened.acquire()
+
+        requests = [asyncio.create_task(ask(number)) for number in range(30)]
+        cutting = asyncio.create_task(cut_often())
+        while not any(seen.values()):
+            await asyncio.sleep(0)
+        service.kill()
+        service = await asyncio.to_thread(start_service, config(port))
+        await asyncio.gather(*requests)
+        cutting.cancel()
+        assert len(relay.passed) > 2
+        assert len(set(ends)) == len(ends) == 30
+        # A second attempt begins anew; within one attempt percentages never fall.
+        assert all(sum(later < earlier for earlier, later in pairwise(each)) <= 1 for each in seen.values())
+        check_wire(relay)
+    assert service.stop() == 0
+
+
+async def test_a_request_whose_acknowledgment_was_cut_off_is_sent_again_with_the_same_id_and_runs_once(
+    start_service: Callable[..., Any], relay_to: Callable[..., Any], tmp_path: Path
+) -> None:
+    service = start_service(config())
+    async with relay_to(service.url) as relay, StreamerClient(relay.url, max_reconnect_delay=0.05) as client:
+        relay.cut_after(10)
+        assert await client.request("mark", 7) == 1
+        first, second = relay.passed
+        assert first.messages() == []
+        assert first.requests() == second.requests()
+        assert [message["type"] for message in second.messages()][-1] == "complete"
+    assert (tmp_path / "marks").read_text().splitlines() == ["run"]
+    assert service.stop() == 0
+
+
+async def test_closing_while_it_connects_again_ends_quietly(
+    start_service: Callable[..., Any], relay_to: Callable[..., Any]
+) -> None:
     service = start_service(config())
     async with relay_to(service.url) as relay:
         for turns in range(0, 60, 3):
@@ -217,6 +259,49 @@ async def test_another_process_of_the_same_client_takes_its_requests_up(start_se
     async with StreamerClient(service.url, "me") as second:
         assert json.loads(json.dumps(await (await second.resume("r"))))["steps"] == 10
     assert service.stop() == 0
+
+
+def test_the_blocking_client_survives_a_drain_too(start_service: Callable[..., Any]) -> None:
+    service = start_service(config())
+    port = urlsplit(service.url).port
+    with SyncStreamerClient(service.url, max_reconnect_delay=0.2) as client:
+        running = client.submit("nap")
+        assert running.acknowledged()
+        service.interrupt()
+        queued = client.submit("nap")
+        assert service.wait() == 0
+        service = start_service(config(port))
+        assert [handle.result()["steps"] for handle in (running, queued)] == [10, 10]
+    assert service.stop() == 0
+
+
+def test_a_blocking_request_whose_caller_breaks_off_is_cancelled_on_the_service(
+    start_service: Callable[..., Any],
+) -> None:
+    service = start_service(config())
+
+    def breaks_off(_update: Any) -> None:
+        raise KeyboardInterrupt
+
+    with SyncStreamerClient(service.url) as client:
+        with pytest.raises(KeyboardInterrupt):
+            client.request("nap", id="r", on_progress=breaks_off)
+        while client.status("r")["status"] != "CANCELLED":
+            pass
+    assert service.stop() == 0
+
+
+def test_closing_the_blocking_client_ends_the_waiting_of_other_threads(start_service: Callable[..., Any]) -> None:
+    service = start_service(config())
+    begun = threading.Event()
+    with ThreadPoolExecutor(1) as pool, SyncStreamerClient(service.url) as client:
+        handle = client.submit("long")
+        assert handle.acknowledged()
+        waiting = pool.submit(lambda: (begun.set(), handle.result()))
+        begun.wait()
+        client.close()
+        with pytest.raises(ConnectionLost, match="closed by this client"):
+            waiting.result(30)
 
 
 def test_the_blocking_client_survives_a_kill_too(start_service: Callable[..., Any]) -> None:
