@@ -16,6 +16,8 @@ from streamer.client import (
     StreamerClient,
     SyncStreamerClient,
 )
+from streamer.client.connection import Connection
+from streamer.client.pending import PendingRequests
 from streamer.client.reconnecting import BackOff
 
 
@@ -300,22 +302,63 @@ async def test_closing_wins_whenever_it_comes_while_it_connects(fake):
 
 
 async def test_connecting_that_is_cancelled_leaves_no_connection_and_can_be_begun_anew(fake):
-    arrived, answer = asyncio.Event(), asyncio.Event()
+    arrived, gone = asyncio.Event(), asyncio.Event()
 
-    async def slow(_connection, _request):
-        arrived.set()
-        await answer.wait()
+    async def first_slow(connection, _request):
+        if not arrived.is_set():
+            arrived.set()
+            await connection.wait_closed()
+            gone.set()
 
-    client = StreamerClient(await fake(echo, process_request=slow))
+    client = StreamerClient(await fake(echo, process_request=first_slow))
     connecting = asyncio.create_task(client.connect())
     await arrived.wait()
     connecting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await connecting
     assert not client.connected
-    answer.set()
+    await gone.wait()
     async with client:
         assert (await client.request("do", 1))["payload"] == 1
+
+
+@pytest.mark.parametrize("how", ["closed", "cancelled"])
+async def test_a_connection_that_comes_in_the_moment_in_which_nobody_wants_it_any_more_is_dropped(how):
+    dropped = []
+
+    class Late:
+        ended = False
+
+        def drop(self):
+            dropped.append(self)
+
+    async def open_link(_ended):
+        # Takes its turn when the connection stands, and before those who wait for it are told.
+        if how == "closed":
+            closing.append(asyncio.create_task(connection.close()))
+        else:
+            asyncio.get_running_loop().call_soon(connecting.cancel)
+        return Late()
+
+    closing = []
+    connection = Connection(
+        "ws://h/ws",
+        open_link,
+        PendingRequests(),
+        reconnect=True,
+        renewable=False,
+        longest_delay=1,
+        on_open=lambda: None,
+        on_end=lambda: None,
+        on_reconnect=None,
+        clock=FastClock(),
+    )
+    connecting = asyncio.create_task(connection.connect())
+    outcome = (await asyncio.gather(connecting, return_exceptions=True))[0]
+    assert isinstance(outcome, ConnectionLost if how == "closed" else asyncio.CancelledError)
+    await asyncio.sleep(0)
+    assert len(dropped) == 1
+    assert connection.link is None
 
 
 async def test_of_two_that_connect_at_once_and_are_closed_both_are_told(fake):

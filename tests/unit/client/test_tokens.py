@@ -282,7 +282,7 @@ async def test_a_function_that_fails_at_the_first_handshake_is_told_with_its_err
         await client.authenticate()
 
 
-async def test_closing_does_not_wait_for_a_token(fake):
+async def test_closing_does_not_wait_for_a_token(fake, caplog):
     asked = asyncio.Event()
 
     async def bring():
@@ -295,6 +295,8 @@ async def test_closing_does_not_wait_for_a_token(fake):
     await client.close()
     with pytest.raises(ConnectionLost, match="closed by this client"):
         await connecting
+    await settle()
+    assert "failed" not in caplog.text
 
 
 async def test_a_function_that_brings_rubbish_while_it_connects_again_ends_the_waiting(fake):
@@ -343,6 +345,8 @@ async def test_a_quiet_connection_that_lasted_may_be_followed_by_another_time_an
     async with StreamerClient(await fake(quiet), token=lambda: "t", clock=clock) as client:
         for _ in range(3):
             service = await connections.get()
+            while not client.connected:
+                await asyncio.sleep(0)
             await clock.advance(30)
             await service.connection.close(3500)
             while client.connected:
