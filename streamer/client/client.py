@@ -42,15 +42,18 @@ class StreamerClient(OwnActions):
     connecting again is no use (`ConnectionLost.reconnect`), and with ConnectionFailed when the service refuses with
     400, 401, 403 or 404.
 
-    With a function for `token`, a fresh one is asked for before each handshake, and, where it is a JSON Web Token that
-    runs out, once more some time before that: then the connection is kept by `streamer.authenticate`.
+    With a function for `token`, a fresh one is asked for before each handshake, once more where the service refuses it,
+    and some time before it runs out: then the connection is kept by `streamer.authenticate`. When that is, the
+    service's last answer tells, or at first the token, where it is a JSON Web Token. A connection that is closed all
+    the same because the token ran out (3500) is opened again with a fresh one, until one is of no use.
 
     Args:
         url: `ws://` or `wss://`, with the service's path (`ws://127.0.0.1:8080/ws`).
         client_id: a secret that makes the requests this client's own, over all its connections: keep it and give it
             again to ask for them later. Left out: a new one is made; `client_id` tells it.
         token: who asks, for a service that wants it proved: a token, or a plain or coroutine function that brings
-            one. It is sent as `Authorization: Bearer`.
+            one. It is sent as `Authorization: Bearer`. A function that fails makes the first handshake fail; later
+            it is asked again, as after any failed try.
         headers: more headers for the upgrade.
         ssl: for `wss://`; None trusts what the system trusts.
         open_timeout: seconds for TCP and TLS, and as many again for the upgrade.

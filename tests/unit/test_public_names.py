@@ -1,5 +1,6 @@
 """The names that `streamer` promises: each can be imported, and none is added or taken away unnoticed."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 
 import streamer
+import streamer.client
 import streamer.testing
 
 NAMES = {
@@ -75,6 +77,40 @@ def test_the_names_for_testers_are_these_and_each_can_be_imported():
     }
     assert all(getattr(streamer.testing, name) is not None for name in streamer.testing.__all__)
     assert not hasattr(streamer.testing, "MockStore")
+
+
+def test_the_clients_names_are_these_and_each_can_be_imported():
+    assert set(streamer.client.__all__) == {
+        "Cancelled",
+        "Conflict",
+        "ConnectionFailed",
+        "ConnectionLost",
+        "Forbidden",
+        "InternalError",
+        "InvalidAction",
+        "NotFound",
+        "Overloaded",
+        "RateLimited",
+        "RequestFailed",
+        "RequestHandle",
+        "StreamerClient",
+        "SyncRequestHandle",
+        "SyncStreamerClient",
+        "TimedOut",
+        "Unauthorized",
+        "ValidationFailed",
+    }
+    assert all(getattr(streamer.client, name) is not None for name in streamer.client.__all__)
+
+
+def test_both_clients_take_the_same_and_can_do_the_same():
+    plain, blocking = streamer.client.StreamerClient, streamer.client.SyncStreamerClient
+    names = {name for name in dir(plain) if not name.startswith("_")}
+    assert {name for name in dir(blocking) if not name.startswith("_")} == names
+    for name in names | {"__init__"}:
+        ours, theirs = getattr(plain, name), getattr(blocking, name)
+        if callable(ours):
+            assert list(inspect.signature(ours).parameters) == list(inspect.signature(theirs).parameters), name
 
 
 def loaded_by(statement):

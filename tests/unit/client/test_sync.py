@@ -139,6 +139,23 @@ def test_closing_ends_the_waits_and_what_they_ended_with_can_still_be_read(fake_
     client.close()
 
 
+def test_closing_from_another_thread_ends_a_connecting_that_hangs(fake_in_thread):
+    arrived = threading.Event()
+
+    async def slow(connection, _request):
+        arrived.set()
+        await connection.wait_closed()
+
+    client = SyncStreamerClient(fake_in_thread(lambda _service: None, process_request=slow))
+    with ThreadPoolExecutor(1) as pool:
+        connecting = pool.submit(client.connect)
+        arrived.wait()
+        client.close()
+        with pytest.raises(ConnectionLost, match="closed by this client"):
+            connecting.result(30)
+    assert not client.connected
+
+
 def test_a_failed_connection_leaves_no_thread_behind():
     before = threading.active_count()
     with pytest.raises(ConnectionFailed):
