@@ -19,7 +19,7 @@ from streamer.client.link import Link, open_link
 from streamer.client.messages import encode_request
 from streamer.client.own_actions import OwnActions
 from streamer.client.pending import PendingRequests
-from streamer.client.tokens import Renewal, Token, Tokens, UnusableToken, expiry, told_expiry
+from streamer.client.tokens import Renewal, Token, Tokens, UnusableToken, expiry, told_expiry, usable
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import CONFLICT
 from streamer.core.ids import new_id
@@ -305,7 +305,8 @@ class StreamerClient(OwnActions):
         """Proves anew who asks, on the standing connection: an object with `user_id`, `tenant_id` and `expires_at`.
 
         Args:
-            token: left out, the client's own `token` is asked.
+            token: left out, the client's own `token` is asked. One that the service takes is also what further
+                connections begin with, unless a function brings theirs.
 
         Raises:
             Unauthorized: the token proves nothing.
@@ -315,7 +316,9 @@ class StreamerClient(OwnActions):
         """
         if token is None and (token := await self._tokens.fresh()) is None:
             raise ValueError("there is no token: give one here, or to the client")
+        token = usable(token)
         told = await self._prove(token)
+        self._tokens.keep(token)
         self._renewal.begin(told_expiry(told, token))
         return told
 

@@ -143,6 +143,7 @@ class Link(WSListener):
             transport.disconnect()
         elif frame.fin:
             whole, self._fragments = b"".join(self._fragments), None
+            self.heard = True
             self._on_message(whole)
 
     def _closed(self, transport: WSTransport, body: bytes) -> None:

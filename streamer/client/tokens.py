@@ -49,6 +49,11 @@ class Tokens:
         """Whether a fresh one can be asked for."""
         return callable(self._source)
 
+    def keep(self, token: str) -> None:
+        """The service has taken this one: from now on it is the one, unless a function brings them."""
+        if not self.renewable:
+            self._source = token
+
     async def fresh(self) -> str | None:
         """A token for now; what brings them may raise what it likes.
 

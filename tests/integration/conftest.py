@@ -42,6 +42,11 @@ class Relay:
         self.opened = asyncio.Semaphore(0)
         self.url = ""
 
+    @property
+    def open(self) -> bool:
+        """Whether any connection is."""
+        return bool(self._writers)
+
     async def serve(self) -> asyncio.Server:
         server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]

@@ -143,6 +143,30 @@ async def test_cancelling_while_there_is_no_connection_is_done_on_the_next(
     assert service.stop() == 0
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["acknowledged", "unknown"])
+async def test_a_task_that_is_cancelled_while_there_is_no_connection_cancels_its_request_on_the_next(
+    start_service: Callable[..., Any], relay_to: Callable[..., Any], known: bool
+) -> None:
+    service = start_service(config())
+    async with relay_to(service.url) as relay, StreamerClient(relay.url, max_reconnect_delay=0.2) as client:
+        request = asyncio.create_task(client.request("long", id="r"))
+        if known:
+            while (await client.list())["requests"] == []:
+                pass
+            relay.cut()
+        else:
+            # It is stored, and the word of it never comes.
+            relay.cut_after(10)
+        while client.connected:
+            await asyncio.sleep(0)
+        request.cancel()
+        await asyncio.gather(request, return_exceptions=True)
+        while (told := await client.status("r"))["status"] != "CANCELLED":
+            pass
+        assert told["error"]["code"] == "CANCELLED"
+    assert service.stop() == 0
+
+
 async def test_one_cut_after_the_other_while_it_resumes_loses_nothing(
     start_service: Callable[..., Any], relay_to: Callable[..., Any]
 ) -> None:
@@ -248,6 +272,9 @@ async def test_closing_while_it_connects_again_ends_quietly(
                 await asyncio.sleep(0)
             await client.close()
             assert not client.connected
+        # None is left to the service that would take results for a client that is gone.
+        while relay.open:
+            await asyncio.sleep(0)
     assert service.stop() == 0
 
 

@@ -468,6 +468,18 @@ async def test_only_a_connection_that_lasted_starts_the_count_anew():
     assert len(clock.slept) == 2
 
 
+async def test_delays_are_spread_and_never_longer_than_asked():
+    clock = FastClock()
+    back_off = BackOff(clock, 8)
+    for _ in range(500):
+        await back_off.wait()
+    assert max(clock.slept) <= 8
+    assert max(clock.slept[:4]) <= 4
+    late = clock.slept[10:]
+    assert min(late) < 2
+    assert max(late) > 6
+
+
 def test_a_delay_of_nothing_is_refused():
     with pytest.raises(ValueError, match="above 0"):
         StreamerClient("ws://127.0.0.1:1/ws", max_reconnect_delay=0)

@@ -202,6 +202,34 @@ async def test_authenticate_proves_at_once_with_a_given_token_or_the_clients_own
             await client.authenticate()
 
 
+async def test_a_token_that_the_service_took_is_what_further_connections_begin_with(fake):
+    guard = Guard("old", "new", "brought")
+    connections = []
+
+    async def cut_after_two(service):
+        connections.append(service)
+        for _ in range(2):
+            request = await service.receive()
+            await service.answer(request, len(connections))
+        service.connection.transport.abort()
+
+    url = await fake(cut_after_two, process_request=guard)
+    for given, then in (("old", "new"), (lambda: "brought", "brought")):
+        guard.seen.clear()
+        async with StreamerClient(url, token=given) as client:
+            await client.authenticate("new\n")
+            await client.ping()
+            await client.ping()
+            assert guard.seen == ["brought" if callable(given) else "old", then]
+
+
+@pytest.mark.parametrize("token", ["", "a b", 5])
+async def test_what_cannot_be_a_token_is_not_sent(fake, token):
+    async with StreamerClient(await fake(echo)) as client:
+        with pytest.raises(ValueError, match="token"):
+            await client.authenticate(token)
+
+
 async def test_a_refusal_to_authenticate_is_an_exception(fake):
     async def refuses(service):
         await service.fail(await service.receive(), "UNAUTHORIZED")
