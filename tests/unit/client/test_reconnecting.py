@@ -322,6 +322,21 @@ async def test_connecting_that_is_cancelled_leaves_no_connection_and_can_be_begu
         assert (await client.request("do", 1))["payload"] == 1
 
 
+def connection_over(open_link):
+    return Connection(
+        "ws://h/ws",
+        open_link,
+        PendingRequests(),
+        reconnect=True,
+        renewable=False,
+        longest_delay=1,
+        on_open=lambda: None,
+        on_end=lambda: None,
+        on_reconnect=None,
+        clock=FastClock(),
+    )
+
+
 @pytest.mark.parametrize("how", ["closed", "cancelled"])
 async def test_a_connection_that_comes_in_the_moment_in_which_nobody_wants_it_any_more_is_dropped(how):
     dropped = []
@@ -341,24 +356,35 @@ async def test_a_connection_that_comes_in_the_moment_in_which_nobody_wants_it_an
         return Late()
 
     closing = []
-    connection = Connection(
-        "ws://h/ws",
-        open_link,
-        PendingRequests(),
-        reconnect=True,
-        renewable=False,
-        longest_delay=1,
-        on_open=lambda: None,
-        on_end=lambda: None,
-        on_reconnect=None,
-        clock=FastClock(),
-    )
+    connection = connection_over(open_link)
     connecting = asyncio.create_task(connection.connect())
     outcome = (await asyncio.gather(connecting, return_exceptions=True))[0]
     assert isinstance(outcome, ConnectionLost if how == "closed" else asyncio.CancelledError)
     await asyncio.sleep(0)
     assert len(dropped) == 1
     assert connection.link is None
+
+
+async def test_a_connection_that_ends_before_anybody_has_it_is_opened_again_for_who_asks():
+    class Link:
+        full = False
+
+        def __init__(self, ended):
+            self.ended = ended
+
+    tries = []
+
+    async def open_link(ended):
+        tries.append(1)
+        if len(tries) < 3:
+            ended(3001, "going down")
+        return Link(len(tries) < 3)
+
+    connection = connection_over(open_link)
+    await connection.connect()
+    assert connection.link is None
+    assert (await connection.ready()) is connection.link
+    assert len(tries) == 3
 
 
 async def test_of_two_that_connect_at_once_and_are_closed_both_are_told(fake):
