@@ -69,3 +69,21 @@ class LocalConnections:
     async def is_active(self, connection_id: str, /) -> bool:
         """Part of `ConnectionManager`."""
         return connection_id in self._peers
+
+    async def by_user(self, user_id: str, /, tenant_id: str = "") -> list[str]:
+        """Part of `ConnectionDirectory`. It looks at every connection: nothing is kept for those who never ask."""
+        return [
+            peer.id
+            for peer in self._peers.values()
+            if (principal := peer.principal) is not None
+            and principal.user_id == user_id
+            and principal.tenant_id == tenant_id
+        ]
+
+    async def by_tenant(self, tenant_id: str, /) -> list[str]:
+        """Part of `ConnectionDirectory`."""
+        return [
+            peer.id
+            for peer in self._peers.values()
+            if (principal := peer.principal) is not None and principal.tenant_id == tenant_id
+        ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from streamer.contracts.stores import Key
 from streamer.core.principal import Principal
 
 Message = bytes | Mapping[str, Any] | msgspec.Struct
@@ -40,6 +41,123 @@ class ConnectionManager(Protocol):
 
     async def is_active(self, connection_id: str, /) -> bool:
         """Whether the connection is known to be open."""
+        ...
+
+
+class ConnectionDirectory(Protocol):
+    """Finds connections by whom they speak for. Both built-in connection managers can."""
+
+    async def by_user(self, user_id: str, /, tenant_id: str = "") -> list[str]:
+        """The open connections of an authenticated user, as far as they are known; for `broadcast`."""
+        ...
+
+    async def by_tenant(self, tenant_id: str, /) -> list[str]:
+        """The open connections of all users of a tenant, as far as they are known; for `broadcast`."""
+        ...
+
+
+class Known(NamedTuple):
+    """What was written down when a connection began, and is needed for each message of it."""
+
+    owner: str
+    principal: Principal | None
+
+
+class Connected(Protocol):
+    """Connections whose messages come one by one, each to another process: what is known of them is kept elsewhere.
+
+    A connection manager that has such connections offers this as its attribute `connected`.
+    """
+
+    async def add(self, connection_id: str, known: Known, /) -> None:
+        """The connection begins.
+
+        Raises:
+            StoreError: it could not be written down; the connection must be refused.
+        """
+        ...
+
+    async def get(self, connection_id: str, /) -> Known | None:
+        """What is known of it; None when it never began, has ended, or is older than a connection can be.
+
+        Raises:
+            StoreError: that cannot be told right now.
+        """
+        ...
+
+    async def renew(self, connection_id: str, principal: Principal, /) -> None:
+        """The connection has proved itself anew.
+
+        Raises:
+            ConnectionGone: it has ended.
+            StoreError: it could not be written down.
+        """
+        ...
+
+    async def remove(self, connection_id: str, /) -> None:
+        """The connection has ended. Nothing happens when it is not known.
+
+        Raises:
+            StoreError: it could not be deleted; it is forgotten later.
+        """
+        ...
+
+
+class Followers(Protocol):
+    """Who follows which request, where whoever runs it and whoever holds the connection are different processes.
+
+    A connection manager for such connections offers this as its attribute `followers`. Every method is strongly
+    consistent: what one process has written, all others see when the call has returned. Every method raises
+    StoreError when it cannot be done right now.
+    """
+
+    async def add(self, key: Key, connection_id: str, /, ends_after: float | None = None) -> None:
+        """The connection follows the request from now on, and was told no outcome of it yet.
+
+        Args:
+            key: which request.
+            connection_id: whose connection.
+            ends_after: the request ends so many seconds after the last of its followers has; None: it does not.
+        """
+        ...
+
+    async def of(self, key: Key, /, told_before: float | None = None) -> list[str]:
+        """The connections that follow the request and were not told its outcome.
+
+        Args:
+            key: which request.
+            told_before: also those whose telling began before that time (wall-clock seconds): whoever began it may
+                have died before it was done.
+        """
+        ...
+
+    async def claim(self, key: Key, connection_id: str, /, told_before: float | None = None) -> bool:
+        """Takes over telling the outcome to this follower: true for one caller alone, of all who try.
+
+        False also when the connection does not follow (any more). `told_before` as in `of`.
+        """
+        ...
+
+    async def drop(self, key: Key, connection_id: str, /) -> None:
+        """The connection follows the request no longer."""
+        ...
+
+    async def leave(self, connection_id: str, /) -> list[tuple[Key, float]]:
+        """The connection has ended: of the requests that end with their followers, it follows none any more.
+
+        Returns those requests, each with the seconds after which it ends if nobody follows it then. They are also
+        noted, for `left`.
+        """
+        ...
+
+    async def left(self, now: float, /, limit: int = 100) -> list[Key]:
+        """Requests that a follower left, and whose time since then is over by `now`; whether somebody else follows
+        them is to be asked of `of`. They may be told again until `settle`.
+        """
+        ...
+
+    async def settle(self, key: Key, /) -> None:
+        """What was left needs no further look."""
         ...
 
 

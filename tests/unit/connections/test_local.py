@@ -7,6 +7,7 @@ import pytest
 
 from streamer.connections.local import LocalConnections
 from streamer.core.errors import ConnectionGone
+from streamer.core.principal import Principal
 
 
 class Recorder:
@@ -102,3 +103,28 @@ async def test_any_mapping_may_be_sent_and_what_is_no_json_is_refused_by_name(co
 async def test_a_connection_is_found_by_its_id(connections, peer):
     assert connections.get(peer.id) is peer
     assert connections.get("conn_other") is None
+
+
+async def test_connections_are_found_by_the_user_and_the_tenant_that_they_speak_for(connections):
+    people = {
+        "conn_1": Principal(user_id="ada", tenant_id="acme"),
+        "conn_2": Principal(user_id="ada", tenant_id="globex"),
+        "conn_3": Principal(user_id="ada", tenant_id="acme"),
+        "conn_4": Principal(user_id="ada"),
+        "conn_5": None,
+    }
+    for name, principal in people.items():
+        peer = Recorder(name)
+        peer.principal = principal
+        connections.add(peer)
+
+    async def ask():
+        return (
+            await connections.by_user("ada", "acme"),
+            await connections.by_user("ada"),
+            await connections.by_user("bob", "acme"),
+            await connections.by_tenant("acme"),
+            await connections.by_tenant("initech"),
+        )
+
+    assert await ask() == (["conn_1", "conn_3"], ["conn_4"], [], ["conn_1", "conn_3"], [])
