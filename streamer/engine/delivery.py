@@ -85,7 +85,11 @@ class Delivery:
 
     def ends_after(self, key: Key, seconds: float) -> None:
         """When the last of the connections that follow the request now, or join them, has ended, say so."""
-        self._ends_after[key] = seconds
+        if key in self._followers:
+            self._ends_after[key] = seconds
+        elif self.on_left is not None:
+            # It ended while the request was being read: nobody else will say that it is gone.
+            self.on_left(key, seconds)
 
     def awaits_acknowledgment(self, key: Key, connection_id: str) -> bool:
         """Whether the connection follows the request, and what it is to get is held back for its acknowledgment."""

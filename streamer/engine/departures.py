@@ -14,6 +14,7 @@ from streamer.core.errors import Error, StoreError, TransitionRefused
 from streamer.core.records import TERMINAL, Status
 from streamer.engine.delivery import Delivery
 from streamer.engine.routes import Route
+from streamer.engine.waiting import ends_within
 from streamer.engine.worker import Worker
 
 RETURN_GRACE = 30.0
@@ -133,9 +134,4 @@ class Departures:
         if delay == math.inf:
             await self._changed.wait()
             return
-        alarm = asyncio.ensure_future(self._clock.sleep(delay))
-        alarm.add_done_callback(lambda timer: None if timer.cancelled() else self._changed.set())
-        try:
-            await self._changed.wait()
-        finally:
-            alarm.cancel()
+        await ends_within(delay, self._changed.wait(), self._clock)

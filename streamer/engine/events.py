@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
+from streamer.contracts.connections import Known
 from streamer.core.errors import VALIDATION_ERROR, Error
 from streamer.core.principal import Principal
 from streamer.engine.codec import MalformedError
 
 
 class EventPeer:
-    """The connection of one event: it collects what is to be posted."""
+    """The connection of one event: it collects what is to be posted.
 
-    def __init__(self, connection_id: str) -> None:
+    Args:
+        connection_id: as the event names it.
+        known: what was written down when it began; None: it is its own owner, and nobody in particular.
+    """
+
+    def __init__(self, connection_id: str, known: Known | None = None) -> None:
         self.id = connection_id
-        self.owner = f"connection:{connection_id}"
-        self.principal: Principal | None = None
+        self.owner = f"connection:{connection_id}" if known is None else known.owner
+        self.principal: Principal | None = None if known is None else known.principal
         self.running = 0
         self.sent: list[bytes] = []
 
@@ -31,6 +37,26 @@ class EventPeer:
     def send_latest(self, _name: str, data: bytes, _final: bool = False, /) -> None:
         """Part of `Peer`."""
         self.sent.append(data)
+
+
+class Door(Protocol):
+    """Who may come in, and who it was that did."""
+
+    async def connect(self, event: Mapping[str, Any], /) -> dict[str, Any]:
+        """The answer to a CONNECT: `statusCode` 200 lets it in, another refuses it; `headers` and `body` go with it."""
+        ...
+
+    async def peer(self, event: Mapping[str, Any], /) -> EventPeer | None:
+        """Whose MESSAGE it is; None: nobody's who may still speak, and that has been told.
+
+        Raises:
+            StoreError: that cannot be told right now.
+        """
+        ...
+
+    async def disconnect(self, event: Mapping[str, Any], /) -> None:
+        """A DISCONNECT: it may come late, twice or never."""
+        ...
 
 
 def frame_of(event: Mapping[str, Any]) -> bytes:

@@ -143,13 +143,13 @@ class Resume(BaseHandler):
         if record is None:
             delivery.unfollow(key, connection_id)
             return
-        route = self._worker.routes.get(record.action)
-        if route is not None and route.cancel_after is not None:
-            delivery.ends_after(key, route.cancel_after)
         if record.terminal:
             state = terminal_message(record) if record.seq > after else None
             await delivery.attach(key, connection_id, state, ended=True)
             return
+        route = self._worker.routes.get(record.action)
+        if route is not None and route.cancel_after is not None:
+            delivery.ends_after(key, route.cancel_after)
         job = self._worker.running.get(key)
         record = current(record, job)
         seq = max(record.seq, 0 if job is None else job.reporter.seq)

@@ -119,10 +119,12 @@ class ProgressPump:
     Args:
         emit: sends one update; must not raise.
         interval: seconds between two reports of one request; 0 sends each turn of the loop.
+        parallel: send for all requests at the same time; for when sending one takes as long as a call over a network.
     """
 
-    def __init__(self, emit: Emit, *, interval: float, clock: Clock) -> None:
+    def __init__(self, emit: Emit, *, interval: float, clock: Clock, parallel: bool = False) -> None:
         self.clock = clock
+        self._parallel = parallel
         self.dirty: dict[JobReporter, None] = {}
         self._emit = emit
         self._interval = interval
@@ -156,6 +158,9 @@ class ProgressPump:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            for reporter in list(self.dirty):
-                await self.flush(reporter)
+            if self._parallel:
+                await asyncio.gather(*map(self.flush, list(self.dirty)))
+            else:
+                for reporter in list(self.dirty):
+                    await self.flush(reporter)
             await self.clock.sleep(self._interval)

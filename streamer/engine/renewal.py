@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from streamer.contracts.auth import Authenticator
@@ -32,20 +32,23 @@ class Authenticate(BaseHandler):
         authenticator: of the service.
 
     Attributes:
-        on_renewed: called with the connection's id and its new principal; set by whoever runs the transport.
+        on_renewed: called with the connection's id and its new principal; set by whoever runs the transport. What it
+            returns is awaited before the client is told, unless it is None.
     """
 
     def __init__(self, authenticator: Authenticator) -> None:
         super().__init__()
         self._authenticator = authenticator
-        self.on_renewed: Callable[[str, Principal], None] = lambda _connection_id, _principal: None
+        self.on_renewed: Callable[[str, Principal], Awaitable[None] | None] = lambda _connection_id, _principal: None
 
     async def process(self, request: Request, /) -> Result:
         principal = await self._authenticator.authenticate(request.payload["token"])
         before = request.principal
         if before is None or principal.owner != before.owner:
             raise Error(FORBIDDEN, "The token is of somebody else; a connection keeps its user and tenant")
-        self.on_renewed(request.connection_id, principal)
+        written = self.on_renewed(request.connection_id, principal)
+        if written is not None:
+            await written
         expires_at = principal.expires_at
         return Result(
             data={

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -46,13 +46,15 @@ from streamer.engine.codec import (
 )
 from streamer.engine.complaints import Complaints
 from streamer.engine.delivery import Delivery
-from streamer.engine.events import EventPeer, frame_of
+from streamer.engine.events import Door, EventPeer, frame_of
 from streamer.engine.outcomes import terminal_message
 from streamer.engine.pipeline import AnyMiddleware, compose
 from streamer.engine.routes import Route
+from streamer.engine.telling import Teller
 from streamer.engine.waiting import STOP_GRACE, bounded, cut_off, ends_within
 
 DEFAULT_THRESHOLD = 5.0
+_LET_IN: dict[str, Any] = {"statusCode": 200}
 
 
 class Router:
@@ -84,7 +86,7 @@ class Router:
         *,
         clock: Clock | None = None,
         logger: Any = None,
-        delivery: Delivery | None = None,
+        delivery: Teller | None = None,
         codec: Codec | None = None,
         max_running: int = 1024,
         expose_errors: bool = False,
@@ -94,7 +96,7 @@ class Router:
         self.connections = connections
         self.clock = clock or SystemClock()
         self.logger = logger
-        self.delivery = delivery or Delivery(connections, logger)
+        self.delivery: Teller = delivery or Delivery(connections, logger)
         self._complaints = Complaints(logger, self.clock)
         self.routes: dict[str, Route] = {}
         self.service_routes: Mapping[str, Route] = {}
@@ -106,8 +108,10 @@ class Router:
         self._middleware: tuple[AnyMiddleware, ...] = ()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._draining = False
-        self.on_queued: Any = None
-        """Called after each acknowledgment: wakes the worker of the same process."""
+        self.on_queued: Callable[[Request], Awaitable[None] | None] | None = None
+        """Called after each acknowledgment: wakes a worker. What it returns is awaited, unless it is None."""
+        self.door: Door | None = None
+        """Asked by `route` who speaks; None: every connection may come in, and is its own owner."""
 
     # Declaring
 
@@ -201,18 +205,30 @@ class Router:
     async def route(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Handles one API Gateway WebSocket event, answers through the connection manager, and returns when done.
 
-        A CONNECT is let in; after a DISCONNECT nothing more is sent to that connection.
+        The door decides on a CONNECT; after a DISCONNECT nothing more is sent to that connection.
 
         Returns:
-            `{"statusCode": 200}`, also when the answer is an error: the client has been told.
+            `{"statusCode": 200}`, also when the answer is an error: the client has been told. Another status only
+            for a CONNECT that the door refuses.
+
+        Raises:
+            StoreError: who speaks cannot be told right now; the client hears that the service has failed.
         """
         context = event["requestContext"]
-        peer = EventPeer(context["connectionId"])
         kind = context.get("eventType", "MESSAGE")
+        if kind == "CONNECT":
+            return _LET_IN if self.door is None else await self.door.connect(event)
         if kind == "DISCONNECT":
-            self.disconnected(peer)
-        if kind != "MESSAGE":
-            return {"statusCode": 200}
+            self.delivery.forget(context["connectionId"])
+            if self.door is not None:
+                await self.door.disconnect(event)
+            return _LET_IN
+        peer = EventPeer(context["connectionId"]) if self.door is None else await self.door.peer(event)
+        if peer is not None:
+            await self._message(peer, event)
+        return _LET_IN
+
+    async def _message(self, peer: EventPeer, event: Mapping[str, Any]) -> None:
         before = set(self._tasks)
         try:
             self.receive(peer, frame_of(event))
@@ -221,7 +237,6 @@ class Router:
         if mine := self._tasks - before:
             await asyncio.gather(*mine)
         await self._post(peer)
-        return {"statusCode": 200}
 
     # Ending
 
@@ -337,17 +352,14 @@ class Router:
             refusal = self._boundary(problem, request)
         else:
             peer.send(encode_json(Acknowledgment(request.id)))
-            if isinstance(peer, EventPeer):
-                # What follows goes straight to the connection manager: the acknowledgment must be there first.
-                await self._post(peer)
-            await self.delivery.acknowledged((request.owner, request.id), peer.id)
-            if route.cancel_after is not None and not await self.connections.is_active(peer.id):
-                # It had ended before it began to follow: nobody else will say that it is gone.
-                self.delivery.forget(peer.id)
+            try:
+                await self._acknowledged(peer, route, request)
+            finally:
+                # It is stored, and must run whatever became of its acknowledgment.
+                if stood is None and self.on_queued is not None and (waking := self.on_queued(request)) is not None:
+                    await waking
             if stood is not None:
                 await self._replay(stood)
-            elif self.on_queued is not None:
-                self.on_queued()
             return
         finally:
             peer.running -= 1
@@ -370,6 +382,24 @@ class Router:
             raise
         return stood
 
+    async def _acknowledged(self, peer: Peer, route: Route, request: Request) -> None:
+        """The acknowledgment is on its way; what follows it may go now."""
+        key = (request.owner, request.id)
+        # What follows goes straight to the connection manager: the acknowledgment must be there first.
+        if isinstance(peer, EventPeer):
+            try:
+                posted = await self._post(peer)
+            except BaseException:
+                self.delivery.unfollow(key, peer.id)
+                raise
+            if not posted and route.cancel_after is None:
+                self.delivery.unfollow(key, peer.id)
+                return
+        await self.delivery.acknowledged(key, peer.id)
+        if route.cancel_after is not None and not await self.connections.is_active(peer.id):
+            # It had ended before it began to follow: nobody else will say that it is gone.
+            self.delivery.forget(peer.id)
+
     async def _replay(self, record: RequestRecord) -> None:
         """The same request sent again: it is followed, or its outcome told if it has ended."""
         if record.terminal:
@@ -388,15 +418,16 @@ class Router:
             # `error` holds something else than an Error.
             return encode_error(self._boundary(problem, request), request.id)
 
-    async def _post(self, peer: EventPeer) -> None:
-        """Sends what an event's connection has collected."""
+    async def _post(self, peer: EventPeer) -> bool:
+        """Sends what an event's connection has collected. Returns whether the connection was there to take it."""
         messages, peer.sent = peer.sent, []
         for message in messages:
             try:
                 await self.connections.send(peer.id, message)
             except ConnectionGone:
                 self.delivery.forget(peer.id)
-                return
+                return False
+        return True
 
     def _boundary(self, problem: BaseException, request: Request) -> Error:
         return boundary_error(

@@ -6,23 +6,24 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 
-from streamer.contracts.stores import Key, RequestQueue
+from streamer.contracts.stores import Claims, Key, RequestQueue
 from streamer.core.clock import Clock
 from streamer.core.errors import Error, LeaseLost, StoreError
-from streamer.core.messages import ProgressUpdate
+from streamer.core.messages import ProgressUpdate, Request
 from streamer.core.records import RequestRecord, Status
 from streamer.engine.codec import NOT_JSON, encode_json
 from streamer.engine.complaints import Complaints
-from streamer.engine.delivery import Delivery
 from streamer.engine.job import Job
 from streamer.engine.outcomes import progress_message, terminal_message
 from streamer.engine.progress import JobReporter, ProgressPump
 from streamer.engine.routes import Route
+from streamer.engine.telling import Teller
 from streamer.engine.waiting import STOP_GRACE, ends_within
 
 _STALE = 2 / 3
@@ -46,6 +47,7 @@ class Worker:
         lease: seconds a claim lives without renewal; it is renewed three times within.
         poll_interval: seconds between looks at the queue when nothing wakes the worker.
         progress_interval: seconds between two progress messages of one request.
+        parallel_progress: progress of one request does not wait for another's; for connections that are calls away.
         expose_errors: send the text of unexpected exceptions to clients (development only).
         generator: of the jitter.
     """
@@ -54,7 +56,7 @@ class Worker:
         self,
         queue: RequestQueue,
         routes: Mapping[str, Route],
-        delivery: Delivery,
+        delivery: Teller,
         *,
         clock: Clock,
         logger: Any,
@@ -64,6 +66,7 @@ class Worker:
         lease: float = 30.0,
         poll_interval: float = 1.0,
         progress_interval: float = 0.1,
+        parallel_progress: bool = False,
         expose_errors: bool = False,
         generator: random.Random | None = None,
     ) -> None:
@@ -76,7 +79,7 @@ class Worker:
         self.name = name
         self.expose_errors = expose_errors
         self.generator = generator or random.Random()  # noqa: S311 - jitter, not a secret
-        self.pump = ProgressPump(self._emit, interval=progress_interval, clock=clock)
+        self.pump = ProgressPump(self._emit, interval=progress_interval, clock=clock, parallel=parallel_progress)
         self.running: dict[Key, Job] = {}
         self._limits = {route.name: route.concurrency for route in routes.values() if route.concurrency is not None}
         self._concurrency = concurrency
@@ -97,8 +100,8 @@ class Worker:
         self._claimed_at = -math.inf
         self._renewed_at = clock.now()
 
-    def wake(self) -> None:
-        """Says that there may be something to claim."""
+    def wake(self, _request: Request | None = None, /) -> None:
+        """Says that there may be something to claim: this request, and what else came meanwhile."""
         self._wake.set()
 
     def pause(self) -> None:
@@ -136,6 +139,12 @@ class Worker:
         )
         self._next_due = claims.next_due
         self._more = len(claims.records) == capacity > 0
+        if claims.foreign and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look_after_followed())
+        return await self.begin(claims)
+
+    async def begin(self, claims: Claims) -> int:
+        """Starts what was claimed, and tells of what was abandoned. Returns how many were started."""
         for record in claims.abandoned:
             self.logger.error(
                 "request ended without a result",
@@ -143,11 +152,11 @@ class Worker:
                 error=None if record.error is None else record.error.message,
             )  # fmt: skip
             await self.delivery.terminal(record.key, terminal_message(record))
-        if claims.foreign and (self._looking is None or self._looking.done()):
-            self._looking = asyncio.create_task(self._look_after_followed())
+        begun = 0
         for record in claims.records:
             if record.key in self._ended:
                 continue
+            begun += 1
             self._idle.clear()
             if (older := self.running.get(record.key)) is not None:
                 # Its lease ran out under this very worker (a stalled loop): the newer claim owns the request.
@@ -155,14 +164,23 @@ class Worker:
             job = Job(self, record)
             self.running[record.key] = job
             job.start()
-        return len(claims.records)
+        return begun
 
     async def run(self) -> None:
         """Steps until it is cancelled, renewing leases and sending progress beside."""
+        async with self.attending():
+            await self._claim()
+
+    @asynccontextmanager
+    async def attending(self) -> AsyncIterator[None]:
+        """While it lasts, leases of what runs are renewed and its progress is sent."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.pump.run())
-            group.create_task(self._renew())
-            group.create_task(self._claim())
+            beside = [group.create_task(self.pump.run()), group.create_task(self._renew())]
+            try:
+                yield
+            finally:
+                for task in beside:
+                    task.cancel()
 
     async def idle(self) -> None:
         """Returns when nothing runs."""

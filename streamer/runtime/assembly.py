@@ -25,6 +25,7 @@ from streamer.engine.renewal import NAME as RENEWAL
 from streamer.engine.renewal import Authenticate, renewal_route
 from streamer.engine.router import Router
 from streamer.engine.service_actions import for_service_actions, service_routes
+from streamer.engine.shared_delivery import SharedDelivery
 from streamer.engine.worker import Worker
 from streamer.handlers.functions import adapt
 from streamer.handlers.processes import ProcessPool
@@ -45,7 +46,8 @@ class Service:
     settings: Settings
     store: RequestQueue
     connections: Any
-    delivery: Delivery
+    delivery: Delivery | SharedDelivery
+    """Shared where the connections are."""
     receipts: Receipts
     router: Router
     worker: Worker
@@ -59,7 +61,7 @@ class Service:
 
 @contextlib.asynccontextmanager
 async def open_service(
-    settings: Settings, components: Components, *, logger: Any, clock: Clock | None = None
+    settings: Settings, components: Components, *, logger: Any, clock: Clock | None = None, name: str | None = None
 ) -> AsyncIterator[Service]:
     """Builds every component that the file uses, and binds every action to its validator, pipeline and handler.
 
@@ -68,6 +70,7 @@ async def open_service(
         components: by kind and full name, as the registry has them.
         logger: bound with what concerns the whole service.
         clock: time; the machine's when left out.
+        name: of this process, written into each claim; its machine and number when left out.
 
     Raises:
         StartError: something that only a start can show, such as a store that another process holds.
@@ -88,9 +91,14 @@ async def open_service(
         processes = ProcessPool(settings.worker.processes)
         stack.push_async_callback(processes.close)
 
-        delivery = Delivery(connections, logger)
+        followers = getattr(connections, "followers", None)
         receipts = Receipts(store, connections, clock=clock, logger=logger)
-        delivery.on_delivered = receipts.note
+        delivery: Delivery | SharedDelivery
+        if followers is None:
+            delivery = Delivery(connections, logger)
+            delivery.on_delivered = receipts.note
+        else:
+            delivery = SharedDelivery(connections, followers, store, logger)
         router = Router(
             RequestQueueAdapter(store, {}),
             connections,
@@ -117,23 +125,26 @@ async def open_service(
             delivery,
             clock=clock,
             logger=logger,
-            name=f"{platform.node()}:{os.getpid()}",
+            name=name or f"{platform.node()}:{os.getpid()}",
             concurrency=settings.worker.concurrency,
             tenant_concurrency=settings.worker.tenant_concurrency,
             lease=settings.worker.lease,
             poll_interval=settings.worker.poll_interval,
-            progress_interval=settings.worker.progress_interval,
+            progress_interval=max(settings.worker.progress_interval, getattr(connections, "progress_interval", 0.0)),
+            parallel_progress=followers is not None,
             expose_errors=settings.service.expose_errors,
         )
         router.add_service_routes(service_routes(router.routes, store, worker, clock, middlewares))
         renewal = None
         if authenticator is not None:
             renewal = Authenticate(authenticator)
+            if (connected := getattr(connections, "connected", None)) is not None:
+                renewal.on_renewed = connected.renew
             around = for_service_actions(middlewares)
             router.add_service_routes({**router.service_routes, RENEWAL: renewal_route(renewal, authenticator, around)})
         router.on_queued = worker.wake
         departures = None
-        if any(route.cancel_after is not None for route in router.routes.values()):
+        if isinstance(delivery, Delivery) and any(route.cancel_after is not None for route in router.routes.values()):
             departures = Departures(store, router.routes, delivery, worker, clock=clock, logger=logger)
             delivery.on_left = departures.left
         yield Service(

@@ -1,0 +1,181 @@
+"""Messages of queued requests to whoever follows them, where requests run in other processes than they came to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from streamer.contracts.connections import ConnectionManager, Followers
+from streamer.contracts.stores import Key, RequestQueue
+from streamer.core.errors import ConnectionGone, StoreError
+from streamer.engine.outcomes import terminal_message
+
+
+class SharedDelivery:
+    """Part of `Teller`. Who follows is written down where all processes see it.
+
+    A follower is written down after its acknowledgment was sent, so nobody can tell it anything before that. Whoever
+    runs the request writes down how it ended, and asks then who follows; whoever writes down a follower asks then how
+    the request stands. So at least one of them sees the other, and `Followers.claim` lets only one of them tell.
+
+    Args:
+        connections: take the messages.
+        followers: who follows.
+        queue: is asked how a request stands, and noted in that its owner was told.
+        logger: for what goes wrong with one follower, which must not concern the others.
+    """
+
+    def __init__(self, connections: ConnectionManager, followers: Followers, queue: RequestQueue, logger: Any) -> None:
+        self._connections = connections
+        self._followers = followers
+        self._queue = queue
+        self._logger = logger
+        self._awaiting: Counter[tuple[Key, str]] = Counter()
+        self._ends_after: dict[Key, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.on_left: Callable[[Key, float], Awaitable[None]] | None = None
+        """Called when a connection that followed a request has ended, for those that are to end then too."""
+
+    def follow(self, key: Key, connection_id: str) -> bool:
+        """Part of `Teller`."""
+        self._awaiting[key, connection_id] += 1
+        return self._awaiting[key, connection_id] == 1
+
+    def refused(self, key: Key, connection_id: str) -> None:
+        """Part of `Teller`."""
+        self.unfollow(key, connection_id)
+
+    def unfollow(self, key: Key, connection_id: str) -> None:
+        """Part of `Teller`."""
+        self._awaiting[key, connection_id] -= 1
+        if self._awaiting[key, connection_id] <= 0:
+            del self._awaiting[key, connection_id]
+        self._ends_after.pop(key, None)
+
+    def forget(self, connection_id: str) -> None:
+        """Part of `Teller`. It is written down beside; `settle` returns when it is."""
+        self._beside(self._leave(connection_id))
+
+    def ends_after(self, key: Key, seconds: float) -> None:
+        """Part of `Teller`."""
+        self._ends_after[key] = seconds
+
+    def awaits_acknowledgment(self, key: Key, connection_id: str) -> bool:
+        """Part of `Teller`."""
+        return (key, connection_id) in self._awaiting
+
+    def followed(self, key: Key) -> bool:  # noqa: ARG002 - part of `Teller`
+        """Part of `Teller`: only the followers could say, and they are asked when there is something to send."""
+        return True
+
+    def followed_keys(self) -> list[Key]:
+        """Part of `Teller`: whoever ends a request, in whatever process, tells its followers."""
+        return []
+
+    async def acknowledged(self, key: Key, connection_id: str) -> None:
+        """Part of `Teller`."""
+        ends_after = self._ends_after.get(key)
+        self.unfollow(key, connection_id)
+        await self._join(key, connection_id, ends_after)
+
+    async def attach(self, key: Key, connection_id: str, state: bytes | None, *, ended: bool) -> None:
+        """Part of `Teller`."""
+        ends_after = self._ends_after.get(key)
+        self.unfollow(key, connection_id)
+        if ended:
+            # Should somebody be about to tell it as well, one of both is enough.
+            await self._followers.claim(key, connection_id)
+        if state is not None and not await self._send(key, connection_id, state, final=ended):
+            return
+        if not ended:
+            await self._join(key, connection_id, ends_after)
+        elif state is not None:
+            await self._delivered(key)
+
+    async def progress(self, key: Key, message: bytes) -> None:
+        """Part of `Teller`. Progress that cannot be sent is not worth more than a line in the log."""
+        try:
+            followers = await self._followers.of(key)
+        except StoreError as problem:
+            self._logger.warning("progress was not sent", request_id=key[1], error=str(problem))
+            return
+        for connection_id in followers:
+            await self._send(key, connection_id, message, final=False)
+
+    async def terminal(self, key: Key, message: bytes) -> None:
+        """Part of `Teller`."""
+        await self.tell(key, message)
+
+    async def tell(self, key: Key, message: bytes, told_before: float | None = None) -> None:
+        """Sends the terminal message to all followers that nobody has told, or began to tell before that time.
+
+        What cannot be told now is told by whoever looks after what was not told.
+        """
+        try:
+            followers = await self._followers.of(key, told_before)
+            told = [await self._tell(key, connection_id, message, told_before) for connection_id in followers]
+        except StoreError as problem:
+            self._logger.warning("an outcome was not told yet", request_id=key[1], error=str(problem))
+            return
+        if any(told):
+            await self._delivered(key)
+
+    async def settle(self) -> None:
+        """Returns when everything is written down."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def _join(self, key: Key, connection_id: str, ends_after: float | None) -> None:
+        try:
+            await self._followers.add(key, connection_id, ends_after)
+            record = await self._queue.get(key)
+            if (
+                record is not None
+                and record.terminal
+                and await self._tell(key, connection_id, terminal_message(record), None)
+            ):
+                await self._delivered(key)
+        except StoreError as problem:
+            # The request is stored and will run. Its owner hears of it on resuming.
+            self._logger.error("a connection cannot follow its request", request_id=key[1], error=str(problem))
+
+    async def _tell(self, key: Key, connection_id: str, message: bytes, told_before: float | None) -> bool:
+        if not await self._followers.claim(key, connection_id, told_before):
+            return False
+        return await self._send(key, connection_id, message, final=True)
+
+    async def _send(self, key: Key, connection_id: str, message: bytes, *, final: bool) -> bool:
+        try:
+            await self._connections.send(connection_id, message, replaces=key[1], final=final)
+        except ConnectionGone:
+            self.forget(connection_id)
+        except Exception as problem:  # one connection's fault must not stop what the others are told
+            self._logger.error(
+                "a message could not be handed over", connection_id=connection_id, request_id=key[1], exc_info=problem
+            )
+        else:
+            return True
+        return False
+
+    async def _delivered(self, key: Key) -> None:
+        try:
+            await self._queue.mark_delivered([key])
+        except StoreError as problem:
+            # The worst that follows is that an owner hears of an outcome twice.
+            self._logger.warning("a delivery was not noted", request_id=key[1], error=str(problem))
+
+    async def _leave(self, connection_id: str) -> None:
+        try:
+            left = await self._followers.leave(connection_id)
+            if self.on_left is not None:
+                for key, after in left:
+                    await self.on_left(key, after)
+        except StoreError as problem:
+            self._logger.warning("an end was not written down", connection_id=connection_id, error=str(problem))
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,75 @@
+"""What the engine needs of whoever tells clients about their queued requests."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from streamer.contracts.stores import Key
+
+
+class Teller(Protocol):
+    """Who follows which request, and that nothing of a request reaches a connection before its acknowledgment.
+
+    `Delivery` is for connections and workers of one process, `SharedDelivery` for those of many.
+    """
+
+    def follow(self, key: Key, connection_id: str) -> bool:
+        """The connection gets the request's messages from now on, the first of them behind its acknowledgment.
+
+        Returns whether that is new: a connection that follows already goes on as it is.
+        """
+        ...
+
+    def refused(self, key: Key, connection_id: str) -> None:
+        """What made the connection follow was refused: it goes on only for another message with the same id."""
+        ...
+
+    def unfollow(self, key: Key, connection_id: str) -> None:
+        """The connection gets no more of the request, and nothing of what was held back."""
+        ...
+
+    def forget(self, connection_id: str) -> None:
+        """The connection has ended."""
+        ...
+
+    def ends_after(self, key: Key, seconds: float) -> None:
+        """When the last of the connections that follow the request now, or join them, has ended, it is to end too.
+
+        It ends so many seconds later, unless somebody follows it by then.
+        """
+        ...
+
+    def awaits_acknowledgment(self, key: Key, connection_id: str) -> bool:
+        """Whether the connection is about to hear that the request is stored, and must hear nothing else before."""
+        ...
+
+    def followed(self, key: Key) -> bool:
+        """Whether anybody may follow the request; if not, its messages need not be made."""
+        ...
+
+    def followed_keys(self) -> list[Key]:
+        """Every request of whose end nobody but this process would tell its followers."""
+        ...
+
+    async def acknowledged(self, key: Key, connection_id: str) -> None:
+        """The acknowledgment was sent: what was held back for it follows."""
+        ...
+
+    async def attach(self, key: Key, connection_id: str, state: bytes | None, *, ended: bool) -> None:
+        """Ends the holding back for a connection that follows anew: the request's state first, then what is newer.
+
+        Args:
+            key: which request.
+            connection_id: whose connection; `follow` was called for it.
+            state: the newest progress, or the terminal message; None when the client has it already.
+            ended: the state is terminal.
+        """
+        ...
+
+    async def progress(self, key: Key, message: bytes) -> None:
+        """Sends progress to all followers; where a client is slow only the newest survives."""
+        ...
+
+    async def terminal(self, key: Key, message: bytes) -> None:
+        """Sends the terminal message to all followers, once to each, and ends their following."""
+        ...
