@@ -216,3 +216,36 @@ class RequestQueue(Protocol):
     async def close(self) -> None:
         """Finishes the writes under way and gives up the store. Calls after it raise StoreUnavailable."""
         ...
+
+
+class Waiting(NamedTuple):
+    """What a worker is to be woken for."""
+
+    key: Key
+    action: str
+
+
+class WokenQueue(RequestQueue, Protocol):
+    """A queue whose workers do not look for work: something wakes them for each request, by its key.
+
+    Wake-ups are lost, come twice and come late. `due` and `untold` find what they left behind.
+    """
+
+    async def take(self, key: Key, worker: str, lease: float, /) -> Claims:
+        """Claims this one request if it is due; the one who took it finds it in `records`, everybody else nothing.
+
+        What has no attempt left, or waited until its `expires_at`, is ended instead, as by `claim`.
+        """
+        ...
+
+    async def due(self, stored_before: float, /, limit: int = 500) -> list[Waiting]:
+        """Requests that should have been taken by now, the oldest lease first.
+
+        Those that are PENDING since before `stored_before`, or RETRYING and due since then; and those whose worker
+        has let its lease run out. They were so a moment ago.
+        """
+        ...
+
+    async def untold(self, ended_after: float, ended_before: float, /, limit: int = 500) -> list[Key]:
+        """Requests that ended in that time, and whose owners were not told. They were so a moment ago."""
+        ...

@@ -10,11 +10,21 @@ from typing import Final
 from streamer.contracts.stores import Claims, Key
 from streamer.core.clock import Clock
 from streamer.core.errors import Error, StoreUnavailable, TransitionRefused
-from streamer.core.records import Abandoned, Claimed, Event, Expired, RequestRecord
+from streamer.core.records import (
+    Abandoned,
+    Claimed,
+    Event,
+    Expired,
+    RequestRecord,
+    Status,
+    due,
+    exhausted,
+    expired,
+)
 from streamer.stores.dynamodb import writes
 from streamer.stores.dynamodb.calls import Calls, Refused, all_of
 from streamer.stores.dynamodb.candidates import Entry, Turns, choose
-from streamer.stores.dynamodb.items import Layout, Stored, before, to_stored
+from streamer.stores.dynamodb.items import Item, Layout, Stored, before, gone, to_stored
 from streamer.stores.dynamodb.scanning import Scanner
 from streamer.stores.dynamodb.table import EXPIRIES
 from streamer.stores.dynamodb.writing import Writer
@@ -25,6 +35,7 @@ ROUNDS: Final = 3
 EXPIRY_INTERVAL: Final = 1.0
 """Seconds between two looks for what has waited too long and stands behind what a claim sees anyway."""
 EXPIRIES_AT_ONCE: Final = 100
+_NOTHING: Final = Claims([], [], None)
 FOREIGN_INTERVAL: Final = 5.0
 """Seconds after which a service is told to look after what it follows: others may have run or ended it meanwhile."""
 
@@ -75,9 +86,9 @@ class Claimer:
         for key in {*doomed, *late}:
             entries.pop(key, None)
         taken: list[RequestRecord] = []
-        due = [entry for entry in entries.values() if entry.due(now)]
+        ready = [entry for entry in entries.values() if entry.due(now)]
         for _ in range(ROUNDS):
-            chosen = choose(due, limit - len(taken), room, self._turns, now)
+            chosen = choose(ready, limit - len(taken), room, self._turns, now)
             if not chosen:
                 break
             claimed = await all_of(self._take(entry, event, failures) for entry in chosen)
@@ -89,16 +100,52 @@ class Claimer:
             # What was chosen and lost to others must not take the room of what is still there.
             room = Room(left, tenant_limit, running)
             tried = {entry.place for entry in chosen}
-            due = [entry for entry in due if entry.place not in tried]
+            ready = [entry for entry in ready if entry.place not in tried]
         if failures and not taken and not any(ended):
             raise failures[0]
         later = [entry for entry in entries.values() if not entry.due(now)]
         times = [entry.due_at for entry in later if room.for_action(entry.action)]
-        times += [now for entry in due if room.for_action(entry.action) and room.for_tenant(entry.tenant)]
+        times += [now for entry in ready if room.for_action(entry.action) and room.for_tenant(entry.tenant)]
         times += [now + lease for record in taken if room.for_action(record.action)]
         return Claims(
             taken, [record for record in ended if record is not None], min(times, default=None), self._others()
         )
+
+    async def take(self, key: Key, worker: str, lease: float) -> Claims:
+        """Part of `WokenQueue`. What was just stored is taken by one call, which reads nothing before."""
+        now = self._writer.now()
+        event = Claimed(now, worker, now + lease)
+        seen, unread = (Status.PENDING, 0), True
+        for _ in range(ROUNDS):
+            try:
+                taken = await self._whole(to_stored(await self._write(key, seen, event, unread=unread)))
+                return Claims([] if taken is None else [taken], [], None)
+            except Refused as refused:
+                if refused.item is None or gone(refused.item, now):
+                    return _NOTHING
+                record = to_stored(refused.item).record
+            if not due(record, now) and not expired(record, now):
+                return _NOTHING
+            if record.status is Status.PROCESSING or expired(record, now):
+                return await self._settle(record, event)
+            seen, unread = (record.status, record.fence), False
+        return _NOTHING
+
+    async def _settle(self, record: RequestRecord, event: Claimed) -> Claims:
+        """What is no plain claim: a lease ran out, or the request waited too long."""
+        failures: list[StoreUnavailable] = []
+        if expired(record, event.at):
+            ended = await self._end(record.key, Expired(event.at), failures)
+        elif exhausted(record):
+            ended = await self._end(record.key, Abandoned(event.at), failures)
+        else:
+            taken = await self._end(record.key, event, failures)
+            ended = None
+            if taken is not None:
+                return Claims([taken], [], None)
+        if failures:
+            raise failures[0]
+        return _NOTHING if ended is None else Claims([], [ended], None)
 
     def _others(self) -> bool:
         """Whether it is time to look at what other services have done: the table does not say when they did."""
@@ -119,21 +166,34 @@ class Claimer:
         key = (entry.owner, entry.id)
         if not entry.waits:
             return await self._end(key, event, failures)
-        version = self._writer.new_version()
-        parameters = writes.claim(self._calls.table, key, (entry.status, entry.fence), event, self._layout, version)
         try:
-            item = (await self._calls.make("update_item", **parameters))["Attributes"]
-        except Refused as refused:
-            # Ours after all when its first answer was lost and it was made again.
-            if refused.item is None or refused.item["version"]["S"] != version:
-                return None
-            item = refused.item
+            item = await self._write(key, (entry.status, entry.fence), event)
+        except Refused:
+            return None
         except StoreUnavailable as problem:
             # What else was claimed at the same time must not be given up for it.
             failures.append(problem)
             return None
-        self._writer.queue.less(1)
         return await self._whole(to_stored(item))
+
+    async def _write(self, key: Key, seen: tuple[Status, int], event: Claimed, *, unread: bool = False) -> Item:
+        """The item, now ours.
+
+        Raises:
+            Refused: it does not stand as it was seen.
+            StoreUnavailable: the table failed.
+        """
+        version = self._writer.new_version()
+        parameters = writes.claim(self._calls.table, key, seen, event, self._layout, version, unread=unread)
+        try:
+            item: Item = (await self._calls.make("update_item", **parameters))["Attributes"]
+        except Refused as refused:
+            # Ours after all when its first answer was lost and it was made again.
+            if refused.item is None or refused.item["version"]["S"] != version:
+                raise
+            item = refused.item
+        self._writer.queue.less(1)
+        return item
 
     async def _end(self, key: Key, event: Event, failures: list[StoreUnavailable]) -> RequestRecord | None:
         """The record after the event; None where it is not for it as it is by now, or the table failed."""

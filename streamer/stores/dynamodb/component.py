@@ -105,6 +105,8 @@ async def _build(options: Mapping[str, Any], context: BuildContext) -> AsyncIter
             shards=options.get("shards", 1),
             bucket=bucket,
             s3=s3,
+            # Only where a message may be lost between the process that ends a request and its connection.
+            untold=context.settings is not None and context.settings.backends.connections.name != "local",
         )
         try:
             # A table that is not there, or may not be read, is told by the start and not by the first request.

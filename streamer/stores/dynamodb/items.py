@@ -25,6 +25,8 @@ TIMED: Final = "timed"
 """Lane of what waits for a time: the end of a lease, or the next attempt."""
 ENDED: Final = "ended"
 """Lane of what has ended, by when it did."""
+UNTOLD: Final = "untold"
+"""Beside the expiries: what has ended and whose owner was not told, by when it ended."""
 LEAST: Final = 1e-120
 LAST: Final = "~"
 """Sorts behind everything that a place may hold."""
@@ -65,6 +67,8 @@ class Layout(NamedTuple):
     """In how many parts each lane is kept."""
     retention: float
     """Seconds for which an ended record is kept."""
+    untold: bool = False
+    """Whether it can be asked what has ended and was not told. It costs two more writes of an index a request."""
 
 
 def text(value: str) -> Value:
@@ -117,6 +121,8 @@ def keys(stored: Stored, layout: Layout) -> Item:
         ended = record.updated_at if record.finished_at is None else record.finished_at
         found["lane"], found["place"] = text(f"{ENDED}#{shard}"), text(timed(ended, version))
         found["gone_at"] = number(gone_at(ended, layout.retention))
+        if layout.untold and record.delivered_at is None:
+            found["expiry"], found["expires"] = text(f"{UNTOLD}#{shard}"), text(timed(ended, version))
     elif record.status is Status.PENDING:
         found["lane"], found["place"] = text(f"{READY}#{shard}"), text(ready(record, sequence, version))
     else:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from streamer.contracts.stores import Claims, Key, Lease, Page
+from streamer.contracts.stores import Claims, Key, Lease, Page, Waiting
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.messages import ErrorBody
 from streamer.core.records import Cancelled, Completed, Failed, Progressed, RequestRecord, Requeued, Status
@@ -16,11 +16,12 @@ from streamer.stores.dynamodb.claiming import Claimer
 from streamer.stores.dynamodb.items import Layout
 from streamer.stores.dynamodb.reading import Reader
 from streamer.stores.dynamodb.room import QueueRoom
+from streamer.stores.dynamodb.sweeping import Sweeper
 from streamer.stores.dynamodb.writing import Writer
 
 
 class DynamoStore:
-    """Part of `RequestQueue`, on one table that any number of processes share. Its package says what it cannot keep.
+    """Part of `WokenQueue`, on one table that any number of processes share. Its package says what it cannot keep.
 
     Args:
         client: aiobotocore's DynamoDB client; whoever made it closes it.
@@ -33,6 +34,7 @@ class DynamoStore:
         shards: in how many parts the indexes are kept.
         bucket: for what is too large for an item; None: it is refused.
         s3: aiobotocore's S3 client, where there is a bucket.
+        untold: it can be asked what has ended and was not told.
     """
 
     def __init__(
@@ -47,15 +49,17 @@ class DynamoStore:
         shards: int = 1,
         bucket: str | None = None,
         s3: Any = None,
+        untold: bool = False,
     ) -> None:
         time = clock or SystemClock()
-        layout = Layout(shards, retention)
+        layout = Layout(shards, retention, untold)
         self._calls = Calls(client, table, time)
         queue = QueueRoom(self._calls, layout, time, max_queued, max_queued_per_owner)
         self._blobs = Blobs(s3, bucket or "", time)
         self._writer = Writer(self._calls, layout, time, queue, self._blobs)
         self._reader = Reader(self._calls, layout, self._blobs)
         self._claimer = Claimer(self._calls, self._writer, layout, time)
+        self._sweeper = Sweeper(self._calls, layout)
 
     async def enqueue(self, record: RequestRecord, /) -> RequestRecord | None:
         """Part of `RequestQueue`."""
@@ -73,6 +77,18 @@ class DynamoStore:
     ) -> Claims:
         """Part of `RequestQueue`."""
         return await self._claimer.claim(worker, limit, lease, headroom, tenant_limit, tenants)
+
+    async def take(self, key: Key, worker: str, lease: float, /) -> Claims:
+        """Part of `WokenQueue`."""
+        return await self._claimer.take(key, worker, lease)
+
+    async def due(self, stored_before: float, /, limit: int = 500) -> list[Waiting]:
+        """Part of `WokenQueue`."""
+        return await self._sweeper.due(self._writer.now(), stored_before, limit)
+
+    async def untold(self, ended_after: float, ended_before: float, /, limit: int = 500) -> list[Key]:
+        """Part of `WokenQueue`: nothing, unless the store was made so that it can be asked."""
+        return await self._sweeper.untold(ended_after, ended_before, limit)
 
     async def renew(self, leases: Sequence[Lease], lease: float, /) -> list[Lease]:
         """Part of `RequestQueue`."""

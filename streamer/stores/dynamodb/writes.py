@@ -17,6 +17,7 @@ from streamer.core.records import Claimed, Completed, Delivered, Progressed, Ren
 from streamer.stores.dynamodb.items import (
     ENDED,
     TIMED,
+    UNTOLD,
     Item,
     Layout,
     Value,
@@ -136,7 +137,16 @@ def delete(table: str, key: Key, finished_before: float) -> Parameters:
     }
 
 
-def claim(table: str, key: Key, seen: tuple[Status, int], event: Claimed, layout: Layout, version: str) -> Parameters:
+def claim(
+    table: str,
+    key: Key,
+    seen: tuple[Status, int],
+    event: Claimed,
+    layout: Layout,
+    version: str,
+    *,
+    unread: bool = False,
+) -> Parameters:
     """UpdateItem: takes a request that is PENDING or RETRYING, has attempts left and is due, as the index showed it.
 
     Args:
@@ -146,11 +156,14 @@ def claim(table: str, key: Key, seen: tuple[Status, int], event: Claimed, layout
         event: the claim.
         layout: of the indexes.
         version: that the write leaves.
+        unread: nothing has shown it; it is taken if it stands so and cannot expire.
     """
     status, fence = seen
     change = Change(table, key, version)
     change.only_if("status", "=", text(status.value))
     change.only_if("fence", "=", number(fence))
+    if unread:
+        change.only_if_there("expiry", there=False)
     change.set("status", text(Status.PROCESSING.value))
     change.set("fence", number(fence + 1))
     change.add("attempts", 1)
@@ -201,6 +214,9 @@ def complete(
     change.set("lane", text(f"{ENDED}#{shard_of(*key, layout.shards)}"))
     change.set("place", text(timed(event.at, version)))
     change.set("gone_at", number(gone_at(event.at, layout.retention)))
+    if layout.untold:
+        change.set("expiry", text(f"{UNTOLD}#{shard_of(*key, layout.shards)}"))
+        change.set("expires", text(timed(event.at, version)))
     change.remove("due_at", "error")
     return change.parameters()
 
@@ -212,7 +228,7 @@ def deliver(table: str, key: Key, event: Delivered, version: str) -> Parameters:
     change.only_if_there("due_at", there=False)
     change.only_if_there("delivered_at", there=False)
     change.set("delivered_at", number(event.at))
-    change.remove("unsettled")
+    change.remove("unsettled", "expiry", "expires")
     return change.parameters()
 
 
