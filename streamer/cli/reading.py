@@ -10,42 +10,13 @@ import click
 
 from streamer.cli.options import DEFAULT_CONFIG
 from streamer.core.errors import ConfigError
+from streamer.runtime.reading import find_components, read
+
+__all__ = ["find_components", "read", "read_plugin_settings", "url_of_service"]
 
 if TYPE_CHECKING:
     from streamer.config.document import Document
-    from streamer.config.settings import PluginSettings, Settings
-    from streamer.plugins.registry import Registry
-
-
-def find_components(plugins: PluginSettings) -> Registry:
-    """Every component that may be used, the built-in ones too.
-
-    Raises:
-        PluginError: a plugin is broken.
-    """
-    from streamer.plugins.manager import discover
-    from streamer.runtime import builtins
-
-    return discover(plugins, builtins=[builtins])
-
-
-def read(path: Path) -> tuple[Settings, Registry]:
-    """The checked file, and the components that it may use.
-
-    Raises:
-        ConfigError: with every problem of the file and of the plugins.
-    """
-    from streamer.config import load
-    from streamer.engine.validation import Validator
-
-    found: list[Registry] = []
-
-    def discover(plugins: PluginSettings) -> Registry:
-        found.append(find_components(plugins))
-        return found[-1]
-
-    settings = load(path, discover=discover, environ=os.environ, compile_schema=Validator)
-    return settings, found[-1]
+    from streamer.config.settings import PluginSettings
 
 
 def read_plugin_settings(path: Path) -> PluginSettings:

@@ -210,23 +210,35 @@ class Router:
         Returns:
             `{"statusCode": 200}`, also when the answer is an error: the client has been told. Another status only
             for a CONNECT that the door refuses.
-
-        Raises:
-            StoreError: who speaks cannot be told right now; the client hears that the service has failed.
         """
         context = event["requestContext"]
         kind = context.get("eventType", "MESSAGE")
         if kind == "CONNECT":
             return _LET_IN if self.door is None else await self.door.connect(event)
         if kind == "DISCONNECT":
-            self.delivery.forget(context["connectionId"])
-            if self.door is not None:
+            if self.door is None:
+                self.delivery.forget(context["connectionId"])
+            else:
                 await self.door.disconnect(event)
             return _LET_IN
-        peer = EventPeer(context["connectionId"]) if self.door is None else await self.door.peer(event)
+        try:
+            peer = EventPeer(context["connectionId"]) if self.door is None else await self.door.peer(event)
+        except StoreError as problem:
+            self._complaints.tell("who sent a message could not be told", error=str(problem))
+            peer = EventPeer(context["connectionId"])
+            peer.send(self._unknown(event))
+            await self._post(peer)
+            return _LET_IN
         if peer is not None:
             await self._message(peer, event)
         return _LET_IN
+
+    def _unknown(self, event: Mapping[str, Any]) -> bytes:
+        """The answer to a message while nobody can tell who sent it."""
+        try:
+            return encode_error(refusals.store_silent(), self._decode(frame_of(event)).id)
+        except MalformedError as problem:
+            return encode_error(problem.error, problem.request_id)
 
     async def _message(self, peer: EventPeer, event: Mapping[str, Any]) -> None:
         before = set(self._tasks)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
 from typing import Any
 
 from streamer.config.settings import Settings
@@ -13,6 +12,7 @@ from streamer.contracts.stores import RequestQueue
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StoreError, StoreUnavailable
 from streamer.runtime.assembly import Components, Service, open_service
+from streamer.runtime.loops import loop_factory
 from streamer.runtime.patience import Patience
 from streamer.transports.websocket import WebSocketTransport
 
@@ -39,7 +39,7 @@ def serve(
         StreamerError: it could not start, in one line; or its store failed for good.
     """
     # Not asyncio.Runner: it would wait for ever for a handler that swallows its cancellation.
-    loop = (_loop_factory() or asyncio.new_event_loop)()
+    loop = (loop_factory() or asyncio.new_event_loop)()
     asyncio.set_event_loop(loop)
     try:
         loop.run_until_complete(_serve(settings, components, logger, clock or SystemClock(), wait))
@@ -60,14 +60,6 @@ def _end(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_exception_handler(lambda _loop, _context: None)
     asyncio.set_event_loop(None)
     loop.close()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop  # noqa: PLC0415 - not to be had on every platform
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 async def _serve(settings: Settings, components: Components, logger: Any, clock: Clock, wait: float = 0.0) -> None:

@@ -85,7 +85,7 @@ def decide(
         return Answered(HTTPStatus.FORBIDDEN, "this origin is not among server.allowed_origins\n")
     if open_connections >= settings.max_connections:
         return Answered(HTTPStatus.TOO_MANY_REQUESTS, "too many connections\n", (("Retry-After", "1"),))
-    return _identified(query)
+    return identified(query)
 
 
 def _served(file: ClientFile, headers: Mapping[str, str], allowed: tuple[str, ...]) -> Answered:
@@ -111,7 +111,8 @@ def _served(file: ClientFile, headers: Mapping[str, str], allowed: tuple[str, ..
     return Answered(HTTPStatus.OK, file.text, tuple(answered))
 
 
-def _identified(query: str) -> Accepted | Answered:
+def identified(query: str) -> Accepted | Answered:
+    """Who a connection says that it is, in its query; or why that cannot be."""
     try:
         # Bytes that are no text must not be replaced: two different secrets would become the same.
         client_ids = parse_qs(query, keep_blank_values=True, errors="strict").get("client_id")

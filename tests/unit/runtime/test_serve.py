@@ -195,9 +195,9 @@ def test_the_address_is_told_as_a_client_writes_it(settings, tmp_path):
 
 
 def test_a_platform_without_uvloop_gets_pythons_own_loop(monkeypatch):
-    assert serve._loop_factory() is not None
+    assert loop_factory() is not None
     monkeypatch.setitem(sys.modules, "uvloop", None)
-    assert serve._loop_factory() is None
+    assert loop_factory() is None
 
 
 def test_a_port_that_is_taken_is_told_and_what_was_opened_is_closed(settings, components):

@@ -1,0 +1,49 @@
+"""The configuration file and the installed plugins, as whoever starts a service needs them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streamer.config.settings import PluginSettings, Settings
+    from streamer.plugins.registry import Registry
+
+
+def find_components(plugins: PluginSettings) -> Registry:
+    """Every component that may be used, the built-in ones too.
+
+    Raises:
+        PluginError: a plugin is broken.
+    """
+    from streamer.plugins.manager import discover  # noqa: PLC0415 - commands that need no plugin do not wait for them
+    from streamer.runtime import builtins  # noqa: PLC0415 - as above
+
+    return discover(plugins, builtins=[builtins])
+
+
+def read(path: Path, environ: Mapping[str, str] | None = None) -> tuple[Settings, Registry]:
+    """The checked file, and the components that it may use.
+
+    Args:
+        path: of the file.
+        environ: what `${NAME}` is filled from; the process's own when left out.
+
+    Raises:
+        ConfigError: with every problem of the file and of the plugins.
+    """
+    from streamer.config import load  # noqa: PLC0415 - as above
+    from streamer.engine.validation import Validator  # noqa: PLC0415 - as above
+
+    found: list[Registry] = []
+
+    def discover(plugins: PluginSettings) -> Registry:
+        found.append(find_components(plugins))
+        return found[-1]
+
+    settings = load(
+        path, discover=discover, environ=os.environ if environ is None else environ, compile_schema=Validator
+    )
+    return settings, found[-1]
