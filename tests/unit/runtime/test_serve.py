@@ -30,6 +30,7 @@ from streamer.core.clock import SystemClock
 from streamer.core.errors import StartError, StoreUnavailable
 from streamer.plugins.manager import discover
 from streamer.runtime import builtins, serve
+from streamer.runtime.loops import loop_factory
 from streamer.stores.memory import MemoryStore
 from streamer.testing import ManualClock
 from streamer.testing.clock import settle
