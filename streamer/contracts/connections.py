@@ -150,9 +150,13 @@ class Followers(Protocol):
         """
         ...
 
+    async def deserted(self, key: Key, now: float, /) -> bool:
+        """Whether a follower has left the request, its time since then is over by `now`, and nobody follows it."""
+        ...
+
     async def left(self, now: float, /, limit: int = 100) -> list[Key]:
-        """Requests that a follower left, and whose time since then is over by `now`; whether somebody else follows
-        them is to be asked of `of`. They may be told again until `settle`.
+        """Requests that a follower left, and whose time since then is over by `now`; `deserted` says whether somebody
+        else follows them. They may be told again until `settle`.
         """
         ...
 

@@ -6,7 +6,7 @@ suite that every implementation must pass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from streamer.core.messages import ErrorBody, Request
@@ -238,11 +238,11 @@ class WokenQueue(RequestQueue, Protocol):
         """
         ...
 
-    async def due(self, stored_before: float, /, limit: int = 500) -> list[Waiting]:
+    async def due(self, stored_before: float, /, limit: int = 500, *, without: Collection[str] = ()) -> list[Waiting]:
         """Requests that should have been taken by now, the oldest lease first.
 
         Those that are PENDING since before `stored_before`, or RETRYING and due since then; and those whose worker
-        has let its lease run out. They were so a moment ago.
+        has let its lease run out. They were so a moment ago. Actions that are named in `without` are left out.
         """
         ...
 

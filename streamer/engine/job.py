@@ -29,10 +29,25 @@ _RETRY_WRITE = (0.1, 0.5, 1.0, 2.0, 5.0)
 class Job:
     """One attempt. It owns a task; `stop` ends the handler, the outcome depends on why."""
 
-    __slots__ = ("_begun", "_reason", "_task", "_worker", "_writing", "lease", "record", "reporter", "started")
+    __slots__ = (
+        "_begun",
+        "_limit",
+        "_reason",
+        "_task",
+        "_worker",
+        "_writing",
+        "lease",
+        "record",
+        "reporter",
+        "retry_at",
+        "started",
+    )
 
-    def __init__(self, worker: Worker, record: RequestRecord) -> None:
+    def __init__(self, worker: Worker, record: RequestRecord, limit: float | None = None) -> None:
         self._worker = worker
+        self._limit = limit
+        self.retry_at: float | None = None
+        """When it is due again, as wall-clock seconds, once the attempt has ended so."""
         self._task: asyncio.Task[None] | None = None
         self._begun = False
         self._reason = ""
@@ -125,10 +140,11 @@ class Job:
         )
         current_request.set(request)
         try:
-            if route.timeout is None:
+            limit = route.timeout if self._limit is None else min(self._limit, route.timeout or self._limit)
+            if limit is None:
                 value: Any = await route.pipeline.queued(request)
             else:
-                value = await bounded(route.pipeline.queued(request), route.timeout)
+                value = await bounded(route.pipeline.queued(request), limit)
         except asyncio.CancelledError:
             if cut_off():
                 raise
@@ -152,6 +168,7 @@ class Job:
         if route is not None and error.retryable and record.attempts < record.max_attempts:
             retry_at = worker.clock.now() + route.retry.delay(record.attempts, worker.generator)
             await self._write(lambda: worker.queue.fail(self.lease, seq=seq, error=body, retry_at=retry_at))
+            self.retry_at = retry_at
             return
         await self._write(lambda: worker.queue.fail(self.lease, seq=seq, error=body))
         await worker.delivery.terminal(record.key, encode_json(ErrorMessage(body, record.id, seq)))

@@ -10,6 +10,7 @@ from typing import Any
 from streamer.contracts.connections import ConnectionManager, Followers
 from streamer.contracts.stores import Key, RequestQueue
 from streamer.core.errors import ConnectionGone, StoreError
+from streamer.engine.leaving import leaving
 from streamer.engine.outcomes import terminal_message
 
 
@@ -37,6 +38,8 @@ class SharedDelivery:
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_left: Callable[[Key, float], Awaitable[None]] | None = None
         """Called when a connection that followed a request has ended, for those that are to end then too."""
+        self.leave = leaving(followers, self._left, logger)
+        """Says that a connection has ended, and returns when it is written down."""
 
     def follow(self, key: Key, connection_id: str) -> bool:
         """Part of `Teller`."""
@@ -56,7 +59,7 @@ class SharedDelivery:
 
     def forget(self, connection_id: str) -> None:
         """Part of `Teller`. It is written down beside; `settle` returns when it is."""
-        self._beside(self._leave(connection_id))
+        self._beside(self.leave(connection_id))
 
     def ends_after(self, key: Key, seconds: float) -> None:
         """Part of `Teller`."""
@@ -166,14 +169,9 @@ class SharedDelivery:
             # The worst that follows is that an owner hears of an outcome twice.
             self._logger.warning("a delivery was not noted", request_id=key[1], error=str(problem))
 
-    async def _leave(self, connection_id: str) -> None:
-        try:
-            left = await self._followers.leave(connection_id)
-            if self.on_left is not None:
-                for key, after in left:
-                    await self.on_left(key, after)
-        except StoreError as problem:
-            self._logger.warning("an end was not written down", connection_id=connection_id, error=str(problem))
+    async def _left(self, key: Key, after: float) -> None:
+        if self.on_left is not None:
+            await self.on_left(key, after)
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -143,8 +143,13 @@ class Worker:
             self._looking = asyncio.create_task(self._look_after_followed())
         return await self.begin(claims)
 
-    async def begin(self, claims: Claims) -> int:
-        """Starts what was claimed, and tells of what was abandoned. Returns how many were started."""
+    async def begin(self, claims: Claims, limit: float | None = None) -> int:
+        """Starts what was claimed, and tells of what was abandoned. Returns how many were started.
+
+        Args:
+            claims: of this worker's name.
+            limit: seconds that a handler may take at most, whatever its action says; None: what its action says.
+        """
         for record in claims.abandoned:
             self.logger.error(
                 "request ended without a result",
@@ -161,7 +166,7 @@ class Worker:
             if (older := self.running.get(record.key)) is not None:
                 # Its lease ran out under this very worker (a stalled loop): the newer claim owns the request.
                 older.stop("lost")
-            job = Job(self, record)
+            job = Job(self, record, limit)
             self.running[record.key] = job
             job.start()
         return begun
@@ -298,7 +303,7 @@ class Worker:
         job = self.running.get(record.key)
         if job is not None:
             job.stop("cancelled")
-        else:
+        elif self._claiming.locked():
             self._ended.add(record.key)
         # Not when the handler has ended: one that tidies up, or does not stop, must not keep its owner waiting.
         await self.delivery.terminal(record.key, terminal_message(record))

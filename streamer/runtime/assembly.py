@@ -77,11 +77,8 @@ async def open_service(
         StreamerError: as the component's factory raises.
     """
     clock = clock or SystemClock()
-    context = BuildContext(
-        base_dir=settings.base_dir, clock=clock, service=settings.service.name, settings=settings, logger=logger
-    )
     async with contextlib.AsyncExitStack() as stack:
-        builder = _Builder(stack, components, context)
+        builder = _Builder(stack, components, _context(settings, logger, clock))
         store = await builder.build(Kind.STORE, settings.backends.store)
         connections = await builder.build(Kind.CONNECTIONS, settings.backends.connections)
         authenticator = await builder.build(Kind.AUTH, settings.auth)
@@ -159,6 +156,35 @@ async def open_service(
             authenticator=authenticator,
             renewal=renewal,
         )
+
+
+@contextlib.asynccontextmanager
+async def open_entrance(
+    settings: Settings, components: Components, *, logger: Any, clock: Clock | None = None
+) -> AsyncIterator[tuple[Any, Authenticator | None]]:
+    """The connections and the authenticator alone: for a process that lets connections in and serves none.
+
+    Args:
+        settings: the file.
+        components: by kind and full name, as the registry has them.
+        logger: bound with what concerns the whole service.
+        clock: time; the machine's when left out.
+
+    Raises:
+        StreamerError: as the component's factory raises.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        builder = _Builder(stack, components, _context(settings, logger, clock or SystemClock()))
+        yield (
+            await builder.build(Kind.CONNECTIONS, settings.backends.connections),
+            await builder.build(Kind.AUTH, settings.auth),
+        )
+
+
+def _context(settings: Settings, logger: Any, clock: Clock) -> BuildContext:
+    return BuildContext(
+        base_dir=settings.base_dir, clock=clock, service=settings.service.name, settings=settings, logger=logger
+    )
 
 
 def _rate_limits(action: ActionSettings, clock: Clock) -> list[AnyMiddleware]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from streamer.contracts.stores import Claims, Key, Lease, Page, Waiting
@@ -82,9 +82,9 @@ class DynamoStore:
         """Part of `WokenQueue`."""
         return await self._claimer.take(key, worker, lease)
 
-    async def due(self, stored_before: float, /, limit: int = 500) -> list[Waiting]:
+    async def due(self, stored_before: float, /, limit: int = 500, *, without: Collection[str] = ()) -> list[Waiting]:
         """Part of `WokenQueue`."""
-        return await self._sweeper.due(self._writer.now(), stored_before, limit)
+        return await self._sweeper.due(self._writer.now(), stored_before, limit, without)
 
     async def untold(self, ended_after: float, ended_before: float, /, limit: int = 500) -> list[Key]:
         """Part of `WokenQueue`: nothing, unless the store was made so that it can be asked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from streamer.contracts.stores import Key, Waiting
@@ -12,6 +13,9 @@ from streamer.stores.dynamodb.table import EXPIRIES, LANES
 
 PAGES: Final = 40
 """Queries of a lane that one look makes at most: some 400,000 entries that are not what it looks for."""
+
+
+Wanted = Callable[[Item], bool]
 
 
 class Sweeper:
@@ -26,12 +30,16 @@ class Sweeper:
         self._calls = calls
         self._layout = layout
 
-    async def due(self, now: float, stored_before: float, limit: int) -> list[Waiting]:
+    async def due(self, now: float, stored_before: float, limit: int, without: Collection[str]) -> list[Waiting]:
         """Part of `WokenQueue`."""
-        timed = await all_of(self._timed(shard, now, limit) for shard in range(self._layout.shards))
-        ready = await all_of(self._ready(shard, stored_before, limit) for shard in range(self._layout.shards))
-        found = [item for lane in timed for item in lane if _overdue(item, now, stored_before)]
-        found += [item for lane in ready for item in lane]
+
+        def wanted(item: Item) -> bool:
+            return item["action"]["S"] not in without and _overdue(item, now, stored_before)
+
+        shards = range(self._layout.shards)
+        lanes = await all_of(self._timed(shard, now, limit, wanted) for shard in shards)
+        lanes += await all_of(self._ready(shard, stored_before, limit, wanted) for shard in shards)
+        found = [item for lane in lanes for item in lane]
         return [Waiting((item["owner"]["S"], item["id"]["S"]), item["action"]["S"]) for item in found[:limit]]
 
     async def untold(self, ended_after: float, ended_before: float, limit: int) -> list[Key]:
@@ -39,6 +47,7 @@ class Sweeper:
         lanes = await all_of(
             self._some(
                 limit,
+                lambda _item: True,
                 IndexName=EXPIRIES,
                 KeyConditionExpression="#expiry = :expiry AND #expires BETWEEN :after AND :until",
                 ExpressionAttributeNames={"#expiry": "expiry", "#expires": "expires"},
@@ -52,18 +61,20 @@ class Sweeper:
         )
         return [(item["owner"]["S"], item["id"]["S"]) for lane in lanes for item in lane][:limit]
 
-    async def _timed(self, shard: int, now: float, limit: int) -> list[Item]:
+    async def _timed(self, shard: int, now: float, limit: int, wanted: Wanted) -> list[Item]:
         return await self._some(
             limit,
+            wanted,
             IndexName=LANES,
             KeyConditionExpression="#lane = :lane AND #place <= :now",
             ExpressionAttributeNames={"#lane": "lane", "#place": "place"},
             ExpressionAttributeValues={":lane": text(f"{TIMED}#{shard}"), ":now": text(f"{before(now)}{LAST}")},
         )
 
-    async def _ready(self, shard: int, stored_before: float, limit: int) -> list[Item]:
+    async def _ready(self, shard: int, stored_before: float, limit: int, wanted: Wanted) -> list[Item]:
         return await self._some(
             limit,
+            wanted,
             IndexName=LANES,
             KeyConditionExpression="#lane = :lane",
             FilterExpression="#number < :before",
@@ -74,13 +85,13 @@ class Sweeper:
             },
         )
 
-    async def _some(self, limit: int, **parameters: Any) -> list[Item]:
+    async def _some(self, limit: int, wanted: Wanted, **parameters: Any) -> list[Item]:
         """So many items of a query, or a few more; fewer where too much else stands there."""
         items: list[Item] = []
         start: dict[str, Any] = {}
         for _ in range(PAGES):
             page = await self._calls.make("query", TableName=self._calls.table, **parameters, **start)
-            items += page["Items"]
+            items += filter(wanted, page["Items"])
             if "LastEvaluatedKey" not in page or len(items) >= limit:
                 break
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
@@ -88,5 +99,8 @@ class Sweeper:
 
 
 def _overdue(item: Item, now: float, stored_before: float) -> bool:
+    if item["status"]["S"] == Status.PENDING.value:
+        # The query has looked at when it was stored; its clock may have been put back since.
+        return True
     limit = now if item["status"]["S"] == Status.PROCESSING.value else stored_before
     return float(item["due_at"]["N"]) <= limit

@@ -1,0 +1,63 @@
+"""Requests that end when everybody who followed them has gone."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from streamer.contracts.connections import Followers
+from streamer.contracts.stores import Key, RequestQueue
+from streamer.core.clock import Clock
+from streamer.core.errors import Error, TransitionRefused
+from streamer.engine.departures import MESSAGE
+from streamer.engine.worker import Worker
+
+LIMIT: Final = 500
+"""Of one sweep."""
+
+
+class Departing:
+    """Cancels what nobody follows any more, once its time is over.
+
+    Args:
+        queue: where the requests are.
+        followers: who follows, and what was left.
+        worker: stops what runs here, and tells.
+        clock: time.
+        logger: for what goes wrong.
+    """
+
+    def __init__(self, queue: RequestQueue, followers: Followers, worker: Worker, *, clock: Clock, logger: Any) -> None:
+        self._queue = queue
+        self._followers = followers
+        self._worker = worker
+        self._clock = clock
+        self._logger = logger
+
+    async def look(self, key: Key) -> None:
+        """Cancels the request if it was left for so long, and nobody has come back.
+
+        Raises:
+            StoreError: that cannot be told right now.
+        """
+        if not await self._followers.deserted(key, self._clock.now()):
+            return
+        try:
+            record = await self._queue.cancel(key, MESSAGE)
+        except (TransitionRefused, Error):
+            # It has ended meanwhile, or is not known any more.
+            pass
+        else:
+            await self._worker.ended_by_owner(record)
+
+    async def sweep(self) -> int:
+        """Looks at all whose time is over. Returns how many those were.
+
+        Raises:
+            StoreError: as `look`.
+        """
+        left = await self._followers.left(self._clock.now(), LIMIT)
+        for key in left:
+            await self.look(key)
+            # Followed again, or ended: either way this departure needs no further look.
+            await self._followers.settle(key)
+        return len(left)

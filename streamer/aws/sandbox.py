@@ -1,0 +1,263 @@
+"""A service inside one sandbox of Lambda: opened when it is first needed, kept for the next invocation."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from streamer.core.clock import Clock, SystemClock
+from streamer.core.errors import StartError
+from streamer.runtime.reading import read
+
+if TYPE_CHECKING:
+    from streamer.aws.door import GatewayDoor
+    from streamer.aws.processing import Processor
+    from streamer.aws.sweeping import Sweep
+    from streamer.aws.waking import Waker
+    from streamer.config.settings import Settings
+    from streamer.plugins.registry import Registry
+    from streamer.runtime.assembly import Service
+
+QUEUE_URL: Final = "STREAMER_QUEUE_URL"
+"""Of the queue of wake-ups; without it a stream wakes the processors."""
+
+
+class _Entrance(NamedTuple):
+    """What `$connect` and `$disconnect` need: no handlers, no store, no plugin's code beyond the authenticator's."""
+
+    door: GatewayDoor
+    connections: Any
+
+
+class _House(NamedTuple):
+    """The whole service."""
+
+    service: Service
+    processor: Processor
+    sweep: Sweep
+    connections: Any
+
+
+class Sandbox:
+    """The entry points as coroutines, over one service that is opened once.
+
+    Everything is awaited before an entry point returns: between invocations nothing runs.
+
+    Args:
+        config_path: the service's file.
+        environ: fills the file's variables and names the queue; the process's own when left out.
+        clock: time.
+        logger: for what concerns the whole service; as the file says when left out.
+    """
+
+    def __init__(
+        self,
+        config_path: Path,
+        environ: Mapping[str, str] | None = None,
+        *,
+        clock: Clock | None = None,
+        logger: Any = None,
+    ) -> None:
+        self._path = config_path
+        self._environ = os.environ if environ is None else environ
+        self._clock = clock or SystemClock()
+        self._logger = logger
+        self._stack = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._file: tuple[Settings, Registry] | None = None
+        self._entrance: _Entrance | None = None
+        self._house: _House | None = None
+
+    async def connect(self, event: Mapping[str, Any], _context: Any = None) -> dict[str, Any]:
+        """`$connect`: lets in whom the file lets in, and writes down who it is."""
+        entrance = await self.open_entrance()
+        _learn_endpoint(entrance.connections, event, self._environ)
+        return await entrance.door.connect(event)
+
+    async def disconnect(self, event: Mapping[str, Any], _context: Any = None) -> dict[str, Any]:
+        """`$disconnect`: forgets the connection. It may never come; then its age does."""
+        entrance = await self.open_entrance()
+        await entrance.door.disconnect(event)
+        return {"statusCode": 200}
+
+    async def default(self, event: Mapping[str, Any], _context: Any = None) -> dict[str, Any]:
+        """A message: answered at once, or stored and acknowledged."""
+        house = await self.open_house()
+        _learn_endpoint(house.connections, event, self._environ)
+        answer = await house.service.router.route(event)
+        await self._settle(house)
+        return answer
+
+    async def processor(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        """A batch of wake-ups, from the queue or from the stream of the table."""
+        house = await self.open_house()
+        answer = await house.processor.process(event, _remaining(context))
+        await self._settle(house)
+        return answer
+
+    async def sweep(self, _event: Mapping[str, Any], context: Any) -> dict[str, int]:
+        """The schedule."""
+        house = await self.open_house()
+        found = await house.sweep.run(_remaining(context))
+        await self._settle(house)
+        return found
+
+    async def close(self) -> None:
+        """Gives up everything; no entry point may be called any more."""
+        await self._stack.aclose()
+
+    async def open_entrance(self) -> _Entrance:
+        """What connections need to begin and to end.
+
+        Raises:
+            StreamerError: the service cannot start, in one line.
+        """
+        async with self._opening:
+            if self._entrance is None:
+                self._entrance = await self._make_entrance()
+        return self._entrance
+
+    async def open_house(self) -> _House:
+        """The whole service.
+
+        Raises:
+            StreamerError: the service cannot start, in one line.
+        """
+        async with self._opening:
+            if self._house is None:
+                self._house = await self._make_house()
+        return self._house
+
+    async def _settle(self, house: _House) -> None:
+        delivery: Any = house.service.delivery
+        await delivery.settle()
+
+    def _read(self) -> tuple[Settings, Registry, Any]:
+        if self._file is None:
+            settings, registry = read(self._path, self._environ)
+            connections = settings.backends.connections.name
+            if connections == "local":
+                raise StartError(
+                    f"{self._path}: the connections are 'local', which are those of one process; behind API Gateway "
+                    "they are 'backends: {connections: {use: apigateway}}'"
+                )
+            self._file = settings, registry
+        settings, registry = self._file
+        if self._logger is None:
+            from streamer.runtime.logs import configure  # noqa: PLC0415 - only where nobody has configured them
+
+            self._logger = configure(settings.logs.level, settings.logs.format, secrets=settings.secrets)
+        return settings, registry, self._logger
+
+    def _waker(self, settings: Settings, fits: Any) -> Waker:
+        from streamer.aws.waking import Waker  # noqa: PLC0415 - what an invocation does not need is not imported
+
+        region = settings.backends.connections.options.get("region")
+        return Waker(self._environ.get(QUEUE_URL, ""), fits, region=region, logger=self._logger)
+
+    async def _make_entrance(self) -> _Entrance:
+        from streamer.aws.door import GatewayDoor  # noqa: PLC0415 - as above
+        from streamer.runtime.assembly import open_entrance  # noqa: PLC0415 - as above
+
+        settings, registry, logger = self._read()
+        async with AsyncExitStack() as stack:
+            connections, authenticator = await stack.enter_async_context(
+                open_entrance(settings, registry.components, logger=logger, clock=self._clock)
+            )
+            waker = self._waker(settings, lambda _action: True)
+            stack.push_async_callback(waker.close)
+            door = GatewayDoor(
+                connections,
+                authenticator,
+                settings.server,
+                clock=self._clock,
+                logger=logger,
+                leave=delivery.leave,
+            )
+            self._stack.push_async_exit(stack.pop_all())
+        return _Entrance(door, connections)
+
+    async def _make_house(self) -> _House:
+        from streamer.aws.departing import Departing  # noqa: PLC0415 - as above
+        from streamer.aws.door import GatewayDoor  # noqa: PLC0415 - as above
+        from streamer.aws.processing import Processor, fits  # noqa: PLC0415 - as above
+        from streamer.aws.sweeping import Sweep  # noqa: PLC0415 - as above
+        from streamer.engine.leaving import leaving  # noqa: PLC0415 - as above
+        from streamer.engine.shared_delivery import SharedDelivery  # noqa: PLC0415 - as above
+        from streamer.runtime.assembly import open_service  # noqa: PLC0415 - as above
+
+        settings, registry, logger = self._read()
+        clock = self._clock
+        async with AsyncExitStack() as stack:
+            service = await stack.enter_async_context(
+                open_service(
+                    settings,
+                    registry.components,
+                    logger=logger,
+                    clock=clock,
+                    name=self._environ.get("AWS_LAMBDA_LOG_STREAM_NAME"),
+                )
+            )
+            queue: Any = service.store
+            delivery, connections = service.delivery, service.connections
+            if not isinstance(delivery, SharedDelivery) or not hasattr(queue, "take"):
+                raise StartError(
+                    f"{self._path}: the store {settings.backends.store.name!r} and the connections "
+                    f"{settings.backends.connections.name!r} do not work in many processes at once; on AWS they are "
+                    "'dynamodb' and 'apigateway'"
+                )
+            routes = service.router.routes
+            waker = self._waker(settings, lambda action: (route := routes.get(action)) is None or fits(route))
+            stack.push_async_callback(waker.close)
+            delivery.on_left = waker.look_at_left
+            service.router.on_queued = lambda request: waker.wake((request.owner, request.id), request.action)
+            service.router.door = GatewayDoor(
+                connections,
+                service.authenticator,
+                settings.server,
+                clock=clock,
+                logger=logger,
+                leave=leaving(connections.followers, waker.look_at_left, logger),
+            )
+            departing = Departing(queue, connections.followers, service.worker, clock=clock, logger=logger)
+            lease = settings.worker.lease
+            processor = Processor(
+                queue,
+                service.worker,
+                waker,
+                departing,
+                lease=lease,
+                concurrency=settings.worker.concurrency,
+                clock=clock,
+                logger=logger,
+            )
+            sweep = Sweep(
+                queue,
+                service.worker,
+                processor,
+                delivery,
+                waker,
+                departing,
+                lease=lease,
+                clock=clock,
+                logger=logger,
+            )
+            self._stack.push_async_exit(stack.pop_all())
+        return _House(service, processor, sweep, connections)
+
+
+def _remaining(context: Any) -> float:
+    """Seconds until the sandbox is killed."""
+    return float(context.get_remaining_time_in_millis()) / 1000
+
+
+def _learn_endpoint(connections: Any, event: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    """Where to post to, from an event: a template that told its functions would refer to them in a circle."""
+    context = event["requestContext"]
+    region = environ.get("AWS_REGION", "us-east-1")
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    connections.use_endpoint(f"https://{context['apiId']}.execute-api.{region}.{suffix}/{context['stage']}")
