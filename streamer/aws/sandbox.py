@@ -176,7 +176,7 @@ class Sandbox:
                 settings.server,
                 clock=self._clock,
                 logger=logger,
-                leave=delivery.leave,
+                leave=leaving(connections.followers, waker.look_at_left, logger),
             )
             self._stack.push_async_exit(stack.pop_all())
         return _Entrance(door, connections)
@@ -186,7 +186,6 @@ class Sandbox:
         from streamer.aws.door import GatewayDoor  # noqa: PLC0415 - as above
         from streamer.aws.processing import Processor, fits  # noqa: PLC0415 - as above
         from streamer.aws.sweeping import Sweep  # noqa: PLC0415 - as above
-        from streamer.engine.leaving import leaving  # noqa: PLC0415 - as above
         from streamer.engine.shared_delivery import SharedDelivery  # noqa: PLC0415 - as above
         from streamer.runtime.assembly import open_service  # noqa: PLC0415 - as above
 
@@ -221,7 +220,7 @@ class Sandbox:
                 settings.server,
                 clock=clock,
                 logger=logger,
-                leave=leaving(connections.followers, waker.look_at_left, logger),
+                leave=delivery.leave,
             )
             departing = Departing(queue, connections.followers, service.worker, clock=clock, logger=logger)
             lease = settings.worker.lease
