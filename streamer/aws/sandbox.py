@@ -161,6 +161,7 @@ class Sandbox:
 
     async def _make_entrance(self) -> _Entrance:
         from streamer.aws.door import GatewayDoor  # noqa: PLC0415 - as above
+        from streamer.engine.leaving import leaving  # noqa: PLC0415 - as above
         from streamer.runtime.assembly import open_entrance  # noqa: PLC0415 - as above
 
         settings, registry, logger = self._read()
@@ -186,7 +187,6 @@ class Sandbox:
         from streamer.aws.door import GatewayDoor  # noqa: PLC0415 - as above
         from streamer.aws.processing import Processor, fits  # noqa: PLC0415 - as above
         from streamer.aws.sweeping import Sweep  # noqa: PLC0415 - as above
-        from streamer.engine.shared_delivery import SharedDelivery  # noqa: PLC0415 - as above
         from streamer.runtime.assembly import open_service  # noqa: PLC0415 - as above
 
         settings, registry, logger = self._read()
