@@ -187,6 +187,7 @@ class Sandbox:
         from streamer.aws.door import GatewayDoor  # noqa: PLC0415 - as above
         from streamer.aws.processing import Processor, fits  # noqa: PLC0415 - as above
         from streamer.aws.sweeping import Sweep  # noqa: PLC0415 - as above
+        from streamer.engine.shared_delivery import SharedDelivery  # noqa: PLC0415 - as above
         from streamer.runtime.assembly import open_service  # noqa: PLC0415 - as above
 
         settings, registry, logger = self._read()

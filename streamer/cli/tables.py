@@ -91,7 +91,7 @@ def _with_table(config_path: Path, work: Callable[..., Coroutine[Any, Any, Answe
     async def run() -> Answer:
         async with client_of(options) as client:
             # Only now: without aiobotocore it cannot be imported, and that has been said by here.
-            from streamer.stores.dynamodb import tables
+            from streamer.dynamodb import tables
 
             return await work(tables, client, name, SystemClock())
 

@@ -18,6 +18,7 @@ FLOORS = {
     "config": 2,
     "plugins": 2,
     "children": 2,
+    "dynamodb": 2,
     "engine": 3,
     "stores": 3,
     "connections": 3,

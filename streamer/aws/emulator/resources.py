@@ -13,8 +13,9 @@ from aiobotocore.session import get_session
 
 from streamer.aws.emulator.limits import Limits
 from streamer.core.clock import Clock
-from streamer.stores.dynamodb import tables
+from streamer.dynamodb import tables
 from streamer.stores.dynamodb.component import table_name
+from streamer.stores.dynamodb.table import definition
 
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "emulated", "AWS_SECRET_ACCESS_KEY": "emulated"}
 """What sandboxes sign with. Nobody's own credentials are looked for, so nothing can reach an account."""
@@ -54,7 +55,7 @@ async def make_tables(options: Mapping[str, Any], dynamodb: Any, clock: Clock) -
         StoreUnavailable: it cannot be made.
     """
     name = table_name(options)
-    await tables.create(dynamodb, name, clock)
+    await tables.create(dynamodb, definition(name), clock)
     arn: str = (await dynamodb.describe_table(TableName=name))["Table"]["LatestStreamArn"]
     return arn
 

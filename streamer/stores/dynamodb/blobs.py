@@ -17,8 +17,9 @@ from streamer.contracts.stores import Key
 from streamer.core.clock import Clock
 from streamer.core.errors import StoreUnavailable
 from streamer.core.records import RequestRecord
-from streamer.stores.dynamodb.calls import Calls, TooLarge
-from streamer.stores.dynamodb.items import Item, Layout, Stored, size, to_item
+from streamer.dynamodb.calls import Calls, TooLarge
+from streamer.dynamodb.values import Item
+from streamer.stores.dynamodb.items import Layout, Stored, size, to_item
 
 MAX_ITEM: Final = 400 * 1024
 """Bytes of an item, DynamoDB's own limit."""

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from streamer.core.records import Status
-from streamer.stores.dynamodb.items import Item, joined
+from streamer.dynamodb.values import Item
+from streamer.stores.dynamodb.items import joined
 from streamer.stores.fairness import Lapsed, Lines, Place, Room
 
 REMEMBERED: Final = 10_000

@@ -21,10 +21,11 @@ from streamer.core.records import (
     exhausted,
     expired,
 )
+from streamer.dynamodb.calls import Calls, Refused, all_of
+from streamer.dynamodb.values import Item, before
 from streamer.stores.dynamodb import writes
-from streamer.stores.dynamodb.calls import Calls, Refused, all_of
 from streamer.stores.dynamodb.candidates import Entry, Turns, choose
-from streamer.stores.dynamodb.items import Item, Layout, Stored, before, gone, to_stored
+from streamer.stores.dynamodb.items import Layout, Stored, gone, to_stored
 from streamer.stores.dynamodb.scanning import Scanner
 from streamer.stores.dynamodb.table import EXPIRIES
 from streamer.stores.dynamodb.writing import Writer

@@ -79,7 +79,7 @@ async def client_of(options: Mapping[str, Any], service: str = "dynamodb") -> As
     """
     if find_spec("aiobotocore") is None:
         raise StartError(MISSING)
-    from streamer.stores.dynamodb.connecting import connect  # noqa: PLC0415 - half a second, for those who need it
+    from streamer.dynamodb.connecting import connect  # noqa: PLC0415 - half a second, for those who need it
 
     async with connect(options.get("region"), options.get("endpoint_url"), service) as client:
         yield client

@@ -14,10 +14,7 @@ from streamer.core.attempts import Attempt
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
 from streamer.core.records import QUEUED, RequestRecord, Status
-
-Value = Mapping[str, Any]
-"""A value with its type, as DynamoDB's own protocol writes it: `{"S": "text"}`."""
-Item = dict[str, Any]
+from streamer.dynamodb.values import Item, Value, as_json, before, data, micros, number, text
 
 READY: Final = "ready"
 """Lane of what is PENDING: by priority, action, tenant and owner, then in the order in which it was stored."""
@@ -27,9 +24,6 @@ ENDED: Final = "ended"
 """Lane of what has ended, by when it did."""
 UNTOLD: Final = "untold"
 """Beside the expiries: what has ended and whose owner was not told, by when it ended."""
-LEAST: Final = 1e-120
-LAST: Final = "~"
-"""Sorts behind everything that a place may hold."""
 
 _TEXTS: Final = ("owner", "id", "action", "connection_id", "worker", "message")
 _BYTES: Final = ("payload", "progress_metadata", "result")
@@ -38,7 +32,6 @@ _TIMES: Final = (
     "created_at", "expires_at", "due_at", "percentage", "updated_at", "started_at", "finished_at", "delivered_at",
 )  # fmt: skip
 
-_encode = msgspec.json.Encoder().encode
 _JSON: Final[dict[str, Any]] = {
     "metadata": msgspec.json.Decoder(dict[str, str]),
     "principal": msgspec.json.Decoder(Principal),
@@ -69,26 +62,6 @@ class Layout(NamedTuple):
     """Seconds for which an ended record is kept."""
     untold: bool = False
     """Whether it can be asked what has ended and was not told. It costs two more writes of an index a request."""
-
-
-def text(value: str) -> Value:
-    """A string's value."""
-    return {"S": value}
-
-
-def number(value: float) -> Value:
-    """A number's value; a float comes back as the same float, unless it is too near to nothing for DynamoDB."""
-    return {"N": repr(value) if abs(value) > LEAST else "0"}
-
-
-def data(value: bytes) -> Value:
-    """The value of bytes."""
-    return {"B": value}
-
-
-def as_json(value: Any) -> Value:
-    """The value of what is kept as JSON text."""
-    return {"S": _encode(value).decode()}
 
 
 def to_item(stored: Stored, layout: Layout) -> Item:
@@ -186,16 +159,6 @@ def line_of(priority: int, action: str, tenant: str, owner: str) -> tuple[str, s
 def timed(moment: float, version: str) -> str:
     """A place in a lane that is ordered by time; the version makes it one that no other record has."""
     return f"{before(moment)}#{version}"
-
-
-def before(moment: float) -> str:
-    """Sorts before every place of that time."""
-    return f"{micros(moment):020d}"
-
-
-def micros(moment: float) -> int:
-    """Whole microseconds of a time; never below nothing, so that digits sort as numbers do."""
-    return max(int(moment * 1_000_000), 0)
 
 
 def joined(record_number: int, due_at: float, now: float) -> int:

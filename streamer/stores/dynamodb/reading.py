@@ -13,9 +13,10 @@ from typing import Any, Final
 from streamer.contracts.stores import Key, Page
 from streamer.core.errors import VALIDATION_ERROR, Error
 from streamer.core.records import RequestRecord, Status
+from streamer.dynamodb.calls import Calls, all_of
+from streamer.dynamodb.values import LAST, Item, before, text
 from streamer.stores.dynamodb.blobs import Blobs
-from streamer.stores.dynamodb.calls import Calls, all_of
-from streamer.stores.dynamodb.items import ENDED, LAST, READY, TIMED, Item, Layout, before, gone, text, to_stored
+from streamer.stores.dynamodb.items import ENDED, READY, TIMED, Layout, gone, to_stored
 from streamer.stores.dynamodb.table import IDS, LANES, LISTING, OPEN_BY_OWNER
 from streamer.stores.dynamodb.writes import key_of
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 from streamer.contracts.stores import Key
 from streamer.core.clock import Clock
 from streamer.core.records import QUEUED, Status
+from streamer.dynamodb.calls import Calls, all_of
 from streamer.stores.common import owner_full, queue_full
-from streamer.stores.dynamodb.calls import Calls, all_of
 from streamer.stores.dynamodb.items import READY, TIMED, Layout
 from streamer.stores.dynamodb.table import LANES, OPEN_BY_OWNER
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
-from streamer.stores.dynamodb.calls import Calls
+from streamer.dynamodb.calls import Calls
+from streamer.dynamodb.values import LAST
 from streamer.stores.dynamodb.candidates import Entry, to_entry
-from streamer.stores.dynamodb.items import LAST, READY, TIMED
+from streamer.stores.dynamodb.items import READY, TIMED
 from streamer.stores.dynamodb.table import LANES
 from streamer.stores.fairness import Place, Room
 

@@ -10,8 +10,8 @@ from streamer.contracts.stores import Claims, Key, Lease, Page, Waiting
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.messages import ErrorBody
 from streamer.core.records import Cancelled, Completed, Failed, Progressed, RequestRecord, Requeued, Status
+from streamer.dynamodb.calls import Calls
 from streamer.stores.dynamodb.blobs import Blobs
-from streamer.stores.dynamodb.calls import Calls
 from streamer.stores.dynamodb.claiming import Claimer
 from streamer.stores.dynamodb.items import Layout
 from streamer.stores.dynamodb.reading import Reader

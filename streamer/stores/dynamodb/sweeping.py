@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from streamer.contracts.stores import Key, Waiting
 from streamer.core.records import Status
-from streamer.stores.dynamodb.calls import Calls, all_of
-from streamer.stores.dynamodb.items import LAST, READY, TIMED, UNTOLD, Item, Layout, before, micros, text
+from streamer.dynamodb.calls import Calls, all_of
+from streamer.dynamodb.values import LAST, Item, before, micros, text
+from streamer.stores.dynamodb.items import READY, TIMED, UNTOLD, Layout
 from streamer.stores.dynamodb.table import EXPIRIES, LANES
 
 PAGES: Final = 40

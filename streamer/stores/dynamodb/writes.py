@@ -14,20 +14,8 @@ from typing import Any
 
 from streamer.contracts.stores import Key
 from streamer.core.records import Claimed, Completed, Delivered, Progressed, Renewed, Status
-from streamer.stores.dynamodb.items import (
-    ENDED,
-    TIMED,
-    UNTOLD,
-    Item,
-    Layout,
-    Value,
-    data,
-    gone_at,
-    number,
-    shard_of,
-    text,
-    timed,
-)
+from streamer.dynamodb.values import Item, Value, data, number, text
+from streamer.stores.dynamodb.items import ENDED, TIMED, UNTOLD, Layout, gone_at, shard_of, timed
 
 Parameters = dict[str, Any]
 """Of one call."""

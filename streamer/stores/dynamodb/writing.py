@@ -20,11 +20,12 @@ from streamer.core.records import (
     RequestRecord,
     advance,
 )
+from streamer.dynamodb.calls import Calls, Refused, Throttled, TooLarge, all_of
+from streamer.dynamodb.values import Item, micros
 from streamer.stores.common import Timeline, same_outcome
 from streamer.stores.dynamodb import writes
 from streamer.stores.dynamodb.blobs import MAX_ITEM, RESERVED, Blobs
-from streamer.stores.dynamodb.calls import Calls, Refused, Throttled, TooLarge, all_of
-from streamer.stores.dynamodb.items import Item, Layout, Stored, gone, micros, size, to_item, to_stored
+from streamer.stores.dynamodb.items import Layout, Stored, gone, size, to_item, to_stored
 from streamer.stores.dynamodb.limits import lightened, missing, overloaded, too_large, too_large_result
 from streamer.stores.dynamodb.room import QueueRoom
 

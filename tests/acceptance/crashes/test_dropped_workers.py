@@ -256,7 +256,7 @@ def send(service: Service, peer: Peer, action: str, payload: Any, *, id: str) ->
 
 @contextlib.asynccontextmanager
 async def dynamodb(clock: ManualClock, url: str) -> AsyncIterator[Any]:
-    from streamer.stores.dynamodb.connecting import connect
+    from streamer.dynamodb.connecting import connect
     from streamer.stores.dynamodb.store import DynamoStore
     from streamer.stores.dynamodb.table import definition
 

@@ -119,7 +119,7 @@ def live(tmp_path: Path) -> Iterator[Callable[..., Life]]:
 
 @pytest.fixture
 async def live_on_dynamodb(ministack: str, tmp_path: Path) -> AsyncIterator[Callable[..., Life]]:
-    from streamer.stores.dynamodb.connecting import connect
+    from streamer.dynamodb.connecting import connect
     from streamer.stores.dynamodb.table import definition
 
     prefix = new_id("crashes-")

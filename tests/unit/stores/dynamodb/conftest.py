@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from streamer.core.clock import SystemClock
-from streamer.stores.dynamodb import connecting
-from streamer.stores.dynamodb.connecting import connect
+from streamer.dynamodb import connecting
+from streamer.dynamodb.connecting import connect
 from streamer.stores.dynamodb.store import DynamoStore
 from streamer.stores.dynamodb.table import definition
 from streamer.testing import ManualClock

@@ -8,8 +8,8 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError, NoCredentialsError
 
 from streamer.core.errors import StoreUnavailable
-from streamer.stores.dynamodb import calls
-from streamer.stores.dynamodb.calls import Calls, Refused, Throttled, TooLarge, all_of
+from streamer.dynamodb import calls
+from streamer.dynamodb.calls import Calls, Refused, Throttled, TooLarge, all_of
 
 
 class Answers:

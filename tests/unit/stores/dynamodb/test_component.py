@@ -7,8 +7,10 @@ import pytest
 from streamer.config.settings import Settings, WorkerSettings
 from streamer.contracts.components import BuildContext, Kind
 from streamer.core.errors import OVERLOADED, Error, StartError, StoreUnavailable
-from streamer.stores.dynamodb import component, tables
-from streamer.stores.dynamodb.connecting import connect
+from streamer.dynamodb import tables
+from streamer.dynamodb.connecting import connect
+from streamer.stores.dynamodb import component
+from streamer.stores.dynamodb.table import definition
 from streamer.testing.conformance import record
 
 
@@ -20,7 +22,7 @@ def context(tmp_path, clock):
 
 @pytest.fixture
 async def options(ministack, region, client, clock):
-    await tables.create(client, "mine-requests", clock)
+    await tables.create(client, definition("mine-requests"), clock)
     yield {"prefix": "mine-", "region": region, "endpoint_url": ministack, "shards": 2}
     await tables.delete(client, "mine-requests", clock)
 

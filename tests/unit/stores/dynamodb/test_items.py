@@ -9,13 +9,12 @@ from streamer.core.attempts import Attempt, Outcome
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
 from streamer.core.records import RequestRecord, Status
+from streamer.dynamodb.values import micros, number
 from streamer.stores.dynamodb.items import (
     Layout,
     Stored,
     gone,
     line_of,
-    micros,
-    number,
     ready,
     shard_of,
     size,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from streamer.stores.dynamodb.connecting import connect
+from streamer.dynamodb.connecting import connect
 from streamer.stores.dynamodb.store import DynamoStore
 from streamer.testing import store_machine
 

@@ -78,7 +78,7 @@ async def test_an_owner_may_have_only_so_many_waiting(wire, client, table, clock
 
 
 async def test_a_count_of_many_pages_stops_when_it_is_too_many():
-    from streamer.stores.dynamodb.calls import Calls
+    from streamer.dynamodb.calls import Calls
     from streamer.stores.dynamodb.items import Layout
     from streamer.stores.dynamodb.room import QueueRoom
     from streamer.testing import ManualClock

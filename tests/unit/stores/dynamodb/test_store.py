@@ -12,7 +12,8 @@ from streamer.core.attempts import MAX_HISTORY, Outcome
 from streamer.core.errors import NOT_FOUND, OVERLOADED, Error, LeaseLost, StoreError, StoreUnavailable
 from streamer.core.messages import ErrorBody
 from streamer.core.records import Status
-from streamer.stores.dynamodb import calls, claiming
+from streamer.dynamodb import calls
+from streamer.stores.dynamodb import claiming
 from streamer.stores.dynamodb.store import DynamoStore
 from streamer.testing.conformance import lease_of, record
 

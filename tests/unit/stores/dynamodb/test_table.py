@@ -6,7 +6,8 @@ import copy
 
 import pytest
 
-from streamer.stores.dynamodb.table import definition, differences
+from streamer.dynamodb.definitions import differences
+from streamer.stores.dynamodb.table import definition
 
 TTL = {"TimeToLiveStatus": "ENABLED", "AttributeName": "gone_at"}
 
@@ -16,7 +17,7 @@ def described():
 
 
 def test_a_table_as_it_is_made_is_as_it_must_be():
-    assert differences(described(), TTL) == []
+    assert differences(described(), TTL, definition("requests")) == []
     assert described()["BillingMode"] == "PAY_PER_REQUEST"
 
 
@@ -49,7 +50,7 @@ def fewer_attributes(table):
 def test_each_difference_is_told(change, says):
     table = described()
     change(table)
-    found = differences(table, TTL)
+    found = differences(table, TTL, definition("requests"))
     assert len(found) == len(says)
     assert all(one.startswith(text) for one, text in zip(found, says, strict=True))
 
@@ -57,11 +58,11 @@ def test_each_difference_is_told(change, says):
 def test_an_index_may_hold_more_than_it_must():
     table = described()
     table["GlobalSecondaryIndexes"][0]["Projection"] = {"ProjectionType": "ALL"}
-    assert differences(table, TTL) == []
+    assert differences(table, TTL, definition("requests")) == []
 
 
 @pytest.mark.parametrize("ttl", [{}, {**TTL, "AttributeName": "other"}, {"TimeToLiveStatus": "DISABLED"}])
 def test_a_table_without_its_ttl_says_what_that_costs(ttl):
-    assert differences(described(), ttl) == [
+    assert differences(described(), ttl, definition("requests")) == [
         "its TTL is not on the attribute 'gone_at': what has ended stays, and is paid for"
     ]

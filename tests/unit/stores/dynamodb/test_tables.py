@@ -5,16 +5,19 @@ from __future__ import annotations
 import pytest
 
 from streamer.core.errors import StoreUnavailable
-from streamer.stores.dynamodb import tables
+from streamer.dynamodb import tables
 from streamer.stores.dynamodb.store import DynamoStore
+from streamer.stores.dynamodb.table import definition
 from streamer.testing.conformance import record
 
 
 async def test_a_table_that_is_made_is_as_it_must_be_and_is_made_once(client, clock):
-    assert await tables.check(client, "made", clock) == ["it is not there; 'streamer tables create' makes it"]
-    assert await tables.create(client, "made", clock) is True
-    assert await tables.check(client, "made", clock) == []
-    assert await tables.create(client, "made", clock) is False
+    assert await tables.check(client, definition("made"), clock) == [
+        "it is not there; 'streamer tables create' makes it"
+    ]
+    assert await tables.create(client, definition("made"), clock) is True
+    assert await tables.check(client, definition("made"), clock) == []
+    assert await tables.create(client, definition("made"), clock) is False
     described = (await client.describe_table(TableName="made"))["Table"]
     assert described["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
     assert described["StreamSpecification"]["StreamEnabled"]
@@ -29,7 +32,7 @@ async def test_another_table_of_that_name_is_told_apart(client, clock):
         KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    found = await tables.check(client, "other", clock)
+    found = await tables.check(client, definition("other"), clock)
     assert found[0] == "its key is not (owner, id); it is another table, or of another version"
     assert len(found) == 8
     await client.delete_table(TableName="other")
@@ -50,7 +53,7 @@ class Slow:
         self.looks += 1
         return {"Table": {"TableStatus": "ACTIVE" if self.looks > self.ready_after else "CREATING"}}
 
-    async def create_table(self, **definition):
+    async def create_table(self, **asked):
         self.made = True
 
     async def update_time_to_live(self, **parameters):
@@ -58,13 +61,13 @@ class Slow:
 
 
 async def test_a_table_is_waited_for(clock, error_of):
-    assert await tables.create(Slow(error_of, 3), "slow", clock)
+    assert await tables.create(Slow(error_of, 3), definition("slow"), clock)
     assert clock.slept == [tables.POLL] * 3
 
 
 async def test_a_table_that_is_never_ready_is_given_up_after_five_minutes(clock, error_of):
     with pytest.raises(StoreUnavailable, match="tables check"):
-        await tables.create(Slow(error_of, 10**6), "slow", clock)
+        await tables.create(Slow(error_of, 10**6), definition("slow"), clock)
     assert sum(clock.slept) == 300
 
 
@@ -74,7 +77,7 @@ async def test_a_table_that_may_not_be_asked_for_says_so(clock, error_of):
             raise error_of("AccessDeniedException", "not you")
 
     with pytest.raises(StoreUnavailable, match="not you"):
-        await tables.check(Closed(), "closed", clock)
+        await tables.check(Closed(), definition("closed"), clock)
 
 
 async def test_a_store_without_its_table_says_how_it_is_made(client, clock):

@@ -1,4 +1,4 @@
-"""Makes, checks and deletes the table."""
+"""Makes, checks and deletes tables."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from typing import Any, Final
 
 from streamer.core.clock import Clock
 from streamer.core.errors import StoreUnavailable
-from streamer.stores.dynamodb.calls import Calls
-from streamer.stores.dynamodb.table import TTL_ATTRIBUTE, definition, differences
+from streamer.dynamodb.calls import Calls
+from streamer.dynamodb.definitions import TTL_ATTRIBUTE, differences
 
 POLL: Final = 2.0
 PATIENCE: Final = 150
 """Looks at a table that is being made: five minutes."""
 
 
-async def create(client: Any, name: str, clock: Clock) -> bool:
+async def create(client: Any, definition: dict[str, Any], clock: Clock) -> bool:
     """Makes the table, and returns when it can be used. False when it was there already; then it is left as it is.
 
     Raises:
         StoreUnavailable: it cannot be made, or is not ready after five minutes.
     """
+    name = definition["TableName"]
     calls = Calls(client, name, clock)
     if await _description(calls) is not None:
         return False
-    await calls.make("create_table", **definition(name))
+    await calls.make("create_table", **definition)
     for _ in range(PATIENCE):
         there = await _description(calls)
         if there is not None and there["TableStatus"] == "ACTIVE":
@@ -39,18 +40,19 @@ async def create(client: Any, name: str, clock: Clock) -> bool:
     return True
 
 
-async def check(client: Any, name: str, clock: Clock) -> list[str]:
-    """What is wrong with the table, one sentence each; empty when it is as it must be.
+async def check(client: Any, definition: dict[str, Any], clock: Clock) -> list[str]:
+    """What is wrong with the table of this definition, one sentence each; empty when it is as it must be.
 
     Raises:
         StoreUnavailable: it cannot be asked.
     """
+    name = definition["TableName"]
     calls = Calls(client, name, clock)
     description = await _description(calls)
     if description is None:
         return ["it is not there; 'streamer tables create' makes it"]
     ttl = await calls.make("describe_time_to_live", TableName=name)
-    return differences(description, ttl["TimeToLiveDescription"])
+    return differences(description, ttl["TimeToLiveDescription"], definition)
 
 
 async def delete(client: Any, name: str, clock: Clock) -> bool:

@@ -12,7 +12,7 @@ from botocore.exceptions import ConnectionError as Unheard
 
 from streamer.core.clock import Clock
 from streamer.core.errors import StoreUnavailable
-from streamer.stores.dynamodb.items import Item
+from streamer.dynamodb.values import Item
 
 Result = TypeVar("Result")
 

@@ -1,0 +1,1 @@
+"""DynamoDB: calls, values and tables, for everything here that keeps something there."""
