@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -141,16 +142,53 @@ def any_loop(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
         yield runner
 
 
-TOOLS = Path(os.environ.get("STREAMER_TEST_TOOLS", Path(__file__).parents[1] / ".tools"))
+ROOT = Path(__file__).parents[1]
+TOOLS = Path(os.environ.get("STREAMER_TEST_TOOLS", ROOT / ".tools"))
+NODE_MODULES = ROOT / ".tools" / "node_modules"
+
+
+def without(name: str | Path) -> NoReturn:
+    """Skips the test at home, and fails it on CI, where everything must be there."""
+    missing: Any = pytest.fail if os.environ.get("CI") else pytest.skip
+    missing(f"{name} is not installed; .ci/run says how it is")
+
+
+def found(name: str) -> str:
+    """The path of a program of the system, or of one of Node's."""
+    return shutil.which(name) or shutil.which(name, path=str(NODE_MODULES / ".bin")) or without(name)
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], str]:
+    """Gives a program's path; see `found`."""
+    return found
+
+
+@pytest.fixture(scope="session")
+def node() -> list[str]:
+    """The command that runs a script. Node 20 has a WebSocket only if it is asked for one."""
+    path = found("node")
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.removeprefix("v").partition(".")[0]) < 20:
+        without(f"node is {version.strip()}; node 20")
+    return [path, "--experimental-websocket", "--no-warnings"]
+
+
+@pytest.fixture(scope="session")
+def node_package() -> Callable[[str], Path]:
+    """Gives the folder of a package for Node."""
+
+    def folder(name: str) -> Path:
+        path = NODE_MODULES / name
+        return path if path.exists() else without(path)
+
+    return folder
 
 
 def emulator(name: str) -> str:
-    """Its program, in an environment of its own. A missing one skips the test at home, and fails it on CI."""
+    """Its program, in an environment of its own."""
     path = TOOLS.absolute() / "aws" / "bin" / name
-    if not path.exists():
-        missing: Any = pytest.fail if os.environ.get("CI") else pytest.skip
-        missing(f"{path} is not installed; .ci/run says how it is")
-    return str(path)
+    return str(path) if path.exists() else without(path)
 
 
 @contextlib.contextmanager

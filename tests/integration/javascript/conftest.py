@@ -6,13 +6,12 @@ import contextlib
 import itertools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -22,7 +21,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 ROOT = Path(__file__).parents[3]
-TOOLS = ROOT / ".tools" / "node_modules" / ".bin"
 EXAMPLES = ROOT / "docs" / "examples"
 GUARD = 60.0
 """Seconds after which something that is waited for does not come any more."""
@@ -40,31 +38,9 @@ CHROMIUM = [
 ]
 
 
-def found(name: str) -> str:
-    """The program's path. One that is missing skips the test at home and fails it where everything must be there."""
-    path = shutil.which(name) or shutil.which(name, path=str(TOOLS))
-    return path or without(f"{name} is not installed; .ci/run says how it is")
-
-
-def without(why: str) -> NoReturn:
-    if os.environ.get("CI"):
-        pytest.fail(why)
-    pytest.skip(why)
-
-
 @pytest.fixture(scope="session")
-def node() -> list[str]:
-    """The command that runs a script. Node 20 has a WebSocket only if it is asked for one."""
-    path = found("node")
-    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
-    if int(version.removeprefix("v").partition(".")[0]) < 20:
-        without(f"node is {version.strip()}; the client needs 20")
-    return [path, "--experimental-websocket", "--no-warnings"]
-
-
-@pytest.fixture(scope="session")
-def tsc() -> str:
-    return found("tsc")
+def tsc(program: Callable[[str], str]) -> str:
+    return program("tsc")
 
 
 class Network:
@@ -221,10 +197,10 @@ class Tab:
 
 
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def chromium(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str]) -> Iterator[str]:
     """A browser without a window; the address of its DevTools."""
     profile = tmp_path_factory.mktemp("chromium")
-    command = [found("chromium"), *CHROMIUM, f"--user-data-dir={profile}", "about:blank"]
+    command = [program("chromium"), *CHROMIUM, f"--user-data-dir={profile}", "about:blank"]
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as browser:

@@ -1,0 +1,87 @@
+"""One service in several homes, and the clients that speak with it. Everything lives in the loop of the module."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from talking.bridge import Bridge
+from talking.client import Client
+from talking.homes import SERVICE, Starter
+from talking.own import JavaScriptClient, PythonClient
+from talking.plain import WebsocketsClient, WsClient
+from talking.relay import Relay
+
+HOMES = ["sqlite", "memory"]
+PLAIN = ["websockets", "ws"]
+CLIENTS = {
+    "websockets": WebsocketsClient,
+    "ws": WsClient,
+    "python": PythonClient,
+    "javascript": JavaScriptClient,
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every conversation is held in every home, and by every client that can say what it needs."""
+    if "home" in metafunc.fixturenames:
+        metafunc.parametrize("home", HOMES, indirect=True, scope="module")
+    if "make" in metafunc.fixturenames:
+        plain = metafunc.definition.get_closest_marker("plain") is not None
+        metafunc.parametrize("make", PLAIN if plain else list(CLIENTS))
+
+
+@pytest.fixture(scope="module")
+def service_text() -> str:
+    """The service's file. A module that wants another one has a fixture of this name."""
+    return SERVICE
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def home(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    service_class: Callable[..., Any],
+    service_text: str,
+) -> AsyncIterator[str]:
+    """The address of the service."""
+    starter = Starter(
+        tmp_path_factory.mktemp(request.param), service_class, lambda: request.getfixturevalue("ministack")
+    )
+    async with starter.open(request.param, service_text) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bridge() -> AsyncIterator[Bridge]:
+    """To the clients in Node, which starts when there is one."""
+    made = Bridge()
+    yield made
+    await made.stop()
+
+
+Opener = Callable[..., Any]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def open_client(home: str, make: str, bridge: Bridge, request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
+    """`await open_client(client_id=…, token=…)` is a new client of the make, connected."""
+    async with AsyncExitStack() as stack:
+
+        async def open(client_id: str | None = None, token: str | None = None, **options: Any) -> Client:
+            relay = Relay(home)
+            await relay.start()
+            stack.push_async_callback(relay.stop)
+            if make in ("ws", "javascript"):
+                request.getfixturevalue("node_package")("ws")
+                await bridge.start(request.getfixturevalue("node"))
+                options["bridge"] = bridge
+            client: Client = CLIENTS[make](relay, client_id, token, **options)
+            stack.push_async_callback(client.close)
+            await client.open()
+            return client
+
+        yield open

@@ -1,0 +1,1 @@
+"""What the conversations are held with: homes of a service, and clients."""

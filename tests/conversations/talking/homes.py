@@ -1,0 +1,128 @@
+"""The same service in each of its homes. Only `backends` differs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SITE = Path(__file__).parents[1] / "site"
+"""Where the handlers' plugin is installed."""
+SECRET = "a shared secret of this test, long enough for HS256"
+REGION = "eu-central-1"
+
+SERVICE = """\
+version: 1
+service: {name: talk, async_threshold: 1s}
+server: {port: 0, drain_timeout: 0s}
+backends: BACKENDS
+worker: {progress_interval: 1ms}
+logs: {format: json}
+actions:
+  echo: {handler: echo}
+  order:
+    handler: echo
+    description: An order of something
+    schema:
+      type: object
+      properties:
+        amount: {type: integer, minimum: 1}
+        to: {type: object, properties: {email: {type: string}}, required: [email]}
+      required: [amount, to]
+      additionalProperties: false
+  steps: {handler: talk.steps, estimated_duration: 2s, max_wait: 3s}
+  fail: {handler: talk.fail, estimated_duration: 100ms}
+  fail_later: {handler: talk.fail, mode: async}
+  second_try: {handler: talk.second_try, mode: async, retry: {max_attempts: 2, initial: 10ms, jitter: 0}}
+  forever: {handler: talk.forever, mode: async}
+  large: {handler: talk.large, estimated_duration: 100ms}
+  who: {handler: talk.who, estimated_duration: 100ms}
+"""
+GUARDED = """\
+  secrets: {handler: echo, permissions: ["secrets:read"]}
+  later_secrets: {handler: talk.who, mode: async, permissions: ["secrets:read"]}
+auth: {use: jwt, secret: "${JWT_SECRET}", algorithms: [HS256], tenants: [acme]}
+"""
+BACKENDS = {
+    "sqlite": "{store: {use: sqlite, path: ./requests.db}}",
+    "memory": "{store: memory}",
+    "aws": "{store: {use: dynamodb, PLACE}, connections: {use: apigateway, PLACE}}",
+    "aws-processes": "{store: {use: dynamodb, PLACE}, connections: {use: apigateway, PLACE}}",
+}
+
+
+class Starter:
+    """What the homes are started with.
+
+    Args:
+        folder: an empty one.
+        service_class: `python -m streamer run` as a process.
+        ministack: gives the address of an emulated AWS.
+    """
+
+    def __init__(self, folder: Path, service_class: Callable[..., Any], ministack: Callable[[], str]) -> None:
+        self.folder = folder
+        self.service_class = service_class
+        self.ministack = ministack
+
+    @asynccontextmanager
+    async def open(self, name: str, text: str) -> AsyncIterator[str]:
+        """The address of a service of this configuration text."""
+        place = f"prefix: {self.folder.name.lower()}-, region: {REGION}"
+        config = self.folder / "streamer.yaml"
+        config.write_text(text.replace("BACKENDS", BACKENDS[name].replace("PLACE", place)))
+        opened = self._on_aws(config, name) if name.startswith("aws") else self._on_this_machine(config)
+        async with opened as url:
+            yield url
+
+    @asynccontextmanager
+    async def _on_this_machine(self, config: Path) -> AsyncIterator[str]:
+        service = self.service_class(config, environment())
+        try:
+            yield service.wait_ready().url
+        finally:
+            status = service.stop()
+        assert status == 0, "".join(service.raw)
+
+    @asynccontextmanager
+    async def _on_aws(self, config: Path, name: str) -> AsyncIterator[str]:
+        # What they need is not needed for the other homes.
+        import structlog
+
+        from streamer.aws import Sandbox
+        from streamer.aws.emulator.emulator import Plan, open_emulator
+        from streamer.aws.emulator.limits import Limits
+        from streamer.core.clock import SystemClock
+
+        def handlers(environ: Mapping[str, str]) -> Sandbox:
+            return Sandbox(config, {**environ, **environment()})
+
+        plan = Plan(
+            config=config,
+            store={"prefix": f"{self.folder.name.lower()}-"},
+            endpoint_url=self.ministack(),
+            region=REGION,
+            handlers=handlers if name == "aws" else "streamer.aws",
+            sandboxes=100 if name == "aws" else 2,
+            limits=Limits(queue_wait=1, sweep_every=2.0),
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            for variable, value in environment().items():
+                patch.setenv(variable, value)
+            if name == "aws":
+                patch.syspath_prepend(str(SITE))
+            async with open_emulator(plan, clock=SystemClock(), logger=structlog.get_logger()) as emulator:
+                # Sandboxes in this process read its environment.
+                for variable, value in emulator.environ.items():
+                    patch.setenv(variable, value)
+                yield emulator.url
+
+
+def environment() -> dict[str, str]:
+    """What a process needs that runs the service, beside what it has."""
+    path = os.pathsep.join(filter(None, (str(SITE), os.environ.get("PYTHONPATH"))))
+    return {"PYTHONPATH": path, "JWT_SECRET": SECRET}
