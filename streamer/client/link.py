@@ -31,6 +31,9 @@ _NO_CODE: Final = 1005
 _TOO_LARGE: Final = 1009
 _CLOSE_TIMEOUT: Final = 5.0
 _PONG_TIMEOUT: Final = 20.0
+_LONGEST_FRAME: Final = 32 * 1024
+"""Bytes. API Gateway closes with 1009 when a longer frame comes, though messages may be longer (its quotas for
+WebSocket APIs)."""
 
 logger = logging.getLogger("streamer.client")
 
@@ -74,7 +77,14 @@ class Link(WSListener):
     def send(self, text: bytes) -> None:
         """Sends one text message at once, or buffers it; silent when the connection has ended."""
         assert self._transport is not None
-        self._transport.send(WSMsgType.TEXT, text)
+        if len(text) <= _LONGEST_FRAME:
+            self._transport.send(WSMsgType.TEXT, text)
+            return
+        kind = WSMsgType.TEXT
+        for start in range(0, len(text), _LONGEST_FRAME):
+            end = start + _LONGEST_FRAME
+            self._transport.send(kind, text[start:end], fin=end >= len(text))
+            kind = WSMsgType.CONTINUATION
 
     async def close(self) -> None:
         """Says goodbye, waits a little for the answer, and is gone."""

@@ -16,7 +16,6 @@ from talking.plain import WebsocketsClient, WsClient
 from talking.relay import Relay
 
 HOMES = ["sqlite", "memory"]
-PLAIN = ["websockets", "ws"]
 CLIENTS = {
     "websockets": WebsocketsClient,
     "ws": WsClient,
@@ -30,8 +29,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "home" in metafunc.fixturenames:
         metafunc.parametrize("home", HOMES, indirect=True, scope="module")
     if "make" in metafunc.fixturenames:
-        plain = metafunc.definition.get_closest_marker("plain") is not None
-        metafunc.parametrize("make", PLAIN if plain else list(CLIENTS))
+        marker = metafunc.definition.get_closest_marker("clients")
+        metafunc.parametrize("make", marker.args if marker else list(CLIENTS))
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,8 @@ from talking.homes import GUARDED, SECRET, SERVICE
 from talking.messages import acknowledgment, complete, echo, error, progress, response
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+plain = pytest.mark.clients("websockets", "ws")
+"""What this project's clients would not say."""
 
 Open = Callable[..., Any]
 MISSING = {"missing_permissions": ["secrets:read"]}
@@ -53,7 +55,7 @@ async def test_whoever_is_not_let_in_is_told_so_before_there_is_a_connection(
 
 
 @pytest.mark.parametrize("way", ["header", "subprotocol", "query"])
-@pytest.mark.plain
+@plain
 async def test_a_token_comes_in_one_of_three_ways(open_client: Open, way: str) -> None:
     mine = token()
     ways: dict[str, Any] = {

@@ -10,6 +10,8 @@ what                          one process (`sqlite`, `memory`)            AWS (`
 a message over 128 KB         comes whole                                 comes in parts that clients join
 answers to requests that      come in the order of the requests, where    come in any order
 wait at the same time         they take no time
+a frame over 32 KB            is taken, as part of a message of up to     closes with 1009: clients make shorter ones,
+                              128 KB                                      but JavaScript's WebSocket gives no choice
 the code of the close frame   of the service's own: 3500 when a token     API Gateway's alone: the gateway closes by
                               runs out, 3001 at its end                   itself, and a service can only hang up
 the refusal of a handshake    says why, in text                           is API Gateway's JSON, with the same status
@@ -31,6 +33,8 @@ import pytest
 from talking.messages import acknowledgment, complete, echo, error, newest, progress, response, step
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+plain = pytest.mark.clients("websockets", "ws")
+"""What this project's clients would not say."""
 
 STEPS = {"steps": 3, "note": None}
 """What comes of `steps`."""
@@ -343,7 +347,7 @@ async def test_requests_are_listed_a_page_at_a_time_newest_first(open_client: Op
     assert failed == {"requests": [], "cursor": None}
 
 
-@pytest.mark.plain
+@plain
 async def test_all_that_is_not_settled_is_resumed_at_once(open_client: Open, gates: Gates, owner: str) -> None:
     client, witness = await open_client(owner), await open_client(owner)
     await client.ask("steps", gates.payload, id="r1")
@@ -406,7 +410,7 @@ MALFORMED = {
 }
 
 
-@pytest.mark.plain
+@plain
 @pytest.mark.parametrize("name", MALFORMED)
 async def test_a_message_that_cannot_be_read_is_an_error_and_the_connection_lives(open_client: Open, name: str) -> None:
     client = await open_client()
@@ -417,7 +421,7 @@ async def test_a_message_that_cannot_be_read_is_an_error_and_the_connection_live
     assert await client.call("echo", 1) == echo(1)
 
 
-@pytest.mark.plain
+@plain
 async def test_a_request_without_an_id_gets_one(open_client: Open) -> None:
     client = await open_client()
     await client.send('{"action": "echo"}')
@@ -426,11 +430,18 @@ async def test_a_request_without_an_id_gets_one(open_client: Open) -> None:
     assert answer["request_id"].startswith("req_")
 
 
-@pytest.mark.plain
+@plain
 async def test_a_binary_frame_closes_with_1003(open_client: Open) -> None:
     client = await open_client()
     await client.send(b'{"action": "echo"}')
     assert await client.closed() == 1003
+
+
+@pytest.mark.clients("websockets", "ws", "python")
+async def test_a_message_of_many_frames_is_one_message(open_client: Open) -> None:
+    client = await open_client()
+    await client.ask("echo", "x" * 100_000, id="r1")
+    assert await client.heard("r1") == [response("r1", echo("x" * 100_000))]
 
 
 async def test_a_message_that_is_too_large_closes_with_1009(open_client: Open) -> None:

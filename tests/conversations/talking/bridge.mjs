@@ -36,8 +36,8 @@ class Ws {
     });
   }
 
-  send({ text }) {
-    this.#socket.send(text);
+  send({ frames }) {
+    frames.forEach((frame, place) => this.#socket.send(frame, { fin: place === frames.length - 1 }));
   }
 
   sendBytes({ bytes }) {

@@ -39,9 +39,6 @@ class Client(ABC):
         query: more for the address.
     """
 
-    plain = False
-    """Whether it sends whatever it is told to, and knows nothing of requests."""
-
     def __init__(self, relay: Relay, client_id: str | None, token: str | None, query: str = "") -> None:
         self.relay = relay
         self.client_id = client_id

@@ -13,11 +13,17 @@ from talking.bridge import Bridge
 from talking.client import GUARD, TERMINAL, Client, normal, numbers
 from talking.relay import Joiner, Message
 
+FRAME = 32 * 1024
+"""Bytes of the longest frame that API Gateway takes."""
+
+
+def frames(text: str) -> list[str]:
+    """A message in pieces that may go out as frames; these texts are ASCII."""
+    return [text[start : start + FRAME] for start in range(0, len(text), FRAME)]
+
 
 class PlainClient(Client):
     """All but the socket."""
-
-    plain = True
 
     def __init__(self, *arguments: Any, subprotocols: list[str] | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -106,7 +112,7 @@ class WebsocketsClient(PlainClient):
         return True
 
     async def send(self, text: str | bytes) -> None:
-        await self._socket.send(text)
+        await self._socket.send(text if isinstance(text, bytes) else frames(text))
 
     async def close(self) -> None:
         if self._reader is not None:
@@ -135,7 +141,7 @@ class WsClient(PlainClient):
 
     async def send(self, text: str | bytes) -> None:
         if isinstance(text, str):
-            await self._far.do("send", text=text)
+            await self._far.do("send", frames=frames(text))
         else:
             await self._far.do("sendBytes", bytes=list(text))
 

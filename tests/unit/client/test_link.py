@@ -46,6 +46,16 @@ async def test_fragments_over_the_limit_end_the_connection_with_1009(fake):
             await client.request("do")
 
 
+@pytest.mark.parametrize("letters", [10, 40_000, 64 * 1024 - 69, 100_000])
+async def test_no_frame_is_longer_than_api_gateway_takes(fake, letters):
+    async def script(service):
+        request = await service.receive()
+        await service.answer(request, len(request["payload"]))
+
+    async with StreamerClient(await fake(script, max_size=(200_000, 32 * 1024)), reconnect=False) as client:
+        assert await client.request("do", "x" * letters) == letters
+
+
 async def test_a_frame_over_the_limit_ends_the_connection(fake):
     async def script(service):
         await service.receive()
