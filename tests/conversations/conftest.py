@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from talking.bridge import Bridge
 from talking.client import Client
+from talking.gates import Gates
 from talking.homes import SERVICE, Starter
 from talking.own import JavaScriptClient, PythonClient
 from talking.plain import WebsocketsClient, WsClient
@@ -84,3 +87,14 @@ async def open_client(home: str, make: str, bridge: Bridge, request: pytest.Fixt
             return client
 
         yield open
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Gates:
+    return Gates(tmp_path)
+
+
+@pytest.fixture
+def owner() -> str:
+    """A client_id that nobody else has."""
+    return secrets.token_hex(8)

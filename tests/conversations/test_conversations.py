@@ -24,12 +24,11 @@ an outcome that was told      counts as delivered a moment later, if the  counts
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from talking.gates import Gates
 from talking.messages import acknowledgment, complete, echo, error, newest, progress, response, step
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -38,36 +37,6 @@ plain = pytest.mark.clients("websockets", "ws")
 
 STEPS = {"steps": 3, "note": None}
 """What comes of `steps`."""
-
-
-class Gates:
-    """What lets `steps` go on, wherever it runs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.payload = {"gates": str(folder)}
-        self._folder = folder
-
-    def open(self, *numbers: int) -> None:
-        for number in numbers:
-            (self._folder / str(number)).touch()
-
-    async def walk(self, *clients: Any, first: int = 1) -> None:
-        """Opens each once all these clients know that the handler is there."""
-        for number in range(first, 4):
-            for client in clients:
-                await client.said("r1", "progress", percentage=25 * number)
-            self.open(number)
-
-
-@pytest.fixture
-def gates(tmp_path: Path) -> Gates:
-    return Gates(tmp_path)
-
-
-@pytest.fixture
-def owner() -> str:
-    """A client_id that nobody else has."""
-    return secrets.token_hex(8)
 
 
 Open = Callable[..., Any]
@@ -126,6 +95,26 @@ async def test_a_failure_is_told_and_the_house_keeps_its_secrets(open_client: Op
     assert await client.heard("direct") == [error("direct", code, message, **details)]
     assert await client.heard("queued") == [acknowledgment("queued"), error("queued", code, message, **details)]
     await client.nothing_more("queued")
+
+
+async def test_a_handler_may_give_what_it_has_beside_its_error(open_client: Open) -> None:
+    client = await open_client()
+    failure = {"code": "HALF_DONE", "message": "The rest is missing", "retryable": False, "details": {"rest": 2}}
+    half = {"success": False, "error": failure, "metadata": {"source": "talk"}}
+    await client.ask("half", id="direct")
+    await client.ask("half", id="queued", wait=0)
+    assert await client.heard("direct") == [{**response("direct", {"done": 3}), **half}]
+    assert await client.heard("queued") == [acknowledgment("queued"), {**complete("queued", {"done": 3}), **half}]
+
+
+async def test_what_takes_too_long_is_stopped(open_client: Open) -> None:
+    client = await open_client()
+    await client.ask("limited", id="direct")
+    await client.ask("limited", id="queued", wait=0)
+    (direct,) = await client.heard("direct")
+    *_, queued = await client.heard("queued")
+    assert direct["error"] == queued["error"]
+    assert (direct["type"], direct["error"]["code"]) == ("error", "TIMEOUT")
 
 
 async def test_a_client_says_how_long_it_will_wait(open_client: Open, gates: Gates) -> None:
@@ -253,8 +242,7 @@ async def test_what_ended_while_nobody_was_there_is_told_to_the_next_connection(
     await client.said("r1", "progress", percentage=25)
     client.relay.break_down()
     gates.open(1, 2, 3)
-    while (await witness.call("streamer.status", {"request_id": "r1"}))["status"] != "COMPLETED":
-        pass
+    await witness.status_becomes("r1", "COMPLETED")
     client.relay.restore()
     await client.survive("r1")
     assert await client.heard("r1") == [acknowledgment("r1"), step("r1", 1), complete("r1", STEPS)]
@@ -281,6 +269,15 @@ async def test_a_running_request_is_cancelled_once(open_client: Open) -> None:
     await client.nothing_more("r1")
 
 
+async def test_what_is_worth_nothing_without_a_listener_ends_with_the_last_one(open_client: Open, owner: str) -> None:
+    client, witness = await open_client(owner), await open_client(owner)
+    await client.ask("watched", id="r1")
+    await client.said("r1", "progress")
+    await client.close()
+    await witness.status_becomes("r1", "CANCELLED")
+    assert witness.about("r1") == []
+
+
 # The service's own actions
 
 
@@ -300,6 +297,9 @@ async def test_the_service_says_what_may_be_asked_for(open_client: Open) -> None
         "fail_later": True,
         "second_try": True,
         "forever": True,
+        "watched": True,
+        "limited": False,
+        "half": False,
         "large": False,
         "who": False,
     }
@@ -356,8 +356,7 @@ async def test_all_that_is_not_settled_is_resumed_at_once(open_client: Open, gat
     await client.said("r2", "progress")
     client.relay.break_down()
     gates.open(1, 2, 3)
-    while (await witness.call("streamer.status", {"request_id": "r1"}))["status"] != "COMPLETED":
-        pass
+    await witness.status_becomes("r1", "COMPLETED")
     assert await witness.call("streamer.resume") == {"requests": ["r1", "r2"]}
     assert await witness.heard("r1") == [complete("r1", STEPS)]
     await witness.said("r2", "progress", percentage=1)
@@ -378,76 +377,6 @@ async def test_what_belongs_to_another_is_not_found(open_client: Open, owner: st
     await client.cancel("r1")
     await client.heard("r1")
     assert stranger.about("r1") == []
-
-
-# What is no request
-
-
-MALFORMED = {
-    "cut off": (
-        '{"action"',
-        error(None, "VALIDATION_ERROR", "The message is not valid JSON: Input data was truncated"),
-    ),
-    "no object": ("[1]", error(None, "VALIDATION_ERROR", "The message must be a JSON object")),
-    "without an action": (
-        '{"id": "r1"}',
-        error(
-            "r1",
-            "VALIDATION_ERROR",
-            "The message names no action",
-            errors=[{"path": "/action", "message": "is required"}],
-        ),
-    ),
-    "metadata that is no text": (
-        '{"id": "r1", "action": "echo", "metadata": {"a": 1}}',
-        error(
-            "r1",
-            "VALIDATION_ERROR",
-            "Invalid message: metadata: Expected `str`, got `int`",
-            errors=[{"path": "/metadata", "message": "Expected `str`, got `int`"}],
-        ),
-    ),
-}
-
-
-@plain
-@pytest.mark.parametrize("name", MALFORMED)
-async def test_a_message_that_cannot_be_read_is_an_error_and_the_connection_lives(open_client: Open, name: str) -> None:
-    client = await open_client()
-    text, told = MALFORMED[name]
-    await client.send(text)
-    await client.until(lambda: client.connection.messages)
-    assert client.connection.messages == [told]
-    assert await client.call("echo", 1) == echo(1)
-
-
-@plain
-async def test_a_request_without_an_id_gets_one(open_client: Open) -> None:
-    client = await open_client()
-    await client.send('{"action": "echo"}')
-    await client.until(lambda: client.connection.messages)
-    (answer,) = client.connection.messages
-    assert answer["request_id"].startswith("req_")
-
-
-@plain
-async def test_a_binary_frame_closes_with_1003(open_client: Open) -> None:
-    client = await open_client()
-    await client.send(b'{"action": "echo"}')
-    assert await client.closed() == 1003
-
-
-@pytest.mark.clients("websockets", "ws", "python")
-async def test_a_message_of_many_frames_is_one_message(open_client: Open) -> None:
-    client = await open_client()
-    await client.ask("echo", "x" * 100_000, id="r1")
-    assert await client.heard("r1") == [response("r1", echo("x" * 100_000))]
-
-
-async def test_a_message_that_is_too_large_closes_with_1009(open_client: Open) -> None:
-    client = await open_client()
-    await client.ask("echo", "x" * 132_000, id="r1")
-    assert await client.closed() == 1009
 
 
 def _unnumbered(told: Any) -> Any:

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from streamer import Error, Request, handler, hookimpl
+from streamer import Error, Request, Result, handler, hookimpl
 
 LOOK = 0.01
 """Seconds between two looks for a file."""
@@ -28,6 +28,12 @@ async def fail(request: Request) -> dict[str, Any]:
     if request.payload == "unexpectedly":
         raise RuntimeError("a secret of the house")
     raise Error("OUT_OF_PAPER", "The tray is empty", details={"tray": 2})
+
+
+async def half(request: Request) -> Result:
+    """Gets as far as it can, and says why not further."""
+    error = Error("HALF_DONE", "The rest is missing", details={"rest": 2})
+    return Result(data={"done": 3}, success=False, error=error, metadata={"source": "talk"})
 
 
 async def second_try(request: Request) -> dict[str, Any]:
@@ -58,4 +64,4 @@ async def who(request: Request) -> dict[str, Any]:
 @hookimpl
 def streamer_handlers() -> list[Any]:
     """Everything above, each under its function's name."""
-    return [handler(one.__name__, one) for one in (steps, fail, second_try, forever, large, who)]
+    return [handler(one.__name__, one) for one in (steps, fail, half, second_try, forever, large, who)]

@@ -40,8 +40,8 @@ class Ws {
     frames.forEach((frame, place) => this.#socket.send(frame, { fin: place === frames.length - 1 }));
   }
 
-  sendBytes({ bytes }) {
-    this.#socket.send(Buffer.from(bytes), { binary: true });
+  sendBytes({ bytes, binary }) {
+    this.#socket.send(Buffer.from(bytes), { binary });
   }
 
   close() {

@@ -162,6 +162,12 @@ class Client(ABC):
         (answer,) = await self.heard(request_id)
         return answer["data"] if answer["type"] == "response" else answer["error"]
 
+    async def status_becomes(self, request_id: str, status: str) -> None:
+        """Asks until the service says so."""
+        async with asyncio.timeout(GUARD):
+            while (await self.call("streamer.status", {"request_id": request_id}))["status"] != status:
+                pass
+
     async def nothing_more(self, request_id: str) -> None:
         """Raises AssertionError if the service says anything of the request before it has answered something else."""
         count = len(self.about(request_id))

@@ -18,7 +18,7 @@ REGION = "eu-central-1"
 SERVICE = """\
 version: 1
 service: {name: talk, async_threshold: 1s}
-server: {port: 0, drain_timeout: 0s}
+server: {port: 0, drain_timeout: 0s, allowed_origins: ["https://app.example.com"]}
 backends: BACKENDS
 worker: {progress_interval: 1ms}
 logs: {format: json}
@@ -39,6 +39,9 @@ actions:
   fail_later: {handler: talk.fail, mode: async}
   second_try: {handler: talk.second_try, mode: async, retry: {max_attempts: 2, initial: 10ms, jitter: 0}}
   forever: {handler: talk.forever, mode: async}
+  watched: {handler: talk.forever, mode: async, on_disconnect: cancel}
+  limited: {handler: talk.forever, timeout: 50ms, estimated_duration: 10ms, retry: {max_attempts: 1}}
+  half: {handler: talk.half, estimated_duration: 100ms}
   large: {handler: talk.large, estimated_duration: 100ms}
   who: {handler: talk.who, estimated_duration: 100ms}
 """

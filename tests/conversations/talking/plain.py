@@ -25,16 +25,23 @@ def frames(text: str) -> list[str]:
 class PlainClient(Client):
     """All but the socket."""
 
-    def __init__(self, *arguments: Any, subprotocols: list[str] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        subprotocols: list[str] | None = None,
+        headers: dict[str, str] | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(*arguments, **options)
         self.subprotocols = subprotocols or []
+        self.headers = {**(headers or {}), **({"Authorization": f"Bearer {self.token}"} if self.token else {})}
         self.received: list[Message] = []
         self._joiner = Joiner()
         self._news = asyncio.Event()
         self._close_code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-    async def send(self, text: str | bytes) -> None:
-        """One message, text or binary."""
+    async def send(self, text: str | bytes, *, binary: bool = False) -> None:
+        """One message. Bytes need not be UTF-8 to go out as text."""
         raise NotImplementedError
 
     async def ask(self, action: str, payload: Any = None, **fields: Any) -> None:
@@ -96,11 +103,10 @@ class WebsocketsClient(PlainClient):
     _reader: asyncio.Task[None] | None = None
 
     async def dial(self) -> bool:
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
             self._socket = await connect(
                 self.url,
-                additional_headers=headers,
+                additional_headers=self.headers,
                 subprotocols=self.subprotocols or None,
                 compression=None,
                 max_size=None,
@@ -111,8 +117,11 @@ class WebsocketsClient(PlainClient):
         self._reader = asyncio.create_task(self._read())
         return True
 
-    async def send(self, text: str | bytes) -> None:
-        await self._socket.send(text if isinstance(text, bytes) else frames(text))
+    async def send(self, text: str | bytes, *, binary: bool = False) -> None:
+        if isinstance(text, str):
+            await self._socket.send(frames(text))
+        else:
+            await self._socket.send(text, text=not binary)
 
     async def close(self) -> None:
         if self._reader is not None:
@@ -135,15 +144,14 @@ class WsClient(PlainClient):
         self._far = bridge.make("ws", self._hear)
 
     async def dial(self) -> bool:
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        opened: bool = await self._far.do("open", url=self.url, headers=headers, subprotocols=self.subprotocols)
+        opened: bool = await self._far.do("open", url=self.url, headers=self.headers, subprotocols=self.subprotocols)
         return opened
 
-    async def send(self, text: str | bytes) -> None:
+    async def send(self, text: str | bytes, *, binary: bool = False) -> None:
         if isinstance(text, str):
             await self._far.do("send", frames=frames(text))
         else:
-            await self._far.do("sendBytes", bytes=list(text))
+            await self._far.do("sendBytes", bytes=list(text), binary=binary)
 
     async def close(self) -> None:
         await self._far.do("close")
