@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -18,7 +19,8 @@ from talking.own import JavaScriptClient, PythonClient
 from talking.plain import WebsocketsClient, WsClient
 from talking.relay import Relay
 
-HOMES = ["sqlite", "memory"]
+HOMES = os.environ.get("STREAMER_TEST_HOMES", "sqlite memory").split()
+"""Other names are known, too: see `talking.homes`."""
 CLIENTS = {
     "websockets": WebsocketsClient,
     "ws": WsClient,
