@@ -11,6 +11,7 @@ from streamer.core.clock import timestamp
 from streamer.core.errors import FORBIDDEN, Error
 from streamer.core.messages import Request, Result
 from streamer.core.principal import Principal
+from streamer.core.stepping import EnterTask
 from streamer.engine.pipeline import AnyMiddleware, compose, is_immediate
 from streamer.engine.routes import Route
 from streamer.engine.routing import Mode
@@ -48,6 +49,8 @@ class Authenticate(BaseHandler):
             raise Error(FORBIDDEN, "The token is of somebody else; a connection keeps its user and tenant")
         written = self.on_renewed(request.connection_id, principal)
         if written is not None:
+            # Clients of databases leave things in the context of their task, so all of it must be in one.
+            await EnterTask()
             await written
         expires_at = principal.expires_at
         return Result(

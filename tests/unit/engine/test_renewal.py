@@ -1,6 +1,7 @@
 """`streamer.authenticate`: a new token for the same user, or nothing changes."""
 
 import asyncio
+from contextvars import ContextVar
 from types import SimpleNamespace
 
 import pytest
@@ -69,6 +70,18 @@ async def test_a_new_token_takes_the_place_of_the_old_one(house, peer, token, ex
     told = await answer(house, peer, {"token": token})
     assert told["data"] == {"user_id": "alice", "tenant_id": "acme", "expires_at": expires_at}
     assert peer.principal is PROOFS[token.removeprefix("slow ")]
+
+
+async def test_a_renewal_is_written_down_within_one_task(house, peer):
+    word = ContextVar("word")
+
+    async def write(connection_id, principal):
+        token = word.set(connection_id)
+        await asyncio.sleep(0)
+        word.reset(token)
+
+    house.router.service_routes[NAME].handler.on_renewed = write
+    assert (await answer(house, peer, {"token": "longer"}))["success"]
 
 
 @pytest.mark.parametrize("token", ["another user", "another tenant", "collides"])
