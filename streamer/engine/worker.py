@@ -363,4 +363,14 @@ def current(record: RequestRecord, job: Job | None) -> RequestRecord:
     latest = job.reporter.latest
     if latest is None:
         return record
-    return msgspec.structs.replace(record, percentage=latest.percentage, message=latest.message)
+    try:
+        metadata = encode_json(latest.metadata) if latest.metadata else b""
+    except NOT_JSON:
+        metadata = b""
+    return msgspec.structs.replace(
+        record,
+        percentage=latest.percentage,
+        message=latest.message,
+        progress_metadata=metadata,
+        updated_at=latest.timestamp,
+    )

@@ -17,9 +17,10 @@ class Gated:
     def __init__(self):
         self.gate = asyncio.Event()
         self.stopped = []
+        self.metadata = {}
 
     async def __call__(self, request):
-        request.progress.report(40, "half way")
+        request.progress.report(40, "half way", **self.metadata)
         try:
             await self.gate.wait()
         except asyncio.CancelledError:
@@ -68,6 +69,25 @@ class TestResume:
         assert second.kinds("r") == ["progress", "complete"]
         assert [one["seq"] for one in second.of("r")] == sorted(one["seq"] for one in second.of("r"))
         assert first.kinds("r") == ["acknowledgment", "progress"]
+
+    async def test_the_newest_report_is_told_with_all_that_it_said(self, house, gated):
+        await house.start()
+        gated.metadata = {"rows": 7}
+        first, second = house.peer("c1"), house.peer("c2")
+        await begin(house, first)
+        await house.clock.advance(5)
+        await ask(house, second, "resume", {"request_id": "r"})
+        assert second.of("r") == first.of("r")[1:]
+        assert second.of("r")[0]["metadata"] == {"rows": 7}
+
+    async def test_a_report_that_holds_what_is_no_json_is_told_without_it(self, house, gated):
+        await house.start()
+        first, second = house.peer("c1"), house.peer("c2")
+        await begin(house, first)
+        # Nobody has tried to send it yet: the last one went out just now.
+        house.worker.running["client:one", "r"].reporter.report(50, "more", rows=object())
+        await ask(house, second, "resume", {"request_id": "r"})
+        assert [(one["percentage"], one.get("metadata")) for one in second.of("r")] == [(50, None)]
 
     async def test_what_ended_in_between_is_told_at_once_and_nothing_after(self, house, gated):
         await house.start()
