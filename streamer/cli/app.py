@@ -21,6 +21,7 @@ PLACES: Final = {
     "requests": "streamer.cli.requests",
     "tables": "streamer.cli.tables",
     "token": "streamer.cli.token",
+    "emulate": "streamer.cli.emulate",
 }
 """Each command's module, in the order of `streamer --help`."""
 

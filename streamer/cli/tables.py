@@ -32,8 +32,8 @@ def create(*, config_path: Path) -> None:
 
     A table that is there already is left as it is; 'streamer tables check' says whether it fits.
     """
-    name, made = _with_table(config_path, lambda tables, *about: tables.create(*about))
-    click.echo(f"{name} is made" if made else f"{name} is there already")
+    for name, made in _with_tables(config_path, lambda tables, *about: tables.create(*about)):
+        click.echo(f"{name} is made" if made else f"{name} is there already")
 
 
 @command.command("check", epilog=examples("streamer tables check", "streamer tables check && streamer run"))
@@ -43,12 +43,15 @@ def check(*, config_path: Path) -> None:
 
     The exit status is 1 when something is wrong.
     """
-    name, problems = _with_table(config_path, lambda tables, *about: tables.check(*about))
-    for problem in problems:
-        click.echo(f"{name}: {problem}", err=True)
-    if problems:
+    wrong = False
+    for name, problems in _with_tables(config_path, lambda tables, *about: tables.check(*about)):
+        for problem in problems:
+            click.echo(f"{name}: {problem}", err=True)
+        if not problems:
+            click.echo(f"{name} is as it must be")
+        wrong = wrong or bool(problems)
+    if wrong:
         raise click.exceptions.Exit(FAILED)
-    click.echo(f"{name} is as it must be")
 
 
 @command.command("delete", epilog=examples("streamer tables delete", "streamer tables delete --yes"))
@@ -56,43 +59,56 @@ def check(*, config_path: Path) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(*, config_path: Path, yes: bool) -> None:
     """Delete the tables, with every request and result in them."""
-    from streamer.stores.dynamodb.component import table_name
-
-    name = table_name(_options(config_path))
     if not yes:
-        click.confirm(f"Delete {name}, with every request and result in it?", abort=True)
-    _, deleted = _with_table(config_path, lambda tables, *about: tables.delete(*about))
-    click.echo(f"{name} is deleted" if deleted else f"{name} was not there")
+        names = [definition["TableName"] for _, definition in _tables(config_path)]
+        click.confirm(f"Delete {', '.join(names)}, with every request and result in it?", abort=True)
+    deleting = _with_tables(
+        config_path, lambda tables, client, definition, clock: tables.delete(client, definition["TableName"], clock)
+    )
+    for name, deleted in deleting:
+        click.echo(f"{name} is deleted" if deleted else f"{name} was not there")
 
 
-def _options(config_path: Path) -> dict[str, Any]:
+def _tables(config_path: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Of each table: the options of the component that keeps it, and its definition."""
     from streamer.cli.reading import read
+    from streamer.connections.apigateway import component as apigateway
+    from streamer.stores.dynamodb import component as dynamodb
 
-    settings, _ = read(config_path)
-    use = settings.backends.store
-    if use.name != "dynamodb":
+    backends = read(config_path)[0].backends
+    found = []
+    for use, name, component in (
+        (backends.store, "dynamodb", dynamodb),
+        (backends.connections, "apigateway", apigateway),
+    ):
+        if use.name == name:
+            options = dict(use.options)
+            found += [(options, definition) for definition in component.definitions(options)]
+    if not found:
         raise click.ClickException(
-            f"{config_path}: the store is {use.name!r}, which needs no tables; they belong to "
+            f"{config_path}: the store is {backends.store.name!r}, which needs no tables; they belong to "
             "'backends: {store: {use: dynamodb}}'"
         )
-    return dict(use.options)
+    return found
 
 
-def _with_table(config_path: Path, work: Callable[..., Coroutine[Any, Any, Answer]]) -> tuple[str, Answer]:
-    """The table's name, and what the work returns, given the module with the operations and what they are about."""
+def _with_tables(config_path: Path, work: Callable[..., Coroutine[Any, Any, Answer]]) -> list[tuple[str, Answer]]:
+    """Each table's name, and what the work returns, given the module with the operations and what they are about."""
     import asyncio
 
     from streamer.core.clock import SystemClock
-    from streamer.stores.dynamodb.component import client_of, table_name
+    from streamer.stores.dynamodb.component import client_of
 
-    options = _options(config_path)
-    name = table_name(options)
+    found = _tables(config_path)
 
-    async def run() -> Answer:
-        async with client_of(options) as client:
-            # Only now: without aiobotocore it cannot be imported, and that has been said by here.
-            from streamer.dynamodb import tables
+    async def run() -> list[tuple[str, Answer]]:
+        answers = []
+        for options, definition in found:
+            async with client_of(options) as client:
+                # Only now: without aiobotocore it cannot be imported, and that has been said by here.
+                from streamer.dynamodb import tables
 
-            return await work(tables, client, name, SystemClock())
+                answers.append((definition["TableName"], await work(tables, client, definition, SystemClock())))
+        return answers
 
-    return name, asyncio.run(run())
+    return asyncio.run(run())

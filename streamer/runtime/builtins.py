@@ -86,7 +86,8 @@ def streamer_middlewares() -> list[Component]:
 
 @hookimpl
 def streamer_backends() -> list[Component]:
-    """Three stores and the connections of one process."""
+    """Three stores, the connections of one process and those of API Gateway."""
+    from streamer.connections.apigateway.component import component as apigateway  # noqa: PLC0415 - as above
     from streamer.stores.dynamodb.component import component as dynamodb  # noqa: PLC0415 - as above
 
     return [
@@ -110,6 +111,7 @@ def streamer_backends() -> list[Component]:
             factory=_local,
             summary="Connections of this process's own server",
         ),
+        apigateway(),
     ]
 
 

@@ -43,6 +43,8 @@ class Plan:
     """The service's file; sandboxes read it."""
     store: Mapping[str, Any]
     """Options of the store `dynamodb`."""
+    connections: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the connections `apigateway`."""
     endpoint_url: str
     """Of the service that speaks DynamoDB, SQS and S3."""
     region: str = "us-east-1"
@@ -92,7 +94,7 @@ async def open_emulator(plan: Plan, *, clock: Clock, logger: Any) -> AsyncIterat
         proxy = Proxy(plan.endpoint_url, session, faults)
         proxy_port = await _serve(stack, proxy.application())
         dynamodb = await stack.enter_async_context(client("dynamodb", plan.region, plan.endpoint_url))
-        stream = await make_tables(plan.store, dynamodb, clock)
+        stream = await make_tables(plan.store, plan.connections, dynamodb, clock)
         await make_bucket(plan.store, plan.region, plan.endpoint_url)
         wait = plan.limits.queue_wait + 30.0
         sqs = await stack.enter_async_context(client("sqs", plan.region, plan.endpoint_url, wait))

@@ -12,10 +12,11 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
 from streamer.aws.emulator.limits import Limits
+from streamer.connections.apigateway.component import definitions as connections_definitions
 from streamer.core.clock import Clock
 from streamer.dynamodb import tables
+from streamer.stores.dynamodb.component import definitions as requests_definitions
 from streamer.stores.dynamodb.component import table_name
-from streamer.stores.dynamodb.table import definition
 
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "emulated", "AWS_SECRET_ACCESS_KEY": "emulated"}
 """What sandboxes sign with. Nobody's own credentials are looked for, so nothing can reach an account."""
@@ -43,20 +44,22 @@ async def client(service: str, region: str, endpoint_url: str, read_timeout: flo
         yield made
 
 
-async def make_tables(options: Mapping[str, Any], dynamodb: Any, clock: Clock) -> str:
-    """The ARN of the stream of the requests' table, made if it is not there.
+async def make_tables(store: Mapping[str, Any], connections: Mapping[str, Any], dynamodb: Any, clock: Clock) -> str:
+    """The ARN of the stream of the requests' table; what is not there yet of the tables is made.
 
     Args:
-        options: of the store.
+        store: options of the store.
+        connections: options of the connections.
         dynamodb: a client.
         clock: time.
 
     Raises:
-        StoreUnavailable: it cannot be made.
+        StoreUnavailable: one cannot be made.
     """
-    name = table_name(options)
-    await tables.create(dynamodb, definition(name), clock)
-    arn: str = (await dynamodb.describe_table(TableName=name))["Table"]["LatestStreamArn"]
+    for definition in [*requests_definitions(store), *connections_definitions(connections)]:
+        await tables.create(dynamodb, definition, clock)
+    described = await dynamodb.describe_table(TableName=table_name(store))
+    arn: str = described["Table"]["LatestStreamArn"]
     return arn
 
 

@@ -69,6 +69,13 @@ def table_name(options: Mapping[str, Any]) -> str:
     return f"{options.get('prefix', 'streamer-')}requests"
 
 
+def definitions(options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The tables of these options, as CreateTable is asked for them."""
+    from streamer.stores.dynamodb.table import definition  # noqa: PLC0415 - only who makes or checks tables needs it
+
+    return [definition(table_name(options))]
+
+
 @asynccontextmanager
 async def client_of(options: Mapping[str, Any], service: str = "dynamodb") -> AsyncIterator[Any]:
     """A client as these options describe it.

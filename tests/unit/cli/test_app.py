@@ -46,6 +46,8 @@ FROZEN = {
     "tables check": "--config",
     "tables delete": "--config --yes",
     "token": "--algorithm --config --expires --key --kid --new-key --permission --tenant --user",
+    "emulate": "",
+    "emulate aws": "--config --endpoint-url --limit --port --processes --region --sandboxes --stage --wake",
 }
 """Scripts rely on these: a name may be added, but none may go or change within a major version."""
 

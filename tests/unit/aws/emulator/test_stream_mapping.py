@@ -239,7 +239,7 @@ async def test_records_can_be_lost_and_come_twice(reading, handlers, faults):
 async def test_the_stream_of_a_real_table_wakes_the_processor(ministack, handlers, faults, logger):
     prefix = f"streamed-{next(names)}-"
     async with client("dynamodb", REGION, ministack) as dynamodb:
-        arn = await make_tables({"prefix": prefix}, dynamodb, SystemClock())
+        arn = await make_tables({"prefix": prefix}, {"prefix": prefix}, dynamodb, SystemClock())
         async with client("dynamodbstreams", REGION, ministack) as streams:
             mapping = StreamMapping(
                 streams,

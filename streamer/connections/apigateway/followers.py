@@ -1,0 +1,172 @@
+"""Who follows which request, one item for each of both."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+from streamer.connections.apigateway.rows import LIFETIME, SLACK
+from streamer.connections.apigateway.table import BY_CONNECTION, LEAVING
+from streamer.contracts.stores import Key
+from streamer.core.clock import Clock
+from streamer.dynamodb.calls import Calls, Refused, all_of
+from streamer.dynamodb.values import LAST, Item, before, number, text
+
+LEFT: Final = "~left"
+"""Stands in the place of a connection where a request was left. No connection is called so."""
+_LONGEST: Final = 2000
+"""Bytes of a request's name in the key, which holds 2,048; a longer one is told by its hash."""
+_WEEK: Final = 7 * 86400
+
+
+class FollowerRows:
+    """Part of `Followers`.
+
+    Args:
+        calls: to the table of subscriptions.
+        clock: time.
+    """
+
+    def __init__(self, calls: Calls, clock: Clock) -> None:
+        self._calls = calls
+        self._clock = clock
+
+    async def add(self, key: Key, connection_id: str, /, ends_after: float | None = None) -> None:
+        """Part of `Followers`."""
+        item: Item = {
+            **_row(key, connection_id),
+            "gone_at": number(int(self._clock.now()) + LIFETIME + SLACK),
+        }
+        if ends_after is not None:
+            item |= {
+                "leaver": text(connection_id),
+                "ends_after": number(ends_after),
+                "owner": text(key[0]),
+                "id": text(key[1]),
+            }
+        await self._calls.make("put_item", TableName=self._calls.table, Item=item)
+
+    async def of(self, key: Key, /, told_before: float | None = None) -> list[str]:
+        """Part of `Followers`."""
+        return [
+            item["connection_id"]["S"]
+            for item in await self._rows(key)
+            if item["connection_id"]["S"] != LEFT and self._follows(item, told_before)
+        ]
+
+    async def claim(self, key: Key, connection_id: str, /, told_before: float | None = None) -> bool:
+        """Part of `Followers`."""
+        now = self._clock.now()
+        condition = "attribute_not_exists(#told_at)"
+        values = {":now": number(now)}
+        if told_before is not None:
+            condition = f"({condition} OR #told_at <= :before)"
+            values[":before"] = number(told_before)
+        try:
+            await self._calls.make(
+                "update_item",
+                TableName=self._calls.table,
+                Key=_row(key, connection_id),
+                UpdateExpression="SET #told_at = :now",
+                ConditionExpression=f"attribute_exists(#request) AND {condition}",
+                ExpressionAttributeNames={"#told_at": "told_at", "#request": "request"},
+                ExpressionAttributeValues=values,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except Refused as refused:
+            # Ours after all when its first answer was lost and it was made again.
+            return refused.item is not None and refused.item.get("told_at") == values[":now"]
+        return True
+
+    async def drop(self, key: Key, connection_id: str, /) -> None:
+        """Part of `Followers`."""
+        await self._calls.make("delete_item", TableName=self._calls.table, Key=_row(key, connection_id))
+
+    async def leave(self, connection_id: str, /) -> list[tuple[Key, float]]:
+        """Part of `Followers`."""
+        found = await self._calls.pages(
+            IndexName=BY_CONNECTION,
+            KeyConditionExpression="#leaver = :leaver",
+            ExpressionAttributeNames={"#leaver": "leaver"},
+            ExpressionAttributeValues={":leaver": text(connection_id)},
+        )
+        left = await all_of(
+            self._leave({"request": row["request"], "connection_id": row["connection_id"]}) for row in found
+        )
+        return [one for one in left if one is not None]
+
+    async def deserted(self, key: Key, now: float, /) -> bool:
+        """Part of `Followers`."""
+        rows = await self._rows(key)
+        marks = [row for row in rows if row["connection_id"]["S"] == LEFT]
+        over = any(row["leaves_at"]["S"] < f"{before(now)}{LAST}" for row in marks)
+        return over and not any(self._follows(row, None) for row in rows if row["connection_id"]["S"] != LEFT)
+
+    async def left(self, now: float, /, limit: int = 100) -> list[Key]:
+        """Part of `Followers`."""
+        answer = await self._calls.make(
+            "query",
+            TableName=self._calls.table,
+            IndexName=LEAVING,
+            KeyConditionExpression="#leaving = :leaving AND #leaves_at <= :now",
+            ExpressionAttributeNames={"#leaving": "leaving", "#leaves_at": "leaves_at"},
+            ExpressionAttributeValues={":leaving": text(LEAVING), ":now": text(f"{before(now)}{LAST}")},
+            Limit=limit,
+        )
+        rows = await self._calls.get_many(
+            {"request": row["request"], "connection_id": row["connection_id"]} for row in answer["Items"]
+        )
+        return [(row["owner"]["S"], row["id"]["S"]) for row in rows]
+
+    async def settle(self, key: Key, /) -> None:
+        """Part of `Followers`."""
+        await self.drop(key, LEFT)
+
+    async def _leave(self, row: Item) -> tuple[Key, float] | None:
+        """None where it had left already: the index lags behind."""
+        answer = await self._calls.make("delete_item", TableName=self._calls.table, Key=row, ReturnValues="ALL_OLD")
+        item: Item | None = answer.get("Attributes")
+        if item is None:
+            return None
+        key = (item["owner"]["S"], item["id"]["S"])
+        after = float(item["ends_after"]["N"])
+        now = self._clock.now()
+        await self._calls.make(
+            "put_item",
+            TableName=self._calls.table,
+            Item={
+                **_row(key, LEFT),
+                "owner": text(key[0]),
+                "id": text(key[1]),
+                "leaving": text(LEAVING),
+                "leaves_at": text(before(now + after)),
+                "gone_at": number(int(now + after) + _WEEK),
+            },
+        )
+        return key, after
+
+    async def _rows(self, key: Key) -> list[Item]:
+        return await self._calls.pages(
+            ConsistentRead=True,
+            KeyConditionExpression="#request = :request",
+            ExpressionAttributeNames={"#request": "request"},
+            ExpressionAttributeValues={":request": text(_name(key))},
+        )
+
+    def _follows(self, row: Item, told_before: float | None) -> bool:
+        if float(row["gone_at"]["N"]) <= self._clock.now():
+            return False
+        told: Any = row.get("told_at")
+        return told is None or (told_before is not None and float(told["N"]) <= told_before)
+
+
+def _row(key: Key, connection_id: str) -> Item:
+    return {"request": text(_name(key)), "connection_id": text(connection_id)}
+
+
+def _name(key: Key) -> str:
+    # A length keeps apart what two owners and ids could otherwise be read as.
+    name = f"{len(key[0])}#{key[0]}#{key[1]}"
+    if len(name.encode()) <= _LONGEST:
+        return name
+    return hashlib.blake2b(name.encode(), digest_size=32).hexdigest()

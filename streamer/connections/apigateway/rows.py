@@ -1,0 +1,93 @@
+"""What is known of each connection, one item each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from streamer.contracts.connections import Known
+from streamer.core.clock import Clock
+from streamer.core.errors import ConnectionGone
+from streamer.core.principal import Principal
+from streamer.dynamodb.calls import Calls, Refused
+from streamer.dynamodb.values import Item, as_json, number, text
+
+LIFETIME: Final = 2 * 3600
+"""Seconds that API Gateway keeps a connection at most."""
+SLACK: Final = 600
+"""Seconds more for which it is known: clocks differ, and nothing is lost by it."""
+
+_principal: Final = msgspec.json.Decoder(Principal)
+
+
+class ConnectionRows:
+    """Part of `Connected`.
+
+    Args:
+        calls: to the table of connections.
+        clock: time.
+    """
+
+    def __init__(self, calls: Calls, clock: Clock) -> None:
+        self._calls = calls
+        self._clock = clock
+
+    async def add(self, connection_id: str, known: Known, /) -> None:
+        """Part of `Connected`."""
+        now = self._clock.now()
+        item: Item = {
+            "connection_id": text(connection_id),
+            "owner": text(known.owner),
+            "connected_at": number(now),
+            "gone_at": number(int(now) + LIFETIME + SLACK),
+        }
+        if known.principal is not None:
+            item |= {"principal": as_json(known.principal), "user": text(known.principal.owner)}
+            if known.principal.tenant_id:
+                item["tenant"] = text(known.principal.tenant_id)
+        await self._calls.make("put_item", TableName=self._calls.table, Item=item)
+
+    async def get(self, connection_id: str, /) -> Known | None:
+        """Part of `Connected`: strongly consistent, as the first message comes right after the beginning."""
+        answer = await self._calls.make(
+            "get_item", TableName=self._calls.table, Key=_key(connection_id), ConsistentRead=True
+        )
+        item: Item | None = answer.get("Item")
+        if item is None or float(item["gone_at"]["N"]) <= self._clock.now():
+            return None
+        proof = item.get("principal")
+        return Known(item["owner"]["S"], None if proof is None else _principal.decode(proof["S"]))
+
+    async def renew(self, connection_id: str, principal: Principal, /) -> None:
+        """Part of `Connected`."""
+        try:
+            await self._calls.make(
+                "update_item",
+                TableName=self._calls.table,
+                Key=_key(connection_id),
+                UpdateExpression="SET #principal = :principal",
+                ConditionExpression="attribute_exists(#connection_id)",
+                ExpressionAttributeNames={"#principal": "principal", "#connection_id": "connection_id"},
+                ExpressionAttributeValues={":principal": as_json(principal)},
+            )
+        except Refused:
+            raise ConnectionGone(f"connection {connection_id} is not open") from None
+
+    async def remove(self, connection_id: str, /) -> None:
+        """Part of `Connected`."""
+        await self._calls.make("delete_item", TableName=self._calls.table, Key=_key(connection_id))
+
+    async def found(self, by: str, attribute: str, value: str) -> list[str]:
+        """The connections that an index has under a value: as it was a moment ago."""
+        items = await self._calls.pages(
+            IndexName=by,
+            KeyConditionExpression="#attribute = :value",
+            ExpressionAttributeNames={"#attribute": attribute},
+            ExpressionAttributeValues={":value": text(value)},
+        )
+        return [item["connection_id"]["S"] for item in items]
+
+
+def _key(connection_id: str) -> Item:
+    return {"connection_id": text(connection_id)}
