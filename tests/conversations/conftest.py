@@ -14,7 +14,7 @@ import pytest_asyncio
 from talking.bridge import Bridge
 from talking.client import Client
 from talking.gates import Gates
-from talking.homes import SERVICE, Starter
+from talking.homes import SERVICE, Home, Starter
 from talking.own import JavaScriptClient, PythonClient
 from talking.plain import WebsocketsClient, WsClient
 from talking.relay import Relay
@@ -50,13 +50,13 @@ async def home(
     tmp_path_factory: pytest.TempPathFactory,
     service_class: Callable[..., Any],
     service_text: str,
-) -> AsyncIterator[str]:
-    """The address of the service."""
+) -> AsyncIterator[Home]:
+    """The service."""
     starter = Starter(
         tmp_path_factory.mktemp(request.param), service_class, lambda: request.getfixturevalue("ministack")
     )
-    async with starter.open(request.param, service_text) as url:
-        yield url
+    async with starter.open(request.param, service_text) as opened:
+        yield opened
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -71,12 +71,12 @@ Opener = Callable[..., Any]
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def open_client(home: str, make: str, bridge: Bridge, request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
+async def open_client(home: Home, make: str, bridge: Bridge, request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
     """`await open_client(client_id=…, token=…)` is a new client of the make, connected."""
     async with AsyncExitStack() as stack:
 
         async def open(client_id: str | None = None, token: str | None = None, **options: Any) -> Client:
-            relay = Relay(home)
+            relay = Relay(home.url)
             await relay.start()
             stack.push_async_callback(relay.stop)
             if make in ("ws", "javascript"):

@@ -6,9 +6,11 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+
+from talking.relay import Message
 
 SITE = Path(__file__).parents[1] / "site"
 """Where the handlers' plugin is installed."""
@@ -58,6 +60,19 @@ BACKENDS = {
 }
 
 
+class Home(NamedTuple):
+    """Where a service lives."""
+
+    name: str
+    url: str
+
+    def told_anew(self, report: Message) -> list[Message]:
+        """What whoever begins to follow may be told first, when this is the newest report."""
+        never = {**report, "percentage": 0.0, "message": ""}
+        never.pop("metadata", None)
+        return [report, never] if self.name.startswith("aws") else [report]
+
+
 class Starter:
     """What the homes are started with.
 
@@ -73,14 +88,14 @@ class Starter:
         self.ministack = ministack
 
     @asynccontextmanager
-    async def open(self, name: str, text: str) -> AsyncIterator[str]:
-        """The address of a service of this configuration text."""
+    async def open(self, name: str, text: str) -> AsyncIterator[Home]:
+        """A service of this configuration text."""
         place = f"prefix: {self.folder.name.lower()}-, region: {REGION}"
         config = self.folder / "streamer.yaml"
         config.write_text(text.replace("BACKENDS", BACKENDS[name].replace("PLACE", place)))
         opened = self._on_aws(config, name) if name.startswith("aws") else self._on_this_machine(config)
         async with opened as url:
-            yield url
+            yield Home(name, url)
 
     @asynccontextmanager
     async def _on_this_machine(self, config: Path) -> AsyncIterator[str]:

@@ -35,11 +35,6 @@ def step(request_id: str, number: int) -> Message:
     return progress(request_id, 25 * number, f"Step {number} of 3", step=number)
 
 
-def newest(message: Message) -> Message:
-    """The same progress as whoever begins to follow is told: the last report, without what a handler adds to it."""
-    return {name: value for name, value in message.items() if name != "metadata"}
-
-
 def echo(payload: Any, action: str = "echo") -> Any:
     """What `echo` answers."""
     return {"echo": payload, "action": action, "received_at": "<time>"}
