@@ -12,6 +12,7 @@ from streamer.cli.options import examples
 
 PLACES: Final = {
     "run": "streamer.cli.run",
+    "worker": "streamer.cli.worker",
     "check": "streamer.cli.check",
     "list": "streamer.cli.list",
     "explain": "streamer.cli.explain",

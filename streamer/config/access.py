@@ -12,6 +12,9 @@ from streamer.core.addresses import is_loopback
 NOBODY_ASKED: Final = "none"
 """The way of authentication that lets everybody in."""
 
+LOCAL: Final = "local"
+"""The connections of the service's own server, which `server.host` says who can reach."""
+
 WAY_OUT: Final = (
     "say who may connect, with auth: {use: jwt, …}; or let everybody in, with auth: {use: none, allow_anyone: true}"
 )
@@ -33,6 +36,14 @@ def check_access(document: Document) -> None:
             f"other machines can reach {shown(host, hidden=bool(source))}{source}, and nobody is asked who they are"
         )
         document.problem("open-to-anyone", place, f"{message}; {WAY_OUT}")
+    backends = data.get("backends")
+    place = ("backends", "connections")
+    if isinstance(backends, Mapping) and not document.is_broken(place):
+        connections = backends.get("connections", LOCAL)
+        name = connections.get("use") if isinstance(connections, Mapping) else connections
+        if isinstance(name, str) and name != LOCAL and options.get("allow_anyone") is not True:
+            message = f"{shown(name, hidden=False)} lets everybody connect who can reach it, and nobody is asked who"
+            document.problem("open-to-anyone", place, f"{message} they are; {WAY_OUT}")
     actions = data.get("actions")
     for name, action in actions.items() if isinstance(actions, Mapping) else ():
         if isinstance(action, Mapping) and action.get("permissions"):

@@ -6,7 +6,7 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -48,6 +48,7 @@ class Worker:
         poll_interval: seconds between looks at the queue when nothing wakes the worker.
         progress_interval: seconds between two progress messages of one request.
         parallel_progress: progress of one request does not wait for another's; for connections that are calls away.
+        actions: that it takes; all when empty.
         expose_errors: send the text of unexpected exceptions to clients (development only).
         generator: of the jitter.
     """
@@ -67,6 +68,7 @@ class Worker:
         poll_interval: float = 1.0,
         progress_interval: float = 0.1,
         parallel_progress: bool = False,
+        actions: Collection[str] = (),
         expose_errors: bool = False,
         generator: random.Random | None = None,
     ) -> None:
@@ -82,6 +84,8 @@ class Worker:
         self.pump = ProgressPump(self._emit, interval=progress_interval, clock=clock, parallel=parallel_progress)
         self.running: dict[Key, Job] = {}
         self._limits = {route.name: route.concurrency for route in routes.values() if route.concurrency is not None}
+        if actions:
+            self._limits |= {name: 0 for name in routes if name not in actions}
         self._concurrency = concurrency
         self._tenant_concurrency = tenant_concurrency
         self._lease = lease

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import platform
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +61,13 @@ class Service:
 
 @contextlib.asynccontextmanager
 async def open_service(
-    settings: Settings, components: Components, *, logger: Any, clock: Clock | None = None, name: str | None = None
+    settings: Settings,
+    components: Components,
+    *,
+    logger: Any,
+    clock: Clock | None = None,
+    name: str | None = None,
+    actions: Collection[str] = (),
 ) -> AsyncIterator[Service]:
     """Builds every component that the file uses, and binds every action to its validator, pipeline and handler.
 
@@ -71,6 +77,7 @@ async def open_service(
         logger: bound with what concerns the whole service.
         clock: time; the machine's when left out.
         name: of this process, written into each claim; its machine and number when left out.
+        actions: that the worker takes; all when empty.
 
     Raises:
         StartError: something that only a start can show, such as a store that another process holds.
@@ -129,6 +136,7 @@ async def open_service(
             poll_interval=settings.worker.poll_interval,
             progress_interval=max(settings.worker.progress_interval, getattr(connections, "progress_interval", 0.0)),
             parallel_progress=followers is not None,
+            actions=actions,
             expose_errors=settings.service.expose_errors,
         )
         router.add_service_routes(service_routes(router.routes, store, worker, clock, middlewares))

@@ -10,7 +10,8 @@ from typing import Any
 from streamer.config.settings import Settings
 from streamer.contracts.stores import RequestQueue
 from streamer.core.clock import Clock, SystemClock
-from streamer.core.errors import StoreError, StoreUnavailable
+from streamer.core.errors import StartError, StoreError, StoreUnavailable
+from streamer.engine.shared_delivery import SharedDelivery
 from streamer.runtime.assembly import Components, Service, open_service
 from streamer.runtime.loops import loop_factory
 from streamer.runtime.patience import Patience
@@ -44,10 +45,10 @@ def serve(
     try:
         loop.run_until_complete(_serve(settings, components, logger, clock or SystemClock(), wait))
     finally:
-        _end(loop)
+        end(loop)
 
 
-def _end(loop: asyncio.AbstractEventLoop) -> None:
+def end(loop: asyncio.AbstractEventLoop) -> None:
     """Cancels what is left and closes the loop, with or without what does not let itself be cancelled."""
     left = asyncio.all_tasks(loop)
     for task in left:
@@ -76,6 +77,12 @@ async def _serve(settings: Settings, components: Components, logger: Any, clock:
         service = await start.until_free(
             lambda: stack.enter_async_context(open_service(settings, components, logger=logger, clock=clock))
         )
+        if isinstance(service.delivery, SharedDelivery):
+            raise StartError(
+                f"the connections {settings.backends.connections.name!r} are held by somebody else: there is "
+                "nothing to serve here; 'streamer worker' runs their requests, 'streamer emulate aws' tries the "
+                "whole on this machine, and 'streamer export sam' deploys it"
+            )
         transport = WebSocketTransport(
             settings.server,
             receiver=service.router,
@@ -87,7 +94,7 @@ async def _serve(settings: Settings, components: Components, logger: Any, clock:
         if service.renewal is not None:
             service.renewal.on_renewed = transport.renew
         await start.until_free(transport.start)
-        failing = asyncio.create_task(_fail_with(service.store), name="store")
+        failing = asyncio.create_task(fail_with(service.store), name="store")
         background = [
             failing,
             asyncio.create_task(service.worker.run(), name="worker"),
@@ -109,7 +116,12 @@ async def _serve(settings: Settings, components: Components, logger: Any, clock:
             await _drain(service, transport, [*background, stopping], patience, hurry, logger)
 
 
-async def _fail_with(store: RequestQueue) -> None:
+async def fail_with(store: RequestQueue) -> None:
+    """Waits until the store has failed for good.
+
+    Raises:
+        StoreUnavailable: it has; and why, as far as it says so.
+    """
     await store.failed()
     reason = "it does not say why"
     try:

@@ -91,6 +91,8 @@ class Starter:
     async def open(self, name: str, text: str) -> AsyncIterator[Home]:
         """A service of this configuration text."""
         place = f"prefix: {self.folder.name.lower()}-, region: {REGION}"
+        if "\nauth:" not in text:
+            text += "auth: {use: none, allow_anyone: true}\n"
         config = self.folder / "streamer.yaml"
         config.write_text(text.replace("BACKENDS", BACKENDS[name].replace("PLACE", place)))
         opened = self._on_aws(config, name) if name.startswith("aws") else self._on_this_machine(config)
@@ -119,9 +121,11 @@ class Starter:
         def handlers(environ: Mapping[str, str]) -> Sandbox:
             return Sandbox(config, {**environ, **environment()})
 
+        prefix = {"prefix": f"{self.folder.name.lower()}-"}
         plan = Plan(
             config=config,
-            store={"prefix": f"{self.folder.name.lower()}-"},
+            store=prefix,
+            connections=prefix,
             endpoint_url=self.ministack(),
             region=REGION,
             handlers=handlers if name == "aws" else "streamer.aws",

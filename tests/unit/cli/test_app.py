@@ -29,6 +29,7 @@ COMMANDS = every_command()
 FROZEN = {
     "": "--debug --version",
     "run": "--config --host --port --wait",
+    "worker": "--action --config",
     "check": "--config",
     "list": "--config --json --kind",
     "explain": "--config --json --wait ACTION",

@@ -20,8 +20,10 @@ from streamer.cli.app import app
 
 CONFIG = """\
 version: 1
+auth: {use: none, allow_anyone: true}
 backends:
   store: {use: dynamodb, region: eu-central-1, prefix: PREFIX}
+  connections: {use: apigateway, region: eu-central-1, prefix: PREFIX}
 actions:
   echo: {handler: echo}
 """
@@ -125,9 +127,23 @@ def test_another_store_is_refused(tmp_path):
     assert "use: dynamodb" in refused("--config", path)
 
 
-def test_a_store_that_names_its_endpoint_would_go_around_the_emulator(config):
-    config.write_text(config.read_text().replace("{use: dynamodb,", "{use: dynamodb, endpoint_url: 'http://x:1',"))
-    assert "--endpoint-url http://x:1" in refused("--config", config)
+@pytest.mark.parametrize(
+    ("component", "option"),
+    [("dynamodb", "endpoint_url"), ("apigateway", "endpoint_url"), ("apigateway", "endpoint")],
+)
+def test_a_file_that_names_its_endpoints_would_go_around_the_emulator(config, component, option):
+    config.write_text(
+        config.read_text().replace(f"{{use: {component},", f"{{use: {component}, {option}: 'http://x:1',")
+    )
+    kind = "store" if component == "dynamodb" else "connections"
+    told = refused("--config", config)
+    assert f"backends.{kind} has its own {option!r}" in told
+    assert "--endpoint-url" in told
+
+
+def test_connections_of_one_process_are_not_those_of_aws(config):
+    config.write_text(config.read_text().replace("connections: {use: apigateway", "#"))
+    assert "on AWS they are 'backends: {connections: {use: apigateway}}'" in refused("--config", config)
 
 
 @pytest.mark.parametrize("limit", ["nothing=1", "idle", "idle=x", "idle=0", "frame=1.5", "frame=-1"])

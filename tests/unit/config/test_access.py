@@ -82,3 +82,16 @@ def test_a_check_that_breaks_is_the_plugins_fault_and_hides_nothing_else(problem
     assert (
         "the check of 'acme.jwt' failed: LookupError: a mistake in the plugin; the plugin must mend it" in problems[0]
     )
+
+
+APIGATEWAY = "backends: {store: {use: dynamodb}, connections: CONNECTIONS}\n"
+
+
+@pytest.mark.parametrize("connections", ["apigateway", "{use: apigateway}"])
+def test_connections_that_others_hold_need_authentication_or_a_word_whatever_the_host(problems_of, connections):
+    # Neither is among the components that these tests know, which is told as well.
+    text = f"version: 1\n{APIGATEWAY.replace('CONNECTIONS', connections)}"
+    (problem,) = (one for one in problems_of(text) if "open-to-anyone" in one)
+    assert "open-to-anyone: backends.connections: 'apigateway' lets everybody connect" in problem
+    assert problem.endswith("with auth: {use: none, allow_anyone: true}")
+    assert not any("open-to-anyone" in one for one in problems_of(text + ANYONE))

@@ -248,7 +248,7 @@ def test_a_handler_that_swallows_its_cancellation_does_not_keep_the_process_aliv
         return task
 
     left = loop.run_until_complete(begin())
-    serve._end(loop)
+    serve.end(loop)
     assert loop.is_closed()
     assert cancelled == ["once more"]
     assert not left.done()

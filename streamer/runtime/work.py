@@ -1,0 +1,96 @@
+"""Runs queued requests whose connections somebody else holds, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Collection
+from typing import Any
+
+from streamer.config.settings import Settings
+from streamer.core.clock import Clock, SystemClock
+from streamer.core.errors import StartError
+from streamer.engine.shared_delivery import SharedDelivery
+from streamer.runtime.assembly import Components, open_service
+from streamer.runtime.loops import loop_factory
+from streamer.runtime.serve import end, fail_with
+
+
+def work(
+    settings: Settings,
+    components: Components,
+    *,
+    logger: Any,
+    clock: Clock | None = None,
+    actions: Collection[str] = (),
+) -> None:
+    """Claims and runs until SIGTERM or SIGINT, then drains; a second one ends it at once.
+
+    Args:
+        settings: the file.
+        components: by kind and full name, as the registry has them.
+        logger: for what concerns the whole service.
+        clock: time; the machine's when left out.
+        actions: only requests of these; of all when empty.
+
+    Raises:
+        StreamerError: it could not start, in one line; or its store failed for good.
+    """
+    loop = (loop_factory() or asyncio.new_event_loop)()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(_work(settings, components, logger, clock or SystemClock(), actions))
+    finally:
+        end(loop)
+
+
+async def _work(
+    settings: Settings, components: Components, logger: Any, clock: Clock, actions: Collection[str]
+) -> None:
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def told_to_stop() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_stop)
+    async with contextlib.AsyncExitStack() as stack:
+        service = await stack.enter_async_context(
+            open_service(settings, components, logger=logger, clock=clock, actions=actions)
+        )
+        delivery = service.delivery
+        if not isinstance(delivery, SharedDelivery):
+            raise StartError(
+                f"the connections are {settings.backends.connections.name!r}, which only 'streamer run' itself can "
+                "reach; a worker of its own is for 'backends: {connections: {use: apigateway}}'"
+            )
+        failing: asyncio.Task[Any] = asyncio.create_task(fail_with(service.store), name="store")
+        running: asyncio.Task[Any] = asyncio.create_task(service.worker.run(), name="worker")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        logger.info("ready", actions=sorted(actions) or len(service.router.routes), worker=service.worker.name)
+        try:
+            await asyncio.wait([failing, running, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in (failing, running):
+                if task.done():
+                    task.result()
+        finally:
+            logger.info("draining", running=len(service.worker.running))
+            service.worker.pause()
+            # What no store can take down is not worth waiting for.
+            patience = 0.0 if failing.done() else settings.server.drain_timeout
+            draining = asyncio.create_task(service.worker.drain(patience))
+            hurried = asyncio.create_task(hurry.wait())
+            await asyncio.wait([draining, hurried], return_when=asyncio.FIRST_COMPLETED)
+            if not draining.done():
+                logger.warning("told again to stop: not waiting any longer")
+                draining.cancel()
+                await asyncio.gather(draining, return_exceptions=True)
+                draining = asyncio.create_task(service.worker.drain(0.0))
+            returned = await draining
+            for task in (failing, running, stopping, hurried):
+                task.cancel()
+            await asyncio.gather(failing, running, stopping, hurried, return_exceptions=True)
+            await delivery.settle()
+            logger.info("stopped", returned_to_queue=returned)
