@@ -55,8 +55,8 @@ auth: {use: jwt, secret: "${JWT_SECRET}", algorithms: [HS256], tenants: [acme]}
 BACKENDS = {
     "sqlite": "{store: {use: sqlite, path: ./requests.db}}",
     "memory": "{store: memory}",
-    "aws": "{store: {use: dynamodb, PLACE}, connections: {use: apigateway, PLACE}}",
-    "aws-processes": "{store: {use: dynamodb, PLACE}, connections: {use: apigateway, PLACE}}",
+    "aws": "{store: {use: dynamodb, PLACE}, connections: {use: apigateway, progress_interval: 1ms, PLACE}}",
+    "aws-processes": "{store: {use: dynamodb, PLACE}, connections: {use: apigateway, progress_interval: 1ms, PLACE}}",
 }
 
 
