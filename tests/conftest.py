@@ -191,6 +191,12 @@ def emulator(name: str) -> str:
     return str(path) if path.exists() else without(path)
 
 
+@pytest.fixture(scope="session")
+def aws_tool() -> Callable[[str], str]:
+    """Where a program of the emulators' environment is."""
+    return emulator
+
+
 @contextlib.contextmanager
 def emulating(command: list[str], url: str, environment: dict[str, str], folder: Path) -> Iterator[None]:
     log = folder / "log"

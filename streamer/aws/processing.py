@@ -17,8 +17,10 @@ from streamer.engine.routes import Route
 from streamer.engine.waiting import STOP_GRACE, ends_within
 from streamer.engine.worker import Worker
 
-LONGEST: Final = 900.0
-"""Seconds that a function on Lambda lives at most."""
+LONGEST: Final = 870.0
+"""Seconds that an attempt in a function may take at most: Lambda ends the function after 900, and there must be time to
+begin, and to write down how it ended.
+"""
 MARGIN: Final = STOP_GRACE + 5.0
 """Seconds before the function's end at which its handlers are stopped, so that it can write down how that ended."""
 
@@ -151,7 +153,7 @@ class Processor:
             return None
 
 
-def fits(route: Route, seconds: float = LONGEST - MARGIN) -> bool:
+def fits(route: Route, seconds: float = LONGEST) -> bool:
     """Whether a function that lives so long may take requests of the action; the others are a worker's.
 
     An action without a timeout is bounded by what the function has, once its estimate is within that.

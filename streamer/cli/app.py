@@ -21,6 +21,7 @@ PLACES: Final = {
     "call": "streamer.cli.call",
     "requests": "streamer.cli.requests",
     "tables": "streamer.cli.tables",
+    "export": "streamer.cli.export",
     "token": "streamer.cli.token",
     "emulate": "streamer.cli.emulate",
 }

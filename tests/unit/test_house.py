@@ -27,6 +27,8 @@ FLOORS = {
     "handlers": 3,
     "auth": 3,
     "runtime": 4,
+    "export": 4,
+    "export": 4,
     "aws": 5,
     "testing": 5,
     "cli": 6,  # the way in: it starts whatever the others are

@@ -46,6 +46,8 @@ FROZEN = {
     "tables create": "--config",
     "tables check": "--config",
     "tables delete": "--config --yes",
+    "export": "",
+    "export sam": "--config --include --output --package --python --wake",
     "token": "--algorithm --config --expires --key --kid --new-key --permission --tenant --user",
     "emulate": "",
     "emulate aws": "--config --endpoint-url --limit --port --processes --region --sandboxes --stage --wake",

@@ -1,0 +1,1 @@
+"""The service for other places: from streamer.yaml to what a provider's own tools deploy."""

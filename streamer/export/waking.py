@@ -1,0 +1,116 @@
+"""What wakes the processor: a queue with its dead-letter queue, or the stream of the requests' table. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from streamer.core.records import Status
+from streamer.export.functions import DEAD, QUEUE, allow
+from streamer.export.tables import REQUESTS
+from streamer.export.timing import visibility
+
+BATCH: Final = 10
+"""Messages or records that one processor is given at most."""
+RECEIVES: Final = 5
+"""How often one is handed out before it counts as dead."""
+KEPT: Final = 14 * 86400
+"""Seconds, the longest that SQS keeps a message."""
+
+
+def queues(queue: Any, dead: Any, timeout: int, *, wake: str) -> dict[str, Any]:
+    """The resources.
+
+    Args:
+        queue: its name, as the template writes it.
+        dead: that of the dead-letter queue; for streams, of the place where given-up batches are told.
+        timeout: seconds of the processor.
+        wake: `sqs` or `streams`.
+    """
+    resources = {DEAD: _queue({"QueueName": dead, "MessageRetentionPeriod": KEPT})}
+    if wake == "sqs":
+        resources[QUEUE] = _queue(
+            {
+                "QueueName": queue,
+                "VisibilityTimeout": visibility(timeout),
+                "MessageRetentionPeriod": KEPT,
+                "RedrivePolicy": {
+                    "deadLetterTargetArn": {"Fn::GetAtt": [DEAD, "Arn"]},
+                    "maxReceiveCount": RECEIVES,
+                },
+            }
+        )
+    return resources
+
+
+def event(concurrency: int, *, wake: str) -> dict[str, Any]:
+    """What invokes the processor.
+
+    Args:
+        concurrency: requests that one processor works on at one time.
+        wake: `sqs` or `streams`.
+    """
+    batch = min(BATCH, concurrency)
+    if wake == "sqs":
+        return {
+            "Wake": {
+                "Type": "SQS",
+                "Properties": {
+                    "Queue": {"Fn::GetAtt": [QUEUE, "Arn"]},
+                    "BatchSize": batch,
+                    "FunctionResponseTypes": ["ReportBatchItemFailures"],
+                    "ScalingConfig": {"MaximumConcurrency": {"Ref": "Processors"}},
+                },
+            }
+        }
+    pattern = f'{{"eventName":["INSERT"],"dynamodb":{{"NewImage":{{"status":{{"S":["{Status.PENDING}"]}}}}}}}}'
+    return {
+        "Wake": {
+            "Type": "DynamoDB",
+            "Properties": {
+                "Stream": {"Fn::GetAtt": [REQUESTS, "StreamArn"]},
+                # From the oldest record: what was stored before the mapping was there is not passed over.
+                "StartingPosition": "TRIM_HORIZON",
+                "BatchSize": batch,
+                "FilterCriteria": {"Filters": [{"Pattern": pattern}]},
+                "BisectBatchOnFunctionError": True,
+                "MaximumRetryAttempts": RECEIVES,
+                "FunctionResponseTypes": ["ReportBatchItemFailures"],
+                "ParallelizationFactor": {"Ref": "Processors"},
+                "DestinationConfig": {
+                    "OnFailure": {"Type": "SQS", "Destination": {"Fn::GetAtt": [DEAD, "Arn"]}},
+                },
+            },
+        }
+    }
+
+
+def statements(*, wake: str) -> list[dict[str, Any]]:
+    """What the mapping does under the processor's role."""
+    if wake == "sqs":
+        actions = ["ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes"]
+        return [allow([f"sqs:{action}" for action in actions], {"Fn::GetAtt": [QUEUE, "Arn"]})]
+    reading = ["DescribeStream", "GetRecords", "GetShardIterator"]
+    return [
+        allow([f"dynamodb:{action}" for action in reading], {"Fn::GetAtt": [REQUESTS, "StreamArn"]}),
+        # It takes no narrower resource.
+        allow(["dynamodb:ListStreams"], "*"),
+        allow(["sqs:SendMessage"], {"Fn::GetAtt": [DEAD, "Arn"]}),
+    ]
+
+
+def processors(*, wake: str) -> dict[str, Any]:
+    """The parameter that says how many processors run at one time."""
+    if wake == "sqs":
+        text = "Processors that run at one time, at most"
+        return {"Type": "Number", "Default": 10, "MinValue": 2, "MaxValue": 1000, "Description": text}
+    text = "Processors that run at one time for each shard of the stream, at most"
+    return {"Type": "Number", "Default": 10, "MinValue": 1, "MaxValue": 10, "Description": text}
+
+
+def _queue(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "Type": "AWS::SQS::Queue",
+        "DeletionPolicy": "Delete",
+        "UpdateReplacePolicy": "Delete",
+        "Properties": {**properties, "SqsManagedSseEnabled": True},
+    }
