@@ -25,6 +25,7 @@ from picows.url import WSParsedURL
 
 from streamer.client.dialling import connected_socket
 from streamer.client.errors import ConnectionFailed
+from streamer.core.parts import MARK, Joiner, TooLongError
 
 ABNORMAL: Final = 1006
 _NO_CODE: Final = 1005
@@ -44,7 +45,7 @@ class Link(WSListener):
     Args:
         on_message: called with each whole text message.
         on_end: called once when the connection has ended, with its close code and the reason's words.
-        max_message_size: bytes of one message, over all its fragments.
+        max_message_size: bytes of one message, over all its fragments and parts.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Link(WSListener):
         self._transport: WSTransport | None = None
         self._loop = asyncio.get_running_loop()
         self._fragments: list[bytes] | None = None
+        self._joiner = Joiner(max_message_size)
         self._ended_by: tuple[int, str] | None = None
         self._room: asyncio.Future[None] | None = None
         self._gone: asyncio.Task[None] | None = None
@@ -115,8 +117,7 @@ class Link(WSListener):
         elif transport.is_close_frame_sent:
             return  # after a frame that it could not read, picows goes on with what is no frame
         elif kind == WSMsgType.TEXT and frame.fin:
-            self.heard = True
-            self._on_message(frame.get_payload_as_bytes())
+            self._take(transport, frame.get_payload_as_bytes())
         elif kind == WSMsgType.TEXT:
             self._fragments = [frame.get_payload_as_bytes()]
         elif kind == WSMsgType.CONTINUATION:
@@ -148,13 +149,29 @@ class Link(WSListener):
         self._fragments.append(frame.get_payload_as_bytes())
         if sum(map(len, self._fragments)) > self._max_message_size:
             self._fragments = None
-            self._ended_by = (_TOO_LARGE, f"the service sent a message over {self._max_message_size} bytes")
-            transport.send_close(WSCloseCode.MESSAGE_TOO_BIG)
-            transport.disconnect()
+            self._refuse(transport)
         elif frame.fin:
             whole, self._fragments = b"".join(self._fragments), None
-            self.heard = True
-            self._on_message(whole)
+            self._take(transport, whole)
+
+    def _take(self, transport: WSTransport, message: bytes) -> None:
+        """Hands a message on; a part of one waits for the others."""
+        self.heard = True
+        if not message.startswith(MARK):
+            self._on_message(message)
+            return
+        try:
+            whole = self._joiner.add(message)
+        except TooLongError:
+            self._refuse(transport)
+        else:
+            if whole is not None:
+                self._on_message(whole.encode())
+
+    def _refuse(self, transport: WSTransport) -> None:
+        self._ended_by = (_TOO_LARGE, f"the service sent a message over {self._max_message_size} bytes")
+        transport.send_close(WSCloseCode.MESSAGE_TOO_BIG)
+        transport.disconnect()
 
     def _closed(self, transport: WSTransport, body: bytes) -> None:
         # Read by hand: picows' enumeration has no place for the codes from 3000 on.

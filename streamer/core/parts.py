@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 MARK: Final = b'{"type":"part",'
-"""What every part begins with."""
+"""What every part begins with, so that it is told from other messages by one comparison."""
 MAX_SIZE: Final = 64 * 1024 * 1024
 """Characters of one joined message."""
 MAX_OPEN: Final = 64
@@ -135,8 +135,3 @@ class Joiner:
         if len(self._open) > self._max_open:
             self._open.popitem(last=False)
         return None
-
-
-def is_part(frame: Any) -> bool:
-    """Whether a frame is a part: one comparison for every other message."""
-    return frame.startswith(MARK if isinstance(frame, bytes) else MARK.decode()) if frame else False

@@ -186,6 +186,7 @@ export class StreamerClient {
   #tries = 0;
   #openedAt = 0;
   #heardAt = 0;
+  #parts = new Map(); // of messages that are too long for their way: by their names, what has come of them
   #timer; // one at a time: the next try, the handshake's limit, or the next look for a sign of life
   #renewal;
   #online = () => this.#networkIsBack();
@@ -360,10 +361,21 @@ export class StreamerClient {
     setTimeout(again, details?.retry_after_ms ?? ASK_AGAIN);
   }
 
+  /** A message of which this is the last part that was missing; null until then. */
+  #joined({ part_of: name, index, count, data }) {
+    const parts = this.#parts.get(name) ?? new Map();
+    this.#parts.set(name, parts.set(index, data));
+    if (parts.size < count) return null;
+    this.#parts.delete(name);
+    return parsed([...parts].sort(([one], [other]) => one - other).map(([, piece]) => piece).join(""));
+  }
+
   #receive(data) {
     this.#heardAt = Date.now();
     this.#refreshed = false;
-    const message = parsed(data);
+    let message = parsed(data);
+    if (message.type === "part") message = this.#joined(message);
+    if (message === null) return;
     const { request_id: id, seq, type, error } = message;
     let handle = id === undefined && (error ?? message.message) ? this.#onlyUnanswered() : this.#handles.get(id);
     for (const { options, seen } of seq === undefined ? [] : this.#collectors) {
@@ -439,6 +451,7 @@ export class StreamerClient {
 
   #opened(token) {
     this.#renewLater(token);
+    this.#parts.clear();
     this.#openedAt = this.#heardAt = Date.now();
     this.#become("open");
     this.#opening?.resolve();

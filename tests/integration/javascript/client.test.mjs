@@ -173,6 +173,26 @@ test("a queued request is acknowledged, shows its progress in order and ends wit
   assert.deepEqual(heard, [[sent.id, 1, 10, null], [sent.id, 3, 30, null], [sent.id, 4, 100, null]]);
 });
 
+test("a message in parts is put together, whatever comes between, in another order and twice", async () => {
+  const long = client().start("report");
+  const socket = await service.connection();
+  const sent = await socket.next();
+  const whole = JSON.stringify({ type: "response", request_id: sent.id, success: true, data: 'ü"€'.repeat(1000) });
+  const part = (index, of = "one") => ({
+    type: "part", part_of: of, request_id: sent.id, index, count: 3,
+    data: whole.slice(index * 1000, index === 2 ? undefined : (index + 1) * 1000),
+  });
+  socket.say(part(1));
+  socket.say(part(1));
+  socket.say(part(0, "another, cut off"));
+  socket.progress(sent, 1, 10);
+  socket.say(part(2));
+  await turn();
+  assert.equal(long.done, false);
+  socket.say(part(0));
+  assert.equal(await long.result, 'ü"€'.repeat(1000));
+});
+
 test("whoever iterates hears of each report as it comes, and of the end", async () => {
   const handle = client().start("report");
   const socket = await service.connection();

@@ -8,10 +8,12 @@ import shutil
 import ssl
 import subprocess
 
+import msgspec
 import pytest
 from websockets.frames import Frame, Opcode
 
 from streamer.client import ConnectionFailed, ConnectionLost, StreamerClient
+from streamer.core.parts import split
 
 
 async def raw_server(talk):
@@ -43,6 +45,36 @@ async def test_fragments_over_the_limit_end_the_connection_with_1009(fake):
 
     async with StreamerClient(await fake(script), max_message_size=1000) as client:
         with pytest.raises(ConnectionLost, match="1009 the service sent a message over 1000 bytes"):
+            await client.request("do")
+
+
+async def test_a_message_in_parts_is_put_together_whatever_comes_between_and_twice(fake):
+    async def script(service):
+        long, short = await service.receive(), await service.receive()
+        whole = {"type": "response", "request_id": long["id"], "success": True, "data": "ü€" * 5000}
+        parts = split(msgspec.json.encode(whole), 3000)
+        for part in parts[:-1]:
+            await service.connection.send([part.decode()])
+            await service.connection.send([part.decode()])
+        await service.answer(short, "between")
+        await service.connection.send([parts[-1].decode()])
+
+    async with StreamerClient(await fake(script)) as client:
+        first = asyncio.create_task(client.request("do", 1))
+        await asyncio.sleep(0)
+        assert await client.request("do", 2) == "between"
+        assert await first == "ü€" * 5000
+
+
+async def test_parts_over_the_limit_end_the_connection_with_1009(fake):
+    async def script(service):
+        request = await service.receive()
+        whole = {"type": "response", "request_id": request["id"], "success": True, "data": "x" * 9000}
+        for part in split(msgspec.json.encode(whole), 3000):
+            await service.connection.send([part.decode()])
+
+    async with StreamerClient(await fake(script), max_message_size=4000) as client:
+        with pytest.raises(ConnectionLost, match="1009 the service sent a message over 4000 bytes"):
             await client.request("do")
 
 
