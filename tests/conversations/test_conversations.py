@@ -133,15 +133,17 @@ async def test_a_client_says_how_long_it_will_wait(open_client: Open, gates: Gat
     assert await client.heard("direct") == [response("direct", STEPS)]
 
 
-@plain
 @pytest.mark.parametrize("queued", [False, True], ids=["direct", "queued"])
-async def test_a_result_that_no_single_message_of_aws_holds_arrives_whole(open_client: Open, queued: bool) -> None:
+async def test_a_result_that_no_single_message_of_aws_holds_arrives_whole(
+    open_client: Open, queued: bool, home: Home
+) -> None:
     client = await open_client()
     await client.ask("large", 150_000, id="r1", wait=0 if queued else None)
     heard = await client.heard("r1")
     text = (heard[-1]["result"] if queued else heard[-1]["data"])["text"]
     assert (len(text), len(text.encode()), text[:8]) == (150_000, 375_000, "a€ß😀" * 2)
     assert [message["type"] for message in heard] == (["acknowledgment", "complete"] if queued else ["response"])
+    assert (client.connection.parts > 1) == home.is_aws
 
 
 # Queued requests

@@ -66,11 +66,16 @@ class Home(NamedTuple):
     name: str
     url: str
 
+    @property
+    def is_aws(self) -> bool:
+        """Whether API Gateway stands before it."""
+        return self.name.startswith("aws")
+
     def told_anew(self, report: Message) -> list[Message]:
         """What whoever begins to follow may be told first, when this is the newest report."""
         never = {**report, "percentage": 0.0, "message": ""}
         never.pop("metadata", None)
-        return [report, never] if self.name.startswith("aws") else [report]
+        return [report, never] if self.is_aws else [report]
 
 
 class Starter:

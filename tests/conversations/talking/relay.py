@@ -19,12 +19,15 @@ class Joiner:
 
     def __init__(self) -> None:
         self._parts: dict[str, list[str]] = {}
+        self.taken = 0
+        """Parts so far."""
 
     def take(self, text: str) -> Message | None:
         """The message that is whole with this text; None while parts of it are missing."""
         message: Message = json.loads(text)
         if message.get("type") != "part":
             return message
+        self.taken += 1
         parts = self._parts.setdefault(message["part_of"], [])
         assert message["index"] == len(parts), "the parts of a message come in order"
         parts.append(message["data"])
@@ -47,6 +50,11 @@ class Connection:
         self._frames = Protocol(CLIENT, max_size=None)
         self._text = b""
         self._joiner = Joiner()
+
+    @property
+    def parts(self) -> int:
+        """How many messages were only parts of others."""
+        return self._joiner.taken
 
     def take(self, data: bytes) -> None:
         """The next bytes of the service."""
