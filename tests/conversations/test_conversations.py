@@ -15,8 +15,8 @@ a frame over 32 KB            is taken, as part of a message of up to     closes
 the code of the close frame   of the service's own: 3500 when a token     API Gateway's alone: the gateway closes by
                               runs out, 3001 at its end                   itself, and a service can only hang up
 the refusal of a handshake    says why, in text                           is API Gateway's JSON, with the same status
-what is pushed to a request   is told at once                             takes a look of a queue or of the schedule
-that waits for its next try
+a next attempt                begins when it is due                       when it is due, in the queue's whole seconds
+a limit of a rate             counts what the service is asked            counts what one sandbox is asked
 the newest report, as resume  is the last that was made                   may be older: another process runs the
 and status tell it                                                        request, and writes down one a second, and
                                                                           none in the first
