@@ -1,0 +1,339 @@
+"""Followers that are written down: nothing before the acknowledgment, and one terminal message a connection, whoever is
+quicker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+
+import msgspec
+import pytest
+
+from streamer.contracts.stores import Lease
+from streamer.core.errors import ConnectionGone, StoreUnavailable
+from streamer.core.records import RequestRecord
+from streamer.engine.shared_delivery import SharedDelivery
+from streamer.stores.memory import MemoryStore
+from streamer.testing import ManualClock, MockConnectionManager
+from streamer.testing.clock import settle
+
+KEY = ("client:one", "r1")
+DONE = b'{"type":"complete","request_id":"r1","seq":9,"success":true,"result":1}'
+
+
+class Followers:
+    """Part of `Followers`, in this process. Each call waits for its turn where a test holds them; none ever lags."""
+
+    def __init__(self):
+        self.rows = {}
+        self.endings = {}
+        self.gates = {}
+        self.broken = set()
+        self.departed = []
+
+    async def _turn(self, name):
+        if name in self.gates:
+            await self.gates[name].wait()
+        if name in self.broken:
+            raise StoreUnavailable("the table does not answer")
+
+    async def add(self, key, connection_id, /, ends_after=None):
+        await self._turn("add")
+        self.rows.setdefault(key, {})[connection_id] = None
+        if ends_after is not None:
+            self.endings[connection_id] = (key, ends_after)
+
+    async def of(self, key, /, told_before=None):
+        await self._turn("of")
+        return [name for name, told in self.rows.get(key, {}).items() if self._open(told, told_before)]
+
+    async def claim(self, key, connection_id, /, told_before=None):
+        await self._turn("claim")
+        rows = self.rows.get(key, {})
+        if connection_id not in rows or not self._open(rows[connection_id], told_before):
+            return False
+        rows[connection_id] = 100.0
+        return True
+
+    async def leave(self, connection_id, /):
+        await self._turn("leave")
+        self.departed.append(connection_id)
+        left = self.endings.pop(connection_id, None)
+        return [] if left is None else [left]
+
+    def _open(self, told, told_before):
+        return told is None or (told_before is not None and told <= told_before)
+
+
+class Connections(MockConnectionManager):
+    """Refuses where a test says so."""
+
+    def __init__(self):
+        super().__init__()
+        self.refuses = {}
+
+    async def send(self, connection_id, message, /, *, replaces=None, final=False):
+        if connection_id in self.refuses:
+            raise self.refuses[connection_id]
+        await super().send(connection_id, message, replaces=replaces, final=final)
+
+
+@pytest.fixture
+def followers():
+    return Followers()
+
+
+@pytest.fixture
+def connections():
+    return Connections()
+
+
+@pytest.fixture
+async def store():
+    clock = ManualClock()
+    store = MemoryStore(clock)
+    now = clock.now()
+    await store.enqueue(
+        RequestRecord(owner=KEY[0], id=KEY[1], action="work", payload=b"1", created_at=now, updated_at=now, due_at=now)
+    )
+    return store
+
+
+@pytest.fixture
+def logger(house):
+    return house.logger
+
+
+@pytest.fixture
+def delivery(connections, followers, store, logger):
+    return SharedDelivery(connections, followers, store, logger)
+
+
+async def complete(store):
+    (record,) = (await store.claim("w1", 1, 30.0)).records
+    result = msgspec.json.encode({"success": True, "result": 1})
+    await store.complete(Lease(record.owner, record.id, record.fence), seq=9, result=result)
+
+
+def kinds(connections, name="c1"):
+    return [message["type"] for message in connections.get_messages(name)]
+
+
+async def test_a_follower_is_written_down_when_its_acknowledgment_was_sent_and_not_before(delivery, followers):
+    assert delivery.follow(KEY, "c1") is True
+    assert delivery.awaits_acknowledgment(KEY, "c1")
+    assert followers.rows == {}
+    await delivery.acknowledged(KEY, "c1")
+    assert followers.rows == {KEY: {"c1": None}}
+    assert not delivery.awaits_acknowledgment(KEY, "c1")
+
+
+async def test_two_messages_that_await_their_acknowledgment_are_two(delivery, followers):
+    assert delivery.follow(KEY, "c1") is True
+    assert delivery.follow(KEY, "c1") is False
+    delivery.refused(KEY, "c1")
+    assert delivery.awaits_acknowledgment(KEY, "c1")
+    delivery.unfollow(KEY, "c1")
+    assert not delivery.awaits_acknowledgment(KEY, "c1")
+    assert followers.rows == {}
+
+
+async def test_anybody_may_follow_and_nobody_is_known_here(delivery):
+    assert delivery.followed(KEY)
+    assert delivery.followed_keys() == []
+
+
+ORDERS = [
+    order
+    for order in itertools.permutations(["add", "get", "end", "of"])
+    if order.index("add") < order.index("get") and order.index("end") < order.index("of")
+]
+"""The acknowledger adds and then gets, whoever ends it does that and asks then who follows."""
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_whoever_is_quicker_the_outcome_is_told_once(delivery, followers, store, connections, order):
+    turns = {name: asyncio.Event() for name in order}
+    followers.gates = {"add": turns["add"], "of": turns["of"]}
+    get = store.get
+
+    async def held(key, /):
+        await turns["get"].wait()
+        return await get(key)
+
+    store.get = held
+
+    async def end():
+        await turns["end"].wait()
+        await complete(store)
+        await delivery.terminal(KEY, DONE)
+
+    delivery.follow(KEY, "c1")
+    both = asyncio.gather(delivery.acknowledged(KEY, "c1"), end())
+    for name in order:
+        turns[name].set()
+        await settle()
+    await both
+    assert kinds(connections) == ["complete"]
+    assert (await get(KEY)).delivered_at is not None
+
+
+async def test_many_who_tell_at_the_same_time_tell_once_to_each(delivery, followers, store, connections):
+    for name in ("c1", "c2"):
+        await followers.add(KEY, name)
+    await complete(store)
+    await asyncio.gather(*(delivery.terminal(KEY, DONE) for _ in range(10)))
+    assert kinds(connections, "c1") == kinds(connections, "c2") == ["complete"]
+
+
+async def test_what_was_begun_to_be_told_long_ago_is_told_again_and_what_was_begun_now_is_not(
+    delivery, followers, store, connections
+):
+    followers.rows[KEY] = {"c1": 50.0, "c2": 99.0, "c3": None}
+    await complete(store)
+    await delivery.tell(KEY, DONE, 60.0)
+    assert [kinds(connections, name) for name in ("c1", "c2", "c3")] == [["complete"], [], ["complete"]]
+
+
+async def test_progress_goes_to_all_who_follow_now(delivery, followers, connections):
+    await followers.add(KEY, "c1")
+    await delivery.progress(KEY, b'{"type":"progress","request_id":"r1","seq":1}')
+    await followers.add(KEY, "c2")
+    await delivery.progress(KEY, b'{"type":"progress","request_id":"r1","seq":2}')
+    assert [message["seq"] for message in connections.get_messages("c1")] == [1, 2]
+    assert [message["seq"] for message in connections.get_messages("c2")] == [2]
+
+
+async def test_a_connection_that_is_gone_is_forgotten_and_the_others_are_told(
+    delivery, followers, store, connections, logger
+):
+    left = []
+
+    async def on_left(key, after):
+        left.append((key, after))
+
+    delivery.on_left = on_left
+    delivery.ends_after(KEY, 30.0)
+    delivery.follow(KEY, "c1")
+    await delivery.acknowledged(KEY, "c1")
+    await followers.add(KEY, "c2")
+    connections.refuses["c1"] = ConnectionGone("it is gone")
+    await complete(store)
+    await delivery.terminal(KEY, DONE)
+    await delivery.settle()
+    assert followers.departed == ["c1"]
+    assert left == [(KEY, 30.0)]
+    assert kinds(connections, "c2") == ["complete"]
+    assert (await store.get(KEY)).delivered_at is not None
+    assert not [line for line in logger.lines if line[0] == "error"]
+
+
+async def test_a_departure_that_nobody_asked_about_is_only_written_down(delivery, followers):
+    followers.endings["c1"] = (KEY, 30.0)
+    delivery.forget("c1")
+    await delivery.settle()
+    assert followers.departed == ["c1"]
+
+
+async def test_what_nobody_could_be_told_does_not_count_as_told(delivery, followers, store, connections, logger):
+    await followers.add(KEY, "c1")
+    connections.refuses["c1"] = OSError("the gateway broke")
+    await complete(store)
+    await delivery.terminal(KEY, DONE)
+    assert (await store.get(KEY)).delivered_at is None
+    assert [line[1] for line in logger.lines if line[0] == "error"] == ["a message could not be handed over"]
+    del connections.refuses["c1"]
+    await delivery.tell(KEY, DONE, told_before=101.0)
+    assert kinds(connections) == ["complete"]
+    assert (await store.get(KEY)).delivered_at is not None
+
+
+@pytest.mark.parametrize(
+    ("broken", "event"),
+    [("of", "an outcome was not told yet"), ("claim", "an outcome was not told yet")],
+)
+async def test_followers_that_cannot_be_asked_are_told_later(
+    delivery, followers, store, connections, logger, broken, event
+):
+    await followers.add(KEY, "c1")
+    await complete(store)
+    followers.broken.add(broken)
+    await delivery.terminal(KEY, DONE)
+    assert kinds(connections) == []
+    assert event in [line[1] for line in logger.lines]
+    followers.broken.clear()
+    await delivery.tell(KEY, DONE)
+    assert kinds(connections) == ["complete"]
+
+
+async def test_progress_that_cannot_be_sent_is_a_line_in_the_log(delivery, followers, logger):
+    followers.broken.add("of")
+    await delivery.progress(KEY, b"{}")
+    assert [line[:2] for line in logger.lines] == [("warning", "progress was not sent")]
+
+
+async def test_a_follower_that_cannot_be_written_down_is_told_in_the_log(delivery, followers, logger):
+    followers.broken.add("add")
+    delivery.follow(KEY, "c1")
+    await delivery.acknowledged(KEY, "c1")
+    assert [line[:2] for line in logger.lines] == [("error", "a connection cannot follow its request")]
+    followers.broken.add("leave")
+    delivery.forget("c1")
+    await delivery.settle()
+    assert logger.lines[-1][:2] == ("warning", "an end was not written down")
+
+
+async def test_a_delivery_that_cannot_be_noted_is_told_in_the_log(delivery, followers, store, connections, logger):
+    async def broken(keys, /):
+        raise StoreUnavailable("not now")
+
+    await followers.add(KEY, "c1")
+    await complete(store)
+    store.mark_delivered = broken
+    await delivery.terminal(KEY, DONE)
+    assert kinds(connections) == ["complete"]
+    assert [line[:2] for line in logger.lines] == [("warning", "a delivery was not noted")]
+
+
+async def test_who_attaches_hears_the_state_first_and_then_follows(delivery, followers, connections):
+    delivery.follow(KEY, "c1")
+    state = json.dumps({"type": "progress", "request_id": "r1", "seq": 4}).encode()
+    await delivery.attach(KEY, "c1", state, ended=False)
+    assert followers.rows == {KEY: {"c1": None}}
+    assert [message["seq"] for message in connections.get_messages("c1")] == [4]
+
+
+async def test_who_attaches_while_it_ends_is_told_the_end(delivery, followers, store, connections):
+    delivery.follow(KEY, "c1")
+    await complete(store)
+    await delivery.attach(KEY, "c1", None, ended=False)
+    assert kinds(connections) == ["complete"]
+    assert (await store.get(KEY)).delivered_at is not None
+
+
+async def test_who_attaches_to_what_has_ended_is_told_and_does_not_follow(delivery, followers, store, connections):
+    await complete(store)
+    await followers.add(KEY, "c1")
+    delivery.follow(KEY, "c1")
+    await delivery.attach(KEY, "c1", DONE, ended=True)
+    await delivery.terminal(KEY, DONE)
+    assert kinds(connections) == ["complete"]
+    assert (await store.get(KEY)).delivered_at is not None
+
+
+async def test_who_attaches_and_knows_the_end_already_is_not_told_again(delivery, store, connections):
+    await complete(store)
+    delivery.follow(KEY, "c1")
+    await delivery.attach(KEY, "c1", None, ended=True)
+    assert kinds(connections) == []
+
+
+async def test_who_is_gone_before_the_state_reaches_it_does_not_follow(delivery, followers, connections):
+    connections.refuses["c1"] = ConnectionGone("it is gone")
+    delivery.follow(KEY, "c1")
+    await delivery.attach(KEY, "c1", b"{}", ended=False)
+    await delivery.settle()
+    assert followers.rows == {}
+    assert followers.departed == ["c1"]
