@@ -35,12 +35,12 @@ class Job:
         "_reason",
         "_task",
         "_worker",
-        "_writing",
         "lease",
         "record",
         "reporter",
         "retry_at",
         "started",
+        "writing",
     )
 
     def __init__(self, worker: Worker, record: RequestRecord, limit: float | None = None) -> None:
@@ -51,7 +51,8 @@ class Job:
         self._task: asyncio.Task[None] | None = None
         self._begun = False
         self._reason = ""
-        self._writing = False
+        self.writing = False
+        """Its handler has ended, and its outcome is about to be written down."""
         self.record = record
         self.lease = Lease(record.owner, record.id, record.fence)
         self.reporter = JobReporter(worker.pump, self, record.fence)
@@ -72,7 +73,7 @@ class Job:
             if reason != "release":
                 self.reporter.close()
             # A task that is cancelled before its first step never runs at all: it finds the reason when it begins.
-            if self._begun and not self._writing:
+            if self._begun and not self.writing:
                 self._task.cancel()
                 if reason != "release":
                     self._worker.insist(self)
@@ -175,7 +176,7 @@ class Job:
 
     async def _last_seq(self) -> int:
         """Sends the last report. The handler has ended: nothing but its outcome is left to tell."""
-        self._writing = True
+        self.writing = True
         await self._worker.pump.flush(self.reporter)
         self.reporter.close()
         # Not counted: whoever resumes while the outcome is being written is told the state before it, and must not

@@ -47,7 +47,8 @@ class Worker:
         lease: seconds a claim lives without renewal; it is renewed three times within.
         poll_interval: seconds between looks at the queue when nothing wakes the worker.
         progress_interval: seconds between two progress messages of one request.
-        parallel_progress: progress of one request does not wait for another's; for connections that are calls away.
+        remote: connections are calls away, and other processes are asked about them: progress of one request does not
+            wait for another's, and is written down whenever it is told.
         actions: that it takes; all when empty.
         expose_errors: send the text of unexpected exceptions to clients (development only).
         generator: of the jitter.
@@ -67,7 +68,7 @@ class Worker:
         lease: float = 30.0,
         poll_interval: float = 1.0,
         progress_interval: float = 0.1,
-        parallel_progress: bool = False,
+        remote: bool = False,
         actions: Collection[str] = (),
         expose_errors: bool = False,
         generator: random.Random | None = None,
@@ -81,7 +82,7 @@ class Worker:
         self.name = name
         self.expose_errors = expose_errors
         self.generator = generator or random.Random()  # noqa: S311 - jitter, not a secret
-        self.pump = ProgressPump(self._emit, interval=progress_interval, clock=clock, parallel=parallel_progress)
+        self.pump = ProgressPump(self._emit, interval=progress_interval, clock=clock, parallel=remote)
         self.running: dict[Key, Job] = {}
         self._limits = {route.name: route.concurrency for route in routes.values() if route.concurrency is not None}
         if actions:
@@ -89,6 +90,7 @@ class Worker:
         self._concurrency = concurrency
         self._tenant_concurrency = tenant_concurrency
         self._lease = lease
+        self._remote = remote
         self._poll_interval = poll_interval
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -339,6 +341,11 @@ class Worker:
                 update.metadata = None
                 message = progress_message(key[1], seq, update)
             await self.delivery.progress(key, message)
+        if self._remote:
+            # Others are asked how it is: what was told must be there. But not what its outcome is about to replace.
+            if not job.writing:
+                await self._save(job, update, seq)
+            return
         now = self.clock.monotonic()
         if reporter.saved + SAVE_INTERVAL <= now and now - job.started >= SAVE_INTERVAL:
             reporter.saved = now

@@ -135,7 +135,7 @@ async def open_service(
             lease=settings.worker.lease,
             poll_interval=settings.worker.poll_interval,
             progress_interval=max(settings.worker.progress_interval, getattr(connections, "progress_interval", 0.0)),
-            parallel_progress=followers is not None,
+            remote=followers is not None,
             actions=actions,
             expose_errors=settings.service.expose_errors,
         )
