@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from typing import Any, Final
 
 from streamer.connections.apigateway.rows import LIFETIME, SLACK
@@ -58,7 +59,8 @@ class FollowerRows:
         """Part of `Followers`."""
         now = self._clock.now()
         condition = "attribute_not_exists(#told_at)"
-        values = {":now": number(now)}
+        me = secrets.token_hex(6)
+        values = {":now": number(now), ":me": text(me)}
         if told_before is not None:
             condition = f"({condition} OR #told_at <= :before)"
             values[":before"] = number(told_before)
@@ -67,15 +69,15 @@ class FollowerRows:
                 "update_item",
                 TableName=self._calls.table,
                 Key=_row(key, connection_id),
-                UpdateExpression="SET #told_at = :now",
+                UpdateExpression="SET #told_at = :now, #told_by = :me",
                 ConditionExpression=f"attribute_exists(#request) AND {condition}",
-                ExpressionAttributeNames={"#told_at": "told_at", "#request": "request"},
+                ExpressionAttributeNames={"#told_at": "told_at", "#told_by": "told_by", "#request": "request"},
                 ExpressionAttributeValues=values,
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except Refused as refused:
             # Ours after all when its first answer was lost and it was made again.
-            return refused.item is not None and refused.item.get("told_at") == values[":now"]
+            return refused.item is not None and refused.item.get("told_by") == text(me)
         return True
 
     async def drop(self, key: Key, connection_id: str, /) -> None:
