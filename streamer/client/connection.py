@@ -66,6 +66,7 @@ class Connection:
         self._reconnector = Reconnector(lambda: self._broken, self._open, pending.fail, self._back_off)
         self._resumption = Resumption(pending, lambda: self.link, clock)
         pending.when_busy = self._resumption.later
+        pending.when_broken = self._start_anew
         self._opening = asyncio.Lock()
         self._attempt: asyncio.Task[Link] | None = None
         self._attempts = 0
@@ -168,6 +169,10 @@ class Connection:
         finally:
             self._attempt = None
         return attempt.result()
+
+    def _start_anew(self) -> None:
+        if self.link is not None:
+            self.link.drop()
 
     def _check_wanted(self) -> None:
         if not self._wanted:

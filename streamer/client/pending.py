@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
 from streamer.client.errors import ConnectionLost, Overloaded, RateLimited, RequestFailed, request_failed
 from streamer.client.handle import RequestHandle
 from streamer.client.messages import Inbound, decode
-from streamer.core.errors import StreamerError
+from streamer.core.errors import INTERNAL_ERROR, StreamerError
+
+MOST_SENDS: Final = 5
+"""How often a request is sent to a service whose functions fail, before it fails itself."""
 
 logger = logging.getLogger("streamer.client")
 
@@ -26,6 +30,8 @@ class PendingRequests:
         self._reconnect = reconnect
         self.when_busy: Callable[[RequestHandle, float | None], None] | None = None
         """Called with a request that was sent again and is refused for now, and the seconds to wait."""
+        self.when_broken: Callable[[], None] | None = None
+        """Called when what stands between this client and the service has failed, and cannot say for whom."""
         self._handles: dict[str, RequestHandle] = {}
 
     def add(self, handle: RequestHandle) -> None:
@@ -115,11 +121,28 @@ class PendingRequests:
             handle = unanswered[0]
             self.end(handle, request_failed(message.error, handle.id))
             return
+        if not message.type and message.message and self._reconnect and self.when_broken is not None:
+            self._start_anew(unanswered, str(message.message), self.when_broken)
+            return
         logger.warning(
             "The service sent an error that names no request, while %d wait for their first answer: %s",
             len(unanswered),
             text[:500].decode(errors="replace"),
         )
+
+
+    def _start_anew(self, unanswered: list[RequestHandle], reason: str, begin: Callable[[], None]) -> None:
+        """API Gateway's function has failed in one of these requests, and only another connection sorts out which.
+
+        What was acknowledged is resumed there, and the rest sent again, but not without end: one of them may be what
+        the function fails of.
+        """
+        for handle in unanswered:
+            if handle.sends >= MOST_SENDS:
+                error = {"code": INTERNAL_ERROR, "message": f"{reason}, each of {handle.sends} times"}
+                self.end(handle, request_failed(error, handle.id))
+        if unanswered:
+            begin()
 
 
 def _for_now(message: Inbound) -> RequestFailed | None:

@@ -45,6 +45,8 @@ export class ConnectionLost extends StreamerError {
   }
 }
 
+const MOST_SENDS = 5; // how often a request is sent to a service whose functions fail, before it fails itself
+
 const mayReconnect = (closeCode) => !(closeCode >= 3500 && closeCode < 4000) && !FINAL_CLOSE_CODES.has(closeCode);
 
 function serviceError(error, requestId, data) {
@@ -377,6 +379,8 @@ export class StreamerClient {
     if (message.type === "part") message = this.#joined(message);
     if (message === null) return;
     const { request_id: id, seq, type, error } = message;
+    // API Gateway's function has failed in some request: another connection sorts out in which.
+    if (id === undefined && error === undefined && message.message && this.#startAnew(message.message)) return;
     let handle = id === undefined && (error ?? message.message) ? this.#onlyUnanswered() : this.#handles.get(id);
     for (const { options, seen } of seq === undefined ? [] : this.#collectors) {
       handle ??= this.#adopt(id, options);
@@ -391,6 +395,17 @@ export class StreamerClient {
     else handle._receive(message);
     if (handle._aborted && handle._text === null) this.#cancelUnseen(handle);
     else if (handle.done) this.#handles.delete(handle.id);
+  }
+
+  /** What was acknowledged is resumed, the rest sent again; but not without end, as it may be what the function fails of. */
+  #startAnew(reason) {
+    const unanswered = [...this.#handles.values()].filter((handle) => handle._text !== null);
+    if (!this.#options.reconnect || !unanswered.some((handle) => handle._resend)) return false;
+    for (const handle of unanswered.filter(({ _sends: sends }) => sends >= MOST_SENDS)) {
+      this.#end(handle, serviceError({ message: `${reason}, each of ${handle._sends} times` }, handle.id));
+    }
+    this.#giveUp(reason);
+    return true;
   }
 
   /** Whom an error is for that names no request: that is plain when only one waits for its first answer. */

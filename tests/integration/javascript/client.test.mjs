@@ -250,8 +250,33 @@ test("an error that says nothing is an INTERNAL_ERROR", async () => {
   await assert.rejects(going, { code: "INTERNAL_ERROR" });
 });
 
-test("an error without a name is for the only one that waits for its first answer", async () => {
+test("a function that failed in nobody knows which request is asked again over another connection", async () => {
   const one = client();
+  const going = [one.request("echo", 1), one.request("echo", 2)];
+  const first = await service.connection();
+  await first.next();
+  await first.next();
+  first.say({ message: "Internal server error", connectionId: "x", requestId: "y" });
+  const second = await service.connection();
+  for (const sent of [await second.next(), await second.next()]) {
+    second.say({ type: "response", request_id: sent.id, success: true, data: sent.payload });
+  }
+  assert.deepEqual(await Promise.all(going), [1, 2]);
+});
+
+test("a request that its function always fails of fails in the end", async () => {
+  const going = client({ maxReconnectDelay: 5 }).request("echo");
+  const failing = assert.rejects(going, { code: "INTERNAL_ERROR", message: "Internal server error, each of 5 times" });
+  for (let tries = 0; tries < 5; tries += 1) {
+    const socket = await service.connection();
+    await socket.next();
+    socket.say({ message: "Internal server error", connectionId: "x", requestId: "y" });
+  }
+  await failing;
+});
+
+test("an error without a name is for the only one that waits for its first answer", async () => {
+  const one = client({ resend: false });
   const queued = one.start("report");
   const socket = await service.connection();
   socket.acknowledge(await socket.next());

@@ -347,13 +347,46 @@ async def test_an_error_without_a_name_among_several_requests_fails_none_and_is_
             await service.answer(request, "fine")
 
     with caplog.at_level(logging.WARNING, "streamer.client"):
-        async with StreamerClient(await fake(script)) as client:
+        async with StreamerClient(await fake(script), reconnect=False) as client:
             assert await asyncio.gather(client.request("do"), client.request("do")) == ["fine", "fine"]
     logged = [record.getMessage() for record in caplog.records if "names no request" in record.getMessage()]
     assert len(logged) == 2
     assert "while 2 wait" in logged[0]
     assert "which one?" in logged[0]
     assert "Internal server error" in logged[1]
+
+
+async def test_a_function_that_failed_in_nobody_knows_which_request_is_asked_again_over_another_connection(fake):
+    connections = 0
+
+    async def script(service):
+        nonlocal connections
+        connections += 1
+        requests = [await service.receive(), await service.receive()]
+        if connections == 1:
+            await service.say(message="Internal server error", connectionId="c", requestId="aws")
+            return
+        for request in requests:
+            await service.answer(request, "fine")
+
+    async with StreamerClient(await fake(script)) as client:
+        assert await asyncio.gather(client.request("do"), client.request("do")) == ["fine", "fine"]
+    assert connections == 2
+
+
+async def test_a_request_that_its_function_always_fails_of_fails_in_the_end(fake):
+    connections = 0
+
+    async def script(service):
+        nonlocal connections
+        connections += 1
+        await service.receive()
+        await service.say(message="Internal server error", connectionId="c", requestId="aws")
+
+    async with StreamerClient(await fake(script), max_reconnect_delay=0.01) as client:
+        with pytest.raises(RequestFailed, match="Internal server error, each of 5 times"):
+            await client.request("do")
+    assert connections == 5
 
 
 async def test_what_is_not_a_message_or_not_for_a_waiting_request_is_ignored(fake, caplog):
