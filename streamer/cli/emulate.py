@@ -144,7 +144,8 @@ def aws(
 
 def _in_process(environ: Mapping[str, str]) -> Any:
     entry_points = importlib.import_module("streamer.aws")
-    return entry_points.Sandbox(Path(environ["STREAMER_CONFIG"]), environ)
+    # The file's variables are filled from the user's own environment, as a real process would have it.
+    return entry_points.Sandbox(Path(environ["STREAMER_CONFIG"]), {**os.environ, **environ})
 
 
 def _limits(given: tuple[str, ...]) -> Limits:

@@ -25,7 +25,7 @@ backends:
   store: {use: dynamodb, region: eu-central-1, prefix: PREFIX}
   connections: {use: apigateway, region: eu-central-1, prefix: PREFIX}
 actions:
-  echo: {handler: echo}
+  echo: {handler: echo, description: "${GREETING:-Nothing}"}
 """
 
 
@@ -76,6 +76,17 @@ def test_it_says_where_it_is_and_ends_when_it_is_told(config, ministack, number)
         connect(command.ready["url"] + "?a=" + "x" * 300)
     assert command.stop(number) == 0
     assert '"stopped"' in command.lines[-1]
+
+
+@pytest.mark.parametrize("mode", ["--in-process", "--processes"])
+def test_a_client_talks_to_the_service_and_its_file_is_filled_from_the_environment(config, ministack, mode):
+    command = Running("--config", config, "--endpoint-url", ministack, mode, "--sandboxes", "1", GREETING="Says hello")
+    assert command.ready, command.lines
+    with connect(command.ready["url"], open_timeout=30) as client:
+        client.send(json.dumps({"action": "streamer.actions", "id": "a"}))
+        (echo,) = json.loads(client.recv(timeout=30))["data"]["actions"]
+        assert echo["description"] == "Says hello"
+    assert command.stop() == 0
 
 
 def test_without_an_endpoint_it_starts_a_service_of_its_own(config, ministack_program, tmp_path):
