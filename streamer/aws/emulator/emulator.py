@@ -134,8 +134,10 @@ async def open_emulator(plan: Plan, *, clock: Clock, logger: Any) -> AsyncIterat
             "AWS_ENDPOINT_URL_S3": plan.endpoint_url,
             "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": f"http://{place}/{plan.stage}",
             "STREAMER_CONFIG": str(plan.config.absolute()),
-            "STREAMER_QUEUE_URL": queue.url,
         }
+        if plan.wake == "sqs":
+            # Who has it sends wake-ups there, which nobody would read while a stream wakes the processor.
+            environ["STREAMER_QUEUE_URL"] = queue.url
         for name in NAMES:
             functions[name] = _function(name, plan, environ, faults, clock, logger)
             stack.push_async_callback(functions[name].close)

@@ -112,6 +112,11 @@ async def test_a_message_comes_back_through_the_queue_or_the_stream(emulate, wak
     assert emulator.proxy.calls["DeleteItem"] == 2
 
 
+async def test_sandboxes_know_no_queue_where_a_stream_wakes_the_processor(emulate):
+    emulator = await emulate(wake="streams")
+    assert "STREAMER_QUEUE_URL" not in emulator.environ
+
+
 async def test_a_wake_up_that_is_lost_is_found_by_the_sweep(emulate):
     emulator = await emulate(limits=Limits(queue_wait=1, sweep_every=0.3))
     emulator.faults.plan("lost_wake_up")
