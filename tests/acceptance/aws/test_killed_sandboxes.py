@@ -75,7 +75,7 @@ def harm(emulator: Emulator, wake: str, choose: random.Random) -> None:
     plan(Fault.DUPLICATE_POST, count=None, share=0.05)
     plan(Fault.LOST_WAKE_UP, count=None, share=0.1, subject=wake)
     plan(Fault.DUPLICATE_EVENT, count=None, share=0.1, subject=wake)
-    for function, share, longest in (("processor", 0.05, 0.4), ("default", 0.005, 0.05), ("sweep", 0.05, 0.1)):
+    for function, share, longest in (("processor", 0.05, 0.4), ("default", 0.001, 0.05), ("sweep", 0.05, 0.1)):
         for _ in range(5):
             after = choose.uniform(0.0, longest)
             plan(Fault.KILLED_SANDBOX, count=None, share=share, subject=function, after=after)

@@ -1,0 +1,100 @@
+"""What a request costs in calls of DynamoDB, SQS and API Gateway: each of them is paid for."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import structlog
+
+from streamer.aws import Sandbox
+from streamer.aws.emulator.emulator import Plan, open_emulator
+from streamer.aws.emulator.limits import Limits
+from streamer.aws.emulator.socket import Socket
+from streamer.client import StreamerClient
+from streamer.core.clock import SystemClock
+
+SERVICE = """\
+version: 1
+auth: {use: none, allow_anyone: true}
+backends:
+  store: {use: dynamodb, prefix: calls-, region: eu-central-1}
+  connections: {use: apigateway, prefix: calls-, region: eu-central-1, progress_interval: 1ms}
+worker: {progress_interval: 1ms}
+logs: {level: error}
+actions:
+  echo: {handler: echo}
+  later: {handler: echo, mode: async}
+  steps: {handler: delay, with: {delay: 500ms}, mode: async}
+"""
+
+QUEUED = {"PutItem": 2, "GetItem": 2, "Query": 1, "UpdateItem": 4}
+"""Who asks, and how the request stands once it is followed; the request and its follower; who follows it; its claim, its
+end, the claim of telling it, and that it was told."""
+REPORTS = 10
+"""Of the handler; the last is written down with the end."""
+
+
+@pytest.fixture
+async def emulator(ministack, tmp_path, monkeypatch):
+    config = tmp_path / "streamer.yaml"
+    config.write_text(SERVICE)
+    place = {"prefix": "calls-", "region": "eu-central-1"}
+    plan = Plan(
+        config=config,
+        store=place,
+        connections=place,
+        endpoint_url=ministack,
+        region="eu-central-1",
+        handlers=lambda environ: Sandbox(config, environ),
+        # No sweep comes between.
+        limits=Limits(queue_wait=1, sweep_every=3600.0),
+    )
+    async with open_emulator(plan, clock=SystemClock(), logger=structlog.get_logger()) as opened:
+        for name, value in opened.environ.items():
+            monkeypatch.setenv(name, value)
+        yield opened
+
+
+async def counted(emulator, monkeypatch, *requests):
+    """The calls of DynamoDB, and the messages posted, that these requests cost on a connection that stands."""
+    posts = Counter()
+    send = Socket.send
+
+    def noted(socket, data):
+        posts["posts"] += 1
+        send(socket, data)
+
+    async with StreamerClient(emulator.url) as client:
+        # Sandboxes have begun, and their clients are open.
+        for action in ("echo", "later"):
+            await client.request(action, 1)
+        await settled(emulator)
+        monkeypatch.setattr(Socket, "send", noted)
+        before = Counter(emulator.proxy.calls)
+        for action in requests:
+            await client.request(action, 1)
+        await settled(emulator)
+        after = Counter(emulator.proxy.calls)
+    return dict(after - before), posts["posts"]
+
+
+async def settled(emulator):
+    """No function runs any more."""
+    while any(function._inside for function in emulator.functions.values()):
+        await SystemClock.sleep(0.01)
+
+
+async def test_a_direct_answer_costs_one_read_and_one_post(emulator, monkeypatch):
+    assert await counted(emulator, monkeypatch, "echo") == ({"GetItem": 1}, 1)
+
+
+async def test_a_queued_request_costs_so_many_calls(emulator, monkeypatch):
+    assert await counted(emulator, monkeypatch, "later") == (QUEUED, 2)
+
+
+async def test_reports_cost_a_read_of_the_followers_and_a_post_each(emulator, monkeypatch):
+    assert await counted(emulator, monkeypatch, "steps") == (
+        {**QUEUED, "Query": 1 + REPORTS, "UpdateItem": 4 + REPORTS - 1},
+        2 + REPORTS,
+    )
