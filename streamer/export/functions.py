@@ -20,7 +20,8 @@ ended."""
 SENDING: Final = frozenset({"disconnect", "default", "processor", "sweep"})
 """Those that wake the processor through the queue."""
 
-CONFIG: Final = "/var/task/service/streamer.yaml"
+CONFIG: Final = "service/streamer.yaml"
+"""From the function's own folder."""
 
 
 def function(name: str) -> str:

@@ -102,7 +102,7 @@ def test_the_runtime_and_the_folder_are_those_that_were_chosen(exported):
 def test_the_functions_find_their_file_their_queue_and_the_way_to_connections(exported):
     variables = exported()["Globals"]["Function"]["Environment"]["Variables"]
     assert variables == {
-        "STREAMER_CONFIG": "/var/task/service/streamer.yaml",
+        "STREAMER_CONFIG": "service/streamer.yaml",
         "STREAMER_QUEUE_URL": {"Ref": "Queue"},
         "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": {
             "Fn::Sub": "https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}/live"
