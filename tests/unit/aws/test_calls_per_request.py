@@ -29,8 +29,8 @@ actions:
 """
 
 QUEUED = {"PutItem": 2, "GetItem": 2, "Query": 1, "UpdateItem": 4}
-"""Who asks, and how the request stands once it is followed; the request and its follower; who follows it; its claim, its
-end, the claim of telling it, and that it was told."""
+"""Who asks, and how the request stands once it is followed; the request and its follower; who follows it; its claim,
+its end, the claim of telling it, and that it was told."""
 REPORTS = 10
 """Of the handler; the last is written down with the end."""
 

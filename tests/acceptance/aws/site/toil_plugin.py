@@ -10,10 +10,12 @@ from streamer import Error, Request, handler, hookimpl
 
 
 async def toil(request: Request) -> dict[str, Any]:
-    """Takes its time, reports twice, writes its number into the ledger, and fails once where it is told to."""
+    """Takes its time, reports, writes its number into the ledger, and fails once where it is told to."""
     payload = request.payload
-    request.progress.report(10, "Begun")
-    await asyncio.sleep(payload["seconds"])
+    steps = payload.get("steps", 1)
+    for step in range(steps):
+        request.progress.report(10 + 80 * step / steps, f"Step {step} of {steps}")
+        await asyncio.sleep(payload["seconds"] / steps)
     request.progress.report(90, "Nearly")
     # One small write at the end of the file is whole, whoever else writes.
     ledger = os.open(os.environ["TOIL_LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
