@@ -28,7 +28,6 @@ FLOORS = {
     "auth": 3,
     "runtime": 4,
     "export": 4,
-    "export": 4,
     "aws": 5,
     "testing": 5,
     "cli": 6,  # the way in: it starts whatever the others are
