@@ -130,7 +130,6 @@ class PendingRequests:
             text[:500].decode(errors="replace"),
         )
 
-
     def _start_anew(self, unanswered: list[RequestHandle], reason: str, begin: Callable[[], None]) -> None:
         """API Gateway's function has failed in one of these requests, and only another connection sorts out which.
 
