@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+import structlog
 
 
 class RunningService:
@@ -189,6 +190,14 @@ def emulator(name: str) -> str:
     """Its program, in an environment of its own."""
     path = TOOLS.absolute() / "aws" / "bin" / name
     return str(path) if path.exists() else without(path)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_are() -> Iterator[None]:
+    """What a test's service makes of the logs is not the next test's business."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from streamer.client.handle import RequestHandle
 from streamer.client.messages import Inbound, decode
 from streamer.core.errors import INTERNAL_ERROR, StreamerError
 
-MOST_SENDS: Final = 5
+MOST_SENDS: Final = 10
 """How often a request is sent to a service whose functions fail, before it fails itself."""
 
 logger = logging.getLogger("streamer.client")

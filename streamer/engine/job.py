@@ -168,6 +168,7 @@ class Job:
         body = sendable_body(error)
         if route is not None and error.retryable and record.attempts < record.max_attempts:
             retry_at = worker.clock.now() + route.retry.delay(record.attempts, worker.generator)
+            await worker.save_last(self)
             await self._write(lambda: worker.queue.fail(self.lease, seq=seq, error=body, retry_at=retry_at))
             self.retry_at = retry_at
             return

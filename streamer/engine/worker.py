@@ -352,6 +352,12 @@ class Worker:
             # Beside the sending: a store that is slow must not hold up what other requests have to tell.
             self._beside(self._save(job, update, seq))
 
+    async def save_last(self, job: Job) -> None:
+        """Before an attempt ends that is not the last: whoever asks meanwhile must not be told less than was told."""
+        latest = job.reporter.latest
+        if self._remote and latest is not None:
+            await self._save(job, latest, job.reporter.seq)
+
     async def _save(self, job: Job, update: ProgressUpdate, seq: int) -> None:
         try:
             await self.queue.update_progress(

@@ -45,7 +45,7 @@ export class ConnectionLost extends StreamerError {
   }
 }
 
-const MOST_SENDS = 5; // how often a request is sent to a service whose functions fail, before it fails itself
+const MOST_SENDS = 10; // how often a request is sent to a service whose functions fail, before it fails itself
 
 const mayReconnect = (closeCode) => !(closeCode >= 3500 && closeCode < 4000) && !FINAL_CLOSE_CODES.has(closeCode);
 

@@ -1,4 +1,4 @@
-"""API Gateway ends every connection after two hours, whatever it does. Here the two hours last a second."""
+"""API Gateway ends every connection after two hours, whatever it does. Here the two hours last a second and a half."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, Final
 from streamer.aws.emulator.limits import Limits
 from streamer.client import StreamerClient
 
-LIMITS: Final = Limits(lifetime=1.0, queue_wait=1, sweep_every=2.0)
-PAYLOAD: Final = {"number": 1, "seconds": 3.5, "fails": True, "steps": 20}
-"""A request that takes two attempts, and so is cut off from its client at least six times."""
+LIMITS: Final = Limits(lifetime=1.5, queue_wait=1, sweep_every=2.0)
+PAYLOAD: Final = {"number": 1, "seconds": 4.5, "fails": True, "steps": 20}
+"""A request that takes two attempts, and so is cut off from its client at least five times."""
 
 
 async def test_the_python_client_comes_back_and_misses_nothing(emulating: Any) -> None:
@@ -45,9 +45,7 @@ async def test_the_javascript_client_comes_back_and_misses_nothing(emulating: An
 
 def check(result: Any, seen: list[float], cuts: int) -> None:
     assert result == {"number": 1}
-    assert cuts >= 5
+    assert cuts >= 4
     assert len(seen) > 10
-    # The second attempt begins anew. Beside that, whoever comes back is told first what was last written down, which
-    # may be a little older than what it had.
-    falls = [earlier - later for earlier, later in pairwise(seen) if later < earlier]
-    assert sum(fall > 20 for fall in falls) == 1, seen
+    # The second attempt begins anew.
+    assert sum(later < earlier for earlier, later in pairwise(seen)) == 1, seen

@@ -266,8 +266,8 @@ test("a function that failed in nobody knows which request is asked again over a
 
 test("a request that its function always fails of fails in the end", async () => {
   const going = client({ maxReconnectDelay: 5 }).request("echo");
-  const failing = assert.rejects(going, { code: "INTERNAL_ERROR", message: "Internal server error, each of 5 times" });
-  for (let tries = 0; tries < 5; tries += 1) {
+  const failing = assert.rejects(going, { code: "INTERNAL_ERROR", message: "Internal server error, each of 10 times" });
+  for (let tries = 0; tries < 10; tries += 1) {
     const socket = await service.connection();
     await socket.next();
     socket.say({ message: "Internal server error", connectionId: "x", requestId: "y" });

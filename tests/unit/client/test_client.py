@@ -384,9 +384,9 @@ async def test_a_request_that_its_function_always_fails_of_fails_in_the_end(fake
         await service.say(message="Internal server error", connectionId="c", requestId="aws")
 
     async with StreamerClient(await fake(script), max_reconnect_delay=0.01) as client:
-        with pytest.raises(RequestFailed, match="Internal server error, each of 5 times"):
+        with pytest.raises(RequestFailed, match="Internal server error, each of 10 times"):
             await client.request("do")
-    assert connections == 5
+    assert connections == 10
 
 
 async def test_what_is_not_a_message_or_not_for_a_waiting_request_is_ignored(fake, caplog):

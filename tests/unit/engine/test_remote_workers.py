@@ -148,6 +148,21 @@ async def test_the_first_report_is_written_down_at_once_and_the_last_with_the_ou
     assert (record.status, saved) == (Status.COMPLETED, [10.0])
 
 
+async def test_whoever_asks_between_two_attempts_is_not_told_less_than_was_told(remote):
+    async def work(request):
+        request.progress.report(10)
+        await settle()
+        request.progress.report(90, "nearly")
+        raise Error("BUSY", "later", retryable=True)
+
+    remote.declare("work", work, mode="async")
+    await remote.start()
+    await enqueue(remote, "work")
+    await settle()
+    record = await remote.store.get((OWNER, "r1"))
+    assert (record.status, record.percentage, record.message) == (Status.RETRYING, 90.0, "nearly")
+
+
 async def test_progress_of_one_request_does_not_wait_for_anothers_where_sending_takes_long(house):
     gates = {"slow": asyncio.Event(), "quick": asyncio.Event()}
     sent = []
