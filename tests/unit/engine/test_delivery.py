@@ -120,3 +120,19 @@ async def test_a_connection_manager_that_breaks_harms_that_connection_alone(make
     assert kinds(connections) == ["progress", "complete"]
     assert [context["connection_id"] for _, _, context in logger.lines] == ["broken", "broken"]
     assert isinstance(logger.lines[0][2]["exc_info"], OSError)
+
+
+async def test_a_connection_that_ended_while_its_request_was_read_leaves_it_at_once():
+    left = []
+    delivery = Delivery(SendOnlyMock())
+    delivery.ends_after(KEY, 5.0)
+    delivery.on_left = lambda key, after: left.append((key, after))
+    delivery.follow(KEY, "c")
+    delivery.forget("c")
+    assert left == []
+    delivery.ends_after(KEY, 5.0)
+    assert left == [(KEY, 5.0)]
+    # Nothing of it is kept: whoever follows next says anew what is to happen.
+    delivery.follow(KEY, "c")
+    delivery.forget("c")
+    assert left == [(KEY, 5.0)]
