@@ -14,7 +14,7 @@ import pytest_asyncio
 from talking.bridge import Bridge
 from talking.client import Client
 from talking.gates import Gates
-from talking.homes import SERVICE, Home, Starter
+from talking.homes import GUARDED, SERVICE, Home, Starter
 from talking.own import JavaScriptClient, PythonClient
 from talking.plain import WebsocketsClient, WsClient
 from talking.relay import Relay
@@ -35,6 +35,12 @@ HOMES = {
     "aws-processes": ["websockets"],
 }
 """Who speaks with each. STREAMER_TEST_HOMES may name some of them."""
+
+
+ACCOUNT = {SERVICE: "STREAMER_TEST_AWS_URL", SERVICE + GUARDED: "STREAMER_TEST_AWS_GUARDED_URL"}
+"""Where the same files were deployed in a real account, if anybody says so."""
+if any(os.environ.get(name) for name in ACCOUNT.values()):
+    HOMES["aws-account"] = list(CLIENTS)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -72,6 +78,12 @@ async def home(
     service_text: str,
 ) -> AsyncIterator[Home]:
     """The service."""
+    if request.param == "aws-account":
+        url = os.environ.get(ACCOUNT[service_text])
+        if not url:
+            pytest.skip(f"{ACCOUNT[service_text]} is not set")
+        yield Home(request.param, url)
+        return
     starter = Starter(
         tmp_path_factory.mktemp(request.param), service_class, lambda: request.getfixturevalue("ministack")
     )
@@ -112,7 +124,9 @@ async def open_client(home: Home, make: str, bridge: Bridge, request: pytest.Fix
 
 
 @pytest.fixture
-def gates(tmp_path: Path) -> Gates:
+def gates(tmp_path: Path, home: Home) -> Gates:
+    if home.name == "aws-account":
+        pytest.skip("gates are files of this machine")
     return Gates(tmp_path)
 
 

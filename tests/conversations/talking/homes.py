@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -153,3 +154,9 @@ def environment() -> dict[str, str]:
     """What a process needs that runs the service, beside what it has."""
     path = os.pathsep.join(filter(None, (str(SITE), os.environ.get("PYTHONPATH"))))
     return {"PYTHONPATH": path, "JWT_SECRET": SECRET}
+
+
+if __name__ == "__main__":
+    # For whoever deploys the service into an account: `python -m talking.homes [guarded]`, from tests/conversations.
+    text = SERVICE + (GUARDED if "guarded" in sys.argv else "auth: {use: none, allow_anyone: true}\n")
+    print(text.replace("BACKENDS", BACKENDS["aws"].replace("PLACE", "prefix: talk-")))

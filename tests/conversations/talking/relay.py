@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -100,7 +102,7 @@ class Relay:
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         port = self._server.sockets[0].getsockname()[1]
-        self.url = self._target._replace(netloc=f"127.0.0.1:{port}").geturl()
+        self.url = self._target._replace(scheme="ws", netloc=f"127.0.0.1:{port}").geturl()
 
     async def stop(self) -> None:
         assert self._server is not None
@@ -139,8 +141,18 @@ class Relay:
         self._passing.add(task)
         connection = Connection()
         self.connections.append(connection)
-        far_reader, far_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
+        secure = self._target.scheme == "wss"
+        far_reader, far_writer = await asyncio.open_connection(
+            self._target.hostname,
+            self._target.port or (443 if secure else 80),
+            ssl=ssl.create_default_context() if secure else None,
+        )
         self._writers |= {writer, far_writer}
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            # A gateway tells services apart by the name that they are asked for under.
+            head = await reader.readuntil(b"\r\n\r\n")
+            host = f"Host: {self._target.netloc}".encode()
+            far_writer.write(re.sub(rb"(?mi)^host:[^\r\n]*", host, head, count=1))
         await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer, connection))
         self._writers -= {writer, far_writer}
         self._passing.discard(task)
