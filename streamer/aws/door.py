@@ -15,8 +15,9 @@ from streamer.core.errors import StoreError, StreamerError
 from streamer.core.principal import Principal
 from streamer.engine.events import EventPeer
 from streamer.transports.admission import Admission
+from streamer.transports.answers import Answered
 from streamer.transports.credentials import NO_TOKEN, SUBPROTOCOL, offered_subprotocols, token_of
-from streamer.transports.handshake import Answered, identified, origin_allowed
+from streamer.transports.handshake import identified, origin_allowed
 
 _FORBIDDEN_ORIGIN: Final = Answered(HTTPStatus.FORBIDDEN, "this origin is not among server.allowed_origins\n")
 _NOT_NOW: Final = Answered(

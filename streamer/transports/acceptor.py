@@ -11,11 +11,15 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from picows import WSUpgradeRequest, WSUpgradeResponseWithListener
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # it is only in the binary
 
 from streamer.config.settings import ServerSettings
 from streamer.core.networks import Address, household, parse_address
+from streamer.transports.answers import Answered
 from streamer.transports.callers import Callers
+from streamer.transports.http_request import HttpRequest
+from streamer.transports.opening import Opening, Upgrade
 from streamer.transports.waiting_room import Visitor, WaitingRoom
 
 BACKLOG: Final = 4096
@@ -27,9 +31,8 @@ READ_BUFFER: Final = 2048
 """Bytes that an idle connection's read buffer takes, the least that the library allows; it grows with what comes."""
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
-Accept = Callable[[Address, Any], Any]
-"""Decides on a request: called with the address of the other end and the library's request; returns what the library's
-listener factory may return."""
+Accept = Callable[[Address, HttpRequest], Answered | Upgrade]
+"""Decides on a request, with the address of the other end."""
 
 
 class Acceptor:
@@ -154,13 +157,13 @@ class Acceptor:
 
     async def _handshake(self, accepted: socket.socket, address: Address) -> None:
         """Returns when the connection is open, or has ended."""
-        protocol = self._protocol(address)
+        opening = Opening(functools.partial(self._accept, address), self._protocol, self._loop, self._own_logger)
         transport: Any = None
         with contextlib.suppress(OSError):
             try:
                 async with asyncio.timeout(self._settings.handshake_timeout):
-                    transport, _ = await self._loop.connect_accepted_socket(lambda: protocol, accepted, **self._secure)
-                    await protocol.wait_until_handshake_complete()
+                    transport, _ = await self._loop.connect_accepted_socket(lambda: opening, accepted, **self._secure)
+                    await opening.finished
             except BaseException:
                 if transport is None:
                     accepted.close()
@@ -168,12 +171,12 @@ class Acceptor:
                     transport.abort()
                 raise
 
-    def _protocol(self, address: Address) -> WSProtocol:
+    def _protocol(self, listener: Callable[[WSUpgradeRequest], WSUpgradeResponseWithListener]) -> WSProtocol:
         return WSProtocol(
             None,  # host and path are a client's
             None,
             False,  # noqa: FBT003 - not the client's side
-            lambda request: self._accept(address, request),
+            listener,
             self._logger,
             True,  # noqa: FBT003 - a listener that raises ends its connection
             None,  # the whole handshake has one time, which is measured here

@@ -10,8 +10,8 @@ from streamer.contracts.auth import Authenticator
 from streamer.core.errors import Error
 from streamer.core.principal import Principal
 from streamer.core.stepping import Resumed
+from streamer.transports.answers import Answered
 from streamer.transports.credentials import BROKEN, TOO_SLOW, refusal
-from streamer.transports.handshake import Answered
 
 
 class Admission:

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from streamer.core.errors import FORBIDDEN, OVERLOADED, Error
-from streamer.transports.handshake import Answered
+from streamer.transports.answers import Answered
 
 SUBPROTOCOL: Final = "bearer"
 """Offered before a token by clients that cannot set headers, which browsers are; and the one that is chosen."""

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from streamer.config.settings import ServerSettings
 from streamer.core.buckets import Buckets
 from streamer.core.clock import Clock
-from streamer.transports.handshake import Answered
+from streamer.transports.answers import Answered
 
 
 class Crowd:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from streamer.config.settings import ServerSettings
+from streamer.transports.answers import Answered
 from streamer.transports.client_files import NONE, ClientFile, unchanged
+from streamer.transports.http_request import HttpRequest
 
 HEALTH_PATH: Final = "/healthz"
 MAX_CLIENT_ID: Final = 128
 VERSION: Final = "13"
 """The only version of the protocol that became a standard (RFC 6455, section 4.1)."""
+KEY_SIZE: Final = 16
+"""Bytes of a client's key once it is decoded (RFC 6455, section 4.1)."""
+ALLOW: Final = (("Allow", "GET, HEAD, OPTIONS"),)
 
 
 class Accepted(NamedTuple):
@@ -22,15 +29,6 @@ class Accepted(NamedTuple):
     client_id: str | None
 
 
-class Answered(NamedTuple):
-    """The request is answered as plain HTTP, and the connection ends."""
-
-    status: HTTPStatus
-    body: str
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-_BAD_TARGET: Final = Answered(HTTPStatus.BAD_REQUEST, "the request target is not UTF-8\n")
 _BAD_CLIENT_ID: Final = Answered(
     HTTPStatus.BAD_REQUEST, f"client_id must be 1 to {MAX_CLIENT_ID} printable characters, given once\n"
 )
@@ -45,9 +43,29 @@ _OTHER_VERSION: Final = Answered(
 )
 
 
+_METHOD_NOT_ALLOWED: Final = Answered(
+    HTTPStatus.METHOD_NOT_ALLOWED, "only GET, HEAD and OPTIONS are answered here\n", ALLOW
+)
+_OPTIONS: Final = Answered(HTTPStatus.NO_CONTENT, headers=ALLOW)
+_OLD_UPGRADE: Final = Answered(
+    HTTPStatus.UPGRADE_REQUIRED,
+    "a WebSocket begins with HTTP/1.1; a proxy in between must not fall back to HTTP/1.0 "
+    "(for nginx: proxy_http_version 1.1)\n",
+    (("Upgrade", "websocket"),),
+)
+_NOT_CONNECTED: Final = Answered(
+    HTTPStatus.BAD_REQUEST,
+    "the header Connection must name Upgrade; a proxy in between must pass it on "
+    '(for nginx: proxy_set_header Connection "upgrade")\n',
+)
+_BAD_KEY: Final = Answered(
+    HTTPStatus.BAD_REQUEST, f"the header Sec-WebSocket-Key must be given once: {KEY_SIZE} bytes in base64\n"
+)
+_BODY: Final = Answered(HTTPStatus.BAD_REQUEST, "a request for a WebSocket has no body\n")
+
+
 def decide(
-    target: bytes,
-    headers: Mapping[str, str],
+    request: HttpRequest,
     settings: ServerSettings,
     *,
     open_connections: int,
@@ -57,35 +75,56 @@ def decide(
     """What becomes of a request.
 
     Args:
-        target: path and query as they came.
-        headers: case-insensitive.
+        request: as it came.
         settings: path, origins and limits.
         open_connections: how many there are.
         draining: the service is shutting down.
         client_files: what is served beside the WebSocket, by path.
     """
-    try:
-        path, _, query = target.decode().partition("?")
-    except UnicodeDecodeError:
-        return _BAD_TARGET
+    if request.method == "OPTIONS":
+        return _OPTIONS
+    if request.method not in ("GET", "HEAD"):
+        return _METHOD_NOT_ALLOWED
+    path, _, query = request.target.partition("?")
     if path == HEALTH_PATH:
         return _DRAINING if draining else Answered(HTTPStatus.OK, "ok\n")
     if path != settings.path:
         if (file := client_files.get(path)) is not None:
-            return _served(file, headers, settings.allowed_origins)
+            return _served(file, request.headers, settings.allowed_origins)
         return Answered(HTTPStatus.NOT_FOUND, f"no such path; the WebSocket is at {settings.path}\n")
-    if headers.get("Upgrade", "").strip().lower() != "websocket":
-        return _NOT_AN_UPGRADE
-    if headers.get("Sec-WebSocket-Version", "").strip() != VERSION:
-        return _OTHER_VERSION
+    if (malformed := _no_upgrade(request)) is not None:
+        return malformed
     if draining:
         return _DRAINING
-    origin = headers.get("Origin")
+    origin = request.headers.get("Origin")
     if origin is not None and not origin_allowed(origin, settings.allowed_origins):
         return Answered(HTTPStatus.FORBIDDEN, "this origin is not among server.allowed_origins\n")
     if open_connections >= settings.max_connections:
         return Answered(HTTPStatus.TOO_MANY_REQUESTS, "too many connections\n", (("Retry-After", "1"),))
     return identified(query)
+
+
+def _no_upgrade(request: HttpRequest) -> Answered | None:
+    """Why the request does not ask for a WebSocket as RFC 6455, section 4.2.1, has it; None when it does."""
+    headers = request.headers
+    if request.method == "HEAD" or headers.get("Upgrade", "").strip().lower() != "websocket":
+        return _NOT_AN_UPGRADE
+    if request.version != "1.1":
+        return _OLD_UPGRADE
+    if not asks_for_upgrade(headers.getall("Connection", [])):
+        return _NOT_CONNECTED
+    if headers.get("Sec-WebSocket-Version", "").strip() != VERSION:
+        return _OTHER_VERSION
+    if not _has_key(headers.getall("Sec-WebSocket-Key", [])):
+        return _BAD_KEY
+    return _BODY if request.has_body else None
+
+
+def _has_key(keys: list[str]) -> bool:
+    try:
+        return len(keys) == 1 and len(base64.b64decode(keys[0].encode("ascii"), validate=True)) == KEY_SIZE
+    except (UnicodeEncodeError, binascii.Error):
+        return False
 
 
 def _served(file: ClientFile, headers: Mapping[str, str], allowed: tuple[str, ...]) -> Answered:

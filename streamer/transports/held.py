@@ -7,13 +7,13 @@ it is known: the client sees a handshake that takes a little longer, or a plain 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 
 from picows import WSFrame, WSTransport, WSUpgradeResponse
 
 from streamer.core.principal import Principal
 from streamer.transports.admission import Admission
-from streamer.transports.handshake import Answered
+from streamer.transports.answers import Answered, encode_answer
 from streamer.transports.peer import WebSocketPeer
 from streamer.transports.sending import Shared
 
@@ -43,24 +43,21 @@ class HeldPeer(WebSocketPeer):
         shared: of the transport.
         begun: what `Admission.begin` returned.
         admission: finishes it.
-        refuse: makes the bytes of a refusal.
         held: all connections of the transport that wait.
     """
 
-    __slots__ = ("_admission", "_all_held", "_begun", "_pending", "_refuse", "_task")
+    __slots__ = ("_admission", "_all_held", "_begun", "_pending", "_task")
 
     def __init__(
         self,
         shared: Shared,
         begun: Awaitable[Principal],
         admission: Admission,
-        refuse: Callable[[Answered], bytes],
         held: set[HeldPeer],
     ) -> None:
         super().__init__(shared, None)
         self._begun: Awaitable[Principal] | None = begun
         self._admission = admission
-        self._refuse = refuse
         self._all_held = held
         self._pending: WSTransport | None = None
         self._task: asyncio.Task[None] | None = None
@@ -106,7 +103,7 @@ class HeldPeer(WebSocketPeer):
             # Others of the same may have come in while this one waited.
             decided = self._shared.crowd.full(self.household, decided.owner) or decided
         if isinstance(decided, Answered):
-            transport.underlying_transport.write(self._refuse(decided))
+            transport.underlying_transport.write(encode_answer(decided))
             transport.disconnect()
             return
         self.principal = decided

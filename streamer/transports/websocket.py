@@ -7,7 +7,7 @@ import contextlib
 import logging
 from typing import Any, Final
 
-from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
+from picows import WSUpgradeResponse
 
 from streamer.config.settings import ServerSettings
 from streamer.contracts.auth import Authenticator
@@ -19,15 +19,18 @@ from streamer.core.principal import Principal
 from streamer.transports import client_files
 from streamer.transports.acceptor import Acceptor
 from streamer.transports.admission import Admission
+from streamer.transports.answers import Answered
 from streamer.transports.callers import Callers
 from streamer.transports.close_codes import SHUTDOWN
 from streamer.transports.credentials import NO_TOKEN, SUBPROTOCOL, offered_subprotocols, token_of
 from streamer.transports.crowd import Crowd
 from streamer.transports.expiry import Expiry
-from streamer.transports.handshake import Answered, asks_for_upgrade, decide
+from streamer.transports.handshake import decide
 from streamer.transports.heartbeat import Heartbeat
 from streamer.transports.held import HeldPeer, SilentResponse
+from streamer.transports.http_request import HttpRequest
 from streamer.transports.listening import cannot_listen
+from streamer.transports.opening import Upgrade
 from streamer.transports.peer import WebSocketPeer
 from streamer.transports.sending import CLOSE_GRACE, Shared
 from streamer.transports.tls import server_context
@@ -167,11 +170,10 @@ class WebSocketTransport:
         count = min(count, self._settings.refused_limit.limit)
         return self._refused.take(connection_id, self._clock.monotonic(), count)
 
-    def _accept(self, address: Address, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+    def _accept(self, address: Address, request: HttpRequest) -> Answered | Upgrade:
         shared = self._shared
         decision = decide(
-            request.path,
-            request.headers,
+            request,
             self._settings,
             # A socket that only lingers costs a descriptor as well, and a client could make many.
             open_connections=len(shared.peers) + len(shared.lingering) + len(self._held),
@@ -179,13 +181,10 @@ class WebSocketTransport:
             client_files=self._client_files,
         )
         if isinstance(decision, Answered):
-            return _refused(decision)
+            return decision
         house = self._household(address, request)
         if (crowded := self._crowd.arrives(house)) is not None:
-            return _refused(crowded)
-        # The library knows only the bare word.
-        if asks_for_upgrade(request.headers.getall("Connection", [])):
-            request.headers["Connection"] = "Upgrade"
+            return crowded
         offered = offered_subprotocols(request.headers.getall("Sec-WebSocket-Protocol", []))
         # Chosen without authentication, too: a browser ends a connection whose offer nobody takes.
         chosen = (("Sec-WebSocket-Protocol", SUBPROTOCOL),) if SUBPROTOCOL in offered else ()
@@ -194,50 +193,32 @@ class WebSocketTransport:
             return self._let_in(WebSocketPeer(shared, decision.client_id), house, response)
         return self._admit(self._admission, request, offered, house, response)
 
-    def _household(self, address: Address, request: WSUpgradeRequest) -> str:
+    def _household(self, address: Address, request: HttpRequest) -> str:
         if self._callers.trusts(address):
             headers = request.headers.getall(self._settings.forwarded_header, [])
             address = self._callers.of(address, headers)
         return household(address)
 
-    def _let_in(self, peer: WebSocketPeer, house: str, response: WSUpgradeResponse) -> WSUpgradeResponseWithListener:
+    def _let_in(self, peer: WebSocketPeer, house: str, response: WSUpgradeResponse) -> Answered | Upgrade:
         peer.household = house
         if (crowded := self._crowd.full(house, peer.owner)) is not None:
-            return _refused(crowded)
-        return WSUpgradeResponseWithListener(response, peer)
+            return crowded
+        return Upgrade(peer, response)
 
     def _admit(
         self,
         admission: Admission,
-        request: WSUpgradeRequest,
+        request: HttpRequest,
         offered: list[str],
         house: str,
         response: WSUpgradeResponse,
-    ) -> WSUpgradeResponseWithListener:
-        query = request.path.decode().partition("?")[2]
+    ) -> Answered | Upgrade:
+        query = request.target.partition("?")[2]
         token = token_of(request.headers.getall("Authorization", []), offered, query)
         decided = admission.begin(token) if isinstance(token, str) else token or NO_TOKEN
         if isinstance(decided, Answered):
-            return _refused(decided)
+            return decided
         if isinstance(decided, Principal):
             return self._let_in(WebSocketPeer(self._shared, None, decided), house, response)
-        peer = HeldPeer(self._shared, decided, admission, _refusal, self._held)
+        peer = HeldPeer(self._shared, decided, admission, self._held)
         return self._let_in(peer, house, SilentResponse(response))
-
-
-def _refused(answer: Answered) -> WSUpgradeResponseWithListener:
-    return WSUpgradeResponseWithListener(_http_response(answer), None)
-
-
-def _refusal(answer: Answered) -> bytes:
-    """The whole answer, where the library does not write it."""
-    response = _http_response(answer)
-    response.headers["Connection"] = "close"
-    return bytes(response.to_bytes())
-
-
-def _http_response(answer: Answered) -> WSUpgradeResponse:
-    response: WSUpgradeResponse = WSUpgradeResponse.create_ok_response(answer.body.encode(), answer.headers)
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.status = answer.status
-    return response

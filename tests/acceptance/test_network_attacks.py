@@ -220,27 +220,26 @@ async def test_connections_that_are_reset_leave_nothing_behind(shared: Any, sent
 @pytest.mark.parametrize(
     ("request_", "answer"),
     [
-        (UPGRADE + b"".join(b"X-%d: y\r\n" % number for number in range(5000)) + b"\r\n", (b"", b"HTTP/1.1 400")),
-        (UPGRADE + b"".join(b"X: y\r\n" for _ in range(500)) + b"\r\n", (b"", b"HTTP/1.1 400")),
-        (UPGRADE + b"X-Long: " + b"y" * 1_000_000 + b"\r\n\r\n", (b"",)),
-        (b"GET /ws?" + b"y" * 1_000_000 + b" HTTP/1.1\r\n\r\n", (b"",)),
-        (b"y" * 1_000_000, (b"",)),
-        (b"\r\n" * 100_000, (b"", b"HTTP/1.1 400")),
-        (b"\x00" * 100_000, (b"",)),
-        (b"GET /ws HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n", (b"HTTP/1.1 400",)),
-        (b"GET /ws HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n", (b"HTTP/1.1 400",)),
-        (b"GET /ws\r\nHost: a HTTP/1.1\r\n\r\n", (b"HTTP/1.1 400",)),
+        (UPGRADE + b"".join(b"X-%d: y\r\n" % number for number in range(5000)) + b"\r\n", b"HTTP/1.1 431"),
+        (UPGRADE + b"X: y\r\n" * 4000 + b"\r\n", b"HTTP/1.1 431"),
+        (UPGRADE + b"X-Long: " + b"y" * 1_000_000 + b"\r\n\r\n", b"HTTP/1.1 431"),
+        (b"GET /ws?" + b"y" * 1_000_000 + b" HTTP/1.1\r\n\r\n", b"HTTP/1.1 431"),
+        (b"y" * 1_000_000, b"HTTP/1.1 431"),
+        (b"\r\n" * 100_000, b"HTTP/1.1 400"),
+        (b"\x00" * 100_000, b"HTTP/1.1 400"),
+        (b"POST /ws HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", b"HTTP/1.1 405"),
+        (UPGRADE + b"Transfer-Encoding: chunked\r\n\r\nffffffff\r\n", b"HTTP/1.1 400"),
+        (b"GET /ws\r\nHost: a HTTP/1.1\r\n\r\n", b"HTTP/1.1 400"),
     ],
-    ids=["5000 headers", "500 headers", "long header", "long target", "no request", "empty lines", "zeros",
+    ids=["5000 headers", "4000 headers", "long header", "long target", "no request", "empty lines", "zeros",
          "huge body", "chunked body", "split request line"],
 )  # fmt: skip
-async def test_a_flood_of_headers_is_refused_or_cut(shared: Any, request_: bytes, answer: tuple[bytes, ...]) -> None:
+async def test_a_flood_of_headers_is_refused(shared: Any, request_: bytes, answer: bytes) -> None:
     reader, writer = await opened(shared, upgraded=False)
     with contextlib.suppress(ConnectionError):
         writer.write(request_)
         await writer.drain()
-    first = (await rest(reader))[:12]
-    assert first in answer
+    assert (await rest(reader))[:12] == answer
     writer.close()
     await still_serves(shared)
 

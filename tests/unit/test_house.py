@@ -207,13 +207,14 @@ def test_every_module_says_what_it_is(path):
 
 @pytest.mark.parametrize(
     "library",
-    ["pluggy", "jsonschema_rs", "picows", "aiohttp", "structlog", "rich", "jwt", "cryptography", "websockets"],
+    ["pluggy", "jsonschema_rs", "picows", "h11", "aiohttp", "structlog", "rich", "jwt", "cryptography", "websockets"],
 )
 def test_a_library_has_few_importers(library):
     allowed = {
         "pluggy": {"plugins"},
         "jsonschema_rs": {"engine"},
         "picows": {"transports", "client"},
+        "h11": {"transports"},
         "aiohttp": {"handlers", "auth", "aws"},
         "structlog": {"runtime", "engine"},
         "rich": {"cli"},

@@ -10,16 +10,22 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from streamer.config.settings import ServerSettings
+from streamer.transports.answers import Answered
 from streamer.transports.client_files import ClientFile
-from streamer.transports.handshake import Accepted, Answered, asks_for_upgrade, decide, origin_allowed
+from streamer.transports.handshake import Accepted, asks_for_upgrade, decide, origin_allowed
+from streamer.transports.http_request import HttpRequest
 
-UPGRADE = {"Upgrade": "WebSocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+UPGRADE = {
+    "Upgrade": "WebSocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "MDAwMDAwMDAwMDAwMDAwMA==",
+}
 
 
-def decided(target="/ws", headers=None, *, open_connections=0, draining=False, **settings):
+def decided(target="/ws", headers=None, *, open_connections=0, draining=False, method="GET", version="1.1", **settings):
     return decide(
-        target.encode() if isinstance(target, str) else target,
-        CIMultiDict({**UPGRADE, **(headers or {})}),
+        HttpRequest(method, target, CIMultiDict({**UPGRADE, **(headers or {})}), version),
         ServerSettings(**settings),
         open_connections=open_connections,
         draining=draining,
@@ -65,8 +71,7 @@ FILES = {"/streamer.js": ClientFile("export {};", '"abc"')}
 
 def served(headers=None, target="/streamer.js", **settings):
     answer = decide(
-        target.encode(),
-        CIMultiDict(headers or {}),
+        HttpRequest("GET", target, CIMultiDict(headers or {})),
         ServerSettings(**settings),
         open_connections=10**6,
         draining=True,
@@ -141,8 +146,53 @@ def test_the_longest_client_id_is_accepted():
     assert decided("/ws?client_id=" + "x" * 128) == Accepted("x" * 128)
 
 
-def test_a_target_that_is_no_text_is_refused():
-    assert decided(b"/ws?client_id=\xff").status == HTTPStatus.BAD_REQUEST
+def test_a_query_that_is_no_text_is_refused():
+    assert decided("/ws?client_id=%ff").status == HTTPStatus.BAD_REQUEST
+
+
+@pytest.mark.parametrize("target", ["/healthz", "/ws", "*", "/nowhere"])
+def test_options_says_which_methods_there_are(target):
+    answer = decided(target, method="OPTIONS")
+    assert answer.status == HTTPStatus.NO_CONTENT
+    assert answer.headers == (("Allow", "GET, HEAD, OPTIONS"),)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "BREW", "get"])
+@pytest.mark.parametrize("target", ["/healthz", "/ws", "/nowhere"])
+def test_another_method_is_not_allowed_and_the_answer_names_those_that_are(method, target):
+    answer = decided(target, method=method)
+    assert answer.status == HTTPStatus.METHOD_NOT_ALLOWED
+    assert answer.headers == (("Allow", "GET, HEAD, OPTIONS"),)
+
+
+def test_head_is_answered_as_get_is_and_upgrades_nothing():
+    assert decided("/healthz", method="HEAD") == decided("/healthz")
+    assert decided("/ws", method="HEAD").status == HTTPStatus.UPGRADE_REQUIRED
+
+
+def test_http_1_0_is_answered_but_cannot_upgrade():
+    assert decided("/healthz", version="1.0").status == HTTPStatus.OK
+    answer = decided("/ws", version="1.0")
+    assert answer.status == HTTPStatus.UPGRADE_REQUIRED
+    assert "proxy_http_version" in answer.body
+
+
+@pytest.mark.parametrize("keys", [[], ["short"], ["not base64!"], ["MDAwMDAwMDAwMDAwMDAwMA=="] * 2, ["\udcff"]])
+def test_a_key_that_is_none_is_refused(keys):
+    headers = CIMultiDict(UPGRADE)
+    del headers["Sec-WebSocket-Key"]
+    for key in keys:
+        headers.add("Sec-WebSocket-Key", key)
+    answer = decide(HttpRequest("GET", "/ws", headers), ServerSettings(), open_connections=0, draining=False)
+    assert answer.status == HTTPStatus.BAD_REQUEST
+    assert "Sec-WebSocket-Key" in answer.body
+
+
+def test_an_upgrade_has_no_body_and_says_that_it_is_one():
+    assert decided(headers={"Content-Length": "5"}).status == HTTPStatus.BAD_REQUEST
+    assert decided(headers={"Transfer-Encoding": "chunked"}).status == HTTPStatus.BAD_REQUEST
+    assert decided(headers={"Content-Length": "0"}) == Accepted(None)
+    assert decided(headers={"Connection": "keep-alive"}).status == HTTPStatus.BAD_REQUEST
 
 
 @pytest.mark.parametrize(
@@ -193,10 +243,10 @@ def test_upgrade_is_found_among_the_connection_options(values, expected):
 
 
 @given(
-    st.binary(max_size=60),
+    st.text(max_size=60),
     st.dictionaries(st.sampled_from(["Origin", "Upgrade", "Sec-WebSocket-Version"]), st.text(max_size=30)),
     st.sampled_from([(), ("https://a.example",), ("http://[",)]),
 )
 def test_whatever_a_client_writes_is_decided(query, headers, allowed):
-    answer = decided(b"/ws?" + query, headers, allowed_origins=allowed)
+    answer = decided("/ws?" + query, headers, allowed_origins=allowed)
     assert isinstance(answer, Accepted | Answered)

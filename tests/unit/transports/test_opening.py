@@ -1,0 +1,88 @@
+"""Plain HTTP on the WebSocket's port, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from streamer.transports import opening
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "body"),
+    [
+        (b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 200, b""),
+        (b"GET /healthz HTTP/1.0\r\n\r\n", 200, b"ok\n"),
+        (b"GET http://x/healthz HTTP/1.1\r\nHost: x\r\n\r\n", 200, b"ok\n"),
+        (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 204, b""),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 200, b"ok\n"),
+    ],
+)
+async def test_what_monitors_and_proxies_ask_is_answered(serve, request_, status, body):
+    server = await serve()
+    answered = await server.http(request_)
+    assert (answered[0], answered[2]) == (status, body)
+
+
+async def test_an_absolute_target_upgrades(serve):
+    server = await serve()
+    await server.raw("http://127.0.0.1/ws?client_id=me")
+    assert server.peers[0].owner
+
+
+async def test_another_method_is_not_allowed_and_a_body_that_still_comes_does_not_cost_the_answer(serve):
+    server = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.transport.port)
+    writer.write(b"POST /ws HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n" + b"x" * 1_000_000)
+    answer = await reader.readuntil(b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 405 ")
+    assert b"Allow: GET, HEAD, OPTIONS\r\n" in answer
+    writer.write(b"x" * 2_000_000)
+    await writer.drain()
+    writer.close()
+
+
+async def test_a_client_that_goes_on_sending_is_cut_after_a_moment(serve, monkeypatch):
+    monkeypatch.setattr(opening, "LINGER", 0.01)
+    server = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.transport.port)
+    writer.write(b"\r\n")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+    async with asyncio.timeout(30):
+        while not writer.is_closing():
+            writer.write(b"more")
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
+            await asyncio.sleep(0.001)
+
+
+async def test_a_decision_that_fails_is_answered_and_logged(serve, upgrade, monkeypatch):
+    server = await serve()
+
+    def fail(*_):
+        raise RuntimeError("secret reason")
+
+    monkeypatch.setattr(server.transport._crowd, "arrives", fail)
+    status, _, body = await server.http(upgrade())
+    assert status == 500
+    assert b"secret" not in body
+    assert [line[1] for line in server.log.lines] == ["a handshake could not be decided"]
+
+
+async def test_frames_that_come_with_the_request_are_read(serve, upgrade, frame, eventually):
+    server = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.transport.port)
+    writer.write(upgrade() + frame(b"a" * 5000) + frame(b"b"))
+    await eventually(lambda: server.receiver.frames == [b"a" * 5000, b"b"])
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+    writer.close()
+
+
+async def test_nothing_of_the_request_is_kept_with_the_connection(serve):
+    server = await serve()
+    await server.raw("/ws?client_id=secret")
+    request = server.peers[0]._transport.request
+    assert b"secret" not in request.path
+    assert "client_id" not in str(request.headers)
