@@ -12,19 +12,25 @@ from typing import Any, Final
 
 import aiohttp
 import msgspec
+from multidict import CIMultiDict
 
 from streamer.contracts.components import BuildContext
 from streamer.contracts.handlers import BaseHandler
 from streamer.core.clock import Clock
 from streamer.core.errors import INTERNAL_ERROR, TIMEOUT, Error, StartError
 from streamer.core.messages import Request, Result
+from streamer.core.stepping import EnterTask
 from streamer.core.units import format_duration, parse_duration, parse_size
 from streamer.handlers.http_answers import RETRY_STATUSES, is_streamed, refusal, success
+from streamer.handlers.http_options import problems
 from streamer.handlers.json_lines import JsonLines
 from streamer.handlers.logs import request_logger
 from streamer.handlers.resolving import PrivateAddress, PublicResolver
 
 _SUCCESS: Final = range(200, 300)
+
+_SLICE: Final = 4096
+"""Bytes of a streamed answer that are interpreted in one turn of the loop."""
 
 _HEADER_SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 
@@ -33,12 +39,14 @@ class HttpHandler(BaseHandler):
     """Sends the payload as a JSON body, and makes a Result or an Error of the answer.
 
     `X-Request-Id`, `X-Streamer-Action` and `X-Streamer-Attempt` go with it, percent-encoded where a header could not
-    hold them. Redirects are not followed, and no cookies are kept: requests of different clients share nothing.
+    hold them; a header of the session with the same name replaces them. Redirects are not followed, and no cookies are
+    kept: requests of different clients share nothing.
 
     Args:
         session: the connections that all requests of this handler share.
         url: where to.
-        method: `POST`, `PUT`, `PATCH`, or `GET`: then the payload's strings, numbers and booleans are the query.
+        method: `POST`, `PUT`, `PATCH`, or `GET`: then the payload's strings, numbers and booleans are added to the
+            URL's query, except those that the URL itself sets.
         clock: for a `Retry-After` that is a date.
         logger: gets what the client must not see.
         timeout: seconds for the whole exchange, a streamed answer included.
@@ -62,6 +70,7 @@ class HttpHandler(BaseHandler):
         self._session = session
         self._url = url
         self._shown = _without_secrets(url)
+        self._own_parameters = _parameters(url)
         self._method = method
         self._clock = clock
         self._logger = logger
@@ -78,7 +87,7 @@ class HttpHandler(BaseHandler):
         """
         try:
             async with self._session.request(
-                self._method, self._url, headers=_headers(request), allow_redirects=False, **self._content(request)
+                self._method, self._url, headers=self._headers(request), allow_redirects=False, **self._content(request)
             ) as response:
                 return await self._answer(request, response)
         except TimeoutError as problem:
@@ -97,12 +106,22 @@ class HttpHandler(BaseHandler):
             return {"data": msgspec.json.encode(payload)}
         if not isinstance(payload, dict):
             return {}
-        plain = {name: value for name, value in payload.items() if isinstance(value, str | int | float)}
         return {
             "params": {
-                name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in plain.items()
+                name: str(value).lower() if isinstance(value, bool) else str(value)
+                for name, value in payload.items()
+                if isinstance(value, str | int | float) and _base(name) not in self._own_parameters
             }
         }
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        headers = {
+            "X-Request-Id": urllib.parse.quote(request.id, safe=_HEADER_SAFE),
+            "X-Streamer-Action": request.action,
+            "X-Streamer-Attempt": str(request.attempt),
+        }
+        given = self._session.headers
+        return {name: value for name, value in headers.items() if name not in given}
 
     async def _answer(self, request: Request, response: aiohttp.ClientResponse) -> Result:
         content_type = response.headers.get("Content-Type", "")
@@ -131,7 +150,10 @@ class HttpHandler(BaseHandler):
     async def _streamed(self, request: Request, response: aiohttp.ClientResponse) -> Result:
         lines = JsonLines(request.progress, self._max_response)
         async for piece in response.content.iter_any():
-            lines.feed(piece)
+            # In slices: a flood of short lines must not hold the loop.
+            for start in range(0, len(piece), _SLICE):
+                lines.feed(piece[start : start + _SLICE])
+                await EnterTask()
         outcome = lines.end()
         if outcome is None:
             raise Error(
@@ -145,12 +167,15 @@ class HttpHandler(BaseHandler):
         return outcome
 
 
-def _headers(request: Request) -> dict[str, str]:
-    return {
-        "X-Request-Id": urllib.parse.quote(request.id, safe=_HEADER_SAFE),
-        "X-Streamer-Action": request.action,
-        "X-Streamer-Attempt": str(request.attempt),
-    }
+def _parameters(url: str) -> frozenset[str]:
+    """Names of the parameters in a URL's query."""
+    query = urllib.parse.urlsplit(url).query
+    return frozenset(_base(name) for name, _ in urllib.parse.parse_qsl(query, keep_blank_values=True))
+
+
+def _base(name: str) -> str:
+    """Many frameworks read `key[]` and `key[a]` as parts of `key`, and drop spaces around it."""
+    return name.partition("[")[0].strip()
 
 
 def _without_secrets(url: str) -> str:
@@ -159,32 +184,20 @@ def _without_secrets(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _check(url: str) -> None:
-    try:
-        parts = urllib.parse.urlsplit(url)
-        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        right = False
-    if not right:
-        shown = url.partition("?")[0]
-        raise StartError(f"the http handler's url {shown!r} must begin with http:// or https:// and name a host")
-
-
 @asynccontextmanager
 async def build(options: Mapping[str, Any], context: BuildContext) -> AsyncIterator[HttpHandler]:
     """The handler of one action's options; its connections are closed with the service.
 
     Raises:
-        StartError: the URL is none that HTTP can reach.
+        StartError: the URL or a header is none that HTTP can send.
     """
     url = options["url"]
-    _check(url)
+    for problem in problems(options):
+        raise StartError(f"an action's http handler cannot start: {problem.message}")
     timeout = parse_duration(options.get("timeout", "30s"))
-    headers = {
-        "Content-Type": "application/json",
-        "Accept": "application/json, application/x-ndjson",
-        **options.get("headers", {}),
-    }
+    headers = CIMultiDict({"Content-Type": "application/json", "Accept": "application/json, application/x-ndjson"})
+    # Names of headers have no case: what the file gives replaces ours.
+    headers.update(options.get("headers", {}))
     async with aiohttp.ClientSession(
         headers=headers,
         timeout=aiohttp.ClientTimeout(total=timeout),

@@ -41,6 +41,9 @@ _STREAMED: Final = frozenset({"application/x-ndjson", "application/ndjson", "app
 _SHOWN: Final = 500
 _REDIRECTS: Final = range(300, 400)
 _TOO_MANY: Final = 429
+LONGEST_WAIT: Final = 86400.0
+"""Seconds; an endpoint that asks for more is asked again after a day."""
+_DIGITS: Final = 10
 _USUAL_WAIT: Final = 1000
 """Milliseconds; RATE_LIMITED always says how long to wait."""
 
@@ -119,13 +122,17 @@ def _media_type(content_type: str) -> str:
 
 
 def _retry_after(value: str | None, now: float) -> int | None:
-    """Milliseconds of RFC 9110's Retry-After: whole seconds, or a date."""
+    """Milliseconds of RFC 9110's Retry-After: whole seconds, or a date. Never more than `LONGEST_WAIT`."""
     if value is None:
         return None
+    value = value.strip()
     if value.isascii() and value.isdigit():
-        return int(value) * 1000
-    try:
-        due = email.utils.parsedate_to_datetime(value).timestamp()
-    except (ValueError, OverflowError):
-        return None
-    return max(0, math.ceil((due - now) * 1000))
+        # Python refuses to convert very long numbers; this many digits are beyond the bound whatever they are.
+        digits = value.lstrip("0")[:_DIGITS]
+        seconds = float(digits or 0)
+    else:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - now
+        except (ValueError, TypeError, IndexError, OverflowError, OSError):
+            return None
+    return math.ceil(min(max(0.0, seconds), LONGEST_WAIT) * 1000)

@@ -87,12 +87,18 @@ HTTP: Final[dict[str, Any]] = {
         "method": {
             "enum": ["POST", "PUT", "PATCH", "GET"],
             "default": "POST",
-            "description": "With GET the payload's strings, numbers and booleans are the query, and there is no body.",
+            "description": (
+                "With GET the payload's strings, numbers and booleans are added to the url's query, except those that "
+                "the url itself sets, and there is no body."
+            ),
         },
         "headers": {
             "type": "object",
             "additionalProperties": {"type": "string", "writeOnly": True},
-            "description": "Headers that are added to every request.",
+            "description": (
+                "Headers that are added to every request. One that the service sets too (Content-Type, Accept, "
+                "User-Agent, X-Request-Id and the like) is replaced, whatever its case."
+            ),
         },
         "timeout": {
             "type": "string",

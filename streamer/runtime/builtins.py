@@ -71,6 +71,7 @@ def streamer_handlers() -> list[Component]:
             factory=_http,
             summary="Forwards the payload to an HTTP endpoint; a streamed answer becomes progress",
             options=handler_options.HTTP,
+            check=_check_http,
             estimated_duration="500ms",
         ),
     ]
@@ -165,6 +166,12 @@ def _http(options: Options, context: BuildContext) -> AbstractAsyncContextManage
     from streamer.handlers import http  # noqa: PLC0415 - as above; aiohttp alone costs more than all the rest
 
     return http.build(options, context)
+
+
+def _check_http(options: Options, _context: BuildContext) -> Iterable[OptionProblem]:
+    from streamer.handlers import http_options  # noqa: PLC0415 - as above
+
+    return http_options.problems(options)
 
 
 @asynccontextmanager

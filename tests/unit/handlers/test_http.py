@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import socket
 
@@ -72,6 +73,73 @@ async def test_the_payload_is_the_json_body_and_the_request_is_described_in_head
     assert headers["content-type"] == "application/json"
     assert headers["x-request-id"] == "req%20%C3%BC%25%0A1"
     assert (headers["x-streamer-action"], headers["x-streamer-attempt"]) == ("act", "2")
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("content-type", "application/json"),
+        ("ACCEPT", "application/json, application/x-ndjson"),
+        ("user-agent", None),
+        ("x-request-id", None),
+        ("X-STREAMER-ACTION", None),
+        ("host", None),
+    ],
+)
+async def test_a_header_of_the_file_replaces_ours_whatever_its_case(serve, call, name, ours):
+    async def every(request: web.Request) -> web.Response:
+        return web.json_response(request.headers.getall(name))
+
+    if ours is not None:
+        assert (await call(await serve(every))).data == [ours]
+    assert (await call(await serve(every), headers={name: "of-the-file"})).data == ["of-the-file"]
+
+
+@pytest.mark.parametrize(
+    ("query", "payload", "seen"),
+    [
+        ("key=own", {"key": "evil", "q": "1"}, [["key", "own"], ["q", "1"]]),
+        ("key=own", {"key[]": "evil", "key[a]": "evil", " key": "evil"}, [["key", "own"]]),
+        ("a%20b=&c", {"a b": "x", "c": 1, "d": True}, [["a b", ""], ["c", ""], ["d", "true"]]),
+        ("key=own&key=two", {"key": 3, "k": "key=evil"}, [["key", "own"], ["key", "two"], ["k", "key=evil"]]),
+        ("filter[a]=own", {"filter": "evil", "filter[b]": "evil"}, [["filter[a]", "own"]]),
+    ],
+)  # fmt: skip
+async def test_a_payload_does_not_change_the_parameters_of_the_url(serve, call, query, payload, seen):
+    async def every(request: web.Request) -> web.Response:
+        return web.json_response(list(request.query.items()))
+
+    assert (await call(f"{await serve(every)}?{query}", payload, method="GET")).data == seen
+
+
+async def test_a_compressed_answer_that_unpacks_to_very_much_is_refused(serve, call):
+    async def bomb(_request: web.Request) -> web.Response:
+        packed = gzip.compress(bytes(64 * 1024 * 1024))
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+
+    error = await refused(call(await serve(bomb), max_response="1MiB"))
+    assert error.message == "The endpoint's answer is too large"
+
+
+async def test_a_streamed_flood_of_lines_leaves_the_loop_to_others(serve, call):
+    async def flood(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        await response.write(b"\n" * 500_000 + b'{"result": 1}')
+        return response
+
+    turns = 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        asyncio.get_running_loop().call_soon(turn)
+
+    turn()
+    url = await serve(flood)
+    turns = 0
+    assert (await call(url)).data == 1
+    assert turns > 100
 
 
 async def test_method_and_headers_come_from_the_file(serve, call):

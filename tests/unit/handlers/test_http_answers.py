@@ -66,14 +66,24 @@ def test_an_error_that_is_not_of_that_shape_is_not(body):
         ("0", 0),
         ("Thu, 01 Jan 2026 12:00:05 GMT", 5000),
         ("Thu, 01 Jan 2026 11:00:00 GMT", 0),
+        ("00000000000000000000003", 3000),
+        (" 3 ", 3000),
+        ("9" * 5000, 86_400_000),
+        ("0" * 5000, 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400_000),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value, milliseconds):
     assert refused(503, Retry_After=value).details == {"status": 503, "retry_after_ms": milliseconds}
 
 
-def test_retry_after_that_makes_no_sense_is_passed_over():
-    assert refused(503, Retry_After="soon").details == {"status": 503}
+@pytest.mark.parametrize(
+    "value",
+    ["soon", "", "-5", "1.5", "inf", "NaN", "٣", ",", "Thu, 99 Jan 2026 12:00:05 GMT", "Fri, 31 Dec 99999 23:59:59 GMT",
+     "1 " * 3000],
+)  # fmt: skip
+def test_retry_after_that_makes_no_sense_is_passed_over(value):
+    assert refused(503, Retry_After=value).details == {"status": 503}
 
 
 def test_too_many_requests_always_say_how_long_to_wait():

@@ -142,3 +142,9 @@ def test_local_connections_are_made_without_options(registry, context):
 
 def test_no_auth_is_nothing_to_ask(registry, context):
     assert registry.components[Kind.AUTH, "none"].factory({}, context) is None
+
+
+def test_the_http_handler_checks_its_headers(registry, context):
+    check = registry.components[Kind.HANDLER, "http"].check
+    options = {"url": "https://example.com", "headers": {"Authorization": "Bearer abc\n"}}
+    assert [problem.place for problem in check(options, context)] == [("headers", "Authorization")]
