@@ -89,6 +89,8 @@ class RequestQueue(Protocol):
         headroom: Mapping[str, int] | None = None,
         tenant_limit: int | None = None,
         tenants: Mapping[str, int] | None = None,
+        lost_limit: int | None = None,
+        lost_running: int = 0,
     ) -> Claims:
         """Takes up to `limit` records that are due: higher priority first, then fairly.
 
@@ -112,6 +114,12 @@ class RequestQueue(Protocol):
             tenant_limit: how many records of one tenant may run at this worker; None: as many as there are. Records
                 without a tenant are not limited. `next_due` leaves out what is due and has no room in its tenant.
             tenants: how many run now, of each tenant that has any.
+            lost_limit: how many PROCESSING records whose lease ran out may be claimed; None: as many as there are.
+                One of them may be what killed its worker, so a worker runs few of them together. With a limit, those
+                that have attempts to spare go first, and one whose next attempt is its last is claimed only as the
+                only one: not when others of this claim, or `lost_running`, would run next to it. `next_due` leaves
+                out those that are due and may not be claimed.
+            lost_running: how many such records run at this worker now.
         """
         ...
 

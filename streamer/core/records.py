@@ -227,6 +227,16 @@ def exhausted(record: RequestRecord) -> bool:
     return record.status is Status.PROCESSING and record.attempts >= record.max_attempts
 
 
+def follows_loss(record: RequestRecord) -> bool:
+    """Whether the newest attempt that the record remembers was lost: its worker died, or was cut off for too long."""
+    return bool(record.history) and record.history[-1].outcome is Outcome.LOST
+
+
+def last_attempt(record: RequestRecord) -> bool:
+    """Whether the record's next attempt is its last."""
+    return record.attempts + 1 >= record.max_attempts
+
+
 def expired(record: RequestRecord, now: float) -> bool:
     """Whether the record must end instead of being claimed: it waited until `expires_at`."""
     if record.expires_at is None or record.expires_at > now or record.due_at is None:

@@ -20,6 +20,7 @@ from streamer.core.records import RequestRecord, Status
 from streamer.engine.codec import NOT_JSON, encode_json
 from streamer.engine.complaints import Complaints
 from streamer.engine.job import Job
+from streamer.engine.lost_requests import LostRequests
 from streamer.engine.outcomes import progress_message, terminal_message
 from streamer.engine.progress import JobReporter, ProgressPump
 from streamer.engine.routes import Route
@@ -92,6 +93,7 @@ class Worker:
         self._lease = lease
         self._remote = remote
         self._poll_interval = poll_interval
+        self._lost = LostRequests()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -142,12 +144,15 @@ class Worker:
             self._lease,
             headroom=self._headroom(),
             **self._tenant_limits(),
+            **self._lost.limits(),
         )
         self._next_due = claims.next_due
         self._more = len(claims.records) == capacity > 0
         if claims.foreign and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look_after_followed())
-        return await self.begin(claims)
+        begun = await self.begin(claims)
+        self._lost.claimed()
+        return begun
 
     async def begin(self, claims: Claims, limit: float | None = None) -> int:
         """Starts what was claimed, and tells of what was abandoned. Returns how many were started.
@@ -174,6 +179,7 @@ class Worker:
                 older.stop("lost")
             job = Job(self, record, limit)
             self.running[record.key] = job
+            self._lost.begun(record)
             job.start()
         return begun
 
@@ -217,6 +223,7 @@ class Worker:
 
     def finished(self, job: Job) -> None:
         """The job has left nothing to do. Called by the job."""
+        self._lost.ended(job.record)
         if self.running.get(job.record.key) is job:
             del self.running[job.record.key]
         if not self.running:

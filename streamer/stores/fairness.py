@@ -25,6 +25,8 @@ class Lapsed(NamedTuple):
     action: str
     priority: int
     tenant: str
+    last: bool = False
+    """Its next attempt is its last; it goes behind those that have more."""
 
 
 class Room:
@@ -34,14 +36,23 @@ class Room:
         headroom: for each action with a limit; None for no limits.
         tenant_limit: for each tenant; None for no limit. What has no tenant is not limited.
         tenants: how many run now, of each tenant that has any.
+        lost_limit: for records whose worker's lease ran out; None for no limit.
+        lost_running: how many of those run now.
     """
 
     def __init__(
-        self, headroom: Mapping[str, int] | None, tenant_limit: int | None, tenants: Mapping[str, int] | None
+        self,
+        headroom: Mapping[str, int] | None,
+        tenant_limit: int | None,
+        tenants: Mapping[str, int] | None,
+        lost_limit: int | None = None,
+        lost_running: int = 0,
     ) -> None:
         self._headroom = dict(headroom or {})
         self._tenant_limit = tenant_limit
         self._tenants = dict(tenants or {})
+        self._lost_limit = lost_limit
+        self._lost_running = lost_running
 
     def for_action(self, action: str) -> bool:
         """Whether one more of this action may run."""
@@ -50,6 +61,22 @@ class Room:
     def for_tenant(self, tenant: str) -> bool:
         """Whether one more of this tenant may run."""
         return self._tenant_limit is None or not tenant or self._tenants.get(tenant, 0) < self._tenant_limit
+
+    def for_lost(self, *, last: bool) -> bool:
+        """Whether one more record whose lease ran out may run; one in its last attempt runs without any other."""
+        if self._lost_limit is None:
+            return True
+        return self._lost_limit > 0 and not (last and self._lost_running)
+
+    def fits(self, lapsed: Lapsed) -> bool:
+        """Whether this one may run."""
+        return self.for_lost(last=lapsed.last) and self.for_action(lapsed.action) and self.for_tenant(lapsed.tenant)
+
+    def take_lost(self, *, last: bool) -> None:
+        """One more of those runs."""
+        self._lost_running += 1
+        if self._lost_limit is not None:
+            self._lost_limit = 0 if last else self._lost_limit - 1
 
     def take(self, action: str, tenant: str) -> None:
         """One more of them runs."""
@@ -105,8 +132,9 @@ class Lines:
         """
         taken: list[Place | Lapsed] = []
         for priority in sorted({*self._levels, *(one.priority for one in lapsed)}, reverse=True):
-            for one in sorted(one for one in lapsed if one.priority == priority):
-                if len(taken) < limit and room.for_action(one.action) and room.for_tenant(one.tenant):
+            for one in sorted((one for one in lapsed if one.priority == priority), key=lambda one: (one.last, *one)):
+                if len(taken) < limit and room.fits(one):
+                    room.take_lost(last=one.last)
                     room.take(one.action, one.tenant)
                     taken.append(one)
             if len(taken) < limit and priority in self._levels:

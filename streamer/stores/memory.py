@@ -92,6 +92,8 @@ class MemoryStore:
         headroom: Mapping[str, int] | None = None,
         tenant_limit: int | None = None,
         tenants: Mapping[str, int] | None = None,
+        lost_limit: int | None = None,
+        lost_running: int = 0,
     ) -> Claims:
         """Part of `RequestQueue`."""
         self._check_open()
@@ -99,7 +101,7 @@ class MemoryStore:
         lost, late = self._waiting.must_end(now)
         ended = [self._put(advance(self._records[key], Abandoned(now))) for key in lost]
         ended += [self._put(advance(self._records[key], Expired(now))) for key in late]
-        room = Room(headroom, tenant_limit, tenants)
+        room = Room(headroom, tenant_limit, tenants, lost_limit, lost_running)
         turns = self._waiting.take(limit, room, self._waiting.fall_due(now))
         taken = [self._put(advance(self._records[key], Claimed(now, worker, now + lease))) for key in turns]
         return Claims(taken, ended, self._waiting.next_due(now, room))

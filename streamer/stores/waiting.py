@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator, Mapping
 
 from streamer.contracts.stores import Key
-from streamer.core.records import QUEUED, RequestRecord, Status, due, exhausted, expired
+from streamer.core.records import QUEUED, RequestRecord, Status, due, exhausted, expired, last_attempt
 from streamer.stores.fairness import Lapsed, Lines, Place, Room
 
 
@@ -63,7 +63,7 @@ class Waiting:
             if record.due_at is None or record.due_at > now:
                 continue
             if record.status is Status.PROCESSING:
-                lapsed.append(Lapsed(record.due_at, record.key, record.action, record.priority, record.tenant))
+                lapsed.append(_lapsed(record, record.due_at))
             else:
                 del self._timed[record.key]
                 self._join(record)
@@ -94,7 +94,7 @@ class Waiting:
                 continue
             if record.due_at > now:
                 times.append(record.due_at)
-            elif room.for_tenant(record.tenant):
+            elif room.fits(_lapsed(record, record.due_at)):
                 times.append(now)
         return min(times, default=None)
 
@@ -120,3 +120,7 @@ class Waiting:
     def _tidy(self, place: Place) -> None:
         if place not in self._lines:
             self._heaps.pop(place, None)
+
+
+def _lapsed(record: RequestRecord, due_at: float) -> Lapsed:
+    return Lapsed(due_at, record.key, record.action, record.priority, record.tenant, last_attempt(record))

@@ -63,6 +63,8 @@ _ERRORS = st.builds(ErrorBody, st.sampled_from(["BROKEN", "TIMEOUT"]), st.text(m
 _HEADROOM = st.none() | st.dictionaries(_ACTIONS, st.integers(0, 2))
 _TENANTS = st.none() | st.dictionaries(st.sampled_from(["t1", "t2"]), st.integers(0, 2))
 
+_LOST = st.tuples(st.none() | st.integers(0, 3), st.integers(0, 1))
+
 _REQUESTS = st.fixed_dictionaries(
     {
         "owner": _OWNERS,
@@ -194,6 +196,7 @@ class _StoreMachine(RuleBasedStateMachine):
         headroom=_HEADROOM,
         tenant_limit=st.none() | st.integers(0, 3),
         tenants=_TENANTS,
+        lost=_LOST,
     )
     def claim(
         self,
@@ -202,9 +205,10 @@ class _StoreMachine(RuleBasedStateMachine):
         headroom: dict[str, int] | None,
         tenant_limit: int | None,
         tenants: dict[str, int] | None,
+        lost: tuple[int | None, int],
     ) -> Any:
         """What the store took must have been due, in a right order, and become what the table says."""
-        return self.take(worker, limit, Limits(headroom, tenant_limit, tenants))
+        return self.take(worker, limit, Limits(headroom, tenant_limit, tenants, *lost))
 
     def take(self, worker: str, limit: int, limits: Limits) -> Any:
         """The claims that it brought, for the rules that use them."""
@@ -236,11 +240,11 @@ class _StoreMachine(RuleBasedStateMachine):
         return list(claims.records)
 
     @precondition(lambda self: self.held > 0)
-    @rule(target=leases, limit=st.integers(0, 6), tenant_limit=st.none() | st.integers(0, 2))
-    def workers_die(self, limit: int, tenant_limit: int | None) -> Any:
+    @rule(target=leases, limit=st.integers(0, 6), tenant_limit=st.none() | st.integers(0, 2), lost=_LOST)
+    def workers_die(self, limit: int, tenant_limit: int | None, lost: tuple[int | None, int]) -> Any:
         """Nothing is heard of them until their leases have run out; another takes over."""
         self.run(self.clock.advance(LEASE))
-        return self.take("w3", limit, Limits(tenant_limit=tenant_limit))
+        return self.take("w3", limit, Limits(None, tenant_limit, None, *lost))
 
     @precondition(lambda self: self.held > 0)
     @rule(held=st.lists(leases, max_size=3, unique=True))

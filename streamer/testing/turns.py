@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from streamer.contracts.stores import Key
-from streamer.core.records import RequestRecord, Status
+from streamer.core.records import RequestRecord, Status, last_attempt
 
 
 class Limits:
@@ -18,8 +18,18 @@ class Limits:
         headroom: Mapping[str, int] | None = None,
         tenant_limit: int | None = None,
         tenants: Mapping[str, int] | None = None,
+        lost_limit: int | None = None,
+        lost_running: int = 0,
     ) -> None:
-        self.arguments: dict[str, Any] = {"headroom": headroom, "tenant_limit": tenant_limit, "tenants": tenants}
+        self.arguments: dict[str, Any] = {
+            "headroom": headroom,
+            "tenant_limit": tenant_limit,
+            "tenants": tenants,
+            "lost_limit": lost_limit,
+            "lost_running": lost_running,
+        }
+        self._lost_limit = lost_limit
+        self._lost_running = lost_running
         self._headroom = dict(headroom or {})
         self._tenant_limit = tenant_limit
         self._tenants = Counter(tenants or {})
@@ -29,12 +39,19 @@ class Limits:
         return self._headroom.get(record.action, 1) > 0
 
     def fits(self, record: RequestRecord) -> bool:
-        """Whether its action has headroom, and its tenant room."""
+        """Whether its action has headroom, its tenant room, and what was lost may run in that company."""
+        lost = record.status is Status.PROCESSING and self._lost_limit is not None
+        if lost and ((self._lost_limit or 0) <= 0 or (last_attempt(record) and self._lost_running)):
+            return False
         limited = bool(record.tenant) and self._tenant_limit is not None
         return self.fits_action(record) and not (limited and self._tenants[record.tenant] >= (self._tenant_limit or 0))
 
     def take(self, record: RequestRecord) -> None:
         """It runs now."""
+        if record.status is Status.PROCESSING:
+            self._lost_running += 1
+            if self._lost_limit is not None:
+                self._lost_limit = 0 if last_attempt(record) else self._lost_limit - 1
         self._tenants[record.tenant] += 1
         if record.action in self._headroom:
             self._headroom[record.action] -= 1

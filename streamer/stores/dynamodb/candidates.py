@@ -43,6 +43,16 @@ class Entry(NamedTuple):
         return self.status is not Status.PROCESSING
 
     @property
+    def last(self) -> bool:
+        """As `records.last_attempt`."""
+        return self.attempts + 1 >= self.max_attempts
+
+    @property
+    def lapsed(self) -> Lapsed:
+        """The same as one whose worker's lease ran out."""
+        return Lapsed(self.due_at, self, self.action, self.priority, self.tenant, self.last)
+
+    @property
     def exhausted(self) -> bool:
         """Part of `records.exhausted`."""
         return not self.waits and self.attempts >= self.max_attempts
@@ -124,7 +134,7 @@ def choose(entries: Iterable[Entry], limit: int, room: Room, turns: Turns, now: 
         if entry.waits:
             waiting.setdefault(entry.line, []).append(entry)
         else:
-            lapsed.append(Lapsed(entry.due_at, entry, entry.action, entry.priority, entry.tenant))
+            lapsed.append(entry.lapsed)
     for queue in waiting.values():
         queue.sort(key=lambda entry: entry.number, reverse=True)
     lines = turns.lines((entry for queue in waiting.values() for entry in queue), now)

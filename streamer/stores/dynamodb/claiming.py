@@ -69,12 +69,13 @@ class Claimer:
         headroom: Mapping[str, int] | None,
         tenant_limit: int | None,
         tenants: Mapping[str, int] | None,
+        lost_limit: int | None,
+        lost_running: int,
     ) -> Claims:
         """Part of `RequestQueue`."""
         now = self._writer.now()
-        running = dict(tenants or {})
-        left = dict(headroom or {})
-        room = Room(left, tenant_limit, running)
+        used = _Used(headroom, tenant_limit, tenants, lost_limit, lost_running)
+        room = used.room()
         overdue, entries = await asyncio.gather(self._overdue(now), self._candidates(now, limit, room))
         doomed = {key: entry for key, entry in entries.items() if entry.due(now) and entry.exhausted}
         late = {key for key, entry in entries.items() if entry.expired(now)} | set(overdue)
@@ -97,16 +98,16 @@ class Claimer:
                 if record is not None:
                     taken.append(record)
                     self._turns.served(entry.line, self._writer.new_number())
-                    _count(record, left, running)
+                    used.count(entry, record)
             # What was chosen and lost to others must not take the room of what is still there.
-            room = Room(left, tenant_limit, running)
+            room = used.room()
             tried = {entry.place for entry in chosen}
             ready = [entry for entry in ready if entry.place not in tried]
         if failures and not taken and not any(ended):
             raise failures[0]
         later = [entry for entry in entries.values() if not entry.due(now)]
         times = [entry.due_at for entry in later if room.for_action(entry.action)]
-        times += [now for entry in ready if room.for_action(entry.action) and room.for_tenant(entry.tenant)]
+        times += [now for entry in ready if _fits(entry, room)]
         times += [now + lease for record in taken if room.for_action(record.action)]
         return Claims(
             taken, [record for record in ended if record is not None], min(times, default=None), self._others()
@@ -239,9 +240,44 @@ class Claimer:
         return [(item["owner"]["S"], item["id"]["S"]) for answer in answers for item in answer["Items"]]
 
 
-def _count(record: RequestRecord, left: dict[str, int], running: dict[str, int]) -> None:
-    """One more of its action and its tenant runs."""
-    if record.action in left:
-        left[record.action] -= 1
-    if record.tenant:
-        running[record.tenant] = running.get(record.tenant, 0) + 1
+class _Used:
+    """What a claim may still take, counted down by what it really took.
+
+    Args:
+        headroom: as in `RequestQueue.claim`, and so the others.
+    """
+
+    def __init__(
+        self,
+        headroom: Mapping[str, int] | None,
+        tenant_limit: int | None,
+        tenants: Mapping[str, int] | None,
+        lost_limit: int | None,
+        lost_running: int,
+    ) -> None:
+        self._headroom = dict(headroom or {})
+        self._tenant_limit = tenant_limit
+        self._tenants = dict(tenants or {})
+        self._lost_limit = lost_limit
+        self._lost_running = lost_running
+
+    def room(self) -> Room:
+        """For one round of choices."""
+        return Room(self._headroom, self._tenant_limit, self._tenants, self._lost_limit, self._lost_running)
+
+    def count(self, entry: Entry, record: RequestRecord) -> None:
+        """One more runs."""
+        if record.action in self._headroom:
+            self._headroom[record.action] -= 1
+        if record.tenant:
+            self._tenants[record.tenant] = self._tenants.get(record.tenant, 0) + 1
+        if not entry.waits:
+            self._lost_running += 1
+            if self._lost_limit is not None:
+                self._lost_limit = 0 if entry.last else self._lost_limit - 1
+
+
+def _fits(entry: Entry, room: Room) -> bool:
+    if not entry.waits:
+        return room.fits(entry.lapsed)
+    return room.for_action(entry.action) and room.for_tenant(entry.tenant)

@@ -74,9 +74,13 @@ class DynamoStore:
         headroom: Mapping[str, int] | None = None,
         tenant_limit: int | None = None,
         tenants: Mapping[str, int] | None = None,
+        lost_limit: int | None = None,
+        lost_running: int = 0,
     ) -> Claims:
         """Part of `RequestQueue`."""
-        return await self._claimer.claim(worker, limit, lease, headroom, tenant_limit, tenants)
+        return await self._claimer.claim(
+            worker, limit, lease, headroom, tenant_limit, tenants, lost_limit, lost_running
+        )
 
     async def take(self, key: Key, worker: str, lease: float, /) -> Claims:
         """Part of `WokenQueue`."""

@@ -7,7 +7,7 @@ from collections import Counter
 from itertools import islice
 from typing import Any, Final
 
-from streamer.core.records import Abandoned, Claimed, Expired, Status, advance
+from streamer.core.records import Abandoned, Claimed, Expired, Status, advance, follows_loss
 from streamer.stores.fairness import Lapsed, Place, Room
 from streamer.stores.sqlite.rows import to_record
 from streamer.stores.sqlite.state import ALL, SELECT, TIMED, State, place_of
@@ -21,7 +21,7 @@ _EXPIRED: Final = (
     "WHERE expires_at <= ? AND expires_at IS NOT NULL AND due_at IS NOT NULL AND status != 'PROCESSING' LIMIT ?"
 )
 _LAPSED: Final = (
-    "SELECT due_at, number, tenant, attempts >= max_attempts, coalesce(expires_at <= ?, 0) FROM requests "  # noqa: S608 - constants
+    "SELECT due_at, number, tenant, max_attempts - attempts, coalesce(expires_at <= ?, 0) FROM requests "  # noqa: S608 - constants
     "INDEXED BY requests_timed "
     f"WHERE action = ? AND priority = ? AND status = 'PROCESSING' AND waiting = 0 AND due_at <= ? {TIMED}"
 )
@@ -40,7 +40,7 @@ _NEXT_RETRY: Final = (
     f"WHERE action = ? AND priority = ? AND status = 'RETRYING' AND waiting = 0 {TIMED} ORDER BY due_at LIMIT 1"
 )
 _RUNNING: Final = (
-    "SELECT due_at, tenant FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
+    "SELECT due_at, tenant, max_attempts - attempts FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
     f"WHERE action = ? AND priority = ? AND status = 'PROCESSING' AND waiting = 0 {TIMED} ORDER BY due_at"
 )
 _CLAIM: Final = (
@@ -70,7 +70,10 @@ def claim(
         ended = [list(row) for row in state.execute(_ENDED_BY, (token,))]
         if taken or ended:
             for row in taken:
-                room.take(row[2], to_record(row).tenant)
+                record = to_record(row)
+                if follows_loss(record):
+                    room.take_lost(last=record.attempts >= record.max_attempts)
+                room.take(record.action, record.tenant)
             return [taken, ended, _next_due(state, now, room), state.told_of_foreign()]
     lapsed, to_end = _lapsed(state, now)
     waiting_ended = state.execute(_EXPIRED, (now, _SLICE)).fetchall()
@@ -104,11 +107,11 @@ def _lapsed(state: State, now: float) -> tuple[list[Lapsed], list[int]]:
     """What lost its worker and may run again, and what must end instead. Both are as few as could run at one time."""
     lapsed, to_end = [], []
     for kind in state.kinds:
-        for due_at, number, tenant, exhausted, expired in state.execute(_LAPSED, (now, *kind, now)):
-            if exhausted or expired:
+        for due_at, number, tenant, attempts_left, expired in state.execute(_LAPSED, (now, *kind, now)):
+            if attempts_left <= 0 or expired:
                 to_end.append(number)
             else:
-                lapsed.append(Lapsed(due_at, number, *kind, tenant))
+                lapsed.append(Lapsed(due_at, number, *kind, tenant, attempts_left == 1))
     return lapsed, to_end
 
 
@@ -164,8 +167,8 @@ def _next_due(state: State, now: float, room: Room) -> float | None:
 def _next_lapse(state: State, now: float, room: Room, kind: tuple[str, int]) -> float | None:
     """When the next lease ends of those that may then run again; infinite when none may, None when there is none."""
     found: float | None = None
-    for due_at, tenant in state.execute(_RUNNING, kind):
-        if due_at > now or room.for_tenant(tenant):
+    for due_at, tenant, attempts_left in state.execute(_RUNNING, kind):
+        if due_at > now or (room.for_tenant(tenant) and room.for_lost(last=attempts_left == 1)):
             return float(due_at)
         found = math.inf
     return found

@@ -95,9 +95,11 @@ class SqliteStore:
         headroom: Mapping[str, int] | None = None,
         tenant_limit: int | None = None,
         tenants: Mapping[str, int] | None = None,
+        lost_limit: int | None = None,
+        lost_running: int = 0,
     ) -> Claims:
         """Part of `RequestQueue`."""
-        limits = (headroom and dict(headroom), tenant_limit, tenants and dict(tenants))
+        limits = (headroom and dict(headroom), tenant_limit, tenants and dict(tenants), lost_limit, lost_running)
         answer = await self._do("claim", worker, limit, lease, limits)
         taken, abandoned, next_due, foreign = answer
         return Claims([to_record(row) for row in taken], [to_record(row) for row in abandoned], next_due, foreign)

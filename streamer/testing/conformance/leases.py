@@ -73,6 +73,40 @@ class Leases(Suite):
         assert await store.get(abandoned.key) == abandoned
         assert (await store.claim("w1", 10, LEASE)).abandoned == []
 
+    async def test_as_many_as_may_run_together_are_taken_over_and_what_is_new_is_not_held_up(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        for n in range(3):
+            await store.enqueue(record(clock, f"lost{n}"))
+        assert len((await store.claim("dead", 10, LEASE)).records) == 3
+        await clock.advance(LEASE)
+        await store.enqueue(record(clock, "new"))
+        claims = await store.claim("w1", 10, LEASE, lost_limit=1)
+        assert sorted(one.id[:4] for one in claims.records) == ["lost", "new"]
+        # What may not be claimed yet is no reason to claim again at once.
+        assert claims.next_due == clock.now() + LEASE
+        full = await store.claim("w1", 10, LEASE, lost_limit=0, lost_running=1)
+        assert full == ([], [], clock.now() + LEASE, full.foreign)
+        assert (await store.claim("w1", 0, LEASE)).next_due == clock.now()
+        assert len((await store.claim("w1", 10, LEASE, lost_limit=5, lost_running=1)).records) == 2
+
+    async def test_a_request_whose_workers_died_until_its_last_attempt_is_taken_over_alone(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        for n in range(3):
+            await store.enqueue(record(clock, f"last{n}", max_attempts=2))
+        await store.enqueue(record(clock, "spare", max_attempts=3))
+        assert len((await store.claim("dead", 10, LEASE)).records) == 4
+        await clock.advance(LEASE)
+        (first,) = (await store.claim("w1", 10, LEASE, lost_limit=4)).records
+        assert first.id == "spare"
+        none = await store.claim("w1", 10, LEASE, lost_limit=3, lost_running=1)
+        assert (none.records, none.next_due) == ([], clock.now() + LEASE)
+        await store.complete(lease_of(first), seq=1, result=b"1")
+        for _ in range(3):
+            (alone,) = (await store.claim("w1", 10, LEASE, lost_limit=4)).records
+            await store.complete(lease_of(alone), seq=1, result=b"1")
+
     async def test_a_released_claim_is_due_at_once_and_its_attempt_does_not_count(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
