@@ -14,6 +14,7 @@ from streamer.cli.progress import printable
 if TYPE_CHECKING:
     from streamer.contracts.stores import RequestQueue
     from streamer.core.records import RequestRecord
+    from streamer.core.summaries import RequestSummary
 
 _STATUSES = ("PENDING", "PROCESSING", "RETRYING", "COMPLETED", "FAILED", "CANCELLED")
 
@@ -148,7 +149,7 @@ def cancel(request_id: str, config_path: Path, owner: str | None, message: str, 
     _tell_change(with_store(config_path, end), as_json=as_json)
 
 
-def _row(record: RequestRecord) -> tuple[str, ...]:
+def _row(record: RequestSummary) -> tuple[str, ...]:
     from streamer.core.clock import timestamp
 
     message = record.message if record.error is None else f"{record.error.code}: {record.error.message}"
@@ -163,7 +164,7 @@ def _row(record: RequestRecord) -> tuple[str, ...]:
     )
 
 
-def _dead_letter(record: RequestRecord, now: float) -> tuple[str, ...]:
+def _dead_letter(record: RequestSummary, now: float) -> tuple[str, ...]:
     ended = record.updated_at if record.finished_at is None else record.finished_at
     error = record.error
     return (

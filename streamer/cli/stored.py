@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from streamer.core.messages import ErrorBody
     from streamer.core.principal import Principal
     from streamer.core.records import RequestRecord
+    from streamer.core.summaries import RequestSummary
 
 Found = TypeVar("Found")
 _PAGE: Final = 200
@@ -71,16 +72,16 @@ def with_store(config_path: Path, work: Callable[[RequestQueue], Coroutine[Any, 
     return asyncio.run(run())
 
 
-async def newest(store: RequestQueue, limit: int, **filters: Any) -> list[RequestRecord]:
-    """Up to `limit` records, newest first, over as many pages as that takes."""
-    records: list[RequestRecord] = []
+async def newest(store: RequestQueue, limit: int, **filters: Any) -> list[RequestSummary]:
+    """Up to `limit` requests, newest first, over as many pages as that takes."""
+    found: list[RequestSummary] = []
     cursor: str | None = None
     while True:
-        page = await store.list(limit=min(limit - len(records), _PAGE), cursor=cursor, **filters)
-        records += page.records
+        page = await store.list(limit=min(limit - len(found), _PAGE), cursor=cursor, **filters)
+        found += page.requests
         cursor = page.cursor
-        if cursor is None or len(records) >= limit:
-            return records
+        if cursor is None or len(found) >= limit:
+            return found
 
 
 async def find_one(store: RequestQueue, request_id: str, owner: str | None) -> RequestRecord:
@@ -90,18 +91,23 @@ async def find_one(store: RequestQueue, request_id: str, owner: str | None) -> R
         click.ClickException: there is none.
         click.UsageError: several owners have one, and none was chosen.
     """
-    found = [record for record in await store.find(request_id) if owner is None or record.owner == owner]
-    if not found:
-        whose = "" if owner is None else f" of the owner {owner!r}"
+    whose = "" if owner is None else f" of the owner {owner!r}"
+    if owner is None:
+        found = await store.find(request_id)
+        if len(found) > 1:
+            owners = ", ".join(sorted(summary.owner for summary in found))
+            raise click.UsageError(
+                f"the request {request_id!r} stands under several owners; choose by --owner: {owners}"
+            )
+        owner = found[0].owner if found else ""
+    record = await store.get((owner, request_id))
+    if record is None:
         raise click.ClickException(f"no request {request_id!r}{whose} in this store")
-    if len(found) > 1:
-        owners = ", ".join(sorted(record.owner for record in found))
-        raise click.UsageError(f"the request {request_id!r} stands under several owners; choose by --owner: {owners}")
-    return found[0]
+    return record
 
 
-def summary(record: RequestRecord) -> dict[str, Any]:
-    """What a listing says of a record, as JSON values."""
+def summary(record: RequestRecord | RequestSummary) -> dict[str, Any]:
+    """What a listing says of a request, as JSON values."""
     return {
         "id": record.id,
         "owner": record.owner,

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from streamer.core.messages import ErrorBody, Request
 from streamer.core.records import RequestRecord, Status
+from streamer.core.summaries import RequestSummary
 
 Key = tuple[str, str]
 """Owner and id of a request."""
@@ -39,26 +40,39 @@ class Claims(NamedTuple):
     cancelled or queued again without its doing."""
 
 
+class Existing(NamedTuple):
+    """What was already stored under the owner and id of a request that is stored again."""
+
+    request: RequestSummary
+    same: bool
+    """Whether it is the same request: the same action, and the same payload as JSON in any order of keys."""
+
+
 class Page(NamedTuple):
     """One page of a listing."""
 
-    records: list[RequestRecord]
+    requests: list[RequestSummary]
+    """Fewer than were asked for where they would take too much memory or time; perhaps none at all."""
     cursor: str | None
-    """Pass it back for the next page; None at the end."""
+    """Pass it back for the next page; None at the end, and only there."""
 
 
 class RequestStore(Protocol):
     """What the router needs of a store."""
 
-    async def enqueue(self, request: Request, /) -> RequestRecord | None:
+    async def enqueue(self, request: Request, /) -> Existing | None:
         """Stores the request durably before it returns.
 
-        Returns None when it is newly stored, or the record that already stood under its owner and id.
+        Returns None when it is newly stored, or what was already stored under its owner and id.
 
         Raises:
             Error: OVERLOADED when the queue is full.
             StoreError: it could not be stored; then it is not stored.
         """
+        ...
+
+    async def get(self, key: Key, /) -> RequestRecord | None:
+        """The whole record, as of the last durable write."""
         ...
 
 
@@ -69,10 +83,10 @@ class RequestQueue(Protocol):
     each is safe to repeat: a write that was already made by the same claim succeeds again without effect.
     """
 
-    async def enqueue(self, record: RequestRecord, /) -> RequestRecord | None:
+    async def enqueue(self, record: RequestRecord, /) -> Existing | None:
         """Stores a PENDING record.
 
-        Returns None when newly stored, else the record that already stood under this key, unchanged.
+        Returns None when newly stored, else what was already stored under this key, which stays as it is.
 
         Raises:
             Error: OVERLOADED, with `retry_after_ms`, when `max_queued` records are PENDING or RETRYING, or (where the
@@ -181,16 +195,23 @@ class RequestQueue(Protocol):
         """Notes that the owners were told how these requests ended. Unknown and unfinished ones are passed over."""
         ...
 
-    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[RequestRecord]:
-        """The owner's requests that have not ended, or whose end the owner was not told yet; oldest first."""
+    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[Key]:
+        """The keys of the owner's requests that have not ended, or whose outcome was not delivered; oldest first.
+
+        One whose record is deleted at this moment may be among them.
+        """
         ...
 
     async def get(self, key: Key, /) -> RequestRecord | None:
-        """The record, as of the last durable write."""
+        """The whole record, as of the last durable write.
+
+        It may be large. A store that reads it from elsewhere bounds the bytes of all that is being read at one time,
+        so this may wait for others; nobody should hold many records.
+        """
         ...
 
-    async def find(self, id: str, /) -> list[RequestRecord]:  # noqa: A002 - the field's own name
-        """Every owner's record with this id: for operators, never for clients."""
+    async def find(self, id: str, /, limit: int = 100) -> list[RequestSummary]:  # noqa: A002 - the field's own name
+        """Every owner's request with this id: for operators, never for clients."""
         ...
 
     async def list(
@@ -202,7 +223,9 @@ class RequestQueue(Protocol):
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page:
-        """Records, newest first by `created_at`. A cursor stays valid while records come and go.
+        """Requests, newest first by `created_at`. A cursor stays valid while records come and go.
+
+        No payload and no result is read for it.
 
         Raises:
             Error: VALIDATION_ERROR for a cursor that this store did not give.

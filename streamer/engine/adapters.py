@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
-from streamer.contracts.stores import Lease, RequestQueue
+from streamer.contracts.stores import Existing, Key, Lease, RequestQueue
 from streamer.core.errors import INTERNAL_ERROR, NOT_FOUND, Error
 from streamer.core.messages import Request, Result
 from streamer.core.records import RequestRecord, first_seq
@@ -30,7 +29,7 @@ class RequestQueueAdapter:
         self._queue = queue
         self._routes = {} if routes is None else routes
 
-    async def enqueue(self, request: Request, /) -> RequestRecord | None:
+    async def enqueue(self, request: Request, /) -> Existing | None:
         """Part of `RequestStore`."""
         route = self._routes.get(request.action)
         return await self._queue.enqueue(
@@ -50,6 +49,10 @@ class RequestQueueAdapter:
                 expires_at=_expires_at(request, route),
             )
         )
+
+    async def get(self, key: Key, /) -> RequestRecord | None:
+        """Part of `RequestStore`."""
+        return await self._queue.get(key)
 
     async def get_async_request(self, request_id: str, owner: str | None = None) -> Request:
         """The stored request.
@@ -93,16 +96,15 @@ class RequestQueueAdapter:
         await self._queue.fail(_lease(record), seq=_next_seq(record), error=sendable_body(known))
 
     async def _record(self, request_id: str, owner: str | None) -> RequestRecord:
-        if owner is not None:
-            record = await self._queue.get((owner, request_id))
-            found = [] if record is None else [record]
-        else:
+        if owner is None:
             found = await self._queue.find(request_id)
-        if not found:
+            if len(found) > 1:
+                raise Error(NOT_FOUND, f"Request {request_id!r} belongs to {len(found)} owners; name one")
+            owner = found[0].owner if found else ""
+        record = await self._queue.get((owner, request_id))
+        if record is None:
             raise Error(NOT_FOUND, f"Request {request_id!r} not found")
-        if len(found) > 1:
-            raise Error(NOT_FOUND, f"Request {request_id!r} belongs to {len(found)} owners; name one")
-        return found[0]
+        return record
 
 
 def convert_async_request_to_request(record: RequestRecord) -> Request:
@@ -110,7 +112,7 @@ def convert_async_request_to_request(record: RequestRecord) -> Request:
     return Request(
         id=record.id,
         action=record.action,
-        payload=_payload(record),
+        payload=msgspec.json.decode(record.payload),
         metadata=record.metadata,
         connection_id=record.connection_id,
         owner=record.owner,
@@ -124,19 +126,6 @@ def _expires_at(request: Request, route: Route | None) -> float | None:
     if route is None or route.expires_after is None:
         return None
     return request.created_at + route.expires_after
-
-
-def same_request(record: RequestRecord, request: Request) -> bool:
-    """Whether a record is of this very request: the same action and the same payload."""
-    # Compared as JSON text in one order of keys: Python holds 1, 1.0 and true for equal, JSON does not.
-    return record.action == request.action and _in_order(_payload(record)) == _in_order(request.payload)
-
-
-_in_order = msgspec.json.Encoder(order="sorted").encode
-
-
-def _payload(record: RequestRecord) -> Any:
-    return msgspec.json.decode(record.payload)
 
 
 def _lease(record: RequestRecord) -> Lease:

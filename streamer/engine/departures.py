@@ -112,7 +112,7 @@ class Departures:
         cursor: str | None = None
         while True:
             page = await self._queue.list(action=action, status=status, limit=_PAGE, cursor=cursor)
-            for record in page.records:
+            for record in page.requests:
                 if not self._delivery.followed(record.key):
                     self.left(record.key, after)
             cursor = page.cursor

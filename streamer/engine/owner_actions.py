@@ -13,6 +13,7 @@ from streamer.core.clock import timestamp
 from streamer.core.errors import CONFLICT, NOT_FOUND, Error, TransitionRefused
 from streamer.core.messages import ProgressUpdate, Request, Result
 from streamer.core.records import RequestRecord, Status
+from streamer.core.summaries import RequestSummary
 from streamer.engine.outcomes import StoredResult, progress_message, terminal_message
 from streamer.engine.worker import Worker, current
 
@@ -77,7 +78,7 @@ class ListOf(BaseHandler):
         )
         return Result(
             data={
-                "requests": [describe(record, outcome=False) for record in page.records],
+                "requests": [describe_summary(summary) for summary in page.requests],
                 "cursor": page.cursor,
             }
         )
@@ -123,7 +124,7 @@ class Resume(BaseHandler):
             keys = [(await find(self._queue, request)).key]
         else:
             found = await self._queue.unsettled(request.owner, MAX_RESUMED + 1)
-            keys = [record.key for record in found[:MAX_RESUMED]]
+            keys = list(found[:MAX_RESUMED])
             more = len(found) > MAX_RESUMED
         for key in keys:
             await self._attach(key, request.connection_id, after)
@@ -177,8 +178,8 @@ async def find(queue: RequestQueue, request: Request) -> RequestRecord:
     return record
 
 
-def describe(record: RequestRecord, *, outcome: bool = True) -> dict[str, Any]:
-    """What an owner is told of a request; with its outcome once it has ended."""
+def describe_summary(record: RequestRecord | RequestSummary) -> dict[str, Any]:
+    """What a listing says of a request to its owner."""
     told: dict[str, Any] = {
         "request_id": record.id,
         "action": record.action,
@@ -199,8 +200,12 @@ def describe(record: RequestRecord, *, outcome: bool = True) -> dict[str, Any]:
         told["finished_at"] = timestamp(record.finished_at)
     if record.expires_at is not None and not record.terminal:
         told["expires_at"] = timestamp(record.expires_at)
-    if not outcome:
-        return told
+    return told
+
+
+def describe(record: RequestRecord) -> dict[str, Any]:
+    """What an owner reads of a request, with its outcome once it has ended."""
+    told = describe_summary(record)
     if record.history:
         told["history"] = [_attempt(one) for one in record.history]
     if record.result:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from streamer.core.errors import CONFLICT, FORBIDDEN, INVALID_ACTION, OVERLOADED, RATE_LIMITED, VALIDATION_ERROR, Error
 from streamer.core.messages import Request
 from streamer.core.principal import Principal
-from streamer.core.records import RequestRecord
+from streamer.core.summaries import RequestSummary
 from streamer.engine.codec import ACTION_NAME
 
 
@@ -64,6 +64,6 @@ def too_many(limit: int) -> Error:
     )
 
 
-def id_taken(request: Request, stood: RequestRecord) -> Error:
+def id_taken(request: Request, existing: RequestSummary) -> Error:
     """The owner has another request with this id."""
-    return Error(CONFLICT, f"The id {request.id!r} belongs to another request of yours", {"action": stood.action})
+    return Error(CONFLICT, f"The id {request.id!r} belongs to another request of yours", {"action": existing.action})

@@ -17,6 +17,7 @@ from streamer.core.errors import (
     ConnectionGone,
     Error,
     StoreError,
+    StoreUnavailable,
 )
 from streamer.core.ids import new_id
 from streamer.core.messages import Acknowledgment, Request, Response, Result
@@ -25,7 +26,6 @@ from streamer.core.records import RequestRecord
 from streamer.core.stepping import Resumed
 from streamer.core.units import parse_duration
 from streamer.engine import refusals
-from streamer.engine.adapters import same_request
 from streamer.engine.boundary import (
     UNEXPECTED,
     CancelledFromWithinError,
@@ -349,7 +349,7 @@ class Router:
 
     async def _queue(self, peer: Peer, route: Route, request: Request) -> None:
         try:
-            stood = await self._store(peer, route, request)
+            ended, is_new = await self._store(peer, route, request)
         except Error as error:
             refusal = error
         except StoreError as problem:
@@ -368,17 +368,21 @@ class Router:
                 await self._acknowledged(peer, route, request)
             finally:
                 # It is stored, and must run whatever became of its acknowledgment.
-                if stood is None and self.on_queued is not None and (waking := self.on_queued(request)) is not None:
+                if is_new and self.on_queued is not None and (waking := self.on_queued(request)) is not None:
                     await waking
-            if stood is not None:
-                await self._replay(stood)
+            if ended is not None:
+                # The same request sent again, which has ended: its outcome follows.
+                await self.delivery.terminal(ended.key, terminal_message(ended))
             return
         finally:
             peer.running -= 1
         peer.send(encode_error(refusal, request.id))
 
-    async def _store(self, peer: Peer, route: Route, request: Request) -> RequestRecord | None:
-        """Admits and stores. The connection follows the request from before, so that it misses nothing of it."""
+    async def _store(self, peer: Peer, route: Route, request: Request) -> tuple[RequestRecord | None, bool]:
+        """Admits and stores. The connection follows the request from before, so that it misses nothing of it.
+
+        Returns the record where the same request was sent before and has ended, and whether the request is new.
+        """
         if route.pipeline.admit is not None:
             await route.pipeline.admit(request)
         key = (request.owner, request.id)
@@ -386,13 +390,20 @@ class Router:
         if route.cancel_after is not None:
             self.delivery.ends_after(key, route.cancel_after)
         try:
-            stood = await self.store.enqueue(request)
-            if stood is not None and not same_request(stood, request):
-                raise refusals.id_taken(request, stood)  # noqa: TRY301 - undone like every refusal
+            existing = await self.store.enqueue(request)
+            if existing is None:
+                return None, True
+            if not existing.same:
+                raise refusals.id_taken(request, existing.request)  # noqa: TRY301 - undone like every refusal
+            if not existing.request.terminal:
+                return None, False
+            record = await self.store.get(key)
+            if record is None:
+                raise StoreUnavailable(f"request {key[1]!r} was deleted while it was sent again")  # noqa: TRY301 - as above
         except BaseException:
             self.delivery.refused(key, peer.id)
             raise
-        return stood
+        return (record if record.terminal else None), False
 
     async def _acknowledged(self, peer: Peer, route: Route, request: Request) -> None:
         """The acknowledgment is on its way; what follows it may go now."""
@@ -411,11 +422,6 @@ class Router:
         if route.cancel_after is not None and not await self.connections.is_active(peer.id):
             # It had ended before it began to follow: nobody else will say that it is gone.
             self.delivery.forget(peer.id)
-
-    async def _replay(self, record: RequestRecord) -> None:
-        """The same request sent again: it is followed, or its outcome told if it has ended."""
-        if record.terminal:
-            await self.delivery.terminal(record.key, terminal_message(record))
 
     def _encode(self, request: Request, value: Any) -> bytes:
         if not isinstance(value, Result):

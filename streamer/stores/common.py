@@ -8,9 +8,13 @@ import math
 import struct
 from typing import Final
 
+import msgspec
+
+from streamer.contracts.stores import Existing
 from streamer.core.clock import Clock
 from streamer.core.errors import NOT_FOUND, OVERLOADED, VALIDATION_ERROR, Error
 from streamer.core.records import Completed, Failed, RequestRecord, Status
+from streamer.core.summaries import summarize
 
 _CURSOR = struct.Struct(">dq")
 FULL_RETRY_AFTER_MS = 1000
@@ -88,3 +92,17 @@ def same_outcome(record: RequestRecord, event: Completed | Failed) -> bool:
     if event.retry_at is not None:
         return record.status is Status.RETRYING and record.due_at == event.retry_at
     return record.status is Status.FAILED and record.error == event.error
+
+
+def existing(stored: RequestRecord, record: RequestRecord) -> Existing:
+    """The answer to a record under whose key another was already stored."""
+    return Existing(summarize(stored), stored.action == record.action and same_json(stored.payload, record.payload))
+
+
+def same_json(one: bytes, other: bytes) -> bool:
+    """Whether two JSON texts say the same, whatever the order of their keys."""
+    # As text and not as objects: Python holds 1, 1.0 and true for equal, JSON does not.
+    return one == other or _in_order(msgspec.json.decode(one)) == _in_order(msgspec.json.decode(other))
+
+
+_in_order = msgspec.json.Encoder(order="sorted").encode

@@ -7,7 +7,7 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from streamer.contracts.stores import Claims, Key, Lease, Page
+from streamer.contracts.stores import Claims, Existing, Key, Lease, Page
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import LeaseLost, StoreUnavailable
 from streamer.core.messages import ErrorBody
@@ -30,10 +30,12 @@ from streamer.core.records import (
     advance,
     put_back,
 )
+from streamer.core.summaries import RequestSummary, summarize
 from streamer.stores.common import (
     Timeline,
     decode_cursor,
     encode_cursor,
+    existing,
     not_found,
     owner_full,
     queue_full,
@@ -69,12 +71,12 @@ class MemoryStore:
         self._counter = itertools.count()
         self._closed = False
 
-    async def enqueue(self, record: RequestRecord, /) -> RequestRecord | None:
+    async def enqueue(self, record: RequestRecord, /) -> Existing | None:
         """Part of `RequestQueue`."""
         self._check_open()
-        stood = self._records.get(record.key)
-        if stood is not None:
-            return stood
+        stored = self._records.get(record.key)
+        if stored is not None:
+            return existing(stored, record)
         if self._queued >= self._max_queued:
             raise queue_full(self._max_queued)
         if self._max_queued_per_owner is not None and self._queued_by[record.owner] >= self._max_queued_per_owner:
@@ -157,22 +159,23 @@ class MemoryStore:
             if record is not None and record.terminal:
                 self._put(advance(record, Delivered(now)))
 
-    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[RequestRecord]:
+    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[Key]:
         """Part of `RequestQueue`."""
         self._check_open()
         found = [one for one in self._records.values() if one.owner == owner and one.delivered_at is None]
         found.sort(key=lambda one: (one.created_at, self._numbers[one.key]))
-        return found[:limit]
+        return [one.key for one in found[:limit]]
 
     async def get(self, key: Key, /) -> RequestRecord | None:
         """Part of `RequestQueue`."""
         self._check_open()
         return self._records.get(key)
 
-    async def find(self, id: str, /) -> list[RequestRecord]:  # noqa: A002 - the contract's name
+    async def find(self, id: str, /, limit: int = 100) -> list[RequestSummary]:  # noqa: A002 - the contract's name
         """Part of `RequestQueue`."""
         self._check_open()
-        return [record for record in self._records.values() if record.id == id]
+        found = (summarize(record) for record in self._records.values() if record.id == id)
+        return list(itertools.islice(found, limit))
 
     async def list(
         self,
@@ -197,7 +200,7 @@ class MemoryStore:
         found.sort(key=lambda item: item[:2], reverse=True)
         page = found[:limit]
         more = len(found) > limit and page
-        return Page([record for _, _, record in page], encode_cursor(*page[-1][:2]) if more else None)
+        return Page([summarize(record) for _, _, record in page], encode_cursor(*page[-1][:2]) if more else None)
 
     async def counts(self) -> dict[Status, int]:
         """Part of `RequestQueue`."""

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from streamer.contracts.stores import Key, Page
 from streamer.core.errors import VALIDATION_ERROR, Error
-from streamer.core.records import RequestRecord, Status
+from streamer.core.records import Status
+from streamer.core.summaries import RequestSummary, summarize
 from streamer.dynamodb.calls import Calls, all_of
 from streamer.dynamodb.values import LAST, Item, before, text
 from streamer.stores.dynamodb.blobs import Blobs
@@ -39,7 +40,7 @@ class Reader:
         self._blobs = blobs
         self._layout = layout
 
-    async def unsettled(self, owner: str, limit: int, now: float) -> list[RequestRecord]:
+    async def unsettled(self, owner: str, limit: int, now: float) -> list[Key]:
         """Part of `RequestQueue`: strongly consistent, so that what was acknowledged a moment ago is there."""
         found: list[Item] = []
         start: dict[str, Any] = {}
@@ -59,9 +60,9 @@ class Reader:
             if "LastEvaluatedKey" not in page:
                 break
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
-        return await self._records(found)
+        return [(item["owner"]["S"], item["id"]["S"]) for item in found]
 
-    async def find(self, request_id: str, now: float) -> list[RequestRecord]:
+    async def find(self, request_id: str, limit: int, now: float) -> list[RequestSummary]:
         """Part of `RequestQueue`."""
         keys = await self._calls.pages(
             IndexName=IDS,
@@ -69,7 +70,7 @@ class Reader:
             ExpressionAttributeNames={"#id": "id"},
             ExpressionAttributeValues={":id": text(request_id)},
         )
-        return await self._records(await self._whole(keys, "made", now))
+        return _summaries((await self._whole(keys, "made", now))[:limit])
 
     async def page(
         self, owner: str | None, status: Status | None, action: str | None, limit: int, cursor: str | None, now: float
@@ -88,9 +89,8 @@ class Reader:
             ]
             if not after:
                 break
-        records = await self._records(found[:limit])
         more = len(found) > limit > 0
-        return Page(records, _encode(found[limit - 1]["made"]["S"]) if more else None)
+        return Page(_summaries(found[:limit]), _encode(found[limit - 1]["made"]["S"]) if more else None)
 
     async def counts(self, now: float) -> dict[Status, int]:
         """Part of `RequestQueue`: it reads the whole index, some 5,000 read units for 100,000 records."""
@@ -146,15 +146,16 @@ class Reader:
             ExpressionAttributeValues={":lane": text(lane), ":after": text(after), ":until": text(until)},
         )  # fmt: skip
 
-    async def _records(self, items: Sequence[Item]) -> list[RequestRecord]:
-        return await all_of(self._blobs.whole(to_stored(item)) for item in items)
-
     async def _whole(self, keys: Sequence[Item], order: str, now: float) -> list[Item]:
         """The items of the keys that are still there and have the attribute, in its order."""
         items = await self._calls.get_many(key_of((key["owner"]["S"], key["id"]["S"])) for key in keys)
         return sorted(
             (item for item in items if order in item and not gone(item, now)), key=lambda item: item[order]["S"]
         )
+
+
+def _summaries(items: Sequence[Item]) -> list[RequestSummary]:
+    return [summarize(to_stored(item).record) for item in items]
 
 
 def _encode(made: str) -> str:

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from streamer.contracts.stores import Claims, Key, Lease, Page, Waiting
+from streamer.contracts.stores import Claims, Existing, Key, Lease, Page, Waiting
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.messages import ErrorBody
 from streamer.core.records import Cancelled, Completed, Failed, Progressed, RequestRecord, Requeued, Status
+from streamer.core.summaries import RequestSummary
 from streamer.dynamodb.calls import Calls
 from streamer.stores.dynamodb.blobs import Blobs
 from streamer.stores.dynamodb.claiming import Claimer
@@ -61,7 +62,7 @@ class DynamoStore:
         self._claimer = Claimer(self._calls, self._writer, layout, time)
         self._sweeper = Sweeper(self._calls, layout)
 
-    async def enqueue(self, record: RequestRecord, /) -> RequestRecord | None:
+    async def enqueue(self, record: RequestRecord, /) -> Existing | None:
         """Part of `RequestQueue`."""
         return await self._writer.enqueue(record)
 
@@ -134,7 +135,7 @@ class DynamoStore:
         """Part of `RequestQueue`."""
         await self._writer.mark_delivered(keys)
 
-    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[RequestRecord]:
+    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[Key]:
         """Part of `RequestQueue`."""
         return await self._reader.unsettled(owner, limit, self._writer.now())
 
@@ -142,9 +143,9 @@ class DynamoStore:
         """Part of `RequestQueue`."""
         return await self._writer.read(key)
 
-    async def find(self, id: str, /) -> list[RequestRecord]:  # noqa: A002 - the contract's name
+    async def find(self, id: str, /, limit: int = 100) -> list[RequestSummary]:  # noqa: A002 - the contract's name
         """Part of `RequestQueue`."""
-        return await self._reader.find(id, self._writer.now())
+        return await self._reader.find(id, limit, self._writer.now())
 
     async def list(
         self,

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
-from streamer.contracts.stores import Key, Lease
+from streamer.contracts.stores import Existing, Key, Lease
 from streamer.core.clock import Clock
 from streamer.core.errors import Error, LeaseLost, StoreError, StoreUnavailable
 from streamer.core.records import (
@@ -22,7 +22,7 @@ from streamer.core.records import (
 )
 from streamer.dynamodb.calls import Calls, Refused, Throttled, TooLarge, all_of
 from streamer.dynamodb.values import Item, micros
-from streamer.stores.common import Timeline, same_outcome
+from streamer.stores.common import Timeline, existing, same_outcome
 from streamer.stores.dynamodb import writes
 from streamer.stores.dynamodb.blobs import MAX_ITEM, RESERVED, Blobs
 from streamer.stores.dynamodb.items import Layout, Stored, gone, size, to_item, to_stored
@@ -65,15 +65,15 @@ class Writer:
         """A name for a write that no other write has."""
         return secrets.token_hex(6)
 
-    async def enqueue(self, record: RequestRecord) -> RequestRecord | None:
+    async def enqueue(self, record: RequestRecord) -> Existing | None:
         """Part of `RequestQueue`."""
         stored = Stored(record, self.new_number(), self.new_version())
         try:
             await self.queue.enter(record.key)
         except Error:
-            stood = await self.read(record.key)
-            if stood is not None:
-                return stood
+            stored_before = await self.read(record.key)
+            if stored_before is not None:
+                return existing(stored_before, record)
             raise
         except Throttled as problem:
             raise overloaded() from problem
@@ -85,7 +85,7 @@ class Writer:
                 stands = refused.item
                 assert stands is not None, "nothing else refuses it"
                 self.queue.left(record.key)
-                return await self.blobs.whole(to_stored(stands))
+                return existing(await self.blobs.whole(to_stored(stands)), record)
         except BaseException as problem:
             self.queue.left(record.key)
             if isinstance(problem, TooLarge):

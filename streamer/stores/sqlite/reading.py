@@ -1,25 +1,38 @@
-"""Looks in the writer process. They change nothing, and so never hold up another process's writes."""
+"""Reading in the writer process. Nothing here changes the file, and so nothing holds up another process's writes.
+
+What one answer takes is bounded, however much is asked for and however large the requests are.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
 from typing import Any, Final
 
-from streamer.stores.sqlite.state import ALL, SELECT, State
+from streamer.stores.sqlite.rows import SUMMARY, to_summary
+from streamer.stores.sqlite.state import State
 
-_UNSETTLED: Final = f"{SELECT} WHERE owner = ? AND delivered_at IS NULL ORDER BY created_at, number LIMIT ?"
-_FIND: Final = f"{SELECT} WHERE id = ? ORDER BY number"
+PAGE_BYTES: Final = 256 * 1024
+"""Bytes of text in a page beyond which it ends early."""
+PAGE_ROWS: Final = 5000
+"""Rows that are looked at for one page; where a filter leaves out that many, the page ends early."""
+
+_UNSETTLED: Final = (
+    "SELECT id FROM requests WHERE owner = ? AND delivered_at IS NULL ORDER BY created_at, number LIMIT ?"
+)
+_FIND: Final = f"SELECT {SUMMARY} FROM requests WHERE id = ? ORDER BY number LIMIT ?"  # noqa: S608 - constants
 
 
-def unsettled(state: State, _number: int, _again: bool, _now: float, owner: str, limit: int) -> list[Any]:
-    return [list(row) for row in state.execute(_UNSETTLED, (owner, limit))]
+def unsettled(state: State, _number: int, _again: bool, _now: float, owner: str, limit: int) -> list[str]:
+    return [request_id for (request_id,) in state.execute(_UNSETTLED, (owner, limit))]
 
 
 def get(state: State, _number: int, _again: bool, _now: float, owner: str, request_id: str) -> Any:
     return state.get(owner, request_id)
 
 
-def find(state: State, _number: int, _again: bool, _now: float, request_id: str) -> list[Any]:
-    return [list(row) for row in state.execute(_FIND, (request_id,))]
+def find(state: State, _number: int, _again: bool, _now: float, request_id: str, limit: int) -> list[Any]:
+    return [to_summary(row) for row in state.execute(_FIND, (request_id, limit))]
 
 
 def list_records(
@@ -33,23 +46,43 @@ def list_records(
     limit: int,
     before: list[Any] | None,
 ) -> Any:
+    """A page of summaries, and the place of the last one where more may follow."""
     conditions = ["1"]
     values: list[Any] = []
-    for column, value in (("owner", owner), ("status", status), ("action", action)):
-        if value is not None:
-            conditions.append(f"{column} = ?")
-            values.append(value)
+    if owner is not None:
+        conditions.append("owner = ?")
+        values.append(owner)
     if before is not None:
         conditions.append("(created_at, number) < (?, ?)")
         values += before
-    where = " AND ".join(conditions)
     rows = state.execute(
-        f"SELECT {ALL}, number FROM requests WHERE {where} ORDER BY created_at DESC, number DESC LIMIT ?",  # noqa: S608 - column names are ours
-        (*values, limit + 1),
-    ).fetchall()
-    page = [list(row) for row in rows[:limit]]
-    last = [page[-1][6], page[-1][-1]] if len(rows) > limit and page else None
-    return [[row[:-1] for row in page], last]
+        f"SELECT {SUMMARY}, number FROM requests WHERE {' AND '.join(conditions)} "  # noqa: S608 - column names are ours
+        "ORDER BY created_at DESC, number DESC",
+        values,
+    )
+    # Closed before its end, or it would hold its place in the write-ahead log.
+    with contextlib.closing(rows):
+        return _page(rows, status, action, limit)
+
+
+def _page(rows: Iterable[tuple[Any, ...]], status: str | None, action: str | None, limit: int) -> Any:
+    page: list[list[Any]] = []
+    last: list[Any] | None = None
+    size = 0
+    for looked_at, row in enumerate(rows):
+        if len(page) >= limit or size >= PAGE_BYTES or looked_at >= PAGE_ROWS:
+            return [page, last]
+        last = [row[4], row[-1]]
+        if (status is None or row[3] == status) and (action is None or row[2] == action):
+            summary = to_summary(row[:-1])
+            page.append(summary)
+            size += _size(summary)
+    return [page, None]
+
+
+def _size(summary: list[Any]) -> int:
+    texts = [*summary, *(summary[-1] or ())]
+    return sum(len(value) for value in texts if isinstance(value, str))
 
 
 def counts(state: State, _number: int, _again: bool, _now: float) -> dict[str, int]:

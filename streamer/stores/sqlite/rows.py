@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -10,6 +11,7 @@ from streamer.core.attempts import Attempt
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
 from streamer.core.records import RequestRecord, Status
+from streamer.core.summaries import MAX_TEXT, RequestSummary
 
 COLUMNS: Final = (
     "owner",
@@ -42,8 +44,40 @@ COLUMNS: Final = (
 )
 """In the order of a row on its way between the processes."""
 
+_SUMMARY: Final = (
+    "owner",
+    "id",
+    "action",
+    "status",
+    "created_at",
+    "updated_at",
+    "started_at",
+    "finished_at",
+    "delivered_at",
+    "due_at",
+    "expires_at",
+    "attempts",
+    "max_attempts",
+    "priority",
+    "fence",
+    "worker",
+    "percentage",
+    "seq",
+)
+
+SUMMARY: Final = f"{', '.join(_SUMMARY)}, substr(message, 1, {MAX_TEXT}), error"
+"""What is selected for a summary."""
+
+
+class _ErrorHead(msgspec.Struct):
+    code: str
+    message: str
+    retryable: bool = False
+
+
 _encode = msgspec.json.Encoder().encode
 _decode_metadata = msgspec.json.Decoder(dict[str, str]).decode
+_decode_head = msgspec.json.Decoder(_ErrorHead).decode
 _decode_error = msgspec.json.Decoder(ErrorBody).decode
 _decode_principal = msgspec.json.Decoder(Principal).decode
 _decode_history = msgspec.json.Decoder(tuple[Attempt, ...]).decode
@@ -91,6 +125,28 @@ def to_record(row: list[Any]) -> RequestRecord:
     values["principal"] = _decode_principal(row[24]) if row[24] else None
     values["history"] = _decode_history(row[26]) if row[26] else ()
     return RequestRecord(**values)
+
+
+def to_summary(row: Sequence[Any]) -> list[Any]:
+    """The values of a summary on their way between the processes, of such a row."""
+    *values, error = row
+    # A large error becomes small here, and not on the other side: its details are skipped, not built.
+    return [*values, _head(error)]
+
+
+def summary_of(values: list[Any]) -> RequestSummary:
+    """The summary of such values."""
+    *shared, message, error = values
+    fields = dict(zip(_SUMMARY, shared, strict=True))
+    fields["status"] = Status(fields["status"])
+    return RequestSummary(**fields, message=message, error=None if error is None else ErrorBody(*error))
+
+
+def _head(error: bytes) -> list[Any] | None:
+    if not error:
+        return None
+    head = _decode_head(error)
+    return [head.code[:MAX_TEXT], head.message[:MAX_TEXT], head.retryable]
 
 
 def decode_error(error: bytes) -> ErrorBody:

@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from streamer.contracts.stores import Claims, Key, Lease, Page
+from streamer.contracts.stores import Claims, Existing, Key, Lease, Page
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import LeaseLost
 from streamer.core.messages import ErrorBody
 from streamer.core.records import RequestRecord, Status
+from streamer.core.summaries import RequestSummary
 from streamer.stores.common import Timeline, decode_cursor, encode_cursor, not_found, owner_full, queue_full
 from streamer.stores.sqlite.link import Link
 from streamer.stores.sqlite.operations import NUMBERS
-from streamer.stores.sqlite.rows import encode_error, to_record, to_row
+from streamer.stores.sqlite.rows import encode_error, summary_of, to_record, to_row
 from streamer.stores.sqlite.writing import FULL, LOST, NOT_FOUND, OWNER_FULL
 
 
@@ -77,14 +78,17 @@ class SqliteStore:
         """Process id of the writer."""
         return self._link.pid
 
-    async def enqueue(self, record: RequestRecord, /) -> RequestRecord | None:
+    async def enqueue(self, record: RequestRecord, /) -> Existing | None:
         """Part of `RequestQueue`."""
         answer = await self._do("enqueue", to_row(record), record.tenant)
         if answer == FULL:
             raise queue_full(self._max_queued)
         if answer == OWNER_FULL and self._max_queued_per_owner is not None:
             raise owner_full(self._max_queued_per_owner)
-        return None if answer is None else to_record(answer)
+        if answer is None:
+            return None
+        summary, same = answer
+        return Existing(summary_of(summary), same)
 
     async def claim(
         self,
@@ -138,18 +142,18 @@ class SqliteStore:
         """Part of `RequestQueue`."""
         await self._do("mark_delivered", list(keys))
 
-    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[RequestRecord]:
+    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[Key]:
         """Part of `RequestQueue`."""
-        return [to_record(row) for row in await self._do("unsettled", owner, limit)]
+        return [(owner, id_) for id_ in await self._do("unsettled", owner, limit)]
 
     async def get(self, key: Key, /) -> RequestRecord | None:
         """Part of `RequestQueue`."""
         row = await self._do("get", *key)
         return None if row is None else to_record(row)
 
-    async def find(self, id: str, /) -> list[RequestRecord]:  # noqa: A002 - the contract's name
+    async def find(self, id: str, /, limit: int = 100) -> list[RequestSummary]:  # noqa: A002 - the contract's name
         """Part of `RequestQueue`."""
-        return [to_record(row) for row in await self._do("find", id)]
+        return [summary_of(values) for values in await self._do("find", id, limit)]
 
     async def list(
         self,
@@ -163,7 +167,7 @@ class SqliteStore:
         """Part of `RequestQueue`."""
         before = None if cursor is None else decode_cursor(cursor)
         rows, last = await self._do("list_records", owner, status and status.value, action, limit, before)
-        return Page([to_record(row) for row in rows], None if last is None else encode_cursor(*last))
+        return Page([summary_of(values) for values in rows], None if last is None else encode_cursor(*last))
 
     async def counts(self) -> dict[Status, int]:
         """Part of `RequestQueue`."""

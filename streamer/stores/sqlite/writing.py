@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from streamer.core.records import Cancelled, Failed, Released, Requeued, Status, advance
+from streamer.stores.common import same_json
 from streamer.stores.fairness import Place
-from streamer.stores.sqlite.rows import COLUMNS, decode_error, to_record
+from streamer.stores.sqlite.rows import COLUMNS, SUMMARY, decode_error, to_record, to_summary
 from streamer.stores.sqlite.state import ALL, State, place_of
 
 NOT_FOUND: Final = "not found"
@@ -19,6 +20,7 @@ _INSERT: Final = (
     f"INSERT INTO requests ({ALL}, tenant, stored_by, waiting) VALUES ({_PLACES}, 1) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
 )
 _STORED_BY: Final = "SELECT 1 FROM requests WHERE owner = ? AND id = ? AND stored_by = ?"
+_EXISTING: Final = f"SELECT {SUMMARY}, payload FROM requests WHERE owner = ? AND id = ?"  # noqa: S608 - constants
 _HELD: Final = "WHERE owner = ? AND id = ? AND fence = ? AND status = 'PROCESSING'"
 _RENEW: Final = f"UPDATE requests SET due_at = ?, updated_at = ? {_HELD}"  # noqa: S608 - constants
 _PROGRESS: Final = (
@@ -46,12 +48,19 @@ def enqueue(state: State, number: int, again: bool, _now: float, row: list[Any],
         return None
     refusal = FULL if state.queued >= state.max_queued else OWNER_FULL if state.full_for(row[0]) else None
     if refusal is not None:
-        stood = state.get(row[0], row[1])
-        return refusal if stood is None else stood
+        return _existing(state, row) or refusal
     if state.execute(_INSERT, (*row, tenant, token)).rowcount:
         state.enter(Place(row[2], row[8], tenant, row[0]))
         return None
-    return state.get(row[0], row[1])
+    return _existing(state, row)
+
+
+def _existing(state: State, row: list[Any]) -> list[Any] | None:
+    found = state.execute(_EXISTING, (row[0], row[1])).fetchone()
+    if found is None:
+        return None
+    *summary, payload = found
+    return [to_summary(summary), summary[2] == row[2] and same_json(payload, row[3])]
 
 
 def renew(

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from streamer.contracts.stores import RequestQueue
+from streamer.contracts.stores import Existing, RequestQueue
 from streamer.core.errors import OVERLOADED, Error
 from streamer.core.records import Status
+from streamer.core.summaries import summarize
 from streamer.testing.clock import ManualClock
 from streamer.testing.conformance.records import BROKEN, LEASE, OWNER, Suite, lease_of, record
 
@@ -21,12 +22,22 @@ class Enqueueing(Suite):
         assert await store.enqueue(given) is None
         assert await store.get(given.key) == given
 
-    async def test_the_same_key_again_brings_the_record_that_stood(
+    async def test_the_same_key_again_brings_what_was_stored_and_whether_it_is_the_same(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
-        first = record(clock)
+        first = record(clock, payload=b'{"a":1,"b":[true,null]}')
         await store.enqueue(first)
-        assert await store.enqueue(record(clock, action="other", payload=b"2")) == first
+        for payload, action, same in (
+            (first.payload, first.action, True),
+            (b'{ "b": [true, null], "a": 1 }', first.action, True),
+            (b'{"a":1.0,"b":[true,null]}', first.action, False),
+            (b'{"a":1,"b":[null,true]}', first.action, False),
+            (b"2", first.action, False),
+            (first.payload, "other", False),
+        ):
+            again = record(clock, action=action, payload=payload)
+            assert await store.enqueue(again) == Existing(summarize(first), same)
+        assert await store.get(first.key) == first
         assert (await store.counts())[Status.PENDING] == 1
 
     async def test_ids_are_unique_per_owner_only(self, store: RequestQueue, clock: ManualClock) -> None:
@@ -40,8 +51,9 @@ class Enqueueing(Suite):
     ) -> None:
         answers = await asyncio.gather(*(store.enqueue(record(clock, payload=b"%d" % n)) for n in range(32)))
         assert answers.count(None) == 1
-        stood = await store.get((OWNER, "r1"))
-        assert all(answer in (None, stood) for answer in answers)
+        stored = await store.get((OWNER, "r1"))
+        assert stored is not None
+        assert all(answer in (None, Existing(summarize(stored), same=False)) for answer in answers)
 
     async def test_a_full_queue_refuses_with_a_time_to_come_back(self, store: RequestQueue, clock: ManualClock) -> None:
         await asyncio.gather(*(store.enqueue(record(clock, f"r{n}")) for n in range(self.max_queued)))
@@ -67,8 +79,8 @@ class Enqueueing(Suite):
         )
         assert await store.enqueue(given) is None
         assert await store.get(given.key) == given
-        assert await store.find(odd) == [given]
-        assert (await store.list(owner=given.owner, action=odd)).records == [given]
+        assert await store.find(odd) == [summarize(given)]
+        assert (await store.list(owner=given.owner, action=odd)).requests == [summarize(given)]
 
     async def test_a_large_payload_comes_back_whole(self, store: RequestQueue, clock: ManualClock) -> None:
         given = record(clock, payload=b'"' + bytes(range(35, 92)) * (self.large_payload // 57) + b'"')

@@ -34,7 +34,9 @@ class History(Suite):
         await store.fail(lease_of(claimed), seq=1, error=BROKEN)
         again = await store.requeue(given.key)
         assert again.principal == principal
-        assert (await store.find(given.id))[0].principal == principal
+        stored = await store.get(given.key)
+        assert stored is not None
+        assert stored.principal == principal
 
     async def test_each_attempt_that_did_not_complete_it_is_remembered(
         self, store: RequestQueue, clock: ManualClock

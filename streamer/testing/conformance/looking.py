@@ -6,9 +6,11 @@ import pytest
 
 from streamer.contracts.stores import RequestQueue
 from streamer.core.errors import VALIDATION_ERROR, Error
+from streamer.core.messages import ErrorBody
 from streamer.core.records import Status
+from streamer.core.summaries import MAX_TEXT, summarize
 from streamer.testing.clock import ManualClock
-from streamer.testing.conformance.records import OWNER, Suite, record
+from streamer.testing.conformance.records import OWNER, Suite, lease_of, record
 
 
 class Looking(Suite):
@@ -25,7 +27,7 @@ class Looking(Suite):
         cursor = None
         while True:
             page = await store.list(limit=7, cursor=cursor)
-            seen += [one.id for one in page.records]
+            seen += [one.id for one in page.requests]
             if page.cursor is None:
                 break
             cursor = page.cursor
@@ -34,15 +36,38 @@ class Looking(Suite):
             await store.enqueue(record(clock, f"late{len(seen)}"))
         assert seen == [f"r{n:02}" for n in reversed(range(25))]
 
+    async def test_a_listing_tells_how_each_request_is_whatever_its_size(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        long = "x" * (2 * MAX_TEXT)
+        await store.enqueue(record(clock, "failed", payload=b'"large"', metadata={"k": long}))
+        failed = await self.claim_one(store)
+        await store.update_progress(lease_of(failed), seq=3, percentage=40, message=long, metadata=b'{"rows":1}')
+        error = ErrorBody("BROKEN", long, retryable=True, details={"long": long})
+        await store.fail(lease_of(failed), seq=4, error=error)
+        await clock.advance(1)
+        await store.enqueue(record(clock, "completed"))
+        await store.complete(lease_of(await self.claim_one(store)), seq=1, result=b'{"success":true,"result":1}')
+        await clock.advance(1)
+        await store.enqueue(record(clock, "waiting"))
+        listed = (await store.list()).requests
+        assert listed == [summarize(one) for one in await self.whole(store)]
+        assert [one.id for one in listed] == ["waiting", "completed", "failed"]
+        assert (await store.find("failed"))[0] == listed[2]
+        assert listed[2].message == long[:MAX_TEXT]
+        assert listed[2].error == ErrorBody("BROKEN", long[:MAX_TEXT], retryable=True)
+        assert not hasattr(listed[2], "payload")
+        assert len(await store.find("failed", limit=0)) == 0
+
     async def test_a_listing_can_be_narrowed(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(record(clock, "a", action="one"))
         await store.enqueue(record(clock, "b", action="two"))
         await store.enqueue(record(clock, "c", action="two", owner="client:two"))
         await store.cancel((OWNER, "b"))
-        assert {one.id for one in (await store.list(owner=OWNER)).records} == {"a", "b"}
-        assert {one.id for one in (await store.list(action="two")).records} == {"b", "c"}
-        assert {one.id for one in (await store.list(status=Status.CANCELLED)).records} == {"b"}
-        assert (await store.list(owner="client:none")).records == []
+        assert {one.id for one in (await store.list(owner=OWNER)).requests} == {"a", "b"}
+        assert {one.id for one in (await store.list(action="two")).requests} == {"b", "c"}
+        assert {one.id for one in (await store.list(status=Status.CANCELLED)).requests} == {"b"}
+        assert (await store.list(owner="client:none")).requests == []
 
     async def test_a_cursor_of_somebody_else_is_refused(self, store: RequestQueue) -> None:
         with pytest.raises(Error) as refused:
@@ -66,7 +91,7 @@ class Looking(Suite):
         await clock.advance(100)
         await store.cancel((OWNER, "new"))
         assert await store.purge(clock.now() - 50) == 1
-        assert {one.id for one in (await store.list()).records} == {"new", "waiting"}
+        assert {one.id for one in (await store.list()).requests} == {"new", "waiting"}
         assert await store.purge(clock.now() - 50) == 0
 
     async def test_a_page_that_holds_all_is_the_last(self, store: RequestQueue, clock: ManualClock) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from streamer.contracts.stores import Lease, RequestQueue
+from streamer.contracts.stores import Key, Lease, RequestQueue
 from streamer.core.messages import ErrorBody
 from streamer.core.records import RequestRecord
 from streamer.testing.clock import ManualClock
@@ -24,6 +24,19 @@ def record(clock: ManualClock, id: str = "r1", **changes: Any) -> RequestRecord:
         owner=OWNER, id=id, action="work", payload=b'{"a": 1}', created_at=now, updated_at=now, due_at=now
     )
     return msgspec.structs.replace(base, **changes)
+
+
+async def whole_records(store: RequestQueue) -> list[RequestRecord]:
+    """Every record of the store as it is read by its key, newest first."""
+    keys: list[Key] = []
+    cursor = None
+    while True:
+        page = await store.list(limit=100, cursor=cursor)
+        keys += [one.key for one in page.requests]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    return [found for key in keys if (found := await store.get(key)) is not None]
 
 
 def lease_of(claimed: RequestRecord) -> Lease:
@@ -45,6 +58,10 @@ class Suite:
     def clock(self) -> ManualClock:
         """What the store must take its time from."""
         return ManualClock()
+
+    async def whole(self, store: RequestQueue) -> list[RequestRecord]:
+        """Every record, newest first."""
+        return await whole_records(store)
 
     async def claim_one(self, store: RequestQueue, worker: str = "w1") -> RequestRecord:
         """The only record that is due, claimed."""

@@ -20,8 +20,8 @@ class Telling(Suite):
         for name in ("told", "untold"):
             await store.cancel((OWNER, name))
         await store.mark_delivered([(OWNER, "told"), (OWNER, "waiting"), (OWNER, "never")])
-        assert [one.id for one in await store.unsettled(OWNER)] == ["untold", "waiting"]
-        assert [one.id for one in await store.unsettled(OWNER, limit=1)] == ["untold"]
+        assert [one_id for _, one_id in await store.unsettled(OWNER)] == ["untold", "waiting"]
+        assert [one_id for _, one_id in await store.unsettled(OWNER, limit=1)] == ["untold"]
         told = await store.get((OWNER, "told"))
         assert told is not None
         assert told.delivered_at == clock.now()
@@ -37,4 +37,4 @@ class Telling(Suite):
         await store.mark_delivered([(OWNER, "r1")])
         assert await store.get((OWNER, "r1")) == first
         await store.requeue((OWNER, "r1"))
-        assert [one.id for one in await store.unsettled(OWNER)] == ["r1"]
+        assert [one_id for _, one_id in await store.unsettled(OWNER)] == ["r1"]

@@ -108,10 +108,10 @@ class Times(Suite):
         await self.claim_one(store)
         await store.enqueue(record(clock, "expiring", expires_at=clock.now() + 60))
         await store.enqueue(record(clock, "waiting"))
-        known = {one.id: one for one in (await store.list()).records}
+        known = {one.id: one for one in await self.whole(store)}
         clock.jump(-50)
         await store.claim("w1", 0, LEASE)
-        for one in (await store.list()).records:
+        for one in await self.whole(store):
             assert one == (put_back(known[one.id], clock.now()) if self.one_clock else known[one.id])
 
     async def test_a_clock_that_is_corrected_a_little_changes_nothing(

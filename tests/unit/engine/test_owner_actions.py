@@ -319,7 +319,7 @@ class TestReceipts:
         await begin(house, leaves, "leaves")
         leave(house, leaves)
         await house.clock.advance(2)
-        assert [one.id for one in await house.store.unsettled("client:one")] == ["leaves"]
+        assert [name for _, name in await house.store.unsettled("client:one")] == ["leaves"]
         writing.cancel()
 
     async def test_a_store_that_refuses_the_note_harms_nobody(self, house, gated):

@@ -14,7 +14,6 @@ from streamer.contracts.middleware import Middleware
 from streamer.core.errors import Error, TransitionRefused
 from streamer.core.messages import ErrorBody, ProgressUpdate, Request, Result
 from streamer.core.records import Cancelled, RequestRecord, advance
-from streamer.engine.adapters import same_request
 from streamer.engine.delivery import Delivery
 from streamer.engine.outcomes import progress_message, stored_result, terminal_message
 from streamer.engine.pipeline import compose, is_immediate
@@ -258,13 +257,6 @@ def test_a_progress_message_has_what_the_protocol_says():
         "metadata": {"rows": 1250},
         "timestamp": "2026-01-01T12:00:00.000Z",
     }
-
-
-def test_the_same_request_has_the_same_action_and_payload():
-    record = make_record(payload=b'{"b": 1, "a": [2]}')
-    assert same_request(record, Request(id="r", action="a", payload={"a": [2], "b": 1}))
-    assert not same_request(record, Request(id="r", action="b", payload={"a": [2], "b": 1}))
-    assert not same_request(record, Request(id="r", action="a", payload={"a": [3], "b": 1}))
 
 
 class TestDelivery:

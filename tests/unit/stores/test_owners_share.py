@@ -57,8 +57,8 @@ async def test_the_whole_queues_limit_is_told_as_what_it_is(store, clock):
 async def test_a_resend_of_what_is_stored_is_no_new_request(store, clock):
     for n in range(2):
         await store.enqueue(record(clock, f"r{n}"))
-    stood = await store.enqueue(record(clock, "r1"))
-    assert (stood.id, stood.status) == ("r1", Status.PENDING)
+    stored = (await store.enqueue(record(clock, "r1"))).request
+    assert (stored.id, stored.status) == ("r1", Status.PENDING)
 
 
 async def test_what_waits_in_any_way_counts_and_what_runs_or_has_ended_does_not(store, clock):

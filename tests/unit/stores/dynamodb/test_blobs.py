@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from streamer.contracts.stores import Existing
 from streamer.core.errors import VALIDATION_ERROR, Error, LeaseLost, StoreUnavailable
 from streamer.core.messages import ErrorBody
 from streamer.core.records import Status
+from streamer.core.summaries import summarize
 from streamer.stores.dynamodb.store import DynamoStore
 from streamer.testing.conformance import lease_of, record
 
@@ -36,11 +38,11 @@ async def empty(s3):
 async def test_a_large_payload_is_whole_wherever_it_is_read(store, clock, wire):
     given = record(clock, payload=LARGE)
     assert await store.enqueue(given) is None
-    assert await store.enqueue(given) == given
+    assert await store.enqueue(given) == Existing(summarize(given), same=True)
     assert await store.get(KEY) == given
-    assert await store.find("r1") == [given]
-    assert (await store.list()).records == [given]
-    assert await store.unsettled(KEY[0]) == [given]
+    assert await store.find("r1") == [summarize(given)]
+    assert (await store.list()).requests == [summarize(given)]
+    assert await store.unsettled(KEY[0]) == [KEY]
     (one,) = (await store.claim("w1", 1, LEASE)).records
     assert one.payload == LARGE
     clock.jump(LEASE)

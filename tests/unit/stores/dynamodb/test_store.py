@@ -127,7 +127,7 @@ async def test_a_write_whose_answer_is_lost_is_made_once(wire, store, clock, los
     wire.lose["delete_item"] = lost
     clock.jump(10)
     await store.purge(clock.now())
-    assert (await store.list()).records == []
+    assert (await store.list()).requests == []
 
 
 async def test_throttled_writes_are_made_a_little_later(wire, store, clock, error_of):
@@ -242,7 +242,7 @@ async def test_what_has_outlived_its_time_is_as_good_as_deleted(client, table, c
     clock.jump(101)
     assert await store.get((OWNER, "r1")) is None
     assert await store.find("r1") == []
-    assert (await store.list()).records == []
+    assert (await store.list()).requests == []
     assert await store.unsettled(OWNER) == []
     assert (await store.counts())[Status.CANCELLED] == 0
     with pytest.raises(Error) as refused:
@@ -266,7 +266,7 @@ async def test_more_attempts_than_are_remembered_do_not_make_it_grow(store, cloc
 async def test_unsettled_goes_on_until_it_has_as_many_as_were_asked_for(store, clock):
     for n in range(5):
         await store.enqueue(record(clock, f"r{n}"))
-    assert [one.id for one in await store.unsettled(OWNER, limit=3)] == ["r0", "r1", "r2"]
+    assert [name for _, name in await store.unsettled(OWNER, limit=3)] == ["r0", "r1", "r2"]
     assert list(await store.unsettled(OWNER, limit=0)) == []
 
 
@@ -278,14 +278,14 @@ async def test_a_listing_in_parts_is_in_order_across_them(client, table, clock):
     seen, cursor = [], None
     while True:
         page = await store.list(limit=13, cursor=cursor)
-        seen += [one.id for one in page.records]
+        seen += [one.id for one in page.requests]
         cursor = page.cursor
         if cursor is None:
             break
     assert seen == [f"r{n:02}" for n in reversed(range(60))]
-    assert [one.id for one in (await store.list(action="work", owner=OWNER, limit=2)).records] == ["r59", "r58"]
-    assert (await store.list(action="other")).records == []
-    assert (await store.list(limit=0)).records == []
+    assert [one.id for one in (await store.list(action="work", owner=OWNER, limit=2)).requests] == ["r59", "r58"]
+    assert (await store.list(action="other")).requests == []
+    assert (await store.list(limit=0)).requests == []
 
 
 async def test_the_store_itself_never_fails_for_good(store):

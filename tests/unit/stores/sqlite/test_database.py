@@ -16,6 +16,7 @@ from streamer.stores.sqlite import SqliteStore
 from streamer.stores.sqlite.database import lock, open_database
 from streamer.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS
 from streamer.testing.conformance import record
+from streamer.testing.conformance.records import whole_records
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ class TestMigrations:
         shutil.copy(Path(__file__).parent / "files" / f"version{version}.sqlite", path)
         await clock.advance(3600)
         store = await SqliteStore.open(path, clock=clock)
-        old = {one.id: one for one in (await store.list()).records}
+        old = {one.id: one for one in await whole_records(store)}
         assert {one.id: one.status for one in old.values()} == {
             "completed": "COMPLETED", "failed": "FAILED", "cancelled": "CANCELLED", "retrying": "RETRYING",
             "running": "PROCESSING", "last-attempt": "PROCESSING", "waiting": "PENDING", "waiting-too": "PENDING",

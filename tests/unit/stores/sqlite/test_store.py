@@ -15,6 +15,7 @@ from streamer.stores.sqlite import SqliteStore, link
 from streamer.stores.sqlite.database import open_database
 from streamer.stores.sqlite.schema import MIGRATIONS
 from streamer.testing.conformance import lease_of, record
+from streamer.testing.conformance.records import whole_records
 
 
 class TestTheFile:
@@ -65,11 +66,11 @@ class TestTheFile:
         (claimed,) = (await store.claim("w", 1, 30.0)).records
         await store.fail(lease_of(claimed), seq=1, error=ErrorBody("BUSY", "later"), retry_at=clock.now() + 60)
         await store.enqueue(record(clock, "expiring", expires_at=clock.now() + 60))
-        before = {one.id: one for one in (await store.list()).records}
+        before = {one.id: one for one in await whole_records(store)}
         await store.close()
         clock.jump(-3600)
         store = await SqliteStore.open(path, clock=clock)
-        after = {one.id: one for one in (await store.list()).records}
+        after = {one.id: one for one in await whole_records(store)}
         assert after == {name: put_back(one, clock.now()) for name, one in before.items()}
         assert after["retrying"].due_at == clock.now() + 60
         assert after["expiring"].expires_at == clock.now() + 60
@@ -108,7 +109,7 @@ class TestAnOperator:
         await store.enqueue(record(clock, "a"))
         await store.enqueue(record(clock, "b"))
         operator = await SqliteStore.open(path, clock=clock, operator=True)
-        assert {one.id for one in (await operator.list()).records} == {"a", "b"}
+        assert {one.id for one in (await operator.list()).requests} == {"a", "b"}
         await operator.cancel(("client:one", "a"))
         await operator.close()
         claims = await store.claim("w", 10, 30.0)
@@ -188,7 +189,7 @@ class TestTheDisk:
         await asyncio.gather(*(store.cancel(("client:one", f"r{n}")) for n in range(1200)))
         await clock.advance(10)
         assert await store.purge(clock.now()) == 1200
-        assert (await store.list()).records == []
+        assert (await store.list()).requests == []
 
 
 async def test_text_that_cannot_be_written_is_refused_to_its_own_caller_alone(store, clock):

@@ -162,7 +162,7 @@ def test_looking_neither_waits_for_another_process_nor_holds_it_up(state, operat
     operator.execute("BEGIN IMMEDIATE")
     looks = [
         ask("get", "client:one", "a"),
-        ask("find", "a"),
+        ask("find", "a", 100),
         ask("counts"),
         ask("unsettled", "client:one", 10),
         ask("list_records", None, None, None, 10, None),
