@@ -60,8 +60,10 @@ def signed(claims: Mapping[str, Any], key: str, *, kid: str | None = None) -> st
         return jwt.encode(dict(claims), key, algorithm="HS256", headers=headers)
     try:
         private: Any = load_pem_private_key(key.encode(), None)
-    except Exception as problem:
-        # The library raises whatever its parser meets: ValueError, TypeError, errors of OpenSSL.
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:
+        # The library raises whatever its parser meets: ValueError, TypeError, errors of OpenSSL, panics of Rust.
         raise KeyProblem("this is not a private key in PEM without a password") from problem
     return jwt.encode(dict(claims), private, algorithm=from_pem(_public_pem(private)).algorithm, headers=headers)
 

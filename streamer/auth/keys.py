@@ -71,8 +71,10 @@ def from_pem(text: str) -> Key:
             public: Any = x509.load_pem_x509_certificate(data).public_key()
         else:
             public = load_pem_public_key(data)
-    except Exception as problem:
-        # The library raises whatever its parser meets: ValueError, UnsupportedAlgorithm, errors of OpenSSL.
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:
+        # The library raises whatever its parser meets: ValueError, UnsupportedAlgorithm, OpenSSL's, panics of Rust.
         raise KeyProblem(
             "this is not a public key or certificate in PEM (a text between -----BEGIN … and -----END …)"
         ) from problem

@@ -13,6 +13,7 @@ from streamer.auth.keys import Key, from_jwks
 from streamer.auth.token import Header
 from streamer.core.clock import Clock
 from streamer.core.errors import OVERLOADED, Error
+from streamer.core.foreign import is_our_own, safe_text
 
 FIRST_RETRY: Final = 1.0
 """Seconds after a first fetch that failed; doubled each time, up to the usual interval."""
@@ -192,10 +193,12 @@ class FetchedKeys:
     async def _update(self) -> bool:
         try:
             keys = KeySet(from_jwks(await self._fetch()), self._algorithms)
-        except Exception as problem:  # noqa: BLE001 - whatever it is, the next fetch must take place
+        except BaseException as problem:  # whatever it is, the next fetch must take place
+            if is_our_own(problem):
+                raise
             known = 0 if self._keys is None else len(self._keys)
             outcome = "the keys known so far stay" if known else "nobody can connect"
-            self._logger.error("keys could not be fetched", outcome=outcome, error=str(problem), keys=known)
+            self._logger.error("keys could not be fetched", outcome=outcome, error=safe_text(problem), keys=known)
             return False
         else:
             self._keys = keys

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from streamer.aws.sandbox import Sandbox
 from streamer.core.errors import StartError
-from streamer.runtime.loops import loop_factory
+from streamer.engine.boundary import default_logger
+from streamer.runtime.loops import loop_factory, run_until_complete
 
 CONFIG: Final = "STREAMER_CONFIG"
 """The service's file; a relative path is from the function's own folder."""
@@ -27,7 +28,11 @@ def _path() -> Path:
 
 _sandbox: Final = Sandbox(_path())
 # One loop for the sandbox's whole life: clients and their connections belong to it.
-_runner: Final = asyncio.Runner(loop_factory=loop_factory())
+_loop: Final = (loop_factory() or asyncio.new_event_loop)()
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    return run_until_complete(_loop, work, default_logger())
 
 
 def made(name: str) -> Handler:
@@ -37,11 +42,12 @@ def made(name: str) -> Handler:
         StreamerError: the service cannot start, in one line.
     """
     opening = _sandbox.open_entrance if name in ("connect", "disconnect") else _sandbox.open_house
-    _runner.run(opening())
+    asyncio.set_event_loop(_loop)
+    _run(opening())
     entry_point: Callable[[dict[str, Any], Any], Coroutine[Any, Any, Any]] = getattr(_sandbox, name)
 
     def handler(event: dict[str, Any], context: Any) -> Any:
-        return _runner.run(entry_point(event, context))
+        return _run(entry_point(event, context))
 
     handler.__name__ = handler.__qualname__ = name
     return handler

@@ -36,6 +36,7 @@ async def open_store(config_path: Path) -> AsyncIterator[RequestQueue]:
     """
     from streamer.cli.reading import read
     from streamer.contracts.components import BuildContext, Kind
+    from streamer.runtime.building import build
 
     settings, registry = read(config_path)
     use = settings.backends.store
@@ -54,12 +55,8 @@ async def open_store(config_path: Path) -> AsyncIterator[RequestQueue]:
         finally:
             await store.close()
         return
-    made = registry.components[Kind.STORE, use.name].factory(use.options, context)
-    if hasattr(type(made), "__aenter__"):
-        async with made as store:
-            yield store
-    else:
-        yield made
+    async with contextlib.AsyncExitStack() as stack:
+        yield await build(stack, registry.components[Kind.STORE, use.name], use.options, context)
 
 
 def with_store(config_path: Path, work: Callable[[RequestQueue], Coroutine[Any, Any, Found]]) -> Found:

@@ -17,6 +17,7 @@ from streamer.config.schemas import LoadedSchema, SchemaReader
 from streamer.config.shape import file_schema, with_units
 from streamer.config.wording import shown, suggest
 from streamer.contracts.components import BuildContext, Component, Kind
+from streamer.core.foreign import one_line
 from streamer.core.units import parse_duration
 
 Components = Mapping[tuple[Kind, str], Component]
@@ -115,8 +116,10 @@ class Linter:
             return
         try:
             found = list(component.check(with_defaults(options, component.options), self._context))
-        except Exception as fault:  # noqa: BLE001 - a plugin's mistake is told at the line that names it
-            what = f"the check of {component.full_name!r} failed: {type(fault).__name__}: {fault}"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as fault:  # noqa: BLE001 - a plugin's mistake is told at the line that names it
+            what = f"the check of {component.full_name!r} failed: {one_line(fault)}"
             self._document.problem("plugin-error", place, f"{what}; the plugin must mend it")
             return
         for problem in found:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from streamer.core.errors import INTERNAL_ERROR, Error
+from streamer.core.foreign import describe, safe_text
 
-UNEXPECTED: Final = (Exception, SystemExit)
-"""What a handler may raise without being allowed to. `sys.exit` in one request must not end the service of all."""
+UNEXPECTED: Final = BaseException
+"""What foreign code may raise without being allowed to: all there is. A panic of a Rust extension is no `Exception`,
+and `sys.exit` in one request must not end the service for everybody. The service itself ends by its signal handlers,
+which raise nothing; a cancellation is looked at before.
+"""
 
 
 def boundary_error(problem: BaseException, logger: Any, *, expose: bool, **context: Any) -> Error:
@@ -21,7 +25,7 @@ def boundary_error(problem: BaseException, logger: Any, *, expose: bool, **conte
     """
     logger.error("a handler raised an unexpected exception", exc_info=problem, **context)
     if expose:
-        return Error(INTERNAL_ERROR, f"{type(problem).__name__}: {problem}", {"exception": type(problem).__name__})
+        return Error(INTERNAL_ERROR, describe(problem), {"exception": type(problem).__name__})
     return Error(INTERNAL_ERROR, "The request could not be completed")
 
 
@@ -41,5 +45,7 @@ def default_logger() -> Any:
 
 def log_notes(error: Error, logger: Any, **context: Any) -> None:
     """Logs what an error says to the operator only (its notes), such as why a result is not JSON."""
-    for note in getattr(error, "__notes__", ()):
-        logger.error(note, code=error.code, **context)
+    notes = getattr(error, "__notes__", ())
+    if isinstance(notes, list | tuple):
+        for note in notes:
+            logger.error(safe_text(note), code=getattr(error, "code", INTERNAL_ERROR), **context)

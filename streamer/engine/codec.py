@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any, Final
 
 import msgspec
 
 from streamer.core.errors import INTERNAL_ERROR, VALIDATION_ERROR, Error
+from streamer.core.foreign import describe, safe_text
 from streamer.core.messages import ErrorBody, ErrorMessage, Outgoing
 from streamer.core.units import parse_duration
 
@@ -208,8 +210,10 @@ def parse_wait(wait: str | float | None) -> float | None:
     return wait
 
 
-NOT_JSON: Final = (TypeError, ValueError, RecursionError, OverflowError)
-"""What the encoder raises for a value that JSON cannot say."""
+NOT_JSON: Final = BaseException
+"""What the encoder may raise for a handler's data: it runs the code of their classes (properties, time zones), which
+may raise anything. Only for encoding alone: nothing is awaited there, so no cancellation can be meant.
+"""
 
 _encoder = msgspec.json.Encoder()
 encode_json = _encoder.encode
@@ -227,17 +231,17 @@ def encode(message: Outgoing) -> bytes:
         raise not_json(problem) from problem
 
 
-def not_json(problem: Exception) -> Error:
+def not_json(problem: BaseException) -> Error:
     """The error of a handler that gave back what JSON cannot say."""
     error = Error(INTERNAL_ERROR, "The request could not be completed")
-    error.add_note(f"the handler's result is not JSON: {problem}")
+    error.add_note(f"the handler's result is not JSON: {describe(problem)}")
     return error
 
 
 def encode_error(error: Error, request_id: str | None, seq: int | None = None) -> bytes:
     """An `error` message."""
-    body = ErrorBody(error.code, error.message, error.retryable, error.details)
     try:
+        body = ErrorBody(error.code, error.message, error.retryable, error.details)
         return encode_json(ErrorMessage(body, request_id, seq))
     except NOT_JSON:
         return encode_json(ErrorMessage(sendable_body(error), request_id, seq))
@@ -248,7 +252,11 @@ def sendable_body(error: Error) -> ErrorBody:
 
     Details that are not JSON are left out; what is not text in code and message is made text.
     """
-    body = ErrorBody(plain_text(error.code), plain_text(error.message), bool(error.retryable), error.details)
+    try:
+        body = ErrorBody(plain_text(error.code), plain_text(error.message), bool(error.retryable), error.details)
+    except NOT_JSON:
+        # A subclass that lacks what an Error has.
+        return ErrorBody(INTERNAL_ERROR, "The request could not be completed", retryable=False)
     try:
         encode_json(body)
     except NOT_JSON:
@@ -256,7 +264,20 @@ def sendable_body(error: Error) -> ErrorBody:
     return body
 
 
+def body_of(error: object) -> ErrorBody | None:
+    """The error of a handler's result, as JSON can say it; None where it has none.
+
+    Raises:
+        TypeError: it is something else than an Error.
+    """
+    if error is None:
+        return None
+    if not isinstance(error, Error):
+        raise TypeError(f"the error of the handler's result is a {type(error).__name__}, not a streamer.Error")
+    return sendable_body(error)
+
+
 def plain_text(value: object) -> str:
     """The text of a value, with `?` for what UTF-8 cannot say: half a surrogate pair, as in names of files."""
-    text = str(value)
+    text = safe_text(value, sys.maxsize)
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

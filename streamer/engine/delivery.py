@@ -8,6 +8,7 @@ from typing import Any
 from streamer.contracts.connections import ConnectionManager
 from streamer.contracts.stores import Key
 from streamer.core.errors import ConnectionGone
+from streamer.core.foreign import is_our_own
 from streamer.engine.boundary import default_logger
 
 
@@ -173,7 +174,9 @@ class Delivery:
             await self._connections.send(connection_id, message, replaces=key[1], final=final)
         except ConnectionGone:
             self.forget(connection_id)
-        except Exception as problem:  # one connection's fault must not stop the progress of the others
+        except BaseException as problem:  # one connection's fault must not stop the progress of the others
+            if is_our_own(problem):
+                raise
             self._logger.error(
                 "a message could not be handed over", connection_id=connection_id, request_id=key[1], exc_info=problem
             )

@@ -10,6 +10,7 @@ import msgspec
 from streamer.contracts.stores import Lease
 from streamer.core.current import current_request
 from streamer.core.errors import INVALID_ACTION, Error, LeaseLost, StoreError
+from streamer.core.foreign import is_being_closed, task_is_cancelled
 from streamer.core.messages import ErrorMessage, Request, Result
 from streamer.core.records import RequestRecord
 from streamer.engine.boundary import UNEXPECTED, CancelledFromWithinError, boundary_error, log_notes
@@ -17,7 +18,7 @@ from streamer.engine.codec import encode_json, sendable_body
 from streamer.engine.outcomes import complete_message, stored_result, terminal_message
 from streamer.engine.progress import JobReporter
 from streamer.engine.routes import Route
-from streamer.engine.waiting import bounded, cut_off
+from streamer.engine.waiting import bounded
 
 if TYPE_CHECKING:
     from streamer.engine.worker import Worker
@@ -106,6 +107,8 @@ class Job:
                 log_notes(error, worker.logger, **context)
                 await self._fail(route, error)
             except UNEXPECTED as problem:
+                if isinstance(problem, asyncio.CancelledError) or is_being_closed(problem):
+                    raise
                 await self._fail(route, boundary_error(problem, worker.logger, expose=worker.expose_errors, **context))
             else:
                 try:
@@ -147,7 +150,7 @@ class Job:
             else:
                 value = await bounded(route.pipeline.queued(request), limit)
         except asyncio.CancelledError:
-            if cut_off():
+            if task_is_cancelled():
                 raise
             raise CancelledFromWithinError from None
         return value if isinstance(value, Result) else Result(data=value)
@@ -166,7 +169,7 @@ class Job:
             raise asyncio.CancelledError from error
         seq = await self._last_seq()
         body = sendable_body(error)
-        if route is not None and error.retryable and record.attempts < record.max_attempts:
+        if route is not None and body.retryable and record.attempts < record.max_attempts:
             retry_at = worker.clock.now() + route.retry.delay(record.attempts, worker.generator)
             await worker.save_last(self)
             await self._write(lambda: worker.queue.fail(self.lease, seq=seq, error=body, retry_at=retry_at))

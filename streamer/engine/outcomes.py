@@ -9,7 +9,7 @@ import msgspec
 from streamer.core.clock import timestamp
 from streamer.core.messages import Complete, ErrorBody, ErrorMessage, Progress, ProgressUpdate, Result
 from streamer.core.records import RequestRecord, Status
-from streamer.engine.codec import NOT_JSON, encode, encode_json, not_json, sendable_body
+from streamer.engine.codec import NOT_JSON, body_of, encode, encode_json, not_json
 
 
 class StoredResult(msgspec.Struct, omit_defaults=True):
@@ -35,7 +35,7 @@ def stored_result(result: Result) -> bytes:
             StoredResult(
                 result.success,
                 msgspec.Raw(encode_json(result.data)),
-                None if result.error is None else sendable_body(result.error),
+                body_of(result.error),
                 result.metadata,
             )
         )

@@ -23,6 +23,13 @@ def unknown_action(action: str, known: Iterable[str]) -> Error:
     return error.with_detail("did_you_mean", near) if near else error
 
 
+def weight(error: Error) -> int:
+    """How many refusals of a message one error counts as: one for each violation, whatever a handler put there."""
+    details = error.details
+    errors = details.get("errors") if isinstance(details, dict) else None
+    return max(1, len(errors)) if isinstance(errors, list) else 1
+
+
 def forbidden(action: str, needed: frozenset[str], principal: Principal | None) -> Error:
     """The caller lacks permissions that the action asks for."""
     missing = needed if principal is None else needed - principal.permissions

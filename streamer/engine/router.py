@@ -19,6 +19,7 @@ from streamer.core.errors import (
     StoreError,
     StoreUnavailable,
 )
+from streamer.core.foreign import safe_text, task_is_cancelled
 from streamer.core.ids import new_id
 from streamer.core.messages import Acknowledgment, Request, Response, Result
 from streamer.core.principal import Principal
@@ -38,6 +39,7 @@ from streamer.engine.codec import (
     Codec,
     Envelope,
     MalformedError,
+    body_of,
     encode,
     encode_error,
     encode_json,
@@ -51,7 +53,7 @@ from streamer.engine.outcomes import terminal_message
 from streamer.engine.pipeline import AnyMiddleware, compose
 from streamer.engine.routes import Route
 from streamer.engine.telling import Teller
-from streamer.engine.waiting import STOP_GRACE, bounded, cut_off, ends_within
+from streamer.engine.waiting import STOP_GRACE, bounded, ends_within
 
 DEFAULT_THRESHOLD = 5.0
 _LET_IN: dict[str, Any] = {"statusCode": 200}
@@ -184,8 +186,17 @@ class Router:
                 self._validate(validate, request)
         except Error as error:
             peer.send(encode_error(error, request_id))
-            if not error.retryable:
-                peer.refused(len(error.details.get("errors", ())) or 1)
+            # Of a handler's own check, and so perhaps anything.
+            if not sendable_body(error).retryable:
+                peer.refused(refusals.weight(error))
+            return
+        except UNEXPECTED as problem:
+            # The schema's validator is an extension in Rust: it may panic.
+            failed = boundary_error(
+                problem, self.logger, expose=self._expose_errors,
+                request_id=request_id, connection_id=peer.id, action=envelope.action,
+            )  # fmt: skip
+            peer.send(encode_error(failed, request_id))
             return
         if peer.running >= self._max_running:
             peer.send(encode_error(refusals.too_many(self._max_running), request_id))
@@ -294,9 +305,7 @@ class Router:
         except Error:
             raise
         except ValueError as problem:
-            raise Error(VALIDATION_ERROR, str(problem)) from None
-        except UNEXPECTED as problem:
-            raise self._boundary(problem, request) from None
+            raise Error(VALIDATION_ERROR, safe_text(problem)) from None
 
     def _step(self, peer: Peer, route: Route, request: Request) -> None:
         """Runs the first step by hand: a handler that does not wait is answered without a task."""
@@ -304,16 +313,19 @@ class Router:
             coroutine: Any = (
                 self._run(route, request) if route.pipeline.admit is not None else route.pipeline.direct(request)
             )
+        except StopIteration as problem:
+            # Of a `process` that is no coroutine function: no return value, as it would look below.
+            peer.send(encode_error(self._boundary(problem, request), request.id))
+            return
+        except UNEXPECTED as problem:
+            peer.send(self._failed(problem, request))
+            return
+        try:
             waits_for = coroutine.send(None)
         except StopIteration as stop:
             peer.send(self._encode(request, stop.value))
-        except Error as error:
-            log_notes(error, self.logger, request_id=request.id, action=request.action)
-            peer.send(encode_error(error, request.id))
-        except asyncio.CancelledError:
-            peer.send(encode_error(self._boundary(CancelledFromWithinError(), request), request.id))
         except UNEXPECTED as problem:
-            peer.send(encode_error(self._boundary(problem, request), request.id))
+            peer.send(self._failed(problem, request))
         else:
             peer.running += 1
             self._spawn(self._answer(peer, route, request, Resumed(coroutine, waits_for)))
@@ -333,16 +345,11 @@ class Router:
             else:
                 value = await bounded(begun, route.timeout)
             answer = self._encode(request, value)
-        except Error as error:
-            log_notes(error, self.logger, request_id=request.id, action=request.action)
-            answer = encode_error(error, request.id)
-        except asyncio.CancelledError:
-            if cut_off():
+        except UNEXPECTED as problem:
+            if isinstance(problem, asyncio.CancelledError) and task_is_cancelled():
                 peer.send(encode_error(refusals.too_late(), request.id))
                 raise
-            answer = encode_error(self._boundary(CancelledFromWithinError(), request), request.id)
-        except UNEXPECTED as problem:
-            answer = encode_error(self._boundary(problem, request), request.id)
+            answer = self._failed(problem, request)
         finally:
             peer.running -= 1
         peer.send(answer)
@@ -356,7 +363,7 @@ class Router:
             self._complaints.tell("a request could not be stored", request_id=request.id, error=str(problem))
             refusal = refusals.not_stored()
         except asyncio.CancelledError:
-            if cut_off():
+            if task_is_cancelled():
                 peer.send(encode_error(refusals.too_late(), request.id))
                 raise
             refusal = self._boundary(CancelledFromWithinError(), request)
@@ -424,17 +431,21 @@ class Router:
             self.delivery.forget(peer.id)
 
     def _encode(self, request: Request, value: Any) -> bytes:
-        if not isinstance(value, Result):
-            value = Result(data=value)
         try:
-            body = None if value.error is None else sendable_body(value.error)
-            return encode(Response(request.id, value.success, value.data, body, value.metadata))
-        except Error as problem:
+            if not isinstance(value, Result):
+                value = Result(data=value)
+            return encode(Response(request.id, value.success, value.data, body_of(value.error), value.metadata))
+        except UNEXPECTED as problem:
+            return self._failed(problem, request)
+
+    def _failed(self, problem: BaseException, request: Request) -> bytes:
+        """The answer to whatever a direct request raised."""
+        if isinstance(problem, Error):
             log_notes(problem, self.logger, request_id=request.id, action=request.action)
             return encode_error(problem, request.id)
-        except AttributeError as problem:
-            # `error` holds something else than an Error.
-            return encode_error(self._boundary(problem, request), request.id)
+        if isinstance(problem, asyncio.CancelledError):
+            problem = CancelledFromWithinError()
+        return encode_error(self._boundary(problem, request), request.id)
 
     async def _post(self, peer: EventPeer) -> bool:
         """Sends what an event's connection has collected. Returns whether the connection was there to take it."""

@@ -39,12 +39,3 @@ async def bounded(begun: Awaitable[Any], limit: float) -> Any:
         if not bound.expired():
             raise
         raise Error(TIMEOUT, f"The request took longer than {format_duration(limit)}") from None
-
-
-def cut_off() -> bool:
-    """Whether a CancelledError seen now was meant for the current task.
-
-    If not, it came out of the handler by itself: of something inside that was cancelled.
-    """
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

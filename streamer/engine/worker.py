@@ -15,6 +15,7 @@ import msgspec
 from streamer.contracts.stores import Claims, Key, RequestQueue
 from streamer.core.clock import Clock
 from streamer.core.errors import Error, LeaseLost, StoreError
+from streamer.core.foreign import describe
 from streamer.core.messages import ProgressUpdate, Request
 from streamer.core.records import RequestRecord, Status
 from streamer.engine.codec import NOT_JSON, encode_json
@@ -342,10 +343,7 @@ class Worker:
             try:
                 message = progress_message(key[1], seq, update)
             except Error as problem:
-                self.logger.error(
-                    "progress metadata is not JSON", request_id=key[1], error=problem.__notes__[0]
-                )  # fmt: skip
-                update.metadata = None
+                self._without_metadata(job, update, problem.__cause__ or problem)
                 message = progress_message(key[1], seq, update)
             await self.delivery.progress(key, message)
         if self._remote:
@@ -365,6 +363,17 @@ class Worker:
         if self._remote and latest is not None:
             await self._save(job, latest, job.reporter.seq)
 
+    def _encoded_metadata(self, job: Job, update: ProgressUpdate) -> bytes:
+        try:
+            return encode_json(update.metadata) if update.metadata else b""
+        except NOT_JSON as problem:
+            self._without_metadata(job, update, problem)
+            return b""
+
+    def _without_metadata(self, job: Job, update: ProgressUpdate, problem: BaseException) -> None:
+        self.logger.error("progress metadata is not JSON", request_id=job.record.id, error=describe(problem))
+        update.metadata = None
+
     async def _save(self, job: Job, update: ProgressUpdate, seq: int) -> None:
         try:
             await self.queue.update_progress(
@@ -372,11 +381,11 @@ class Worker:
                 seq=seq,
                 percentage=update.percentage,
                 message=update.message,
-                metadata=encode_json(update.metadata) if update.metadata else b"",
+                metadata=self._encoded_metadata(job, update),
             )
         except LeaseLost:
             job.stop("lost")
-        except (StoreError, *NOT_JSON) as problem:
+        except StoreError as problem:
             self.logger.warning("progress was not saved", request_id=job.record.id, error=str(problem))
 
 
@@ -387,14 +396,18 @@ def current(record: RequestRecord, job: Job | None) -> RequestRecord:
     latest = job.reporter.latest
     if latest is None:
         return record
-    try:
-        metadata = encode_json(latest.metadata) if latest.metadata else b""
-    except NOT_JSON:
-        metadata = b""
     return msgspec.structs.replace(
         record,
         percentage=latest.percentage,
         message=latest.message,
-        progress_metadata=metadata,
+        progress_metadata=_metadata(latest),
         updated_at=latest.timestamp,
     )
+
+
+def _metadata(update: ProgressUpdate) -> bytes:
+    """Nothing where it is not JSON, which is logged when the update is sent or stored."""
+    try:
+        return encode_json(update.metadata) if update.metadata else b""
+    except NOT_JSON:
+        return b""

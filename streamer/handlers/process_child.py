@@ -9,12 +9,12 @@ import pickle
 import queue
 import signal
 import threading
-import traceback
 from collections import deque
 from typing import Any, Final
 
 from streamer.children.child import Channel
 from streamer.core.errors import Error
+from streamer.core.foreign import describe, format_traceback, safe_text
 from streamer.core.messages import Reporter
 
 PAUSE: Final = 0.02
@@ -62,7 +62,7 @@ class Outbox:
             return []
         try:
             return [pickle.dumps(("progress", percentage, message, metadata))]
-        except Exception:  # noqa: BLE001 - metadata that cannot be sent costs itself, not the job
+        except BaseException:  # noqa: BLE001 - metadata that cannot be sent costs itself, not the job
             return [pickle.dumps(("progress", percentage, message, {}))]
 
 
@@ -117,13 +117,13 @@ def run(job: bytes, reporter: Reporter) -> bytes:
     except Error as error:
         return _pickled_error(error)
     except BaseException as problem:  # noqa: BLE001 - it belongs to whoever waits, SystemExit included
-        return _pickled_failure(f"{type(problem).__name__}: {problem}", traceback.format_exc())
+        return _pickled_failure(describe(problem), format_traceback(problem))
     try:
         return pickle.dumps(("returned", value))
-    except Exception as problem:  # noqa: BLE001 - pickling runs the code of whatever was returned
+    except BaseException as problem:  # noqa: BLE001 - pickling runs the code of whatever was returned
         return _pickled_failure(
-            f"the handler's function returned a {type(value).__name__} that cannot be sent back: {problem}",
-            traceback.format_exc(),
+            f"the handler's function returned a {type(value).__name__} that cannot be sent back: {describe(problem)}",
+            format_traceback(problem),
         )
 
 
@@ -131,9 +131,17 @@ def _pickled_error(error: Error) -> bytes:
     notes = list(getattr(error, "__notes__", ()))
     try:
         return pickle.dumps(("error", error.code, error.message, error.details, error.retryable, notes))
-    except Exception as problem:  # noqa: BLE001 - as above
-        notes.append(f"the details of this error cannot be sent: {problem}")
-        return pickle.dumps(("error", error.code, error.message, {}, error.retryable, notes))
+    except BaseException as problem:  # noqa: BLE001 - as above
+        notes = [safe_text(note) for note in notes]
+        notes.append(f"the details of this error cannot be sent: {describe(problem)}")
+        return pickle.dumps(("error", safe_text(error.code), safe_text(error.message), {}, _holds(error), notes))
+
+
+def _holds(error: Error) -> bool:
+    try:
+        return bool(error.retryable)
+    except BaseException:  # noqa: BLE001 - as above
+        return False
 
 
 def _pickled_failure(text: str, where: str) -> bytes:

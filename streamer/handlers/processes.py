@@ -13,6 +13,7 @@ import msgspec
 
 from streamer.children import Child
 from streamer.core.errors import INTERNAL_ERROR, Error
+from streamer.core.foreign import describe
 from streamer.core.messages import SILENT, Reporter, Request
 
 CHILD: Final = "streamer.handlers.process_child:main"
@@ -131,12 +132,18 @@ class _Worker:
             return
         try:
             kind, *rest = pickle.loads(message)  # noqa: S301 - from our own child, over a socket that nobody else has
-        except Exception as error:  # noqa: BLE001 - a class that cannot be made again here may raise anything
-            self._job.set_exception(ProcessFailed(f"what the handler's function returned cannot be read: {error!r}"))
+        except BaseException as error:  # noqa: BLE001 - a class that cannot be made again here may raise anything
+            self._job.set_exception(
+                ProcessFailed(f"what the handler's function returned cannot be read: {describe(error)}")
+            )
             return
         if kind == "progress":
             percentage, text, metadata = rest
-            self._reporter.report(percentage, text, **metadata)
+            try:
+                self._reporter.report(percentage, text, **metadata)
+            except TypeError:
+                # Metadata under the name of an argument.
+                self._reporter.report(percentage, text)
         elif kind == "returned":
             self._job.set_result(rest[0])
         elif kind == "error":

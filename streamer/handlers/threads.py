@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from streamer.core.errors import INTERNAL_ERROR, Error
+from streamer.core.foreign import describe
 
 _cancelled: Final[contextvars.ContextVar[threading.Event | None]] = contextvars.ContextVar("cancelled", default=None)
 
@@ -141,7 +142,7 @@ def _deliverable(raised: BaseException) -> Exception:
     """SystemExit and KeyboardInterrupt would end the loop, and StopIteration cannot be set on a future."""
     if isinstance(raised, Exception) and not isinstance(raised, StopIteration):
         return raised
-    wrapped = RuntimeError(f"the handler's function raised {type(raised).__name__}: {raised}")
+    wrapped = RuntimeError(f"the handler's function raised {describe(raised)}")
     wrapped.__cause__ = raised
     return wrapped
 

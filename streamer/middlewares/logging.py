@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 from streamer.contracts.handlers import Handler
 from streamer.contracts.middleware import HandlerMiddleware
 from streamer.core.clock import Clock, SystemClock
+from streamer.core.foreign import describe
 from streamer.core.messages import Reporter, Request, Result
 from streamer.core.units import format_duration
 
@@ -44,16 +46,21 @@ class _LoggingHandler:
         running = self._handler.process(request) if run is None else run(request, reporter)
         return await self._logged(request, running)
 
+    def _log(self, line: str, *arguments: object) -> None:
+        # A logger that fails must not fail the request: `print` does when nobody reads standard output any more.
+        with contextlib.suppress(Exception):
+            self._logger(line, *arguments)
+
     async def _logged(self, request: Request, running: Any) -> Result:
-        self._logger("request %s begins: action %s", request.id, request.action)
+        self._log("request %s begins: action %s", request.id, request.action)
         started = self._clock.monotonic()
         try:
             result: Result = await running
-        except Exception as problem:
+        except BaseException as problem:
             took = format_duration(self._clock.monotonic() - started)
-            self._logger("request %s failed after %s: %s", request.id, took, problem)
+            self._log("request %s failed after %s: %s", request.id, took, describe(problem))
             raise
         took = format_duration(self._clock.monotonic() - started)
         success = getattr(result, "success", True)
-        self._logger("request %s ended after %s: success %s", request.id, took, success)
+        self._log("request %s ended after %s: success %s", request.id, took, success)
         return result

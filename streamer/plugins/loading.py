@@ -11,6 +11,7 @@ import pluggy
 
 from streamer.contracts.components import Component
 from streamer.core.errors import PluginError
+from streamer.core.foreign import one_line
 from streamer.plugins import hookspecs
 from streamer.plugins.checks import returned_problems
 from streamer.plugins.hookspecs import KINDS, PROJECT
@@ -92,7 +93,9 @@ def _call(hook: str, implementation: pluggy.HookImpl) -> list[Component]:
         raise PluginError(f"{hook} is a generator; return a list instead of yielding")
     try:
         returned = function()
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise PluginError(f"{hook} failed: {one_line(error)}") from error
     if inspect.iscoroutine(returned):
         returned.close()
@@ -100,8 +103,3 @@ def _call(hook: str, implementation: pluggy.HookImpl) -> list[Component]:
     if problems:
         raise PluginError("\n".join(problems))
     return list(cast("list[Component]", returned))
-
-
-def one_line(error: BaseException) -> str:
-    """Type and text of an exception, without line breaks."""
-    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -10,8 +10,9 @@ from typing import Final, Protocol
 
 from streamer import __version__
 from streamer.core.errors import PluginError
+from streamer.core.foreign import one_line
 from streamer.plugins.checks import name_problem
-from streamer.plugins.loading import offered, one_line
+from streamer.plugins.loading import offered
 from streamer.plugins.registry import PluginInfo, PluginStatus, Registry
 
 GROUP: Final = "streamer"
@@ -79,7 +80,9 @@ def discover(
         info, entry_point = to_load[name]
         try:
             plugin = entry_point.load()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a foreign module does when it is imported
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a foreign module does when it is imported
             problems.append(
                 f"{_title(info)}: importing {info.module} failed: {one_line(error)}; mend or uninstall it, or "
                 f"{_way_out(info)}"

@@ -31,6 +31,7 @@ from streamer.handlers.functions import adapt
 from streamer.handlers.processes import ProcessPool
 from streamer.handlers.threads import ThreadPool
 from streamer.middlewares.rate_limit import RateLimit
+from streamer.runtime.building import build, naming
 from streamer.runtime.compiler import compile_route
 
 THREAD_GRACE = 5.0
@@ -116,12 +117,12 @@ async def open_service(
         for action in settings.actions.values():
             component = components[Kind.HANDLER, action.handler]
             made = await builder.build(Kind.HANDLER, ComponentUse(name=action.handler, options=action.options))
-            handler = adapt(made, threads=threads, processes=processes)
-            router.add(
-                compile_route(
+            with naming(component):
+                handler = adapt(made, threads=threads, processes=processes)
+                route = compile_route(
                     action, settings.service, component, handler, [*middlewares, *_rate_limits(action, clock)]
                 )
-            )
+            router.add(route)
         router.store = RequestQueueAdapter(store, router.routes)
         worker = Worker(
             store,
@@ -216,7 +217,4 @@ class _Builder:
 
     async def build(self, kind: Kind, use: ComponentUse) -> Any:
         """The component's object; what it must tidy up is on the stack."""
-        made = self._components[kind, use.name].factory(use.options, self._context)
-        if hasattr(type(made), "__aenter__"):
-            return await self._stack.enter_async_context(made)
-        return made
+        return await build(self._stack, self._components[kind, use.name], use.options, self._context)

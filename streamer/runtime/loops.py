@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+Ended = TypeVar("Ended")
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -13,3 +16,19 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
+
+
+def run_until_complete(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, Ended], logger: Any) -> Ended:
+    """Runs the loop until the coroutine has ended, whatever other tasks raise.
+
+    The loop stops for a SystemExit or KeyboardInterrupt of any task, also of one that a handler has started and that
+    called `sys.exit`. That must not end the service for everybody, so the loop goes on.
+    """
+    task = loop.create_task(main)
+    while True:
+        try:
+            return loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt) as problem:
+            if task.done():
+                raise
+            logger.error("a task of a handler tried to end the process", exc_info=problem)

@@ -13,7 +13,7 @@ from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError, StoreError, StoreUnavailable
 from streamer.engine.shared_delivery import SharedDelivery
 from streamer.runtime.assembly import Components, Service, open_service
-from streamer.runtime.loops import loop_factory
+from streamer.runtime.loops import loop_factory, run_until_complete
 from streamer.runtime.patience import Patience
 from streamer.transports.websocket import WebSocketTransport
 
@@ -43,7 +43,7 @@ def serve(
     loop = (loop_factory() or asyncio.new_event_loop)()
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(_serve(settings, components, logger, clock or SystemClock(), wait))
+        run_until_complete(loop, _serve(settings, components, logger, clock or SystemClock(), wait), logger)
     finally:
         end(loop)
 
@@ -100,6 +100,7 @@ async def _serve(settings: Settings, components: Components, logger: Any, clock:
             asyncio.create_task(service.worker.run(), name="worker"),
             asyncio.create_task(_purge(service, clock, logger), name="purge"),
             asyncio.create_task(service.receipts.run(), name="receipts"),
+            asyncio.create_task(transport.failed(), name="transport"),
         ]
         if service.departures is not None:
             background.append(asyncio.create_task(service.departures.run(), name="departures"))

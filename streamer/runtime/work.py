@@ -13,7 +13,7 @@ from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError
 from streamer.engine.shared_delivery import SharedDelivery
 from streamer.runtime.assembly import Components, open_service
-from streamer.runtime.loops import loop_factory
+from streamer.runtime.loops import loop_factory, run_until_complete
 from streamer.runtime.serve import end, fail_with
 
 
@@ -40,7 +40,7 @@ def work(
     loop = (loop_factory() or asyncio.new_event_loop)()
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(_work(settings, components, logger, clock or SystemClock(), actions))
+        run_until_complete(loop, _work(settings, components, logger, clock or SystemClock(), actions), logger)
     finally:
         end(loop)
 

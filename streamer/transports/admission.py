@@ -8,6 +8,7 @@ from typing import Any
 
 from streamer.contracts.auth import Authenticator
 from streamer.core.errors import Error
+from streamer.core.foreign import is_our_own
 from streamer.core.principal import Principal
 from streamer.core.stepping import Resumed
 from streamer.transports.answers import Answered
@@ -38,7 +39,7 @@ class Admission:
             waits_for = coroutine.send(None)
         except StopIteration as stop:
             return self._told(stop.value)
-        except Exception as problem:  # noqa: BLE001 - whatever it is, it is this client's end and nobody else's
+        except BaseException as problem:  # noqa: BLE001 - whatever it is, it is this client's end and nobody else's
             return self._refused(problem)
         return Resumed(coroutine, waits_for)
 
@@ -49,7 +50,9 @@ class Admission:
                 return self._told(await begun)
         except TimeoutError:
             return TOO_SLOW
-        except Exception as problem:  # noqa: BLE001 - as above
+        except BaseException as problem:
+            if is_our_own(problem):
+                raise
             return self._refused(problem)
 
     def _told(self, value: Any) -> Principal | Answered:
@@ -58,7 +61,7 @@ class Admission:
         self._logger.error("the authenticator returned no principal", returned=type(value).__name__)
         return BROKEN
 
-    def _refused(self, problem: Exception) -> Answered:
+    def _refused(self, problem: BaseException) -> Answered:
         if isinstance(problem, Error):
             self._logger.debug("a token was refused", code=problem.code, reason=problem.message)
             return refusal(problem)

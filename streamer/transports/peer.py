@@ -99,7 +99,7 @@ class WebSocketPeer(Sender):
         shared.empty.clear()
         try:
             shared.registry.add(self)
-        except Exception as problem:  # noqa: BLE001 - whatever it is, it is this connection's end and nobody else's
+        except BaseException as problem:  # noqa: BLE001 - whatever it is, it is this connection's end and nobody else's
             self._broken(problem)
         else:
             self._registered = True
@@ -133,7 +133,7 @@ class WebSocketPeer(Sender):
                 self.spoke = True
                 try:
                     self._receive(self, data)
-                except Exception as problem:  # noqa: BLE001 - one connection's fault must not be another's
+                except BaseException as problem:  # noqa: BLE001 - one connection's fault must not be another's
                     self._broken(problem)
             else:
                 self.close(*NOT_UTF8)
@@ -177,9 +177,9 @@ class WebSocketPeer(Sender):
             self.spoke = True
             try:
                 self._receive(self, message)
-            except Exception as problem:  # noqa: BLE001 - as for a whole message
+            except BaseException as problem:  # noqa: BLE001 - as for a whole message
                 self._broken(problem)
 
-    def _broken(self, problem: Exception) -> None:
+    def _broken(self, problem: BaseException) -> None:
         self._shared.logger.error("a connection broke", connection_id=self.id, exc_info=problem)
         self.close(INTERNAL_ERROR, "internal error")

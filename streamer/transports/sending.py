@@ -230,7 +230,7 @@ class Sender(WSListener):
     def _tell(self, listener: Callable[[Any], None]) -> None:
         try:
             listener(self)
-        except Exception as problem:  # whatever it is, the connection ends all the same
+        except BaseException as problem:  # whatever it is, the connection ends all the same
             self._shared.logger.error("the end of a connection", connection_id=self.id, exc_info=problem)
 
     def _put(self, data: bytes) -> None:

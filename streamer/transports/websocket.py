@@ -131,6 +131,18 @@ class WebSocketTransport:
         if self._expiry is not None:
             self._expiring = asyncio.create_task(self._expiry.run(), name="expiry")
 
+    async def failed(self) -> None:
+        """Waits for as long as what looks after the connections goes on.
+
+        Raises:
+            BaseException: what it failed with. Silent connections would stay for ever from then on.
+        """
+        watched = [task for task in (self._heartbeat, self._expiring) if task is not None]
+        await asyncio.wait(watched, return_when=asyncio.FIRST_EXCEPTION)
+        for task in watched:
+            task.result()
+        await asyncio.Event().wait()
+
     def renew(self, connection_id: str, principal: Principal) -> None:
         """A connection has proved itself again."""
         if self._expiry is not None:

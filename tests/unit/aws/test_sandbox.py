@@ -188,8 +188,8 @@ def functions(monkeypatch):
     yield
     module = sys.modules.pop("streamer.aws.functions", None)
     if module is not None:
-        module._runner.run(module._sandbox.close())
-        module._runner.close()
+        module._run(module._sandbox.close())
+        module._loop.close()
     for name in streamer.aws.ENTRY_POINTS:
         vars(streamer.aws).pop(name, None)
 

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from streamer.engine.waiting import cut_off, ends_within
+from streamer.core.foreign import task_is_cancelled
+from streamer.engine.waiting import ends_within
 from streamer.testing import ManualClock
 from streamer.testing.clock import settle
 
@@ -47,11 +48,11 @@ async def test_a_cancellation_is_told_from_one_that_came_from_within():
         try:
             await inner
         except asyncio.CancelledError:
-            seen.append(cut_off())
+            seen.append(task_is_cancelled())
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            seen.append(cut_off())
+            seen.append(task_is_cancelled())
 
     task = asyncio.create_task(within())
     await settle()
@@ -60,10 +61,10 @@ async def test_a_cancellation_is_told_from_one_that_came_from_within():
     assert seen == [False, True]
 
 
-def test_outside_of_a_task_nobody_is_cut_off():
+def test_outside_of_a_task_nobody_is_task_is_cancelled():
     async def main():
         answered = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_soon(lambda: answered.set_result(cut_off()))
+        asyncio.get_running_loop().call_soon(lambda: answered.set_result(task_is_cancelled()))
         return await answered
 
     assert asyncio.run(main()) is False

@@ -41,6 +41,36 @@ SOURCE = """
     def leave(request):
         sys.exit(3)
 
+    class Panic(BaseException):
+        def __str__(self):
+            raise Panic
+
+    def panic(request):
+        raise Panic
+
+    def panic_when_it_is_sent(request):
+        return Panics()
+
+    class Panics:
+        def __reduce__(self):
+            raise Panic
+
+    def refuse_oddly(request):
+        error = Error("ODD", "odd", {"panics": Panics()})
+        error.retryable = Unsure()
+        raise error
+
+    class Unsure:
+        def __bool__(self):
+            raise Panic
+
+        __reduce__ = __bool__
+
+    def report_under_the_name_of_an_argument(request):
+        request.progress.set_metadata("message", "mine")
+        request.progress.report(5, "first")
+        threading.Event().wait(0.05)
+
     def die(request):
         os._exit(7)
 
@@ -159,6 +189,23 @@ async def test_a_function_that_exits_fails_and_its_process_lives(pool, jobs, req
     with pytest.raises(ProcessFailed, match="SystemExit: 3"):
         await pool.run(jobs.leave, {}, request_of())
     assert await pool.run(jobs.pid, {}, request_of()) == before
+
+
+async def test_a_panic_fails_its_own_job_and_its_process_lives(pool, jobs, request_of):
+    before = await pool.run(jobs.pid, {}, request_of())
+    with pytest.raises(ProcessFailed, match="Panic: <the text of a Panic cannot be shown>"):
+        await pool.run(jobs.panic, {}, request_of())
+    with pytest.raises(ProcessFailed, match="Panics that cannot be sent back"):
+        await pool.run(jobs.panic_when_it_is_sent, {}, request_of())
+    with pytest.raises(Error, match="odd") as caught:
+        await pool.run(jobs.refuse_oddly, {}, request_of())
+    assert caught.value.retryable is False
+    assert await pool.run(jobs.pid, {}, request_of()) == before
+
+
+async def test_metadata_under_the_name_of_an_argument_costs_itself_alone(pool, jobs, request_of, recorder):
+    await pool.run(jobs.report_under_the_name_of_an_argument, {}, request_of())
+    assert recorder.reports == [(5.0, "first", {})]
 
 
 @pytest.mark.parametrize(

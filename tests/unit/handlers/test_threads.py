@@ -43,7 +43,25 @@ async def test_what_it_raises_arrives(pool):
         await pool.run(lambda: 1 / 0)
 
 
-@pytest.mark.parametrize("raised", [SystemExit(3), KeyboardInterrupt("x"), StopIteration("x")])
+class Unspeakable(BaseException):
+    """What a Rust extension raises is no `Exception`; of this one not even the text can be had."""
+
+    def __str__(self):
+        raise Unspeakable
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        SystemExit(3),
+        KeyboardInterrupt("x"),
+        StopIteration("x"),
+        GeneratorExit("x"),
+        asyncio.CancelledError("x"),
+        BaseExceptionGroup("x", [SystemExit(3)]),
+        Unspeakable("x"),
+    ],
+)
 async def test_an_exception_that_would_end_the_loop_arrives_wrapped(pool, raised):
     def leave():
         raise raised

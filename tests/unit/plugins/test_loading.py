@@ -41,6 +41,18 @@ def test_a_misspelt_hook_is_found_with_a_suggestion(problem):
     assert "there is no hook 'streamer_handler' (did you mean 'streamer_handlers'?)" in text
 
 
+def test_a_hook_that_panics_is_named(problem):
+    text = problem("""
+    class Panic(BaseException):
+        pass
+
+    @hookimpl
+    def streamer_handlers():
+        raise Panic("boom")
+    """)
+    assert "streamer_handlers failed: Panic: boom" in text
+
+
 def test_a_hook_like_no_other_is_answered_with_the_list(problem):
     text = problem("""
     @hookimpl

@@ -140,7 +140,9 @@ def test_an_import_that_fails_names_distribution_module_error_and_the_way_out(in
 def test_a_module_that_is_not_there_or_exits_is_a_failed_import(install):
     install("gone", {"gone": "no_such_module_anywhere"})
     install("leaves", {"leaves": "leaving"}, leaving="raise SystemExit(3)")
-    first, second = problem().splitlines()
+    install("panics", {"panics": "panicking"}, panicking="class Panic(BaseException): pass\nraise Panic('boom')")
+    first, second, third = problem().splitlines()
+    assert "importing panicking failed: Panic: boom" in third
     assert "importing no_such_module_anywhere failed: ModuleNotFoundError" in first
     assert "importing leaving failed: SystemExit: 3" in second
 

@@ -333,3 +333,28 @@ async def test_one_message_alone_is_never_too_many_however_many_rules_it_broke(s
     with pytest.raises(ConnectionClosed):
         await client.recv()
     assert client.close_code == 1008
+
+
+async def test_what_looks_after_the_connections_does_not_fail_in_silence(serve):
+    server = await serve()
+    transport = server.transport
+    failing = asyncio.create_task(transport.failed())
+    await asyncio.sleep(0)
+    assert not failing.done()
+    broken = asyncio.get_running_loop().create_future()
+    transport._heartbeat.cancel()
+    transport._heartbeat = broken
+    failing.cancel()
+    failing = asyncio.create_task(transport.failed())
+    broken.set_exception(ValueError("a fault"))
+    with pytest.raises(ValueError, match="a fault"):
+        await failing
+
+
+async def test_a_service_that_looks_for_nothing_has_nothing_that_fails(serve):
+    server = await serve(ping_interval=0, idle_timeout=0)
+    failing = asyncio.create_task(server.transport.failed())
+    await asyncio.wait([server.transport._heartbeat])
+    await asyncio.sleep(0)
+    assert not failing.done()
+    failing.cancel()

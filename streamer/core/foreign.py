@@ -1,0 +1,94 @@
+"""Exceptions of code that is not ours: shown, bounded and told apart from our own cancellation, whatever they are.
+
+Handlers, middleware and plugins may raise anything: Rust extensions raise a BaseException for each panic, `sys.exit`
+raises SystemExit, and the text of an exception may itself raise. Nothing here does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from typing import Final
+
+LONGEST_TEXT: Final = 2_000
+"""Characters of an exception's text that are shown."""
+LONGEST_TRACEBACK: Final = 32_000
+"""Characters of a traceback that are shown."""
+_CUT: Final = "…"
+
+
+def safe_text(value: object, longest: int = LONGEST_TEXT) -> str:
+    """The text of a value, cut to so many characters; a note in its place when it cannot be had."""
+    try:
+        # A subclass of str may override what slicing and formatting do.
+        text = str.__str__(str(value))
+    except BaseException:  # noqa: BLE001 - the value's own code may raise anything
+        return f"<the text of a {type(value).__name__} cannot be shown>"
+    return text if len(text) <= longest else text[:longest] + _CUT
+
+
+def safe_repr(value: object, longest: int = LONGEST_TEXT) -> str:
+    """As `safe_text`, of the value's representation."""
+    try:
+        text = str.__str__(repr(value))
+    except BaseException:  # noqa: BLE001 - as above
+        return f"<a {type(value).__name__} that cannot be shown>"
+    return text if len(text) <= longest else text[:longest] + _CUT
+
+
+def describe(problem: BaseException, longest: int = LONGEST_TEXT) -> str:
+    """Type and text of an exception, as the last line of a traceback has them."""
+    text = safe_text(problem, longest)
+    return f"{type(problem).__name__}: {text}" if text else type(problem).__name__
+
+
+def one_line(problem: BaseException, longest: int = LONGEST_TEXT) -> str:
+    """Type and text of an exception, without line breaks."""
+    return " ".join(describe(problem, longest).split())
+
+
+def format_traceback(problem: BaseException, longest: int = LONGEST_TRACEBACK) -> str:
+    """The traceback with its causes, without the last line break, at most about so many characters.
+
+    A longer one keeps its beginning, where it was called from, and its end, which says what happened.
+    """
+    try:
+        parts = [part if len(part) <= longest else part[:LONGEST_TEXT] + _CUT for part in _parts(problem)]
+        text = "".join(parts).rstrip("\n")
+    except BaseException:  # noqa: BLE001 - an exception may override what a traceback is made of
+        return describe(problem)
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]}\n  {_CUT}\n{text[-half:]}"
+
+
+def _parts(problem: BaseException) -> list[str]:
+    return list(traceback.TracebackException(type(problem), problem, problem.__traceback__, compact=True).format())
+
+
+def task_is_cancelled() -> bool:
+    """Whether a CancelledError seen now was meant for the current task.
+
+    If not, it came out of foreign code by itself: of something inside that was cancelled.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def is_our_own(problem: BaseException) -> bool:
+    """Whether an exception seen now inside a task is the task's own end, and no fault of the foreign code in it."""
+    return is_being_closed(problem) or (isinstance(problem, asyncio.CancelledError) and task_is_cancelled())
+
+
+def is_being_closed(problem: BaseException) -> bool:
+    """Whether this is the GeneratorExit by which an unfinished coroutine is closed: it must not await anything more.
+
+    One that foreign code raised itself is seen inside a running task; a coroutine is closed outside of any.
+    """
+    if not isinstance(problem, GeneratorExit):
+        return False
+    try:
+        return asyncio.current_task() is None
+    except RuntimeError:
+        return True

@@ -1,0 +1,69 @@
+"""Makes the objects of components: what a plugin raises there is an error that names the plugin."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any
+
+from streamer.contracts.components import BuildContext, Component, Kind
+from streamer.core.errors import PluginError, StreamerError
+from streamer.core.foreign import is_our_own, one_line
+from streamer.stores.boundary import StoreBoundary
+
+
+async def build(
+    stack: contextlib.AsyncExitStack, component: Component, options: Mapping[str, Any], context: BuildContext
+) -> Any:
+    """The component's object; what it must tidy up is on the stack.
+
+    Raises:
+        StreamerError: as the component's factory raises.
+        PluginError: it raised something else; the message names the component and its distribution.
+    """
+    with naming(component):
+        made = component.factory(options, context)
+        if hasattr(type(made), "__aenter__"):
+            entered = await made.__aenter__()
+            stack.push_async_exit(_Closing(made, component, context.logger).close)
+            made = entered
+    if component.kind is Kind.STORE and component.namespace:
+        return StoreBoundary(made, component.full_name)
+    return made
+
+
+@contextlib.contextmanager
+def naming(component: Component) -> Iterator[None]:
+    """What a plugin's code raises inside becomes a PluginError that names it. What a built-in one raises is ours."""
+    try:
+        yield
+    except StreamerError:
+        raise
+    except BaseException as problem:
+        if is_our_own(problem) or isinstance(problem, KeyboardInterrupt) or not component.namespace:
+            raise
+        raise PluginError(
+            f"the {component.kind} {component.full_name!r} of {component.distribution} {component.version} "
+            f"cannot be started: {one_line(problem)}"
+        ) from problem
+
+
+class _Closing:
+    """Closes one object. Its failure is logged; the others are closed all the same, and the service ends well."""
+
+    def __init__(self, made: Any, component: Component, logger: Any) -> None:
+        self._made = made
+        self._component = component
+        self._logger = logger
+
+    async def close(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        try:
+            return bool(await self._made.__aexit__(kind, raised, trace))
+        except BaseException as problem:
+            if problem is raised or is_our_own(problem) or not self._component.namespace:
+                raise
+            self._logger.error("a component failed to close", component=self._component.full_name, exc_info=problem)
+            return False

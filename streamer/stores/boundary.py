@@ -1,0 +1,49 @@
+"""A store of a plugin, whose faults are store errors."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from streamer.core.errors import StoreError, StreamerError
+from streamer.core.foreign import is_our_own, one_line
+
+
+class StoreBoundary:
+    """Passes every call on to a store, and turns what it must not raise into a StoreError.
+
+    All who use a store try again after a StoreError. They need not know what a driver raises, which may be a panic of a
+    Rust extension and no `Exception` at all.
+
+    Args:
+        store: of a plugin.
+        name: of its component, for the error.
+    """
+
+    def __init__(self, store: Any, name: str) -> None:
+        self._store = store
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        value = getattr(self._store, attribute)
+        if inspect.iscoroutinefunction(value):
+            value = self._guarded(value)
+            # The next call finds it without coming here.
+            setattr(self, attribute, value)
+        return value
+
+    def _guarded(self, method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
+        @functools.wraps(method)
+        async def call(*arguments: Any, **options: Any) -> Any:
+            try:
+                return await method(*arguments, **options)
+            except StreamerError:
+                raise
+            except BaseException as problem:
+                if is_our_own(problem):
+                    raise
+                raise StoreError(f"the store {self._name!r} failed: {one_line(problem)}") from problem
+
+        return call
