@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from streamer.core.clock import Clock, SystemClock
+from streamer.core.health import Health
 
 NO_OPTIONS: Final[Mapping[str, Any]] = {"type": "object", "additionalProperties": False}
 
@@ -45,6 +46,8 @@ class BuildContext:
     settings: Any = None
     """The whole frozen `Settings`, for components that need more than their own options."""
     logger: Any = field(default_factory=lambda: logging.getLogger("streamer"))
+    health: Health = field(default_factory=Health)
+    """Where a component reports that it does not work, and that it does again: the health check answers 503 then."""
 
     def path(self, text: str) -> Path:
         """An option's path, absolute: relative ones from the file's folder, `~` expanded."""

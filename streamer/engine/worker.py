@@ -264,14 +264,20 @@ class Worker:
         return {"tenant_limit": self._tenant_concurrency, "tenants": running}
 
     async def _claim(self) -> None:
+        failure = ""
         while not self._paused:
             self._wake.clear()
             try:
                 await self.step()
             except StoreError as problem:
-                self.logger.error("the queue cannot be read; trying again", error=str(problem))
+                if str(problem) != failure:
+                    # Once, however long it lasts: the store reports its own state.
+                    failure = str(problem)
+                    self.logger.error("the queue cannot be read; trying again", error=failure)
                 self._more = False
                 self._next_due = None
+            else:
+                failure = ""
             if not self._more:
                 await self._sleep()
 

@@ -15,6 +15,7 @@ from streamer.contracts.auth import Authenticator
 from streamer.contracts.components import BuildContext, Component, Kind
 from streamer.contracts.stores import RequestQueue
 from streamer.core.clock import Clock, SystemClock
+from streamer.core.health import Health
 from streamer.engine.adapters import RequestQueueAdapter
 from streamer.engine.codec import Codec
 from streamer.engine.delivery import Delivery
@@ -52,6 +53,8 @@ class Service:
     receipts: Receipts
     router: Router
     worker: Worker
+    health: Health
+    """What its parts report."""
     departures: Departures | None = None
     """Only where an action ends with its followers."""
     authenticator: Authenticator | None = None
@@ -86,7 +89,8 @@ async def open_service(
     """
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        builder = _Builder(stack, components, _context(settings, logger, clock))
+        context = _context(settings, logger, clock)
+        builder = _Builder(stack, components, context)
         store = await builder.build(Kind.STORE, settings.backends.store)
         connections = await builder.build(Kind.CONNECTIONS, settings.backends.connections)
         authenticator = await builder.build(Kind.AUTH, settings.auth)
@@ -161,6 +165,7 @@ async def open_service(
             receipts=receipts,
             router=router,
             worker=worker,
+            health=context.health,
             departures=departures,
             authenticator=authenticator,
             renewal=renewal,
@@ -191,8 +196,19 @@ async def open_entrance(
 
 
 def _context(settings: Settings, logger: Any, clock: Clock) -> BuildContext:
+    def changed(part: str, problem: str | None) -> None:
+        if problem is None:
+            logger.warning("works again", part=part)
+        else:
+            logger.error("does not work", part=part, error=problem)
+
     return BuildContext(
-        base_dir=settings.base_dir, clock=clock, service=settings.service.name, settings=settings, logger=logger
+        base_dir=settings.base_dir,
+        clock=clock,
+        service=settings.service.name,
+        settings=settings,
+        logger=logger,
+        health=Health(changed),
     )
 
 

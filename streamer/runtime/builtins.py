@@ -190,7 +190,13 @@ async def _sqlite(options: Options, context: BuildContext) -> AsyncIterator[Any]
     from streamer.stores.sqlite import SqliteStore  # noqa: PLC0415 - as above
 
     path = context.path(options.get("path", "./streamer.db"))
-    store = await SqliteStore.open(path, clock=context.clock, on_mend=context.logger.warning, **_bounds(context))
+    store = await SqliteStore.open(
+        path,
+        clock=context.clock,
+        on_mend=context.logger.warning,
+        on_trouble=lambda trouble: context.health.report("store", trouble),
+        **_bounds(context),
+    )
     try:
         yield store
     finally:

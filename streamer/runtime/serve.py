@@ -90,6 +90,7 @@ async def _serve(settings: Settings, components: Components, logger: Any, clock:
             clock=clock,
             logger=logger,
             authenticator=service.authenticator,
+            health=service.health,
         )
         if service.renewal is not None:
             service.renewal.on_renewed = transport.renew

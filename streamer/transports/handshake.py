@@ -33,6 +33,11 @@ _BAD_CLIENT_ID: Final = Answered(
     HTTPStatus.BAD_REQUEST, f"client_id must be 1 to {MAX_CLIENT_ID} printable characters, given once\n"
 )
 _DRAINING: Final = Answered(HTTPStatus.SERVICE_UNAVAILABLE, "draining\n", (("Retry-After", "1"),))
+_HEALTHY: Final = Answered(HTTPStatus.OK, "ok\n")
+# Not what is wrong: everybody may ask, and it names files.
+_UNHEALTHY: Final = Answered(
+    HTTPStatus.SERVICE_UNAVAILABLE, "requests cannot be stored; the log says why\n", (("Retry-After", "1"),)
+)
 _NOT_AN_UPGRADE: Final = Answered(
     HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket; connect with ws:// or wss://\n", (("Upgrade", "websocket"),)
 )
@@ -70,6 +75,7 @@ def decide(
     *,
     open_connections: int,
     draining: bool,
+    healthy: bool = True,
     client_files: Mapping[str, ClientFile] = NONE,
 ) -> Accepted | Answered:
     """What becomes of a request.
@@ -79,6 +85,7 @@ def decide(
         settings: path, origins and limits.
         open_connections: how many there are.
         draining: the service is shutting down.
+        healthy: all parts of the service work.
         client_files: what is served beside the WebSocket, by path.
     """
     if request.method == "OPTIONS":
@@ -87,7 +94,7 @@ def decide(
         return _METHOD_NOT_ALLOWED
     path, _, query = request.target.partition("?")
     if path == HEALTH_PATH:
-        return _DRAINING if draining else Answered(HTTPStatus.OK, "ok\n")
+        return _DRAINING if draining else _HEALTHY if healthy else _UNHEALTHY
     if path != settings.path:
         if (file := client_files.get(path)) is not None:
             return _served(file, request.headers, settings.allowed_origins)

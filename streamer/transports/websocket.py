@@ -14,6 +14,7 @@ from streamer.contracts.auth import Authenticator
 from streamer.contracts.connections import FrameReceiver, PeerRegistry
 from streamer.core.buckets import Buckets
 from streamer.core.clock import Clock
+from streamer.core.health import Health
 from streamer.core.networks import Address, household
 from streamer.core.principal import Principal
 from streamer.transports import client_files
@@ -54,6 +55,7 @@ class WebSocketTransport:
         clock: time.
         logger: for what concerns the transport.
         authenticator: asked at each handshake; None lets everybody in.
+        health: what `/healthz` answers by; always well when left out.
 
     Attributes:
         port: where it listens; before `start` what the settings say, which may be 0.
@@ -68,12 +70,14 @@ class WebSocketTransport:
         clock: Clock,
         logger: Any,
         authenticator: Authenticator | None = None,
+        health: Health | None = None,
     ) -> None:
         self.port = settings.port
         self._settings = settings
         self._client_files = client_files.load() if settings.serve_client else client_files.NONE
         self._receiver = receiver
         self._registry = registry
+        self._health = health or Health()
         self._clock = clock
         self._logger = logger
         self._admission: Admission | None = None
@@ -190,6 +194,7 @@ class WebSocketTransport:
             # A socket that only lingers costs a descriptor as well, and a client could make many.
             open_connections=len(shared.peers) + len(shared.lingering) + len(self._held),
             draining=self._draining,
+            healthy=not self._health.problems,
             client_files=self._client_files,
         )
         if isinstance(decision, Answered):

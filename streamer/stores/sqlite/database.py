@@ -1,59 +1,23 @@
-"""The file: its lock, its versions, its settings."""
+"""The file: its versions and its settings."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sqlite3
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from streamer.core.errors import StoreError, StoreInUse, StoreTooNew, StoreUnavailable
+from streamer.core.errors import StoreError, StoreTooNew, StoreUnavailable
+from streamer.stores.sqlite.files import create_private
 from streamer.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS
-
-LOCK_WAIT: Final = 3.0
-"""Seconds to wait for the lock: a killed service's writer lives on until it has noticed."""
 
 BUSY_WAIT: Final = 10.0
 """Seconds to wait for another process (an operator's) to end its own short transaction."""
 
 _WAL_LEFT: Final = 16 * 1024 * 1024
 """Bytes of the write-ahead log that may stay on disk after a burst has made it longer."""
-
-
-def lock(path: Path, owner_pid: int, wait: float = LOCK_WAIT) -> int:
-    """Takes the file for one service. Returns the descriptor that holds the lock until it is closed.
-
-    Raises:
-        StoreInUse: another service has it.
-        StoreUnavailable: the lock's own file cannot be made.
-    """
-    try:
-        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as problem:
-        raise StoreUnavailable(
-            f"{path} cannot be opened: the folder {path.parent} must exist and be writable ({problem.strerror})"
-        ) from None
-    deadline = time.monotonic() + wait
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() < deadline:
-                time.sleep(0.02)
-                continue
-            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
-            os.close(descriptor)
-            by = f" (process {holder})" if holder else ""
-            raise StoreInUse(
-                f"{path} is in use by another service{by}: stop it, or give this one another backends.store.path"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(owner_pid).encode(), 0)
-        return descriptor
 
 
 def open_database(path: Path, *, create: bool, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
@@ -71,6 +35,9 @@ def open_database(path: Path, *, create: bool, migrations: Sequence[str] = MIGRA
     """
     if not create and not path.exists():
         raise StoreError(f"{path} does not exist: no service has stored a request there yet")
+    if create and not path.exists():
+        # SQLite gives its other files the mode of this one.
+        os.close(create_private(path))
     try:
         database = sqlite3.connect(path, timeout=BUSY_WAIT, isolation_level=None, cached_statements=256)
     except sqlite3.Error as problem:

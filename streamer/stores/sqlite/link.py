@@ -13,8 +13,8 @@ import msgspec
 from streamer.children import Child
 from streamer.core import errors
 from streamer.core.errors import StoreError, StoreUnavailable, TransitionRefused
-from streamer.stores.sqlite.database import LOCK_WAIT
-from streamer.stores.sqlite.writer import BROKEN, REFUSED
+from streamer.stores.sqlite.locking import LOCK_WAIT
+from streamer.stores.sqlite.writer import BROKEN, REFUSED, TROUBLE
 
 WRITER: Final = "streamer.stores.sqlite.writer:main"
 
@@ -39,6 +39,7 @@ class Link:
         max_queued_per_owner: how many of one owner; None: as many as there is room for.
         operator: beside a service instead of as one.
         on_mend: called with one line each time the writer had to be replaced.
+        on_trouble: called with why no write is taken from now on, in one line; with None when they are taken again.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Link:
         max_queued_per_owner: int | None,
         operator: bool,
         on_mend: Callable[[str], object] | None = None,
+        on_trouble: Callable[[str | None], object] | None = None,
     ) -> None:
         self.failed = asyncio.Event()
         """Set when the writer cannot be replaced."""
@@ -64,6 +66,7 @@ class Link:
         }
         self._now = now
         self._on_mend = on_mend
+        self._on_trouble = on_trouble
         self._loop = asyncio.get_running_loop()
         self._number = 0
         self._pending: dict[int, tuple[bytes, asyncio.Future[Any]]] = {}
@@ -136,6 +139,9 @@ class Link:
             return
         self._deaths = 0
         for number, outcome, value in answers:
+            if outcome == TROUBLE:
+                self._troubled(value)
+                continue
             _, answer = self._pending.pop(number)
             if answer.done():
                 continue
@@ -159,6 +165,10 @@ class Link:
             self._ready = True
         if not opening.done():
             opening.set_result(refusal)
+
+    def _troubled(self, trouble: str | None) -> None:
+        if self._on_trouble is not None:
+            self._on_trouble(trouble)
 
     async def _start(self, *, recover: bool) -> None:
         opening = self._opening = self._loop.create_future()
@@ -205,6 +215,8 @@ class Link:
                 continue
             if self._ready:
                 self._mending = None
+                # A new writer says what is wrong by itself.
+                self._troubled(None)
                 if self._on_mend is not None:
                     self._on_mend(f"the writer process of {self._path} {end}; it was replaced and nothing is lost")
                 return

@@ -6,10 +6,12 @@ import math
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from streamer.core.records import RequestRecord, Status
 from streamer.stores.fairness import Lines, Place
+from streamer.stores.sqlite.guard import Guard
 from streamer.stores.sqlite.rows import COLUMNS, to_row
 
 ALL: Final = ", ".join(COLUMNS)
@@ -55,6 +57,7 @@ class State:
         repeats_until: operations with a number up to this one may have been done by a writer that died.
 
     Attributes:
+        guard: says when nothing may be written; anything may, until the file is watched.
         queued: PENDING and RETRYING records, so that a full queue is known without counting.
         queued_by: the same by owner; None when no owner has a limit.
         lines: who waits for nothing but a worker.
@@ -71,6 +74,7 @@ class State:
         repeats_until: int = 0,
     ) -> None:
         self.database = database
+        self.guard = Guard(Path())
         self.execute = database.execute
         self.max_queued = max_queued
         self.max_queued_per_owner = max_queued_per_owner

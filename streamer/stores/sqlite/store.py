@@ -13,6 +13,7 @@ from streamer.core.messages import ErrorBody
 from streamer.core.records import RequestRecord, Status
 from streamer.core.summaries import RequestSummary
 from streamer.stores.common import Timeline, decode_cursor, encode_cursor, not_found, owner_full, queue_full
+from streamer.stores.sqlite.files import make_private
 from streamer.stores.sqlite.link import Link
 from streamer.stores.sqlite.operations import NUMBERS
 from streamer.stores.sqlite.rows import encode_error, summary_of, to_record, to_row
@@ -43,6 +44,7 @@ class SqliteStore:
         max_queued_per_owner: int | None = None,
         operator: bool = False,
         on_mend: Callable[[str], object] | None = None,
+        on_trouble: Callable[[str | None], object] | None = None,
     ) -> Self:
         """Opens the file, creating it if need be, and takes it for this service alone.
 
@@ -53,7 +55,10 @@ class SqliteStore:
             max_queued_per_owner: how many of one owner; None: as many as there is room for.
             operator: open an existing file beside the service that may own it, for looking and for single changes:
                 no lock is taken, and nothing of a running service is disturbed.
-            on_mend: called with one line for the log each time that the writer process died and was replaced.
+            on_mend: called with one line for the log each time that the writer process died and was replaced, and for
+                each file that others could read.
+            on_trouble: called with why nothing can be stored from now on, in one line: the disk is full, the file was
+                deleted, replaced or damaged; with None when it can again.
 
         Raises:
             StoreInUse: another service has the file.
@@ -61,14 +66,20 @@ class SqliteStore:
             StoreError: it cannot be opened, or is not one of ours.
         """
         time = Timeline(clock or SystemClock())
+        # Two names of one file must not be two locks.
+        path = Path(path).resolve()
+        if not operator:
+            for line in make_private(path):
+                if on_mend is not None:
+                    on_mend(line)
         link = Link(
-            # Two names of one file must not be two locks.
-            Path(path).resolve(),
+            path,
             now=time.now,
             max_queued=max_queued,
             max_queued_per_owner=max_queued_per_owner,
             operator=operator,
             on_mend=on_mend,
+            on_trouble=on_trouble,
         )
         await link.open()
         return cls(link, time, max_queued, max_queued_per_owner)

@@ -7,14 +7,18 @@ import os
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from streamer.children.child import Channel
 from streamer.core.errors import StoreError, StoreUnavailable, TransitionRefused
-from streamer.stores.sqlite.database import lock, open_database
+from streamer.stores.sqlite.database import open_database
+from streamer.stores.sqlite.files import FileWatch
+from streamer.stores.sqlite.guard import Guard
+from streamer.stores.sqlite.locking import ServiceLock
 from streamer.stores.sqlite.operations import FIRST_READ, OPERATIONS
+from streamer.stores.sqlite.schema import MIGRATIONS
 from streamer.stores.sqlite.state import State
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -23,6 +27,10 @@ _decode = msgspec.msgpack.Decoder().decode
 DONE = 0
 REFUSED = 1
 BROKEN = 2
+TROUBLE = 3
+"""An answer to nobody: why no write is taken from now on, or None when they are again."""
+
+SCHEMA_VERSION: Final = len(MIGRATIONS)
 
 Answers = list[tuple[int, int, Any]]
 
@@ -38,13 +46,19 @@ def main(channel: Channel) -> None:
         except StoreError as problem:
             channel.send(_encode([type(problem).__name__, str(problem)]))
             return
-        with contextlib.closing(state.database):
+        try:
             channel.send(_encode(None))
             messages = messages or channel.receive()
             while messages:
                 answers = apply(state, [operation for message in messages for operation in _decode(message)])
                 channel.send(_encode(answers))
                 messages = channel.receive()
+        finally:
+            if state.guard.closed() is None:
+                state.database.close()
+            else:
+                # SQLite tidies up when it is closed, by the names of the files, which other files have now.
+                os._exit(0)
 
 
 def open_state(options: Mapping[str, Any]) -> State:
@@ -55,9 +69,8 @@ def open_state(options: Mapping[str, Any]) -> State:
     """
     path = Path(options["path"])
     operator = options["operator"]
-    if not operator:
-        # The descriptor is never closed here: the lock is this process's for as long as it lives.
-        lock(path, os.getppid(), options["lock_wait"])
+    # Never closed here: it is this process's for as long as it lives.
+    lock = None if operator else ServiceLock(path, os.getppid(), options["lock_wait"])
     database = open_database(path, create=not operator)
     state = State(
         database,
@@ -72,6 +85,8 @@ def open_state(options: Mapping[str, Any]) -> State:
         except sqlite3.Error as problem:
             database.close()
             raise StoreUnavailable(f"{path} could not be written: {problem}") from None
+    if lock is not None:
+        state.guard = Guard(path, FileWatch(path).problem, lock.problem)
     return state
 
 
@@ -87,16 +102,33 @@ def _put_right(state: State, now: float, *, recover: bool) -> None:
 
 
 def apply(state: State, operations: list[list[Any]]) -> Answers:
-    """Does all operations in one transaction; when it fails, each in its own, so that only the broken one fails."""
+    """Does all operations in one transaction; when it fails, each in its own, so that only the broken one fails.
+
+    Where the file is not what was opened, nothing is done, and what had just been done is not acknowledged.
+    """
+    guard = state.guard
+    answers = _applied(state, operations) if guard.closed() is None else []
+    if (closed := guard.closed()) is not None:
+        answers = [(number, BROKEN, closed) for number, _, _, _ in operations]
+    if (news := guard.news()) is not None:
+        answers.append((0, TROUBLE, news[0]))
+    return answers
+
+
+def _applied(state: State, operations: list[list[Any]]) -> Answers:
     reading = all(kind >= FIRST_READ for _, kind, _, _ in operations)
     try:
         state.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
-        return _transaction(state, operations)
+        answers = _transaction(state, operations)
     except Exception as problem:  # noqa: BLE001 - whatever one of them raises, the others and the writer go on
+        state.guard.failed(problem)
         # Where not even the transaction began (another process holds the file), none of them would fare better alone.
         if len(operations) == 1 or _is_busy(problem):
             return [(number, BROKEN, _reason(problem)) for number, _, _, _ in operations]
-    return [answer for operation in operations for answer in apply(state, [operation])]
+        return [answer for operation in operations for answer in _applied(state, [operation])]
+    if not reading:
+        state.guard.written()
+    return answers
 
 
 def _transaction(state: State, operations: list[list[Any]]) -> Answers:
@@ -113,6 +145,9 @@ def _transaction(state: State, operations: list[list[Any]]) -> Answers:
                 answers.append((number, DONE, OPERATIONS[kind](state, number, again, now, *arguments)))
             except TransitionRefused as refusal:
                 answers.append((number, REFUSED, str(refusal)))
+        if state.guard.trouble is not None and operations[0][1] < FIRST_READ:
+            # A transaction that changes nothing does not show that the disk takes writes again: this changes a page.
+            state.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         state.execute("COMMIT")
     except BaseException:
         if begun:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from streamer.core.errors import StoreError, StoreInUse, StoreTooNew, StoreUnavailable
+from streamer.core.errors import StoreError, StoreTooNew, StoreUnavailable
 from streamer.core.messages import ErrorBody
 from streamer.stores.sqlite import SqliteStore
-from streamer.stores.sqlite.database import lock, open_database
+from streamer.stores.sqlite.database import open_database
 from streamer.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS
 from streamer.testing.conformance import record
 from streamer.testing.conformance.records import whole_records
@@ -26,34 +25,6 @@ def make(path):
             connection.executescript(script)
 
     return make
-
-
-class TestTheLock:
-    def test_a_second_holder_is_told_in_one_line_who_has_it(self, path):
-        held = lock(path, 4711)
-        with pytest.raises(StoreInUse) as refused:
-            lock(path, 1, wait=0.05)
-        os.close(held)
-        assert str(path) in str(refused.value)
-        assert "(process 4711)" in str(refused.value)
-        assert "\n" not in str(refused.value)
-
-    def test_a_holder_that_is_not_known_yet_is_not_made_up(self, path):
-        held = lock(path, 4711)
-        os.ftruncate(held, 0)
-        with pytest.raises(StoreInUse, match="in use by another service: stop it"):
-            lock(path, 1, wait=0.0)
-        os.close(held)
-
-    def test_a_lock_that_is_given_back_can_be_taken(self, path):
-        os.close(lock(path, 4711))
-        held = lock(path, 42, wait=0.0)
-        assert os.pread(held, 32, 0) == b"42"
-        os.close(held)
-
-    def test_a_folder_that_is_not_there_is_named(self, tmp_path):
-        with pytest.raises(StoreUnavailable, match=r"the folder .*nowhere must exist"):
-            lock(tmp_path / "nowhere" / "queue.db", 1)
 
 
 class TestAFile:

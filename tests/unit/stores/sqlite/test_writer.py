@@ -21,7 +21,7 @@ from streamer.stores.sqlite import state as state_module
 from streamer.stores.sqlite.operations import NUMBERS, OPERATIONS
 from streamer.stores.sqlite.rows import to_row
 from streamer.stores.sqlite.state import State
-from streamer.stores.sqlite.writer import BROKEN, DONE, REFUSED, apply, main, open_state
+from streamer.stores.sqlite.writer import BROKEN, DONE, REFUSED, TROUBLE, apply, main, open_state
 from streamer.testing.conformance import record
 
 NO_LIMITS = (None, None, None)
@@ -113,11 +113,11 @@ def test_a_full_disk_fails_what_does_not_fit_and_leaves_the_counts_as_they_were(
             ask("get", "client:one", "small"),
         ],
     )
-    assert outcomes(answers) == [DONE, BROKEN, DONE]
+    assert outcomes(answers) == [DONE, BROKEN, DONE, TROUBLE]
     assert "full" in answers[1][2]
     assert state.queued == 2
     state.execute("PRAGMA max_page_count = 100000")
-    assert outcomes(apply(state, [ask("enqueue", large, "")])) == [DONE]
+    assert outcomes(apply(state, [ask("enqueue", large, "")])) == [DONE, TROUBLE]
     assert state.queued == 3
 
 

@@ -1,0 +1,131 @@
+"""The files on the disk: readable by their owner alone, and whether they are still those that were opened."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import struct
+from pathlib import Path
+from typing import Final
+
+from streamer.core.errors import StoreUnavailable
+
+PRIVATE: Final = 0o600
+"""Requests hold whatever clients send, and the store's notes hold a key: nobody else may read them."""
+
+SIDES: Final = ("-wal", "-shm", ".lock")
+"""What lies next to the database file, by what its name ends with."""
+
+REPAIR: Final = (
+    "nothing is stored until it is back; or stop the service, put the right file there without "
+    "a -wal and -shm that belong to another one, and start it again"
+)
+
+_INDEX: Final = struct.Struct("=32x8s56xI28xI")
+"""The shared index of the write-ahead log, as SQLite's own "WAL-mode File Format" lays it out: the salts, which change
+each time that the log begins anew, how many frames a checkpoint has copied into the database file, and how many it
+began to copy."""
+
+
+def create_private(path: Path, end: str = "") -> int:
+    """A descriptor of the file, or of the one next to it with that end, made for its owner alone if it is not there.
+
+    That of the database must stay open for as long as the process uses it: closing it would end SQLite's own locks
+    (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+
+    Raises:
+        StoreUnavailable: it cannot be opened.
+    """
+    try:
+        return os.open(f"{path}{end}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+    except OSError as problem:
+        raise StoreUnavailable(
+            f"{path} cannot be opened: the folder {path.parent} must exist and be writable ({problem.strerror})"
+        ) from None
+
+
+def make_private(path: Path) -> list[str]:
+    """Takes the rights of others away from the files that are there already. Returns a line for the log for each."""
+    lines = []
+    for file in (path, *(Path(f"{path}{side}") for side in SIDES)):
+        with contextlib.suppress(FileNotFoundError):
+            mode = file.stat().st_mode
+            if not stat.S_ISREG(mode) or not mode & 0o077:
+                continue
+            was = stat.S_IMODE(mode)
+            try:
+                file.chmod(PRIVATE)
+            except OSError as problem:
+                lines.append(f"{file} can be read by others (mode {was:04o}), and that cannot be changed: {problem}")
+            else:
+                lines.append(f"{file} could be read by others (mode {was:04o}); its mode is 0600 now")
+    return lines
+
+
+class FileWatch:
+    """Knows whether the open database is still what lies under its name.
+
+    SQLite goes on writing to a file that was deleted, renamed or overwritten, and whatever it stores then is lost.
+
+    Args:
+        path: the database, open in WAL mode and used at least once, so that all its files are there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # Kept open: closing it would end the locks that SQLite has on this file, too.
+        self._index = os.open(f"{path}-shm", os.O_RDONLY | os.O_CLOEXEC)
+        files = (path, Path(f"{path}-wal"), Path(f"{path}-shm"))
+        self._identities = [(file, _identity(file.stat())) for file in files]
+        self._seen = self._read_index()
+        self._main = _content(path.stat())
+        self._overwritten = False
+
+    def problem(self) -> str | None:
+        """What has become of the files, in one line; None when they are what they were."""
+        if self._overwritten:
+            return self._was_overwritten()
+        before = self._read_index()
+        main = self._main
+        for file, identity in self._identities:
+            try:
+                found = file.stat()
+            except OSError as problem:
+                return f"{file} was deleted or moved away while it was in use ({problem.strerror}): {REPAIR}"
+            if _identity(found) != identity:
+                return f"{file} was replaced by another file while it was in use: {REPAIR}"
+            if file is self._path:
+                main = _content(found)
+        if main != self._main and not self._checkpointed():
+            self._overwritten = True
+            return self._was_overwritten()
+        self._main, self._seen = main, before
+        return None
+
+    def _checkpointed(self) -> bool:
+        """Whether SQLite, in whatever process, has written to the database file since the last look, or does so now.
+
+        Each checkpoint says in the index that it begins and how far it came. A program that knows nothing of SQLite,
+        such as `cp`, does not.
+        """
+        _, copied, begun = index = self._read_index()
+        return begun > copied or index != self._seen
+
+    def _read_index(self) -> tuple[bytes, int, int]:
+        salts, copied, begun = _INDEX.unpack(os.pread(self._index, _INDEX.size, 0))
+        return salts, copied, begun
+
+    def _was_overwritten(self) -> str:
+        return (
+            f"{self._path} was overwritten by another program while it was in use: nothing is stored any more; "
+            "stop the service, put the right file there, delete its -wal and -shm, and start it again"
+        )
+
+
+def _content(found: os.stat_result) -> tuple[int, int]:
+    return (found.st_mtime_ns, found.st_size)
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return (found.st_dev, found.st_ino)
