@@ -53,7 +53,7 @@ TIME_SOURCES = {
 MAY_READ_TIME = {
     "core/clock.py": "it is the clock",
     "core/ids.py": "ids sort by the machine's time and promise nothing about it",
-    "stores/sqlite/database.py": "waits for the lock of a dying process, before there is a service",
+    "stores/sqlite/locking.py": "waits for the lock of a dying process, before there is a service",
     "stores/sqlite/link.py": "waits before it starts another process; the service's time plays no part",
     "testing/clock.py": "asyncio.sleep(0) gives way to others; no time passes",
 }
