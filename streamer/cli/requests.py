@@ -86,6 +86,7 @@ def list_requests(
     epilog=examples(
         "streamer requests show req-123",
         "streamer requests show req-123 | jq .history",
+        "streamer requests show req-123 | jq -r '.history[-1].cause.traceback[]'",
         "streamer requests show req-123 --owner client:8f3a",
     ),
 )
@@ -96,7 +97,8 @@ def list_requests(
 def show(request_id: str, config_path: Path, owner: str | None, as_json: bool) -> None:
     """Print all that the store knows of one request, its payload and result too, as JSON.
 
-    It tells who asked, and of each attempt that did not complete it: when, by whom, how it ended.
+    It tells who asked, and of each attempt that did not complete it: when, by whom, how it ended, and the exception
+    with its traceback if one ended it, which no client ever sees.
     With --json it is one line instead of many.
     """
     from streamer.cli.stored import find_one, whole, with_store

@@ -15,7 +15,7 @@ from streamer.core.clock import SystemClock, timestamp
 
 if TYPE_CHECKING:
     from streamer.contracts.stores import RequestQueue
-    from streamer.core.attempts import Attempt
+    from streamer.core.attempts import Attempt, Cause
     from streamer.core.messages import ErrorBody
     from streamer.core.principal import Principal
     from streamer.core.records import RequestRecord
@@ -151,7 +151,15 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "ended_at": timestamp(attempt.ended_at),
         "outcome": attempt.outcome.value,
         "error": _error(attempt.error),
+        "cause": _cause(attempt.cause),
     }
+
+
+def _cause(cause: Cause | None) -> dict[str, Any] | None:
+    if cause is None:
+        return None
+    # Lines, so that it can be read as it is printed.
+    return {"type": cause.type, "text": cause.text, "traceback": cause.traceback.splitlines()}
 
 
 def _principal(principal: Principal | None) -> dict[str, Any] | None:

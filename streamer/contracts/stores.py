@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from streamer.core.attempts import Cause
 from streamer.core.messages import ErrorBody, Request
 from streamer.core.records import RequestRecord, Status
 from streamer.core.summaries import RequestSummary
@@ -160,8 +161,19 @@ class RequestQueue(Protocol):
         """
         ...
 
-    async def fail(self, claim: Lease, /, *, seq: int, error: ErrorBody, retry_at: float | None = None) -> None:
+    async def fail(
+        self,
+        claim: Lease,
+        /,
+        *,
+        seq: int,
+        error: ErrorBody,
+        retry_at: float | None = None,
+        cause: Cause | None = None,
+    ) -> None:
         """Ends the attempt with an error: RETRYING until `retry_at`, or FAILED without it.
+
+        `cause` is kept with the attempt in the record's history, for operators.
 
         Raises:
             LeaseLost: as for `complete`.

@@ -23,6 +23,16 @@ class Outcome(enum.StrEnum):
     """The owner or an operator ended the request while it ran."""
 
 
+class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why the handler of an attempt failed, as Python saw it. For operators only: no message to a client holds it."""
+
+    type: str
+    """Name of the exception's class."""
+    text: str = ""
+    traceback: str = ""
+    """With the exceptions that caused it and their notes, cut to a few KB; empty where room was short."""
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One attempt that did not complete its request: when it ran, by whom, and how it ended."""
 
@@ -34,7 +44,24 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: Outcome
     error: ErrorBody | None = None
     """What the handler ended with."""
+    cause: Cause | None = None
 
 
 MAX_HISTORY: Final = 32
 """How many attempts a record remembers: the newest."""
+
+MAX_TRACEBACKS: Final = 3
+"""How many of them, the newest, keep the traceback of their cause."""
+
+
+def remembered(history: tuple[Attempt, ...], attempt: Attempt) -> tuple[Attempt, ...]:
+    """The history with one attempt more, within what a record remembers."""
+    kept = history[1 - MAX_HISTORY :]
+    older = max(len(kept) - MAX_TRACEBACKS + 1, 0)
+    return (*(_without_traceback(one) for one in kept[:older]), *kept[older:], attempt)
+
+
+def _without_traceback(attempt: Attempt) -> Attempt:
+    if attempt.cause is None or not attempt.cause.traceback:
+        return attempt
+    return msgspec.structs.replace(attempt, cause=msgspec.structs.replace(attempt.cause, traceback=""))

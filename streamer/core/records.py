@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from streamer.core.attempts import MAX_HISTORY, Attempt, Outcome
+from streamer.core.attempts import Attempt, Cause, Outcome, remembered
 from streamer.core.errors import CANCELLED, INTERNAL_ERROR, TIMEOUT, LeaseLost, TransitionRefused
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
@@ -161,6 +161,7 @@ class Failed(msgspec.Struct, frozen=True):
     seq: int
     error: ErrorBody
     retry_at: float | None = None
+    cause: Cause | None = None
 
 
 class Released(msgspec.Struct, frozen=True):
@@ -347,7 +348,7 @@ def _by_holder(record: RequestRecord, event: Renewed | Progressed | Completed | 
                 status=Status.FAILED,
                 due_at=None,
                 error=event.error,
-                history=_remembered(record, event.at, Outcome.FAILED, event.error),
+                history=_remembered(record, event.at, Outcome.FAILED, event.error, event.cause),
                 seq=event.seq,
                 updated_at=event.at,
                 finished_at=event.at,
@@ -358,7 +359,7 @@ def _by_holder(record: RequestRecord, event: Renewed | Progressed | Completed | 
                 status=Status.RETRYING,
                 due_at=event.retry_at,
                 error=event.error,
-                history=_remembered(record, event.at, Outcome.FAILED, event.error),
+                history=_remembered(record, event.at, Outcome.FAILED, event.error, event.cause),
                 seq=event.seq,
                 worker="",
                 updated_at=event.at,
@@ -436,7 +437,7 @@ def _with_broken_off(record: RequestRecord, at: float, outcome: Outcome) -> tupl
 
 
 def _remembered(
-    record: RequestRecord, at: float, outcome: Outcome, error: ErrorBody | None = None
+    record: RequestRecord, at: float, outcome: Outcome, error: ErrorBody | None = None, cause: Cause | None = None
 ) -> tuple[Attempt, ...]:
     attempt = Attempt(
         fence=record.fence,
@@ -445,8 +446,9 @@ def _remembered(
         ended_at=at,
         outcome=outcome,
         error=error,
+        cause=cause,
     )
-    return (*record.history[1 - MAX_HISTORY :], attempt)
+    return remembered(record.history, attempt)
 
 
 def _requeue(record: RequestRecord, event: Requeued) -> RequestRecord:

@@ -105,17 +105,18 @@ class Job:
                 stored = stored_result(result)
             except Error as error:
                 log_notes(error, worker.logger, **context)
-                await self._fail(route, error)
+                await self._fail(route, error, error)
             except UNEXPECTED as problem:
                 if isinstance(problem, asyncio.CancelledError) or is_being_closed(problem):
                     raise
-                await self._fail(route, boundary_error(problem, worker.logger, expose=worker.expose_errors, **context))
+                answer = boundary_error(problem, worker.logger, expose=worker.expose_errors, **context)
+                await self._fail(route, answer, problem)
             else:
                 try:
                     await self._complete(stored)
                 except Error as error:
                     # The store takes no such result, and never will: the request ends with what it says.
-                    await self._fail(route, error)
+                    await self._fail(route, error, error)
         except asyncio.CancelledError:
             if self._reason in ("lost", "cancelled"):
                 await self._lost()
@@ -162,20 +163,23 @@ class Job:
         if worker.delivery.followed(record.key):
             await worker.delivery.terminal(record.key, complete_message(record.id, seq, stored, worker.clock.now()))
 
-    async def _fail(self, route: Route | None, error: Error) -> None:
+    async def _fail(self, route: Route | None, error: Error, problem: BaseException) -> None:
         worker, record = self._worker, self.record
         if self._reason:
             # Told to stop, the handler ended with an error instead: that is no outcome of the request.
             raise asyncio.CancelledError from error
         seq = await self._last_seq()
         body = sendable_body(error)
+        cause = worker.causes(problem)
         if route is not None and body.retryable and record.attempts < record.max_attempts:
             retry_at = worker.clock.now() + route.retry.delay(record.attempts, worker.generator)
             await worker.save_last(self)
-            await self._write(lambda: worker.queue.fail(self.lease, seq=seq, error=body, retry_at=retry_at))
+            await self._write(
+                lambda: worker.queue.fail(self.lease, seq=seq, error=body, retry_at=retry_at, cause=cause)
+            )
             self.retry_at = retry_at
             return
-        await self._write(lambda: worker.queue.fail(self.lease, seq=seq, error=body))
+        await self._write(lambda: worker.queue.fail(self.lease, seq=seq, error=body, cause=cause))
         await worker.delivery.terminal(record.key, encode_json(ErrorMessage(body, record.id, seq)))
 
     async def _last_seq(self) -> int:

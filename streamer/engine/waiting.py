@@ -35,7 +35,8 @@ async def bounded(begun: Awaitable[Any], limit: float) -> Any:
     try:
         async with asyncio.timeout(limit) as bound:
             return await begun
-    except TimeoutError:
+    except TimeoutError as problem:
         if not bound.expired():
             raise
-        raise Error(TIMEOUT, f"The request took longer than {format_duration(limit)}") from None
+        # With where it was when the time was over: for the operator, the client does not see it.
+        raise Error(TIMEOUT, f"The request took longer than {format_duration(limit)}") from problem

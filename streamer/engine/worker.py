@@ -6,18 +6,20 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 
 from streamer.contracts.stores import Claims, Key, RequestQueue
+from streamer.core.attempts import Cause
 from streamer.core.clock import Clock
 from streamer.core.errors import Error, LeaseLost, StoreError
 from streamer.core.foreign import describe
 from streamer.core.messages import ProgressUpdate, Request
 from streamer.core.records import RequestRecord, Status
+from streamer.engine.causes import cause_of
 from streamer.engine.codec import NOT_JSON, encode_json
 from streamer.engine.complaints import Complaints
 from streamer.engine.job import Job
@@ -53,6 +55,7 @@ class Worker:
             wait for another's, and is written down whenever it is told.
         actions: that it takes; all when empty.
         expose_errors: send the text of unexpected exceptions to clients (development only).
+        causes: makes of an exception what operators find with the attempt that it ended.
         generator: of the jitter.
     """
 
@@ -73,6 +76,7 @@ class Worker:
         remote: bool = False,
         actions: Collection[str] = (),
         expose_errors: bool = False,
+        causes: Callable[[BaseException], Cause] = cause_of,
         generator: random.Random | None = None,
     ) -> None:
         self.queue = queue
@@ -83,6 +87,7 @@ class Worker:
         self.complaints = Complaints(logger, clock)
         self.name = name
         self.expose_errors = expose_errors
+        self.causes = causes
         self.generator = generator or random.Random()  # noqa: S311 - jitter, not a secret
         self.pump = ProgressPump(self._emit, interval=progress_interval, clock=clock, parallel=remote)
         self.running: dict[Key, Job] = {}

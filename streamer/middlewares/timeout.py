@@ -55,7 +55,7 @@ class Timeout(Middleware):
             await EnterTask()
             async with asyncio.timeout(limit) as bound:
                 return await rest  # type: ignore[no-any-return]  # as above
-        except TimeoutError:
+        except TimeoutError as problem:
             if not bound.expired():
                 raise
-            raise Error(TIMEOUT, f"The request took longer than {format_duration(limit)}") from None
+            raise Error(TIMEOUT, f"The request took longer than {format_duration(limit)}") from problem

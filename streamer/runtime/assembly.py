@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from streamer.config.hiding import hide
 from streamer.config.settings import ActionSettings, ComponentUse, Settings
 from streamer.contracts.auth import Authenticator
 from streamer.contracts.components import BuildContext, Component, Kind
@@ -17,6 +18,7 @@ from streamer.contracts.stores import RequestQueue
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.health import Health
 from streamer.engine.adapters import RequestQueueAdapter
+from streamer.engine.causes import cause_of
 from streamer.engine.codec import Codec
 from streamer.engine.delivery import Delivery
 from streamer.engine.departures import Departures
@@ -143,6 +145,7 @@ async def open_service(
             remote=followers is not None,
             actions=actions,
             expose_errors=settings.service.expose_errors,
+            causes=lambda problem: cause_of(problem, lambda text: str(hide(text, settings.secrets))),
         )
         router.add_service_routes(service_routes(router.routes, store, worker, clock, middlewares))
         renewal = None

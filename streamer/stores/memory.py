@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from streamer.contracts.stores import Claims, Existing, Key, Lease, Page
+from streamer.core.attempts import Cause
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import LeaseLost, StoreUnavailable
 from streamer.core.messages import ErrorBody
@@ -129,9 +130,18 @@ class MemoryStore:
         """Part of `RequestQueue`."""
         self._end(claim, Completed(self._now(), claim.fence, seq, result))
 
-    async def fail(self, claim: Lease, /, *, seq: int, error: ErrorBody, retry_at: float | None = None) -> None:
+    async def fail(
+        self,
+        claim: Lease,
+        /,
+        *,
+        seq: int,
+        error: ErrorBody,
+        retry_at: float | None = None,
+        cause: Cause | None = None,
+    ) -> None:
         """Part of `RequestQueue`."""
-        self._end(claim, Failed(self._now(), claim.fence, seq, error, retry_at))
+        self._end(claim, Failed(self._now(), claim.fence, seq, error, retry_at, cause))
 
     async def release(self, leases: Sequence[Lease], /) -> None:
         """Part of `RequestQueue`."""

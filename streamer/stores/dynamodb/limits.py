@@ -22,7 +22,7 @@ def lightened(record: RequestRecord) -> RequestRecord:
     error = record.error
     return msgspec.structs.replace(
         record,
-        history=tuple(msgspec.structs.replace(attempt, error=None) for attempt in record.history),
+        history=tuple(msgspec.structs.replace(attempt, error=None, cause=None) for attempt in record.history),
         error=None if error is None else ErrorBody(error.code, error.message[:MESSAGE], retryable=error.retryable),
         message="",
         progress_metadata=b"",

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from streamer.contracts.stores import Claims, Existing, Key, Lease, Page, Waiting
+from streamer.core.attempts import Cause
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.messages import ErrorBody
 from streamer.core.records import Cancelled, Completed, Failed, Progressed, RequestRecord, Requeued, Status
@@ -115,9 +116,18 @@ class DynamoStore:
         """
         await self._writer.complete(claim, Completed(self._writer.now(), claim.fence, seq, result))
 
-    async def fail(self, claim: Lease, /, *, seq: int, error: ErrorBody, retry_at: float | None = None) -> None:
+    async def fail(
+        self,
+        claim: Lease,
+        /,
+        *,
+        seq: int,
+        error: ErrorBody,
+        retry_at: float | None = None,
+        cause: Cause | None = None,
+    ) -> None:
         """Part of `RequestQueue`."""
-        await self._writer.fail(claim, Failed(self._writer.now(), claim.fence, seq, error, retry_at))
+        await self._writer.fail(claim, Failed(self._writer.now(), claim.fence, seq, error, retry_at, cause))
 
     async def release(self, leases: Sequence[Lease], /) -> None:
         """Part of `RequestQueue`."""

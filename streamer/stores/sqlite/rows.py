@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from streamer.core.attempts import Attempt
+from streamer.core.attempts import Attempt, Cause
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
 from streamer.core.records import RequestRecord, Status
@@ -79,6 +79,7 @@ _encode = msgspec.json.Encoder().encode
 _decode_metadata = msgspec.json.Decoder(dict[str, str]).decode
 _decode_head = msgspec.json.Decoder(_ErrorHead).decode
 _decode_error = msgspec.json.Decoder(ErrorBody).decode
+_decode_cause = msgspec.json.Decoder(Cause).decode
 _decode_principal = msgspec.json.Decoder(Principal).decode
 _decode_history = msgspec.json.Decoder(tuple[Attempt, ...]).decode
 
@@ -152,6 +153,16 @@ def _head(error: bytes) -> list[Any] | None:
 def decode_error(error: bytes) -> ErrorBody:
     """The error of such a column."""
     return _decode_error(error)
+
+
+def encode_cause(cause: Cause | None) -> bytes:
+    """The cause on its way between the processes; empty for none."""
+    return b"" if cause is None else _encode(cause)
+
+
+def decode_cause(cause: bytes) -> Cause | None:
+    """And back."""
+    return _decode_cause(cause) if cause else None
 
 
 def encode_error(error: ErrorBody | None) -> bytes:

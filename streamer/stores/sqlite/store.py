@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from streamer.contracts.stores import Claims, Existing, Key, Lease, Page
+from streamer.core.attempts import Cause
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import LeaseLost
 from streamer.core.messages import ErrorBody
@@ -16,7 +17,7 @@ from streamer.stores.common import Timeline, decode_cursor, encode_cursor, not_f
 from streamer.stores.sqlite.files import make_private
 from streamer.stores.sqlite.link import Link
 from streamer.stores.sqlite.operations import NUMBERS
-from streamer.stores.sqlite.rows import encode_error, summary_of, to_record, to_row
+from streamer.stores.sqlite.rows import encode_cause, encode_error, summary_of, to_record, to_row
 from streamer.stores.sqlite.writing import FULL, LOST, NOT_FOUND, OWNER_FULL
 
 
@@ -133,9 +134,18 @@ class SqliteStore:
         """Part of `RequestQueue`."""
         _held(claim, await self._do("complete", claim, seq, result))
 
-    async def fail(self, claim: Lease, /, *, seq: int, error: ErrorBody, retry_at: float | None = None) -> None:
+    async def fail(
+        self,
+        claim: Lease,
+        /,
+        *,
+        seq: int,
+        error: ErrorBody,
+        retry_at: float | None = None,
+        cause: Cause | None = None,
+    ) -> None:
         """Part of `RequestQueue`."""
-        _held(claim, await self._do("fail", claim, seq, encode_error(error), retry_at))
+        _held(claim, await self._do("fail", claim, seq, encode_error(error), retry_at, encode_cause(cause)))
 
     async def release(self, leases: Sequence[Lease], /) -> None:
         """Part of `RequestQueue`."""

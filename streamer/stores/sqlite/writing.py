@@ -7,7 +7,7 @@ from typing import Any, Final
 from streamer.core.records import Cancelled, Failed, Released, Requeued, Status, advance
 from streamer.stores.common import same_json
 from streamer.stores.fairness import Place
-from streamer.stores.sqlite.rows import COLUMNS, SUMMARY, decode_error, to_record, to_summary
+from streamer.stores.sqlite.rows import COLUMNS, SUMMARY, decode_cause, decode_error, to_record, to_summary
 from streamer.stores.sqlite.state import ALL, State, place_of
 
 NOT_FOUND: Final = "not found"
@@ -103,6 +103,7 @@ def fail(
     seq: int,
     error: bytes,
     retry_at: float | None,
+    cause: bytes = b"",
 ) -> Any:
     row = state.get(held[0], held[1])
     if row is None or row[12] != held[2]:
@@ -111,7 +112,7 @@ def fail(
         same_end = retry_at is None and row[9] == "FAILED" and row[19] == error
         same_retry = retry_at is not None and row[9] == "RETRYING" and row[10] == retry_at
         return None if same_end or same_retry else _lost(row)
-    record = advance(to_record(row), Failed(now, held[2], seq, decode_error(error), retry_at))
+    record = advance(to_record(row), Failed(now, held[2], seq, decode_error(error), retry_at, decode_cause(cause)))
     state.replace(record)
     if retry_at is not None:
         state.enter_waiting(record.owner)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streamer.contracts.stores import RequestQueue
-from streamer.core.attempts import MAX_HISTORY, Attempt, Outcome
+from streamer.core.attempts import MAX_HISTORY, MAX_TRACEBACKS, Attempt, Cause, Outcome
 from streamer.core.errors import LeaseLost
 from streamer.core.principal import Principal
 from streamer.core.records import Status
@@ -37,6 +37,21 @@ class History(Suite):
         stored = await store.get(given.key)
         assert stored is not None
         assert stored.principal == principal
+
+    async def test_why_an_attempt_failed_is_kept_and_the_newest_tracebacks_with_it(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        await store.enqueue(record(clock, max_attempts=10))
+        causes = [Cause(type="ValueError", text=f"ä {n}", traceback=f"line 1\nline {n}") for n in range(6)]
+        for cause in causes:
+            claimed = await self.claim_one(store)
+            await store.fail(lease_of(claimed), seq=1, error=BROKEN, retry_at=clock.now(), cause=cause)
+        found = await store.get(claimed.key)
+        assert found is not None
+        kept = [attempt.cause for attempt in found.history]
+        assert kept[-MAX_TRACEBACKS:] == causes[-MAX_TRACEBACKS:]
+        older = len(causes) - MAX_TRACEBACKS
+        assert kept[:older] == [Cause(type=one.type, text=one.text) for one in causes[:older]]
 
     async def test_each_attempt_that_did_not_complete_it_is_remembered(
         self, store: RequestQueue, clock: ManualClock

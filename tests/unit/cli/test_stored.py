@@ -8,7 +8,7 @@ import click
 import pytest
 
 from streamer.cli.stored import find_one, newest, summary, whole
-from streamer.core.attempts import Attempt, Outcome
+from streamer.core.attempts import Attempt, Cause, Outcome
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
 from streamer.core.records import RequestRecord, Status
@@ -115,6 +115,7 @@ def test_the_whole_record_tells_who_asked_and_how_each_attempt_ended():
         ended_at=1_767_268_802.0,
         outcome=Outcome.FAILED,
         error=ErrorBody("BUSY", "later", retryable=True),
+        cause=Cause(type="OSError", text="busy", traceback="Traceback\n  one line"),
     )
     lost = Attempt(fence=2, worker="w2", started_at=1.0, ended_at=2.0, outcome=Outcome.LOST)
     told = whole(record(principal=principal, history=(failed, lost), expires_at=1_767_268_860.0))
@@ -132,6 +133,7 @@ def test_the_whole_record_tells_who_asked_and_how_each_attempt_ended():
         "ended_at": "2026-01-01T12:00:02.000Z",
         "outcome": "failed",
         "error": {"code": "BUSY", "message": "later", "retryable": True, "details": {}},
+        "cause": {"type": "OSError", "text": "busy", "traceback": ["Traceback", "  one line"]},
     }
     assert (told["history"][1]["outcome"], told["history"][1]["error"]) == ("lost", None)
     assert told["expires_at"] == "2026-01-01T12:01:00.000Z"
