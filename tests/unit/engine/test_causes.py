@@ -123,7 +123,12 @@ async def until_ended(house):
             ["in the middleware", "in process"],
         ),
         (too_slow, {"timeout": 0.01}, "TimeoutError", ["in the_slow_part\n", "took longer than 10ms"]),
-        (too_slow, {"middlewares": [Timeout(queued_limit=0.01)]}, "TimeoutError", ["in the_slow_part\n", "took longer than 10ms"]),
+        (
+            too_slow,
+            {"middlewares": [Timeout(queued_limit=0.01)]},
+            "TimeoutError",
+            ["in the_slow_part\n", "took longer than 10ms"],
+        ),
     ],
     ids=[
         "async with a cause", "thread", "process", "program", "no JSON", "result schema", "an Error", "a panic",
