@@ -63,7 +63,8 @@ class ServerSettings:
     the count says; one more closes the connection with 1008."""
     max_buffered: int = 1024 * 1024
     """Bytes waiting to be sent per connection, beyond what the kernel took. Above it nothing more is read from the
-    connection and progress is kept to its newest; at four times it the connection is closed with 3008."""
+    connection, progress is kept to its newest and outcomes wait in the store; at four times it, the largest message not
+    counted, the connection is closed with 3008."""
     allowed_origins: tuple[str, ...] = ()
     """Empty: any. A request without an Origin header (not a browser) is always allowed."""
     handshake_timeout: float = 10.0
@@ -72,7 +73,7 @@ class ServerSettings:
     ping_timeout: float = 20.0
     """How long its pong may take."""
     idle_timeout: float = 0.0
-    """Close a connection that sent no message for so long; 0: never."""
+    """Close a connection that sent no message, and waited for none, for so long; 0: never."""
     drain_timeout: float = 30.0
     serve_client: bool = True
     """Answer `GET /streamer.js` and `GET /streamer.d.ts` with the JavaScript client."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import msgspec
@@ -53,6 +53,13 @@ class LocalConnections:
             peer.send(data)
         else:
             peer.send_latest(replaces, data, final)
+
+    def room(self, connection_id: str, /) -> Awaitable[None] | None:
+        """Part of `ConnectionManager`."""
+        peer = self._peers.get(connection_id)
+        if peer is None:
+            raise ConnectionGone(f"connection {connection_id} is not open")
+        return peer.room()
 
     async def broadcast(self, connection_ids: list[str], message: Message, /) -> list[str]:
         """Part of `ConnectionManager`. The message is encoded once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -28,7 +28,18 @@ class ConnectionManager(Protocol):
             replaces: names a stream of which only the newest message counts (progress of a request). Under
                 pressure an unsent one of the same name may be dropped for it. Messages without it are never dropped.
             final: the last message of that stream: an unsent one of the same name is dropped for it, and it is never
-                dropped itself.
+                dropped itself. Where clients can be pinged, `FrameReceiver.confirmed` reports that the client took it.
+
+        Raises:
+            ConnectionGone: no such connection any more.
+        """
+        ...
+
+    def room(self, connection_id: str, /) -> Awaitable[None] | None:
+        """Whether the connection takes messages as fast as they come: None while it does, or where nobody can know.
+
+        Else what resolves once the client has taken most of what waits, or the connection has ended. A large message
+        that can be read again later should wait for it.
 
         Raises:
             ConnectionGone: no such connection any more.
@@ -188,7 +199,14 @@ class Peer(Protocol):
         ...
 
     def send_latest(self, name: str, data: bytes, final: bool = False, /) -> None:
-        """As `send`; while the client is slow only the newest message of that name is kept, until a final one."""
+        """As `send`; while the client is slow only the newest message of that name is kept, until a final one.
+
+        A final one is followed by a ping, whose pong `FrameReceiver.confirmed` reports.
+        """
+        ...
+
+    def room(self) -> Awaitable[None] | None:
+        """None while the client takes what it is sent; else what resolves once it has, or the connection has ended."""
         ...
 
 
@@ -209,6 +227,17 @@ class FrameReceiver(Protocol):
 
     def receive(self, peer: Peer, frame: bytes, /) -> None:
         """One whole text message, UTF-8 checked and within the size limit. Returns at once; never raises."""
+        ...
+
+    def confirmed(self, peer: Peer, names: Sequence[str], /) -> None:
+        """The client has answered a ping that was sent after the final messages of these names: it took them.
+
+        Also while the connection is being closed, and never after `disconnected`.
+        """
+        ...
+
+    def waits(self, peer: Peer, /) -> bool:
+        """Whether the client waits for something of the service; a connection that does is not idle."""
         ...
 
     def disconnected(self, peer: Peer, /) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from streamer.contracts.connections import ConnectionManager
-from streamer.contracts.stores import Key
+from streamer.contracts.stores import Key, RequestQueue
 from streamer.core.errors import ConnectionGone
 from streamer.core.foreign import is_our_own
 from streamer.engine.boundary import default_logger
+from streamer.engine.delivery_tracker import DeliveryTracker
+from streamer.engine.outcomes import terminal_message
+from streamer.engine.pacing import Pacing
 
 
 class _Following:
@@ -34,18 +38,29 @@ class Delivery:
     Args:
         connections: take the messages.
         logger: for what a connection manager raises besides ConnectionGone; it concerns that connection alone.
+        queue: outcomes are read from it again where a connection is too far behind to be sent one when it comes. None:
+            they are sent all the same.
+        tracker: records which outcomes were taken; None: nobody does.
     """
 
-    def __init__(self, connections: ConnectionManager, logger: Any = None) -> None:
+    def __init__(
+        self,
+        connections: ConnectionManager,
+        logger: Any = None,
+        *,
+        queue: RequestQueue | None = None,
+        tracker: DeliveryTracker | None = None,
+    ) -> None:
         self._connections = connections
-        self.on_delivered: Callable[[Key, str], None] | None = None
-        """Called with each terminal message that was handed to a connection."""
+        self._queue = queue
+        self._tracker = tracker
         self.on_left: Callable[[Key, float], None] | None = None
         """Called when the last connection that followed a request has ended, for those that are to end then too."""
         self._logger = default_logger() if logger is None else logger
         self._followers: dict[Key, dict[str, _Following]] = {}
         self._followed: dict[str, set[Key]] = {}
         self._ends_after: dict[Key, float] = {}
+        self._pacing = Pacing(connections, self._send_stored, self._logger)
 
     def follow(self, key: Key, connection_id: str) -> bool:
         """The connection gets the request's messages from now on; until `acknowledged` they are held back.
@@ -105,6 +120,36 @@ class Delivery:
         """Every request that anybody follows."""
         return list(self._followers)
 
+    def waits(self, connection_id: str) -> bool:
+        """Whether the connection is to get something: it follows a request, or an outcome waits for it to catch up."""
+        return connection_id in self._followed or connection_id in self._pacing
+
+    def turn(self, key: Key, connection_id: str) -> AbstractAsyncContextManager[None]:
+        """Entered when the connection has taken what was sent before, and there is room for this request's outcome.
+
+        Where that was to be sent later, it no longer is.
+
+        Raises:
+            ConnectionGone: the connection has ended.
+            Error: OVERLOADED: the service is shutting down, and waits for no slow client.
+        """
+        self._pacing.withdraw(key, connection_id)
+        return self._pacing.turn(connection_id)
+
+    def confirmed(self, keys: Iterable[Key]) -> None:
+        """The owners of these requests have shown that they took the outcomes."""
+        if self._tracker is not None:
+            self._tracker.confirmed(keys)
+
+    async def record_confirmed(self) -> None:
+        """Returns when the store knows of all that was confirmed, as far as it takes it."""
+        if self._tracker is not None:
+            await self._tracker.write()
+
+    def begin_drain(self) -> None:
+        """Waits for no slow client any more; what it did not get stays in the store."""
+        self._pacing.stop()
+
     async def acknowledged(self, key: Key, connection_id: str) -> None:
         """The acknowledgment was sent: what was held back for it follows."""
         following = self._followers.get(key, {}).get(connection_id)
@@ -113,7 +158,10 @@ class Delivery:
         held = following.held
         while held:
             data, final = held.pop(0)
-            await self._send(key, connection_id, data, final=final)
+            if final:
+                await self._send_outcome(key, connection_id, data)
+            else:
+                await self._send(key, connection_id, data, final=False)
         following.held = None
         if following.ended:
             self.unfollow(key, connection_id)
@@ -153,7 +201,7 @@ class Delivery:
         for connection_id, following in list(self._followers.get(key, {}).items()):
             if following.held is None:
                 self.unfollow(key, connection_id)
-                await self._send(key, connection_id, message, final=True)
+                await self._send_outcome(key, connection_id, message)
             elif not following.ended:
                 following.held.append((message, True))
                 following.ended = True
@@ -169,6 +217,19 @@ class Delivery:
         del self._followers[key]
         return self._ends_after.pop(key, None)
 
+    async def _send_outcome(self, key: Key, connection_id: str, message: bytes) -> None:
+        """Now, or once the connection has caught up: outcomes of many requests at once must not cut off a slow one."""
+        if self._queue is not None and self._pacing.behind(connection_id):
+            self._pacing.later(key, connection_id)
+        else:
+            await self._send(key, connection_id, message, final=True)
+
+    async def _send_stored(self, key: Key, connection_id: str) -> None:
+        assert self._queue is not None, "without a queue no outcome is sent later"
+        record = await self._queue.get(key)
+        if record is not None and record.terminal:
+            await self._send(key, connection_id, terminal_message(record), final=True)
+
     async def _send(self, key: Key, connection_id: str, message: bytes, *, final: bool) -> None:
         try:
             await self._connections.send(connection_id, message, replaces=key[1], final=final)
@@ -180,6 +241,3 @@ class Delivery:
             self._logger.error(
                 "a message could not be handed over", connection_id=connection_id, request_id=key[1], exc_info=problem
             )
-        else:
-            if final and self.on_delivered is not None:
-                self.on_delivered(key, connection_id)

@@ -38,6 +38,9 @@ class EventPeer:
         """Part of `Peer`."""
         self.sent.append(data)
 
+    def room(self) -> None:
+        """Part of `Peer`: what it collects is posted, and each post is waited for."""
+
 
 class Door(Protocol):
     """Who may come in, and who it was that did."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from streamer.contracts.handlers import BaseHandler
-from streamer.contracts.stores import RequestQueue
+from streamer.contracts.stores import Key, RequestQueue
 from streamer.core.attempts import Attempt
 from streamer.core.clock import timestamp
-from streamer.core.errors import CONFLICT, NOT_FOUND, Error, TransitionRefused
+from streamer.core.errors import CONFLICT, NOT_FOUND, ConnectionGone, Error, TransitionRefused
 from streamer.core.messages import ProgressUpdate, Request, Result
 from streamer.core.records import RequestRecord, Status
 from streamer.core.summaries import RequestSummary
@@ -107,7 +109,8 @@ class Cancel(BaseHandler):
 class Resume(BaseHandler):
     """`streamer.resume`: attaches the caller's connection to its requests, the newest state first, then live.
 
-    Without an id: to all that have not ended, or whose end the caller was not told yet.
+    Without an id: to all that have not ended, or whose outcome the caller has not taken yet. Those that run come first;
+    the others are read and sent one at a time, each when the client has taken the one before.
     """
 
     def __init__(self, queue: RequestQueue, worker: Worker) -> None:
@@ -116,24 +119,37 @@ class Resume(BaseHandler):
         self._worker = worker
 
     async def process(self, request: Request, /) -> Result:
-        """Which requests the connection follows now, or was told the outcome of."""
+        """Which requests the connection follows now, or was sent the outcome of."""
         asked = request.payload or {}
         after = asked.get("after_seq", -1)
-        more = False
         if "request_id" in asked:
-            keys = [(await find(self._queue, request)).key]
+            record = await find(self._queue, request)
+            found: Sequence[Key] = [record.key]
+            at_once = set() if record.terminal else {record.key}
+            del record
         else:
+            await self._worker.delivery.record_confirmed()
             found = await self._queue.unsettled(request.owner, MAX_RESUMED + 1)
-            keys = list(found[:MAX_RESUMED])
-            more = len(found) > MAX_RESUMED
-        for key in keys:
-            await self._attach(key, request.connection_id, after)
+            at_once = {key for key in found if key in self._worker.running}
+        keys = found[:MAX_RESUMED]
+        with contextlib.suppress(ConnectionGone):
+            for key in keys:
+                if key in at_once:
+                    await self._attach(key, request.connection_id, after)
+            for key in keys:
+                if key not in at_once:
+                    await self._attach_in_turn(key, request.connection_id, after)
         told: dict[str, Any] = {"requests": [key[1] for key in keys]}
-        if more:
+        if len(found) > MAX_RESUMED:
             told["more"] = True
         return Result(data=told)
 
-    async def _attach(self, key: tuple[str, str], connection_id: str, after: int) -> None:
+    async def _attach_in_turn(self, key: Key, connection_id: str, after: int) -> None:
+        delivery = self._worker.delivery
+        async with delivery.turn(key, connection_id):
+            await self._attach(key, connection_id, after, has_turn=True)
+
+    async def _attach(self, key: Key, connection_id: str, after: int, *, has_turn: bool = False) -> None:
         delivery = self._worker.delivery
         if delivery.awaits_acknowledgment(key, connection_id):
             # Its acknowledgment is under way on this very connection, and must be the first that it hears.
@@ -143,6 +159,11 @@ class Resume(BaseHandler):
         record = await self._queue.get(key)
         if record is None:
             delivery.unfollow(key, connection_id)
+            return
+        if record.terminal and not has_turn:
+            delivery.unfollow(key, connection_id)
+            del record
+            await self._attach_in_turn(key, connection_id, after)
             return
         if record.terminal:
             state = terminal_message(record) if record.seq > after else None

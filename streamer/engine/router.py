@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -209,6 +209,15 @@ class Router:
             peer.running += 1
             self._spawn(self._answer(peer, route, request))
 
+    def confirmed(self, peer: Peer, names: Sequence[str]) -> None:
+        """Part of `FrameReceiver`: these requests' outcomes have reached their owner."""
+        owner = peer.owner
+        self.delivery.confirmed([(owner, name) for name in names])
+
+    def waits(self, peer: Peer) -> bool:
+        """Part of `FrameReceiver`."""
+        return peer.running > 0 or self.delivery.waits(peer.id)
+
     def disconnected(self, peer: Peer) -> None:
         """Part of `FrameReceiver`. What runs for the connection runs to its end; queued requests go on."""
         self.delivery.forget(peer.id)
@@ -266,6 +275,7 @@ class Router:
     def begin_drain(self) -> None:
         """Refuses new requests with OVERLOADED; those under way go on."""
         self._draining = True
+        self.delivery.begin_drain()
 
     async def settle(self) -> None:
         """Returns when no request is being answered or queued."""

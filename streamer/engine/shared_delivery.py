@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from streamer.contracts.connections import ConnectionManager, Followers
@@ -77,6 +78,25 @@ class SharedDelivery:
     def followed_keys(self) -> list[Key]:
         """Part of `Teller`: whoever ends a request, in whatever process, tells its followers."""
         return []
+
+    def waits(self, connection_id: str) -> bool:  # noqa: ARG002 - part of `Teller`
+        """Part of `Teller`: whoever holds the connections decides which are idle, and does not ask."""
+        return True
+
+    def turn(self, key: Key, connection_id: str) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 - part of `Teller`
+        """Part of `Teller`: every message is a call that is waited for, which is pace enough."""
+        return nullcontext()
+
+    def confirmed(self, keys: Iterable[Key]) -> None:
+        """Part of `Teller`."""
+        for key in keys:
+            self._beside(self._delivered(key))
+
+    async def record_confirmed(self) -> None:
+        """Part of `Teller`: it is recorded when it is known."""
+
+    def begin_drain(self) -> None:
+        """Part of `Teller`: nothing waits for a slow client."""
 
     async def acknowledged(self, key: Key, connection_id: str) -> None:
         """Part of `Teller`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from streamer.contracts.stores import Key
@@ -49,6 +51,33 @@ class Teller(Protocol):
 
     def followed_keys(self) -> list[Key]:
         """Every request of whose end nobody but this process would tell its followers."""
+        ...
+
+    def waits(self, connection_id: str) -> bool:
+        """Whether the connection is to get something: it follows a request, or an outcome waits for it to catch up."""
+        ...
+
+    def turn(self, key: Key, connection_id: str) -> AbstractAsyncContextManager[None]:
+        """Entered when the connection has taken what was sent before, and there is room for this request's outcome.
+
+        Where that was to be sent later, it no longer is.
+
+        Raises:
+            ConnectionGone: the connection has ended.
+            Error: OVERLOADED: the service is shutting down, and waits for no slow client.
+        """
+        ...
+
+    def confirmed(self, keys: Iterable[Key]) -> None:
+        """The owners of these requests have shown that they took the outcomes."""
+        ...
+
+    async def record_confirmed(self) -> None:
+        """Returns when the store knows of all that was confirmed, as far as it takes it."""
+        ...
+
+    def begin_drain(self) -> None:
+        """Waits for no slow client any more; what it did not get stays in the store."""
         ...
 
     async def acknowledged(self, key: Key, connection_id: str) -> None:

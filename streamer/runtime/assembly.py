@@ -21,9 +21,9 @@ from streamer.engine.adapters import RequestQueueAdapter
 from streamer.engine.causes import cause_of
 from streamer.engine.codec import Codec
 from streamer.engine.delivery import Delivery
+from streamer.engine.delivery_tracker import DeliveryTracker
 from streamer.engine.departures import Departures
 from streamer.engine.pipeline import AnyMiddleware
-from streamer.engine.receipts import Receipts
 from streamer.engine.renewal import NAME as RENEWAL
 from streamer.engine.renewal import Authenticate, renewal_route
 from streamer.engine.router import Router
@@ -52,7 +52,7 @@ class Service:
     connections: Any
     delivery: Delivery | SharedDelivery
     """Shared where the connections are."""
-    receipts: Receipts
+    deliveries: DeliveryTracker
     router: Router
     worker: Worker
     health: Health
@@ -103,11 +103,10 @@ async def open_service(
         stack.push_async_callback(processes.close)
 
         followers = getattr(connections, "followers", None)
-        receipts = Receipts(store, connections, clock=clock, logger=logger)
+        deliveries = DeliveryTracker(store, clock=clock, logger=logger)
         delivery: Delivery | SharedDelivery
         if followers is None:
-            delivery = Delivery(connections, logger)
-            delivery.on_delivered = receipts.note
+            delivery = Delivery(connections, logger, queue=store, tracker=deliveries)
         else:
             delivery = SharedDelivery(connections, followers, store, logger)
         router = Router(
@@ -165,7 +164,7 @@ async def open_service(
             store=store,
             connections=connections,
             delivery=delivery,
-            receipts=receipts,
+            deliveries=deliveries,
             router=router,
             worker=worker,
             health=context.health,

@@ -100,7 +100,7 @@ async def _serve(settings: Settings, components: Components, logger: Any, clock:
             failing,
             asyncio.create_task(service.worker.run(), name="worker"),
             asyncio.create_task(_purge(service, clock, logger), name="purge"),
-            asyncio.create_task(service.receipts.run(), name="receipts"),
+            asyncio.create_task(service.deliveries.run(), name="deliveries"),
             asyncio.create_task(transport.failed(), name="transport"),
         ]
         if service.departures is not None:
@@ -164,10 +164,9 @@ async def _drain(
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    # Twice: what was handed over just now is on connections that are still open.
-    await service.receipts.write()
-    await service.receipts.write()
     await transport.close()
+    # Until their connections had ended, clients could show what they took.
+    await service.deliveries.write()
     logger.info("stopped", returned_to_queue=returned)
 
 

@@ -46,6 +46,9 @@ class SendOnlyMock:
             return
         self.messages.setdefault(connection_id, []).append(decoded(message))
 
+    def room(self, connection_id: str, /) -> None:
+        """Part of `ConnectionManager`: nobody is slow here."""
+
     def get_messages(self, connection_id: str) -> list[Any]:
         """What was sent to one connection."""
         return list(self.messages.get(connection_id, ()))
@@ -106,6 +109,11 @@ class FailingMock:
     ) -> None:
         """Part of `ConnectionManager`: fails."""
         del connection_id, message, replaces, final
+        raise self.error
+
+    def room(self, connection_id: str, /) -> None:
+        """Part of `ConnectionManager`: fails."""
+        del connection_id
         raise self.error
 
     async def broadcast(self, connection_ids: list[str], message: Message, /) -> list[str]:

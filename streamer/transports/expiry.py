@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 from streamer.contracts.connections import FrameReceiver, Peer, PeerRegistry
@@ -43,6 +44,14 @@ class Expiry:
             self._receive(peer, frame)
         else:
             self._end(peer)
+
+    def confirmed(self, peer: Peer, names: Sequence[str]) -> None:
+        """Part of `FrameReceiver`."""
+        self._inner.confirmed(peer, names)
+
+    def waits(self, peer: Peer) -> bool:
+        """Part of `FrameReceiver`."""
+        return self._inner.waits(peer)
 
     def disconnected(self, peer: Peer) -> None:
         """Part of `FrameReceiver`."""

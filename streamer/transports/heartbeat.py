@@ -15,8 +15,8 @@ class Heartbeat:
     """Pings connections that are silent, cuts those that do not answer, closes those that only stay.
 
     An interval of 0 turns its part off. A connection that is idle is closed with 1001, which invites the client to
-    connect again when it needs to, as API Gateway does; one that does not answer is cut without a close frame, for
-    nobody would read it.
+    connect again when it needs to, as API Gateway does; a client that waits for a request is not idle, however long it
+    says nothing. One that does not answer is cut without a close frame, for nobody would read it.
     """
 
     def __init__(self, settings: ServerSettings, peers: set[WebSocketPeer], clock: Clock) -> None:
@@ -58,10 +58,10 @@ class Heartbeat:
                 peer.quiet = self._ping_after
                 peer.ping()
         elif self._pong_within and peer.quiet >= self._ping_after + self._pong_within:
-            peer.cut()
+            peer.give_up()
 
     def _judge_idleness(self, peer: WebSocketPeer, passed: float) -> None:
-        if peer.spoke or peer.running:
+        if peer.spoke or peer.waits():
             peer.spoke = False
             peer.idle = 0.0
             return

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+import fcntl
+import sys
+import termios
+from typing import Any, Final
 
 from picows import WSFrame, WSMsgType, WSTransport
 
@@ -14,6 +17,7 @@ from streamer.transports.linger import Linger
 from streamer.transports.sending import Sender, Shared
 
 _TEXT: Final = WSMsgType.TEXT
+_FEW: Final = 64 * 1024
 
 
 class WebSocketPeer(Sender):
@@ -77,14 +81,19 @@ class WebSocketPeer(Sender):
         """Whether the client has sent a part of a frame, or taken a part of what waits, since this was last asked.
 
         Both are signs of life where whole frames are long in coming: a large message over a slow line, or a client
-        from which nothing is read because it is slow to read itself.
+        from which nothing is read because it is slow to read itself. What waits in the kernel counts too: over a slow
+        line that may be all there is for minutes.
         """
         room = len(self._stream.get_protocol().get_buffer(-1))
-        waiting = self._stream.get_write_buffer_size()
+        waiting = self._stream.get_write_buffer_size() + _unacknowledged(self._stream)
         stirred = room != self._room or waiting < self._waiting
         self._room = room
         self._waiting = waiting
         return stirred
+
+    def waits(self) -> bool:
+        """Whether the client waits for something: for a request, or for the rest of what it is being sent."""
+        return self._shared.receiver.waits(self) or self._stream.get_write_buffer_size() > 0
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Part of the library's listener."""
@@ -146,6 +155,8 @@ class WebSocketPeer(Sender):
             # Whatever came before the client had our close frame is dropped; its own ends the connection.
             if kind is WSMsgType.CLOSE:
                 transport.disconnect()
+            elif kind is WSMsgType.PONG:
+                self._answered(frame.get_payload_as_bytes())
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
             self.close(PROTOCOL_ERROR, "reserved bits without an extension")
         elif kind is WSMsgType.CLOSE:
@@ -156,8 +167,22 @@ class WebSocketPeer(Sender):
             # What was sent before keeps its place before the answer.
             self.flush()
             transport.send_pong(frame.get_payload_as_bytes())
-        elif kind is not WSMsgType.PONG:
+        elif kind is WSMsgType.PONG:
+            self._answered(frame.get_payload_as_bytes())
+        else:
             self._data(kind, frame)
+
+    def _answered(self, payload: bytes) -> None:
+        """A pong: of a ping that was sent after final messages it shows that the client took them."""
+        confirmations = self._confirmations
+        if confirmations is None or not (names := confirmations.answered(payload)):
+            return
+        if not confirmations:
+            self._confirmations = None
+        try:
+            self._shared.receiver.confirmed(self, names)
+        except Exception as problem:  # noqa: BLE001 - one connection's fault must not be another's
+            self._broken(problem)
 
     def _data(self, kind: WSMsgType, frame: WSFrame) -> None:
         starts = kind is not WSMsgType.CONTINUATION
@@ -183,3 +208,16 @@ class WebSocketPeer(Sender):
     def _broken(self, problem: BaseException) -> None:
         self._shared.logger.error("a connection broke", connection_id=self.id, exc_info=problem)
         self.close(INTERNAL_ERROR, "internal error")
+
+
+def _unacknowledged(stream: Any) -> int:
+    """Bytes that the kernel has sent or is to send, and the client's has not acknowledged.
+
+    0 where it cannot say, and where they are few: the client's kernel acknowledges those whatever the client does.
+    """
+    try:
+        answer = fcntl.ioctl(stream.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+    except OSError:
+        return 0
+    size = int.from_bytes(answer, sys.byteorder)
+    return size if size > _FEW else 0

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from picows import WSListener, WSTransport
 
 from streamer.contracts.connections import FrameReceiver, PeerRegistry
 from streamer.transports.close_codes import SLOW_CONSUMER, reason_bytes
+from streamer.transports.confirmations import Confirmations
 from streamer.transports.crowd import Crowd
 from streamer.transports.flusher import Flusher
 from streamer.transports.framing import text_header
 from streamer.transports.linger import Linger
 
 OVERFLOW: Final = 4
-"""How many times `max_buffered` may wait for a client that does not read before it is cut off."""
+"""How many times `max_buffered` may wait for a client that does not read before it is cut off. The largest message
+does not count: however large it is, a client on a slow line gets it."""
 CLOSE_GRACE: Final = 2.0
 """Seconds that a client has to take what waits for it and to answer our close frame."""
 CHUNK: Final = 64 * 1024
@@ -80,9 +82,12 @@ class Sender(WSListener):
 
     __slots__ = (
         "_begin",
+        "_caught_up",
+        "_confirmations",
         "_cut",
         "_ending",
         "_held",
+        "_largest",
         "_latest",
         "_paused",
         "_queued",
@@ -112,6 +117,12 @@ class Sender(WSListener):
         self._latest: dict[str, bytes] | None = None
         self._held = 0
         """Bytes of what `_latest` holds back."""
+        self._largest = 0
+        """Bytes of the largest message that was written since the client last caught up, where that is much."""
+        self._confirmations: Confirmations | None = None
+        """Only while final messages wait for their pong."""
+        self._caught_up: asyncio.Future[None] | None = None
+        """Only while something waits for the client to catch up."""
         self._paused = False
         self._registered = False
         self._cut = False
@@ -141,15 +152,35 @@ class Sender(WSListener):
 
     def send_latest(self, name: str, data: bytes, final: bool = False, /) -> None:
         """Part of `Peer`."""
-        latest = self._latest
         if final:
-            if latest is not None:
-                self._held -= len(latest.pop(name, b""))
-        elif self._paused:
-            if not self.closed:
-                self._hold(name, data)
+            self._send_final(name, data)
+        elif not self._paused:
+            self.send(data)
+        elif not self.closed:
+            self._hold(name, data)
+
+    def room(self) -> Awaitable[None] | None:
+        """Part of `Peer`."""
+        if not self._paused or self.closed:
+            return None
+        if self._caught_up is None:
+            self._caught_up = self._shared.loop.create_future()
+        return self._caught_up
+
+    def _send_final(self, name: str, data: bytes) -> None:
+        if self.closed:
             return
-        self.send(data)
+        if self._latest is not None:
+            self._held -= len(self._latest.pop(name, b""))
+        if self._confirmations is None:
+            self._confirmations = Confirmations()
+        queued = self._queued
+        now = not queued and self._begin(self)
+        queued += (text_header(len(data)), data)
+        self._queued_size += len(data)
+        self._confirmations.expect(name)
+        if now or self._queued_size > CHUNK:
+            self.flush()
 
     def _hold(self, name: str, data: bytes) -> None:
         latest = self._latest
@@ -165,11 +196,16 @@ class Sender(WSListener):
         if queued:
             self._queued = []
             self._queued_size = 0
-            self._put(b"".join(queued))
+            if self._confirmations is not None and self._confirmations.due:
+                queued.append(self._confirmations.ping_frame())
+            self._put(b"".join(queued), queued)
 
     def ping(self) -> None:
         """Asks the client for a sign of life."""
-        self._transport.send_ping()
+        self.flush()
+        # The client may answer only the newest ping, so that one must show as much as those before it.
+        confirmations = self._confirmations
+        self._transport.send_ping(confirmations.newest_payload() if confirmations else None)
 
     def close(self, code: int, reason: str = "") -> None:
         """Sends what is queued and a close frame; cuts the connection when the client does not answer in time."""
@@ -186,6 +222,13 @@ class Sender(WSListener):
         self._cut = True
         self._transport.disconnect(graceful=False)
 
+    def give_up(self) -> None:
+        """The client shows no sign of life. One that is only behind may read again, and then learns why it was cut."""
+        if self._paused:
+            self._cut_off(self._waiting_size())
+        else:
+            self.cut()
+
     def pause_writing(self) -> None:
         """More than `max_buffered` waits: nothing more is read from this client until it has read."""
         self._paused = True
@@ -195,6 +238,8 @@ class Sender(WSListener):
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._paused = False
+        self._largest = 0
+        self._say_caught_up()
         latest, self._latest = self._latest, None
         self._held = 0
         if self.closed:
@@ -208,6 +253,7 @@ class Sender(WSListener):
         self.closed = True
         self._latest = None
         self._withdraw()
+        self._say_caught_up()
         # Codes of our own are not in the library's enumeration; it sends them as they are.
         self._transport.send_close(code, reason_bytes(reason))  # type: ignore[arg-type]  # as above
         self._ending = self._shared.loop.call_later(CLOSE_GRACE, self.cut)
@@ -217,9 +263,16 @@ class Sender(WSListener):
         self.closed = True
         self._queued = []
         self._latest = None
+        self._confirmations = None
         self._withdraw()
+        self._say_caught_up()
         if self._ending is not None:
             self._ending.cancel()
+
+    def _say_caught_up(self) -> None:
+        caught_up, self._caught_up = self._caught_up, None
+        if caught_up is not None and not caught_up.done():
+            caught_up.set_result(None)
 
     def _withdraw(self) -> None:
         """Nothing more can be sent, so nobody may find the connection any more: they would think that it was told."""
@@ -233,16 +286,27 @@ class Sender(WSListener):
         except BaseException as problem:  # whatever it is, the connection ends all the same
             self._shared.logger.error("the end of a connection", connection_id=self.id, exc_info=problem)
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, data: bytes, parts: Sequence[bytes] = ()) -> None:
         # The library answers some violations with a close frame of its own, and nothing may follow that.
         if self._transport.is_close_frame_sent:
             return
+        if len(data) > self._shared.max_buffered:
+            self._largest = max(self._largest, *map(len, parts or (data,)))
+        elif self._largest and not self._paused:
+            self._largest = 0
         self._write(data)
         if self._paused:
             self._check_bound()
 
     def _check_bound(self) -> None:
-        waiting = self._stream.get_write_buffer_size() + self._held
-        if waiting > OVERFLOW * self._shared.max_buffered:
+        waiting = self._waiting_size()
+        if waiting - self._largest > OVERFLOW * self._shared.max_buffered:
+            self._cut_off(waiting)
+
+    def _waiting_size(self) -> int:
+        return int(self._stream.get_write_buffer_size()) + self._held
+
+    def _cut_off(self, waiting: int) -> None:
+        if not self.closed:
             self._shared.logger.warning("slow consumer cut off", connection_id=self.id, buffered=waiting)
             self.close(SLOW_CONSUMER, "slow consumer")

@@ -98,6 +98,9 @@ class ApiGatewayConnections:
             for part in split(data, MAX_MESSAGE):
                 await self._post(connection_id, part, passing=passing)
 
+    def room(self, connection_id: str, /) -> None:
+        """Part of `ConnectionManager`: every message is a call that is waited for, and nothing waits beyond it."""
+
     async def broadcast(self, connection_ids: list[str], message: Message, /) -> list[str]:
         """Part of `ConnectionManager`. The message is encoded once; what cannot be posted to one is told in the log."""
         data = message if isinstance(message, bytes) else _encode(message)

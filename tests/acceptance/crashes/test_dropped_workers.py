@@ -107,12 +107,13 @@ class MortalStore:
 
 
 class Peer:
-    """The owner's connection in one life. Unlike a real one it never slows down."""
+    """The owner's connection in one life. Unlike a real one it never slows down, and confirms outcomes at once."""
 
     principal = None
     owner = "client:one-owner"
 
-    def __init__(self, life: Life, told: Any) -> None:
+    def __init__(self, life: Life, told: Any, receiver: Any) -> None:
+        self._receiver = receiver
         self.id = f"connection-{id(life)}"
         self.running = 0
         self.heard: dict[str, dict[str, Any]] = {}
@@ -131,8 +132,12 @@ class Peer:
     def refused(self, _count: int = 1, /) -> None:
         """Part of `Peer`; it sends no nonsense."""
 
-    def send_latest(self, _name: str, data: bytes, _final: bool = False, /) -> None:
+    def send_latest(self, name: str, data: bytes, final: bool = False, /) -> None:
         self.send(data)
+        if final and not self._life.dead.is_set():
+            self._receiver.confirmed(self, [name])
+
+    def room(self) -> None: ...
 
 
 class House:
@@ -193,9 +198,9 @@ class House:
             open_service(self._settings, components, logger=_Silent(), clock=self.clock)
         )
         service.worker.generator = random.Random(1)
-        tasks = [asyncio.create_task(service.worker.run()), asyncio.create_task(service.receipts.run())]
+        tasks = [asyncio.create_task(service.worker.run()), asyncio.create_task(service.deliveries.run())]
         self._stack.push_async_callback(_bury, life, tasks, service)
-        peer = Peer(life, told)
+        peer = Peer(life, told, service.router)
         service.connections.add(peer)
         await self.turn()
         return life, service, peer

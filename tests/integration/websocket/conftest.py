@@ -68,6 +68,12 @@ class Receiver:
             self.peers.append(peer)
         self.answer(peer, frame)
 
+    def confirmed(self, peer, names, /) -> None:
+        self.events.append(("confirmed", peer.id, *names))
+
+    def waits(self, peer, /) -> bool:
+        return peer.running > 0
+
     def disconnected(self, peer, /) -> None:
         self.events.append(("disconnected", peer.id))
         self.ended.put_nowait(peer)

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-TEXT, CLOSE = 1, 8
+TEXT, CLOSE, PING = 1, 8, 9
 KIB = 1024
 
 
@@ -91,7 +91,9 @@ async def drained(client, until: bytes) -> list[bytes]:
     client.writer.transport.resume_reading()
     messages: list[bytes] = []
     while not messages or messages[-1] != until:
-        messages.append((await client.frame())[1])
+        kind, payload = await client.frame()
+        if kind != PING:
+            messages.append(payload)
     return messages
 
 

@@ -15,6 +15,7 @@ from streamer.core.messages import Request
 from streamer.engine.adapters import RequestQueueAdapter
 from streamer.engine.codec import Codec
 from streamer.engine.delivery import Delivery
+from streamer.engine.delivery_tracker import DeliveryTracker
 from streamer.engine.pipeline import compose
 from streamer.engine.router import Router
 from streamer.engine.routes import Route
@@ -28,7 +29,7 @@ from streamer.testing.clock import settle
 
 
 class CollectingPeer:
-    """A connection that keeps what it is sent. Unlike a real one it never slows down and never ends by itself."""
+    """A connection that keeps what it is sent. Unlike a real one it never ends by itself."""
 
     def __init__(self, name: str = "c1", owner: str = "client:one") -> None:
         self.id = name
@@ -36,6 +37,8 @@ class CollectingPeer:
         self.principal = None
         self.running = 0
         self.refusals = 0
+        self.caught_up: asyncio.Future[None] | None = None
+        """Set by a test to make the client slow: what resolves once it has caught up."""
         self.messages: list[dict[str, Any]] = []
 
     def send(self, data: bytes, /) -> None:
@@ -46,6 +49,9 @@ class CollectingPeer:
 
     def send_latest(self, _name: str, data: bytes, _final: bool = False, /) -> None:
         self.send(data)
+
+    def room(self) -> Any:
+        return self.caught_up
 
     def of(self, request_id: str) -> list[dict[str, Any]]:
         return [message for message in self.messages if message.get("request_id") == request_id]
@@ -86,7 +92,8 @@ class House:
         self.logger = RecordingLogger()
         self.store = MemoryStore(self.clock)
         self.connections = LocalConnections()
-        self.delivery = Delivery(self.connections)
+        self.tracker = DeliveryTracker(self.store, clock=self.clock, logger=self.logger)
+        self.delivery = Delivery(self.connections, self.logger, queue=self.store, tracker=self.tracker)
         self.router = Router(
             self.store, self.connections, clock=self.clock, logger=self.logger, delivery=self.delivery, max_running=8
         )

@@ -8,7 +8,7 @@ import pytest
 
 from streamer.core.errors import StoreUnavailable
 from streamer.engine import owner_actions
-from streamer.engine.receipts import Receipts
+from streamer.engine.delivery import Delivery
 
 
 class Gated:
@@ -307,31 +307,204 @@ async def test_to_others_a_request_does_not_exist(house, gated, action):
     assert peer.kinds("r")[-1] == "complete"
 
 
-class TestReceipts:
-    async def test_an_outcome_counts_as_delivered_when_its_connection_lived_on(self, house, gated):
-        receipts = Receipts(house.store, house.connections, clock=house.clock, logger=house.logger)
-        house.delivery.on_delivered = receipts.note
-        writing = asyncio.create_task(receipts.run())
+class TestConfirmations:
+    async def test_an_outcome_counts_as_delivered_when_its_client_has_shown_that_it_took_it(self, house, gated):
+        writing = asyncio.create_task(house.tracker.run())
         await house.start()
         gated.gate.set()
-        stays, leaves = house.peer("c1"), house.peer("c2")
-        await begin(house, stays, "stays")
-        await begin(house, leaves, "leaves")
-        leave(house, leaves)
+        takes, keeps_silent = house.peer("c1"), house.peer("c2")
+        await begin(house, takes, "taken")
+        await begin(house, keeps_silent, "on its way")
+        house.router.confirmed(takes, ["taken"])
         await house.clock.advance(2)
-        assert [name for _, name in await house.store.unsettled("client:one")] == ["leaves"]
+        assert [name for _, name in await house.store.unsettled("client:one")] == ["on its way"]
         writing.cancel()
 
-    async def test_a_store_that_refuses_the_note_harms_nobody(self, house, gated):
-        receipts = Receipts(house.store, house.connections, clock=house.clock, logger=house.logger)
-        house.peer("c1")
-        receipts.note(("client:one", "r"), "c1")
+    async def test_resuming_does_not_wait_for_the_next_write_of_what_was_taken(self, house, gated):
+        await house.start()
+        gated.gate.set()
+        peer = house.peer("c1")
+        await begin(house, peer)
+        house.router.confirmed(peer, ["r"])
+        second = house.peer("c2")
+        assert (await ask(house, second, "resume"))["data"] == {"requests": []}
+
+    async def test_one_connection_of_two_that_took_it_is_enough(self, house, gated):
+        await house.start()
+        first, second = house.peer("c1"), house.peer("c2")
+        await begin(house, first)
+        await ask(house, second, "resume")
+        gated.gate.set()
+        await house.settle()
+        assert (first.kinds("r")[-1], second.kinds("r")[-1]) == ("complete", "complete")
+        house.router.confirmed(second, ["r"])
+        await house.tracker.write()
+        assert await house.store.unsettled("client:one") == []
+
+    async def test_a_store_that_refuses_is_asked_again(self, house, gated):
+        await house.start()
+        gated.gate.set()
+        peer = house.peer("c1")
+        await begin(house, peer)
+        mark_delivered = house.store.mark_delivered
 
         async def refusing(_keys):
             raise StoreUnavailable("full")
 
         house.store.mark_delivered = refusing
-        await receipts.write()
-        await receipts.write()
-        assert any("not noted" in event for _, event, _ in house.logger.lines)
-        await receipts.write()
+        house.router.confirmed(peer, ["r"])
+        await house.tracker.write()
+        assert any("not recorded" in event for _, event, _ in house.logger.lines)
+        house.store.mark_delivered = mark_delivered
+        await house.tracker.write()
+        assert await house.store.unsettled("client:one") == []
+
+    async def test_without_a_tracker_nobody_records_it(self, house):
+        delivery = Delivery(house.connections)
+        delivery.confirmed([("client:one", "r")])
+        await delivery.record_confirmed()
+
+
+class TestSlowConnections:
+    """A client that is behind gets outcomes one at a time, each when it has taken the one before."""
+
+    async def ended(self, house, gated, *names):
+        await house.start()
+        gated.gate.set()
+        for name in names:
+            await begin(house, house.peer("before"), name)
+
+    async def test_resume_sends_the_next_outcome_when_the_client_has_caught_up(self, house, gated):
+        await self.ended(house, gated, "r1", "r2", "r3")
+        slow = house.peer("slow")
+        room = slow.caught_up = asyncio.get_running_loop().create_future()
+        house.send(slow, action="streamer.resume", id="q")
+        await house.settle()
+        assert slow.messages == []
+        # It catches up, and is behind again with the first outcome.
+        slow.caught_up = None
+        room.set_result(None)
+        read = house.store.get
+
+        async def behind_again(key):
+            slow.caught_up = asyncio.get_running_loop().create_future()
+            return await read(key)
+
+        house.store.get = behind_again
+        await house.settle()
+        assert (slow.kinds("r1"), slow.kinds("r2"), slow.kinds("q")) == (["complete"], [], [])
+        house.store.get = read
+        room, slow.caught_up = slow.caught_up, None
+        room.set_result(None)
+        await house.settle()
+        assert [one["request_id"] for one in slow.messages] == ["r1", "r2", "r3", "q"]
+
+    async def test_meanwhile_other_requests_of_the_connection_go_on(self, house, gated):
+        await self.ended(house, gated, "r1")
+        slow = house.peer("slow")
+        slow.caught_up = asyncio.get_running_loop().create_future()
+        house.send(slow, action="streamer.resume", id="q")
+        await house.settle()
+        await ask(house, slow, "ping", None, "p")
+        await begin(house, slow, "other")
+        assert slow.kinds("other")[0] == "acknowledgment"
+        assert slow.kinds("q") == []
+
+    async def test_what_is_under_way_is_attached_before_any_outcome_is_waited_for(self, house, gated):
+        await self.ended(house, gated, "r1")
+        gated.gate.clear()
+        await begin(house, house.peer("before"), "running")
+        slow = house.peer("slow")
+        slow.caught_up = asyncio.get_running_loop().create_future()
+        house.send(slow, action="streamer.resume", id="q")
+        await house.settle()
+        assert slow.kinds("running") == ["progress"]
+        assert slow.kinds("r1") == []
+
+    async def test_live_outcomes_wait_in_the_store_and_come_once_each(self, house, gated):
+        await house.start()
+        slow = house.peer("slow")
+        for name in ("r1", "r2"):
+            await begin(house, slow, name)
+        room = slow.caught_up = asyncio.get_running_loop().create_future()
+        gated.gate.set()
+        await house.settle()
+        assert (slow.kinds("r1")[-1], slow.kinds("r2")[-1]) == ("progress", "progress")
+        assert house.delivery.waits("slow")
+        slow.caught_up = None
+        room.set_result(None)
+        await house.settle()
+        assert (slow.kinds("r1").count("complete"), slow.kinds("r2").count("complete")) == (1, 1)
+        assert not house.delivery.waits("slow")
+
+    async def test_resuming_what_waits_to_be_sent_sends_it_once(self, house, gated):
+        await house.start()
+        slow = house.peer("slow")
+        await begin(house, slow, "r1")
+        room = slow.caught_up = asyncio.get_running_loop().create_future()
+        gated.gate.set()
+        await house.settle()
+        house.send(slow, action="streamer.resume", id="q")
+        await house.settle()
+        slow.caught_up = None
+        room.set_result(None)
+        await house.settle()
+        assert slow.kinds("r1").count("complete") == 1
+        assert slow.kinds("q") == ["response"]
+
+    async def test_a_drain_waits_for_no_slow_client(self, house, gated):
+        await house.start()
+        slow = house.peer("slow")
+        await begin(house, slow, "live")
+        await begin(house, house.peer("before"), "resumed")
+        slow.caught_up = asyncio.get_running_loop().create_future()
+        gated.gate.set()
+        await house.settle()
+        house.send(slow, action="streamer.resume", id="q", payload={"request_id": "resumed"})
+        await house.settle()
+        house.router.begin_drain()
+        await house.router.settle()
+        (answer,) = slow.of("q")
+        assert (answer["error"]["code"], answer["error"]["details"]["reconnect"]) == ("OVERLOADED", True)
+        await house.settle()
+        assert not house.delivery.waits("slow")
+        assert {name for _, name in await house.store.unsettled("client:one")} == {"live", "resumed"}
+
+    async def test_a_connection_that_ends_while_it_is_behind_leaves_nothing_behind(self, house, gated):
+        await house.start()
+        slow = house.peer("slow")
+        await begin(house, slow, "live")
+        await begin(house, house.peer("before"), "resumed")
+        room = slow.caught_up = asyncio.get_running_loop().create_future()
+        gated.gate.set()
+        await house.settle()
+        house.send(slow, action="streamer.resume", id="q")
+        await house.settle()
+        leave(house, slow)
+        room.set_result(None)
+        await house.router.settle()
+        await house.settle()
+        assert not house.delivery.waits("slow")
+        assert slow.kinds("live")[-1] == "progress"
+
+    async def test_an_outcome_that_cannot_be_read_is_left_for_the_next_resume(self, house, gated):
+        await house.start()
+        slow = house.peer("slow")
+        await begin(house, slow, "live")
+        room = slow.caught_up = asyncio.get_running_loop().create_future()
+        gated.gate.set()
+        await house.settle()
+        read = house.store.get
+
+        async def refusing(_key):
+            raise StoreUnavailable("closed")
+
+        house.store.get = refusing
+        slow.caught_up = None
+        room.set_result(None)
+        await house.settle()
+        house.store.get = read
+        assert any("could not be read" in event for _, event, _ in house.logger.lines)
+        assert slow.kinds("live")[-1] == "progress"
+        await ask(house, slow, "resume")
+        assert slow.kinds("live")[-1] == "complete"

@@ -50,6 +50,8 @@ class Peer:
     def send_latest(self, _name: str, data: bytes, _final: bool = False, /) -> None:
         self.send(data)
 
+    def room(self) -> None: ...
+
 
 class Logger:
     def __init__(self) -> None:

@@ -33,11 +33,19 @@ class Receiver:
     def __init__(self) -> None:
         self.frames: list[bytes] = []
         self.ended: list[Any] = []
+        self.taken: list[str] = []
+        self.busy = False
         self.answer: Callable[[Any, bytes], None] = lambda peer, frame: None
 
     def receive(self, peer: Any, frame: bytes, /) -> None:
         self.frames.append(frame)
         self.answer(peer, frame)
+
+    def confirmed(self, peer: Any, names: Any, /) -> None:
+        self.taken += names
+
+    def waits(self, peer: Any, /) -> bool:
+        return self.busy
 
     def disconnected(self, peer: Any, /) -> None:
         self.ended.append(peer)
@@ -93,7 +101,10 @@ class Raw:
             return first & 0x0F, await self.reader.readexactly(size)
 
     async def text(self) -> bytes:
+        """The next message; the pings before it are left unanswered."""
         opcode, payload = await self.frame()
+        while opcode == 9:
+            opcode, payload = await self.frame()
         assert opcode == 1, (opcode, payload)
         return payload
 

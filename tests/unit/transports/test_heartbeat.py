@@ -30,8 +30,11 @@ class Peer:
     def ping(self) -> None:
         self.done.append("ping")
 
-    def cut(self) -> None:
+    def give_up(self) -> None:
         self.done.append("cut")
+
+    def waits(self) -> bool:
+        return self.running > 0
 
     def close(self, code: int, reason: str) -> None:
         self.done.append(f"close {code} {reason}")

@@ -1,0 +1,51 @@
+"""Which outcomes their owners have taken: written down in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from streamer.contracts.stores import Key, RequestQueue
+from streamer.core.clock import Clock
+from streamer.core.errors import StoreError
+
+INTERVAL = 1.0
+"""Seconds between two writes."""
+MOST = 10_000
+"""Deliveries that are kept for the next write while the store refuses; of others, owners get the outcome again."""
+
+
+class DeliveryTracker:
+    """Outcomes whose clients have shown that they took them.
+
+    That an outcome was written to a socket shows nothing: it may lie in a buffer, here or anywhere on its way, when the
+    connection breaks. So an outcome counts as delivered once the client has answered a ping that was sent after it.
+    Until then the owner gets it again on resuming.
+    """
+
+    def __init__(self, queue: RequestQueue, *, clock: Clock, logger: Any) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._logger = logger
+        self._confirmed: dict[Key, None] = {}
+
+    def confirmed(self, keys: Iterable[Key]) -> None:
+        """The owners have these outcomes."""
+        self._confirmed.update(dict.fromkeys(keys))
+
+    async def run(self) -> None:
+        """Writes until it is cancelled."""
+        while True:
+            await self._clock.sleep(INTERVAL)
+            await self.write()
+
+    async def write(self) -> None:
+        """Returns when what was confirmed before the call is in the store, or the store has refused it for now."""
+        confirmed, self._confirmed = self._confirmed, {}
+        if not confirmed:
+            return
+        try:
+            await self._queue.mark_delivered(list(confirmed))
+        except StoreError as problem:
+            self._logger.warning("deliveries were not recorded", count=len(confirmed), error=str(problem))
+            self._confirmed = dict.fromkeys([*self._confirmed, *confirmed][:MOST])

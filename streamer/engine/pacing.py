@@ -1,0 +1,132 @@
+"""Outcomes for connections that are behind: one at a time, each read from the store when the client has room for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from streamer.contracts.connections import ConnectionManager
+from streamer.contracts.stores import Key
+from streamer.core.errors import ConnectionGone, Error, StoreError
+from streamer.engine import refusals
+
+Deliver = Callable[[Key, str], Awaitable[None]]
+
+
+class _Line:
+    """What one connection is still to get."""
+
+    __slots__ = ("keys", "lock", "task", "users")
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.users = 0
+        self.keys: deque[Key] = deque()
+        self.task: asyncio.Task[None] | None = None
+
+
+class Pacing:
+    """Takes turns on each connection, and gives the next one when the client has taken what was sent before.
+
+    An outcome is in the store, so nothing but its key has to be kept in memory while the client is behind. Nothing is
+    kept for connections that are not.
+
+    Args:
+        connections: know which connections are behind.
+        deliver: reads one outcome and sends it; raises StoreError when it cannot be read.
+        logger: for outcomes that could not be read.
+    """
+
+    def __init__(self, connections: ConnectionManager, deliver: Deliver, logger: Any) -> None:
+        self._connections = connections
+        self._deliver = deliver
+        self._logger = logger
+        self._lines: dict[str, _Line] = {}
+        self._stopping = asyncio.Event()
+
+    def __contains__(self, connection_id: str) -> bool:
+        """Whether something waits for the connection to have room."""
+        return connection_id in self._lines
+
+    def behind(self, connection_id: str) -> bool:
+        """Whether the connection has to catch up before it can take an outcome. One that has ended has not."""
+        try:
+            return self._connections.room(connection_id) is not None
+        except ConnectionGone:
+            return False
+
+    def later(self, key: Key, connection_id: str) -> None:
+        """Sends the outcome when the connection has room for it."""
+        line = self._lines.get(connection_id)
+        if line is None:
+            line = self._lines[connection_id] = _Line()
+        line.keys.append(key)
+        if line.task is None:
+            line.users += 1
+            line.task = asyncio.create_task(self._catch_up(connection_id, line))
+
+    def withdraw(self, key: Key, connection_id: str) -> None:
+        """The outcome is not to be sent later after all."""
+        line = self._lines.get(connection_id)
+        if line is not None and key in line.keys:
+            line.keys.remove(key)
+
+    @asynccontextmanager
+    async def turn(self, connection_id: str) -> AsyncIterator[None]:
+        """The caller alone may send outcomes to the connection; it has room for one.
+
+        Raises:
+            ConnectionGone: the connection has ended.
+            Error: OVERLOADED: the service is shutting down, and waits for no slow client.
+        """
+        line = self._lines.get(connection_id)
+        if line is None:
+            line = self._lines[connection_id] = _Line()
+        line.users += 1
+        try:
+            async with line.lock:
+                await self._room(connection_id)
+                yield
+        finally:
+            self._left(connection_id, line)
+
+    def stop(self) -> None:
+        """Nothing waits for room any more: what was not sent stays in the store for the owners' next connections."""
+        self._stopping.set()
+
+    async def _room(self, connection_id: str) -> None:
+        while (room := self._connections.room(connection_id)) is not None:
+            if self._stopping.is_set():
+                raise refusals.draining()
+            caught_up = asyncio.ensure_future(room)
+            stopping = asyncio.ensure_future(self._stopping.wait())
+            try:
+                await asyncio.wait({caught_up, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                stopping.cancel()
+
+    async def _catch_up(self, connection_id: str, line: _Line) -> None:
+        try:
+            while line.keys:
+                async with line.lock:
+                    await self._room(connection_id)
+                    if not line.keys:
+                        break
+                    key = line.keys.popleft()
+                    try:
+                        await self._deliver(key, connection_id)
+                    except StoreError as problem:
+                        self._logger.warning("an outcome could not be read", request_id=key[1], error=str(problem))
+        except (ConnectionGone, Error):
+            line.keys.clear()
+        finally:
+            line.task = None
+            self._left(connection_id, line)
+
+    def _left(self, connection_id: str, line: _Line) -> None:
+        line.users -= 1
+        if not line.users and self._lines.get(connection_id) is line:
+            del self._lines[connection_id]
