@@ -17,6 +17,8 @@ from streamer.client.errors import (
     Forbidden,
     InternalError,
     InvalidAction,
+    MessageTooLarge,
+    NotAnswered,
     NotFound,
     Overloaded,
     RateLimited,
@@ -26,6 +28,7 @@ from streamer.client.errors import (
     ValidationFailed,
 )
 from streamer.client.handle import RequestHandle
+from streamer.client.state import ConnectionState
 from streamer.client.sync import SyncRequestHandle, SyncStreamerClient
 
 __all__ = [
@@ -33,9 +36,12 @@ __all__ = [
     "Conflict",
     "ConnectionFailed",
     "ConnectionLost",
+    "ConnectionState",
     "Forbidden",
     "InternalError",
     "InvalidAction",
+    "MessageTooLarge",
+    "NotAnswered",
     "NotFound",
     "Overloaded",
     "RateLimited",

@@ -17,9 +17,11 @@ from streamer.client.errors import Conflict, ConnectionFailed, ConnectionLost
 from streamer.client.handle import RequestHandle
 from streamer.client.link import Link, open_link
 from streamer.client.messages import encode_request
+from streamer.client.options import checked_seconds, checked_size, checked_timeout
 from streamer.client.own_actions import OwnActions
 from streamer.client.pending import PendingRequests
-from streamer.client.tokens import Renewal, Token, Tokens, UnusableToken, expiry, told_expiry, usable
+from streamer.client.state import ConnectionState
+from streamer.client.tokens import Renewal, Token, Tokens, expiry, token_problem, told_expiry, usable
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import CONFLICT
 from streamer.core.ids import new_id
@@ -34,13 +36,17 @@ logger = logging.getLogger("streamer.client")
 class StreamerClient(OwnActions):
     """A client of one service, over one WebSocket connection. Use it with `async with`, from one event loop.
 
+    `async with` and `connect` try once to open the connection. Without them the first request opens it, and goes on
+    trying while the service is down.
+
     A connection that breaks is opened again, until `close`: the first try is made at once, further ones after a
     random delay that may grow to `max_reconnect_delay`. Waiting for a request outlives the break. What the service has
     acknowledged is resumed; what it has not, or has refused because it is going down, is sent again, with the same
-    id. The service takes a queued request for the same one, but a direct one that it was just running may run twice:
-    where that does harm, say `resend=False`. The waiting ends with ConnectionLost when the close code says that
-    connecting again is no use (`ConnectionLost.reconnect`), and with ConnectionFailed when the service refuses with
-    400, 401, 403 or 404.
+    id. The service takes a queued request for the same one, but a direct one that it was just running may run again:
+    where that does harm, say `resend=False`. A request for which connection after connection ends is given up with
+    NotAnswered after three of them, and one whose message is too large for either side with MessageTooLarge; the
+    other requests go on. All waiting ends with ConnectionLost when the close code says that connecting again is no use
+    (`ConnectionLost.reconnect`), and with ConnectionFailed when the service refuses with 400, 401, 403 or 404.
 
     With a function for `token`, a fresh one is asked for before each handshake, once more where the service refuses it,
     and some time before it runs out: then the connection is kept by `streamer.authenticate`. When that is, the
@@ -52,8 +58,9 @@ class StreamerClient(OwnActions):
         client_id: a secret that makes the requests this client's own, over all its connections: keep it and give it
             again to ask for them later. Left out: a new one is made; `client_id` tells it.
         token: who asks, for a service that wants it proved: a token, or a plain or coroutine function that brings
-            one. It is sent as `Authorization: Bearer`. A function that fails makes the first handshake fail; later
-            it is asked again, as after any failed try.
+            one. It is sent as `Authorization: Bearer`. A function that fails, brings no token, or does not come back
+            within `open_timeout` makes the try fail, and is asked again at the next one. A plain function must not
+            block the loop.
         headers: more headers for the upgrade.
         ssl: for `wss://`; None trusts what the system trusts.
         open_timeout: seconds for TCP and TLS, and as many again for the upgrade.
@@ -64,7 +71,9 @@ class StreamerClient(OwnActions):
         max_reconnect_delay: seconds between two tries at most.
         resend: whether a request that nothing has been heard of is sent again after a break; False ends its waiting
             with ConnectionLost.
-        on_reconnect: a plain function, called on the loop each time the connection stands again.
+        on_reconnect: a plain function, called on the loop each time the connection is open again.
+        on_state_change: a plain function, called on the loop with a `ConnectionState` each time that changes: which
+            try is next and when, why the last one failed, and whether the connection is open.
         clock: where time comes from.
     """
 
@@ -83,18 +92,19 @@ class StreamerClient(OwnActions):
         max_reconnect_delay: float = 30.0,
         resend: bool = True,
         on_reconnect: Callable[[], Any] | None = None,
+        on_state_change: Callable[[ConnectionState], Any] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._address = address(url, client_id)
         self._headers = checked_headers(headers or {})
         clock = clock or SystemClock()
-        self._tokens = Tokens(token)
+        self._open_timeout = checked_seconds("open_timeout", open_timeout)
+        self._tokens = Tokens(token, self._open_timeout)
         self._opened_with: str | None = None
         self._renewal = Renewal(self._tokens, self._prove, clock)
         self._ssl = ssl
-        self._open_timeout = open_timeout
-        self._ping_interval = ping_interval
-        self._max_message_size = max_message_size
+        self._ping_interval = None if ping_interval is None else checked_seconds("ping_interval", ping_interval)
+        self._max_message_size = checked_size("max_message_size", max_message_size)
         self._resend = resend
         self._pending = PendingRequests(reconnect=reconnect)
         self._connection = Connection(
@@ -104,9 +114,11 @@ class StreamerClient(OwnActions):
             reconnect=reconnect,
             renewable=self._tokens.renewable,
             longest_delay=max_reconnect_delay,
+            max_message_size=self._max_message_size,
             on_open=self._opened,
             on_end=self._renewal.stop,
             on_reconnect=on_reconnect,
+            on_state_change=on_state_change,
             clock=clock,
         )
 
@@ -129,10 +141,11 @@ class StreamerClient(OwnActions):
         return self._connection.link is not None
 
     async def connect(self) -> None:
-        """Opens the connection; `async with` does it. Does nothing while it is open.
+        """Tries once to open the connection, also after `close`; `async with` does it. Does nothing while it is open.
 
         Raises:
             ConnectionFailed: the service cannot be reached, or refused.
+            RuntimeError: the client belongs to another event loop, which it has not been closed in.
         """
         await self._connection.connect()
 
@@ -159,7 +172,7 @@ class StreamerClient(OwnActions):
     ) -> RequestHandle:
         """Sends a request and returns at once; the handle waits for what comes of it.
 
-        While the connection is broken, it waits for the next one.
+        While there is no connection, it waits for one.
 
         Args:
             action: what to do.
@@ -173,20 +186,17 @@ class StreamerClient(OwnActions):
         Raises:
             ConnectionLost: the connection has ended for good.
             ConnectionFailed: the service refuses the next one.
+            RuntimeError: the client belongs to another event loop.
             TypeError: the payload has no JSON form.
             ValueError: a request with this id is already waiting on this connection.
         """
         request_id = id or new_id("req_")
         text = encode_request(request_id, action, payload, metadata, wait)
-        link = self._connection.link
-        if link is None or link.full:
-            link = await self._connection.ready()
+        link = await self._connection.ready()
         handle = RequestHandle(
             request_id, text, resend=self._resend if resend is None else resend, canceller=self._cancel
         )
-        self._pending.add(handle)
-        handle.sends += 1
-        link.send(text)
+        self._connection.send(handle, link)
         return handle
 
     async def resume(self, request_id: str) -> RequestHandle:
@@ -202,8 +212,7 @@ class StreamerClient(OwnActions):
         handle = self._pending.find(request_id)
         if handle is None:
             handle = RequestHandle(request_id, canceller=self._cancel)
-            self._pending.add(handle)
-            self._connection.resume(handle, link)
+            self._connection.send(handle, link)
             try:
                 await handle.acknowledged()
             except asyncio.CancelledError:
@@ -236,17 +245,18 @@ class StreamerClient(OwnActions):
             id: the request's name.
             metadata: strings that the handler may read.
             wait: how long to wait for a direct answer.
-            timeout: seconds until TimeoutError.
+            timeout: seconds until TimeoutError; they include the waiting for a connection.
             resend: whether it may be sent again after a break.
 
         Raises:
             RequestFailed: the service said no, or the handler failed.
-            ConnectionLost: the connection ended first, for good.
+            MessageTooLarge: the request, or what came of it, is over the limit of one message.
+            ConnectionLost: the connection ended first, for good; NotAnswered: again and again because of this request.
             ConnectionFailed: the service refused the next one.
             TimeoutError: it took longer than `timeout`; the message names the request.
         """
         request_id = id or new_id("req_")
-        deadline = asyncio.timeout(timeout)
+        deadline = asyncio.timeout(checked_timeout(timeout))
         try:
             async with deadline:
                 handle = await self.submit(action, payload, id=request_id, metadata=metadata, wait=wait, resend=resend)
@@ -290,7 +300,8 @@ class StreamerClient(OwnActions):
 
         Raises:
             RequestFailed: the service said no, or the handler failed.
-            ConnectionLost: the connection ended first, for good.
+            MessageTooLarge: the request, or what came of it, is over the limit of one message.
+            ConnectionLost: the connection ended first, for good; NotAnswered: again and again because of this request.
             ConnectionFailed: the service refused the next one.
         """
         handle = await self.submit(action, payload, id=id, metadata=metadata, wait=wait, resend=resend)
@@ -338,20 +349,18 @@ class StreamerClient(OwnActions):
     async def _fresh_token(self) -> str | None:
         try:
             return await self._tokens.fresh()
-        except UnusableToken as error:
-            raise ConnectionFailed(self.url, f"{error}", reconnect=False) from error
         except (Exception, asyncio.CancelledError) as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
-            words = f"the token function failed: {type(error).__name__}: {error}"
+            words = token_problem(error)
             logger.warning("%s", words)
             raise ConnectionFailed(self.url, words) from error
 
     async def _open_with(self, token: str | None, ended: Callable[[int, str], None]) -> Link:
         self._opened_with = token
         return await open_link(
-            lambda: Link(self._pending.receive, ended, self._max_message_size),
+            lambda: Link(self._pending.receive, ended, self._max_message_size, self._too_large),
             self._address.url,
             shown=self.url,
             headers=self._headers if token is None else {**self._headers, "Authorization": f"Bearer {token}"},
@@ -361,6 +370,9 @@ class StreamerClient(OwnActions):
             max_message_size=self._max_message_size,
             advice=lambda status: on_refusal(status, token=token is not None, renewable=self._tokens.renewable),
         )
+
+    def _too_large(self, request_id: str | None) -> bool:
+        return self._pending.too_large(request_id, self._max_message_size)
 
     def _opened(self) -> None:
         if self._opened_with is not None:

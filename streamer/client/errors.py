@@ -5,6 +5,8 @@ The tree::
     StreamerError
     ├── ConnectionFailed      no connection could be opened
     ├── ConnectionLost        the connection ended while something waited on it
+    │   └── NotAnswered       again and again, while this one request was on its way
+    ├── MessageTooLarge       the request, or what came of it, is over the limit of one message
     └── RequestFailed         the service answered with an error; one subclass for each code of its own
         ├── ValidationFailed  NotFound  Unauthorized  Forbidden  InvalidAction  Conflict
         └── InternalError  TimedOut  RateLimited  Overloaded  Cancelled
@@ -82,6 +84,68 @@ class ConnectionLost(StreamerError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), request_id=self.request_id), (self.url, self.code, self.reason), self.__dict__
+
+
+class NotAnswered(ConnectionLost):
+    """Each time the request was sent, the connection ended before its answer. It is not sent again.
+
+    The service may have run it each time: what ends the connection may be the request itself, by killing the service
+    or by taking longer than a proxy waits.
+
+    Attributes:
+        times: how many connections ended so, one after the other.
+    """
+
+    def __init__(self, url: str, code: int, reason: str = "", *, request_id: str | None = None, times: int = 0) -> None:
+        super().__init__(url, code, reason, request_id=request_id)
+        self.args = (
+            f"Request {request_id!r} was not answered: it was sent {times} times to {url}, and each time the "
+            f"connection ended first (at last with {code} {reason}".rstrip()
+            + "). It is not sent again. The service may have run it each time; its log may say what became of it",
+        )
+        self.times = times
+
+    @property
+    def reconnect(self) -> bool:
+        """False: another connection would probably end in the same way."""
+        return False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        again = partial(type(self), request_id=self.request_id, times=self.times)
+        return again, (self.url, self.code, self.reason), self.__dict__
+
+
+class MessageTooLarge(StreamerError):
+    """The request, or a message of the service about it, is larger than the other side takes. Only this request ends.
+
+    Attributes:
+        request_id: the request. The service may have run it; if it was queued, its result is kept there.
+        limit: bytes of one message that this client takes, its `max_message_size`; None when the service refused.
+        sent: bytes of the request that the service refused; None when the client refused the answer.
+        reason: what the service said when it refused; may be empty.
+    """
+
+    def __init__(self, request_id: str, *, limit: int | None = None, sent: int | None = None, reason: str = "") -> None:
+        if sent is not None:
+            said = f" ({reason})" if reason else ""
+            text = (
+                f"Request {request_id!r} is too large: the service does not take a message of {sent:,} bytes{said}; "
+                "send less, or raise server.max_message_size in its configuration"
+            )
+        else:
+            text = (
+                f"The answer to request {request_id!r} is too large: it is over the {limit:,} bytes of one message "
+                "that this client takes; raise max_message_size, or let the service send less"
+            )
+        super().__init__(text)
+        self.request_id = request_id
+        self.limit = limit
+        self.sent = sent
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        again = partial(type(self), limit=self.limit, sent=self.sent, reason=self.reason)
+        return again, (self.request_id,), self.__dict__
 
 
 class RequestFailed(StreamerError):

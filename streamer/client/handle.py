@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Final
 
+from streamer.client.attempts import Attempts
 from streamer.client.errors import request_failed
 from streamer.client.messages import TERMINAL, Inbound, progress_update
 from streamer.core.errors import StreamerError
@@ -28,6 +29,7 @@ class RequestHandle:
         text: the message as it was sent; None when the service has the request already.
         resend: whether the message may be sent a second time when nothing has been heard of the first.
         patient: whether it is sent again when the service refuses it for now.
+        helper: whether the client itself asks, on behalf of another request.
         canceller: asks the service to cancel the request.
     """
 
@@ -38,6 +40,7 @@ class RequestHandle:
         *,
         resend: bool = True,
         patient: bool = False,
+        helper: bool = False,
         canceller: Callable[[RequestHandle], RequestHandle] | None = None,
     ) -> None:
         self._id = request_id
@@ -47,8 +50,13 @@ class RequestHandle:
         """Whether `text` may be sent again."""
         self.patient = patient
         """Whether a refusal for now is waited out."""
+        self.helper = helper
+        """Whether it is asked on behalf of another request, which is the one that a break is blamed on."""
         self.sends = 0
         """How often `text` was sent."""
+        self.attempts = Attempts()
+        """What is known of its way to the service."""
+        self._loop = _running_loop()
         self._canceller = canceller
         self._seq = -1
         self._queued = False
@@ -154,10 +162,12 @@ class RequestHandle:
                 return
             self._seq = message.seq
             self._queued, self.text = True, None
+            self.attempts.answered()
         if kind == "progress":
             self._updates.append(progress_update(message))
         elif kind == "acknowledgment":
             self._queued, self.text = True, None
+            self.attempts.answered()
         elif kind in TERMINAL:
             self.end(_ending(message))
             return
@@ -172,6 +182,7 @@ class RequestHandle:
     def stored(self) -> None:
         """The service has said that it has the request, though it sent no message of it."""
         self._queued = True
+        self.attempts.answered()
         self._wake()
 
     def when_answered(self, call: Callable[[], None]) -> None:
@@ -188,8 +199,11 @@ class RequestHandle:
             call()
 
     async def _change(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop not in (None, loop):
+            raise RuntimeError(f"Request {self._id!r} belongs to another event loop; wait for it in that one")
         # A future for each waiter: one that several share would be cancelled for all by the first that gives up.
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[None] = loop.create_future()
         self._waiters.append(waiter)
         try:
             await waiter
@@ -206,6 +220,13 @@ class RequestHandle:
                     waiter.set_result(None)
         if self._when_answered and self.answered:
             self.release()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _ending(message: Inbound) -> Result | StreamerError:

@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from ssl import SSLContext
-from typing import Final
+from typing import Any, Final
 
 from picows import (
     WSCloseCode,
@@ -23,13 +23,13 @@ from picows import (
 )
 from picows.url import WSParsedURL
 
+from streamer.client.attempts import TOO_LARGE
 from streamer.client.dialling import connected_socket
 from streamer.client.errors import ConnectionFailed
 from streamer.core.parts import MARK, Joiner, TooLongError
 
 ABNORMAL: Final = 1006
 _NO_CODE: Final = 1005
-_TOO_LARGE: Final = 1009
 _CLOSE_TIMEOUT: Final = 5.0
 _PONG_TIMEOUT: Final = 20.0
 _LONGEST_FRAME: Final = 32 * 1024
@@ -46,11 +46,18 @@ class Link(WSListener):
         on_message: called with each whole text message.
         on_end: called once when the connection has ended, with its close code and the reason's words.
         max_message_size: bytes of one message, over all its fragments and parts.
+        on_too_large: called with the request that a message in parts was for, when it is over that; where it returns
+            False, the connection ends.
     """
 
     def __init__(
-        self, on_message: Callable[[bytes], None], on_end: Callable[[int, str], None], max_message_size: int
+        self,
+        on_message: Callable[[bytes], None],
+        on_end: Callable[[int, str], None],
+        max_message_size: int,
+        on_too_large: Callable[[str | None], bool] = lambda _request_id: False,
     ) -> None:
+        self._on_too_large = on_too_large
         self._on_message = on_message
         self._on_end = on_end
         self._max_message_size = max_message_size
@@ -65,6 +72,10 @@ class Link(WSListener):
         """Whether the connection has ended."""
         self.heard = False
         """Whether the service has said anything on it."""
+        self.refused = False
+        """Whether it ended because a message of the service was over `max_message_size`."""
+        self.expected = False
+        """Whether this client ended it, for a reason of its own."""
 
     @property
     def full(self) -> bool:
@@ -101,6 +112,7 @@ class Link(WSListener):
 
     def drop(self) -> None:
         """Ends it without a word."""
+        self.expected = True
         assert self._transport is not None
         self._transport.disconnect(graceful=False)
 
@@ -125,8 +137,10 @@ class Link(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Part of `picows.WSListener`."""
+        sent = _sent_close(transport)
+        if sent is not None and sent.code == TOO_LARGE:
+            self._refused()
         if self._ended_by is None:
-            sent = transport.close_handshake.sent if transport.close_handshake is not None else None
             self._ended_by = (ABNORMAL, sent.reason if sent is not None else "without a close message")
         self.ended = True
         self.resume_writing()
@@ -162,25 +176,38 @@ class Link(WSListener):
             return
         try:
             whole = self._joiner.add(message)
-        except TooLongError:
-            self._refuse(transport)
+        except TooLongError as error:
+            if not self._on_too_large(error.request_id):
+                self._refuse(transport)
         else:
             if whole is not None:
                 self._on_message(whole.encode())
 
     def _refuse(self, transport: WSTransport) -> None:
-        self._ended_by = (_TOO_LARGE, f"the service sent a message over {self._max_message_size} bytes")
+        self._refused()
         transport.send_close(WSCloseCode.MESSAGE_TOO_BIG)
         transport.disconnect()
+
+    def _refused(self) -> None:
+        self.refused = True
+        self._ended_by = (TOO_LARGE, f"the service sent a message over {self._max_message_size} bytes")
 
     def _closed(self, transport: WSTransport, body: bytes) -> None:
         # Read by hand: picows' enumeration has no place for the codes from 3000 on.
         code = int.from_bytes(body[:2]) if len(body) >= 2 else _NO_CODE  # noqa: PLR2004 - the code's two bytes
+        sent = _sent_close(transport)
+        if sent is not None and sent.code == TOO_LARGE:
+            self._refused()  # by the library; the service only answers
         if self._ended_by is None:
             self._ended_by = (code, body[2:].decode(errors="replace"))
         if not transport.is_close_frame_sent:
             transport.send_close(WSCloseCode.OK)
         transport.disconnect()
+
+
+def _sent_close(transport: WSTransport) -> Any:
+    """What this side said when it closed, as the library keeps it: `code` and `reason`."""
+    return None if transport.close_handshake is None else transport.close_handshake.sent
 
 
 async def _wait_gone(transport: WSTransport) -> None:

@@ -8,7 +8,15 @@ from typing import Final
 
 import msgspec
 
-from streamer.client.errors import ConnectionLost, Overloaded, RateLimited, RequestFailed, request_failed
+from streamer.client.attempts import Break, blamed
+from streamer.client.errors import (
+    ConnectionLost,
+    MessageTooLarge,
+    Overloaded,
+    RateLimited,
+    RequestFailed,
+    request_failed,
+)
 from streamer.client.handle import RequestHandle
 from streamer.client.messages import Inbound, decode
 from streamer.core.errors import INTERNAL_ERROR, StreamerError
@@ -89,6 +97,27 @@ class PendingRequests:
         for handle in list(self._handles.values()):
             self.end(handle, ConnectionLost(url, code, reason, request_id=handle.id))
 
+    def blame(self, how: Break) -> bool:
+        """A connection has ended: ends the requests that it is blamed on.
+
+        Returns:
+            whether there were any.
+        """
+        handles = list(self._handles.values())
+        verdicts = blamed([one for one in handles if one.attempts.sent and not one.helper and not one.done], how)
+        for handle, error in verdicts:
+            self.end(handle, error)
+        for handle in handles:
+            handle.attempts.connection_ended()
+        return bool(verdicts)
+
+    def too_large(self, request_id: str | None, limit: int) -> bool:
+        """A message for a request was refused unread. Returns whether it is known for which one."""
+        handle = None if request_id is None else self._handles.get(request_id)
+        if handle is not None:
+            self.end(handle, MessageTooLarge(handle.id, limit=limit))
+        return request_id is not None
+
     def interrupt(self, url: str, code: int, reason: str) -> bool:
         """The connection has ended and there will be another: ends only what must not be sent twice.
 
@@ -99,6 +128,10 @@ class PendingRequests:
             if handle.text is not None and not handle.resend:
                 self.end(handle, ConnectionLost(url, code, reason, request_id=handle.id))
         return any(not handle.abandoned for handle in self._handles.values())
+
+    def forget(self) -> None:
+        """The loop of all that waited has ended, or is another process's."""
+        self._handles.clear()
 
     def forget_abandoned(self) -> list[RequestHandle]:
         """What somebody still waits for, in the order in which it was asked for; the rest is forgotten."""

@@ -1,9 +1,10 @@
-"""What a new connection is told of the requests that waited on the old one."""
+"""What a new connection sends for the requests that waited on the old one."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
@@ -16,14 +17,19 @@ from streamer.core.clock import Clock
 from streamer.core.ids import new_id
 
 _ASK_AGAIN: Final = 1.0
+_TURN: Final = 10.0
+"""Seconds that others wait at most for the answer to a request that is sent alone."""
 
 
 class Resumption:
-    """Resumes the requests that the service has stored and sends the others again.
+    """Sends requests: those that the service has stored are resumed, the others are sent (again).
+
+    Requests that may be what ended the last connection are sent one by one, each when the one before was answered, and
+    the others after them. So the next end of a connection names its cause.
 
     Args:
         pending: the requests that wait.
-        current: the connection that stands now, if one does.
+        current: the connection that is open now, if one is.
         clock: where time comes from.
     """
 
@@ -31,14 +37,76 @@ class Resumption:
         self._pending = pending
         self._current = current
         self._clock = clock
-        self._later: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._line: deque[RequestHandle] = deque()
+        self._alone: RequestHandle | None = None
+        """The suspect that was sent last; it stays so when its connection ends."""
 
     def all(self, link: Link) -> None:
-        """Tells a new connection of everything that waits, in the order in which it was asked for."""
-        for handle in self._pending.forget_abandoned():
-            self._tell(handle, link)
+        """Sends a new connection everything that waits, in the order in which it was asked for."""
+        last, self._alone = self._alone, None
+        waiting = self._pending.forget_abandoned()
+        suspects = [handle for handle in waiting if handle.attempts.suspect]
+        # The one that was just sent when the connection ended is the likeliest.
+        suspects.sort(key=lambda handle: handle is not last)
+        self._line = deque([*suspects, *(handle for handle in waiting if not handle.attempts.suspect)])
+        self._advance(link)
 
-    def one(self, handle: RequestHandle, link: Link) -> None:
+    def send(self, handle: RequestHandle, link: Link) -> None:
+        """Sends one more request, as soon as no other one is to be alone."""
+        if self._alone is None:
+            self._send(handle, link)
+        else:
+            self._line.append(handle)
+
+    async def stop(self) -> None:
+        """Ends what waits to be asked again."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def forget(self) -> None:
+        """The loop of what waits has ended, or is another process's."""
+        self._tasks.clear()
+        self._line.clear()
+        self._alone = None
+
+    def later(self, handle: RequestHandle, seconds: float | None, link: Link | None = None) -> None:
+        """Sends the request once more, after so many seconds."""
+        self._spawn(self._again(handle, link or self._current(), seconds))
+
+    def _advance(self, link: Link) -> None:
+        while self._line:
+            handle = self._line.popleft()
+            if handle.done:
+                continue
+            awaited = self._send(handle, link)
+            if handle.attempts.suspect:
+                self._alone = handle
+                self._spawn(self._end_turn(handle, link))
+                awaited.when_answered(partial(self._turn_over, handle, link))
+                return
+        self._alone = None
+
+    def _turn_over(self, handle: RequestHandle, link: Link) -> None:
+        if self._alone is handle and self._current() is link:
+            handle.attempts.suspect = False
+            self._advance(link)
+
+    async def _end_turn(self, handle: RequestHandle, link: Link) -> None:
+        await self._clock.sleep(_TURN)
+        self._turn_over(handle, link)
+
+    def _send(self, handle: RequestHandle, link: Link) -> RequestHandle:
+        """Returns the one that is answered: the request itself, or the question after it."""
+        handle.attempts.begin()
+        if handle.text is None:
+            return self._ask(handle, link)
+        handle.sends += 1
+        link.send(handle.text)
+        return handle
+
+    def _ask(self, handle: RequestHandle, link: Link) -> RequestHandle:
         """Asks for the state of one stored request, and for all that is still to come of it."""
         payload: dict[str, Any] = {"request_id": handle.id}
         if handle.seq >= 0:
@@ -46,16 +114,11 @@ class Resumption:
         asked_id = new_id("req_")
         text = encode_request(asked_id, "streamer.resume", payload, None, None)
         # Not to be sent again: the next connection asks anew, with the newer seq.
-        asked = RequestHandle(asked_id, text, resend=False)
+        asked = RequestHandle(asked_id, text, resend=False, helper=True)
         self._pending.add(asked)
         asked.when_answered(partial(self._answered, handle, asked, link))
         link.send(text)
-
-    async def stop(self) -> None:
-        """Ends what waits to be asked again."""
-        for task in self._later:
-            task.cancel()
-        await asyncio.gather(*self._later, return_exceptions=True)
+        return asked
 
     def _answered(self, handle: RequestHandle, asked: RequestHandle, link: Link) -> None:
         error = asked.error
@@ -67,21 +130,13 @@ class Resumption:
             error.request_id = handle.id
             self._pending.end(handle, error)
 
-    def later(self, handle: RequestHandle, seconds: float | None, link: Link | None = None) -> None:
-        """Tells the connection that stands of the request once more, after so many seconds."""
-        task = asyncio.get_running_loop().create_task(self._again(handle, link or self._current(), seconds))
-        self._later.add(task)
-        task.add_done_callback(self._later.discard)
-
     async def _again(self, handle: RequestHandle, link: Link | None, seconds: float | None) -> None:
         await self._clock.sleep(_ASK_AGAIN if seconds is None else seconds)
         # On another connection all has been asked anew.
         if link is not None and self._current() is link and not handle.done:
-            self._tell(handle, link)
+            self._send(handle, link)
 
-    def _tell(self, handle: RequestHandle, link: Link) -> None:
-        if handle.text is None:
-            self.one(handle, link)
-        else:
-            handle.sends += 1
-            link.send(handle.text)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

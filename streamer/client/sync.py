@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from ssl import SSLContext
 from typing import Any, Self
 
 from streamer.client.client import StreamerClient
+from streamer.client.connection import CLOSED_HERE
 from streamer.client.errors import ConnectionLost
 from streamer.client.handle import RequestHandle
-from streamer.client.threads import LoopThread
+from streamer.client.state import ConnectionState
+from streamer.client.threads import LoopThread, ThreadedFunction
 from streamer.client.tokens import Token
 from streamer.core.clock import Clock
 from streamer.core.messages import ProgressUpdate, Result
@@ -22,7 +26,11 @@ class SyncStreamerClient:
 
     A thread of its own runs the connection. Requests may be made from any thread, many at a time; each blocks its
     caller only. `on_progress` is called in the caller's thread; what it raises, or Ctrl-C, cancels a queued request.
-    `on_reconnect` and a function for `token` are called in the connection's thread.
+    `on_reconnect`, `on_state_change` and a coroutine function for `token` are called in the connection's thread, and
+    must not use the client; a plain function for `token` may block, for it is called in a thread of its own.
+
+    A fork takes neither the thread nor the connection along: in the new process every use of a client that was open
+    raises RuntimeError. Make one in each process.
     """
 
     def __init__(
@@ -40,12 +48,13 @@ class SyncStreamerClient:
         max_reconnect_delay: float = 30.0,
         resend: bool = True,
         on_reconnect: Callable[[], Any] | None = None,
+        on_state_change: Callable[[ConnectionState], Any] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._client = StreamerClient(
             url,
             client_id,
-            token=token,
+            token=_not_blocking(token),
             headers=headers,
             ssl=ssl,
             open_timeout=open_timeout,
@@ -55,9 +64,12 @@ class SyncStreamerClient:
             max_reconnect_delay=max_reconnect_delay,
             resend=resend,
             on_reconnect=on_reconnect,
+            on_state_change=on_state_change,
             clock=clock,
         )
+        self._starting = threading.Lock()
         self._thread: LoopThread | None = None
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<SyncStreamerClient {self.url}, {'open' if self.connected else 'closed'}>"
@@ -78,23 +90,24 @@ class SyncStreamerClient:
         return self._client.connected
 
     def connect(self) -> None:
-        """Opens the connection; `with` does it. Does nothing while it is open.
+        """As `StreamerClient.connect`; `with` does it.
 
         Raises:
             ConnectionFailed: the service cannot be reached, or refused.
         """
-        if self._thread is None:
-            self._thread = LoopThread()
+        self._closed = False
         try:
-            self._thread.run(self._client.connect())
+            self._running().run(self._client.connect())
         except BaseException:
             self.close()
+            self._closed = False
             raise
 
     def close(self) -> None:
         """Ends the connection and its thread. Requests that still wait raise ConnectionLost."""
+        self._closed = True
         thread, self._thread = self._thread, None
-        if thread is not None:
+        if thread is not None and not thread.inherited:
             try:
                 thread.run(self._client.close())
             finally:
@@ -188,9 +201,19 @@ class SyncStreamerClient:
         return self._running().run(self._client.cancel(request_id))
 
     def _running(self) -> LoopThread:
-        if self._thread is None:
-            raise ConnectionLost(self.url, 1000, "it is not open; use the client in a with statement")
-        return self._thread
+        thread = self._thread
+        if thread is None:
+            with self._starting:
+                if self._closed:
+                    raise ConnectionLost(self.url, *CLOSED_HERE)
+                thread = self._thread = self._thread or LoopThread()
+        return thread
+
+
+def _not_blocking(token: Token | None) -> Token | None:
+    if not callable(token) or inspect.iscoroutinefunction(token):
+        return token
+    return ThreadedFunction(token)
 
 
 class SyncRequestHandle:

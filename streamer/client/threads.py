@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import inspect
+import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
@@ -17,22 +21,49 @@ class LoopThread:
     """Runs coroutines for callers in other threads, until it is stopped."""
 
     def __init__(self) -> None:
+        self._process = os.getpid()
         self._loop = asyncio.new_event_loop()
         # A daemon, so that a client that nobody closed does not hold up the end of the program.
         self._thread = threading.Thread(target=self._loop.run_forever, name="streamer-client", daemon=True)
         self._thread.start()
 
+    @property
+    def inherited(self) -> bool:
+        """Whether it was started before a fork: it runs in the other process only."""
+        return self._process != os.getpid()
+
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Returns what the coroutine returns. An interrupted caller (Ctrl-C) cancels it."""
+        """Returns what the coroutine returns. An interrupted caller (Ctrl-C) cancels it.
+
+        Raises:
+            RuntimeError: it would never end: this is another process than the thread's, or the thread itself.
+        """
         if self._loop.is_closed():
             # All requests have ended with the connection; what they ended with can still be had.
             return asyncio.run(work)
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = self._begin(work)
         try:
             return future.result()
         except BaseException:
             future.cancel()
             raise
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        problem = ""
+        if self.inherited:
+            problem = (
+                "This SyncStreamerClient was opened before a fork, and its connection stayed in the other process; "
+                "make a new client in each process, after the fork"
+            )
+        elif threading.current_thread() is self._thread:
+            problem = (
+                "A callback of this SyncStreamerClient uses the client in the thread of its connection, and would wait "
+                "for itself; let another thread do it"
+            )
+        if problem:
+            work.close()
+            raise RuntimeError(problem)
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def run_reporting(
         self, start: Callable[[Callable[[Any], None]], Coroutine[Any, Any, T]], report: Callable[[Any], Any]
@@ -44,7 +75,7 @@ class LoopThread:
             report: called with each report. What it raises cancels the coroutine and comes out.
         """
         reports: SimpleQueue[Any] = SimpleQueue()
-        future = asyncio.run_coroutine_threadsafe(start(reports.put), self._loop)
+        future = self._begin(start(reports.put))
         future.add_done_callback(lambda _: reports.put(_END))
         try:
             while (item := reports.get()) is not _END:
@@ -60,7 +91,8 @@ class LoopThread:
             while (item := self.run(_next(items))) is not _END:
                 yield item  # type: ignore[misc]  # the sentinel never comes this far
         finally:
-            self.run(_finish(items))
+            if not self.inherited:
+                self.run(_finish(items))
 
     def stop(self) -> None:
         """Gives what is left a second to end, cancels the rest and ends the thread."""
@@ -68,6 +100,53 @@ class LoopThread:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+class ThreadedFunction:
+    """A plain function that may block, awaited on a loop while a thread of its own runs it.
+
+    While one call has not come back, no other one is begun: who asks again waits for the same one.
+    """
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+        self._task: asyncio.Task[Any] | None = None
+
+    async def __call__(self) -> Any:
+        """What the function returns, awaited where that is to be awaited."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._call())
+        return await asyncio.shield(self._task)
+
+    async def _call(self) -> Any:
+        loop = asyncio.get_running_loop()
+        returned: asyncio.Future[Any] = loop.create_future()
+
+        def deliver(value: Any, problem: BaseException | None) -> None:
+            if returned.done():
+                return
+            if problem is None:
+                returned.set_result(value)
+            else:
+                returned.set_exception(problem)
+
+        def run() -> None:
+            value, problem = None, None
+            try:
+                value = self._function()
+            except Exception as error:  # noqa: BLE001 - the function may raise what it likes
+                problem = error
+            except BaseException as error:  # noqa: BLE001 - in a loop such a one would end the loop
+                problem = RuntimeError(f"{type(error).__name__}: {error}")
+            if isinstance(problem, StopIteration):
+                problem = RuntimeError("StopIteration")  # no future takes it
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(deliver, value, problem)
+
+        # A daemon: one that never comes back must not hold up the end of the program.
+        threading.Thread(target=run, name="streamer-client-token", daemon=True).start()
+        value = await returned
+        return await value if inspect.isawaitable(value) else value
 
 
 async def _next(items: AsyncGenerator[T, None]) -> T | object:

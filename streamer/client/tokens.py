@@ -37,12 +37,14 @@ class Tokens:
 
     Args:
         source: a token, or what brings one; None where the service asks for none.
+        limit: seconds that bringing one may take.
     """
 
-    def __init__(self, source: Token | None) -> None:
+    def __init__(self, source: Token | None, limit: float) -> None:
         if source is not None and not isinstance(source, str) and not callable(source):
             raise TypeError(f"token must be a string or a function that returns one; it is {type(source).__name__}")
         self._source = usable(source) if isinstance(source, str) else source
+        self._limit = limit
 
     @property
     def renewable(self) -> bool:
@@ -58,12 +60,25 @@ class Tokens:
         """A token for now; what brings them may raise what it likes.
 
         Raises:
-            UnusableToken: it is not a string, or holds what no header can carry.
+            UnusableToken: it is not a string, holds what no header can carry, or did not come in time.
         """
         if self._source is None or isinstance(self._source, str):
             return self._source
         brought = self._source()
-        return usable(await brought if inspect.isawaitable(brought) else brought)
+        return usable(await self._in_time(brought) if inspect.isawaitable(brought) else brought)
+
+    async def _in_time(self, brought: Awaitable[Any]) -> Any:
+        # A task of its own: one that swallows its cancellation must not hold up the client either.
+        task = asyncio.ensure_future(brought)
+        try:
+            await asyncio.wait([task], timeout=self._limit)
+        finally:
+            if not task.done():
+                task.cancel()
+                task.add_done_callback(_ignore)
+        if not task.done():
+            raise UnusableToken(f"the token function did not return within {self._limit:g} s")
+        return task.result()
 
 
 class Renewal:
@@ -160,5 +175,18 @@ def expiry(token: str) -> float | None:
     return expires_at if math.isfinite(expires_at) else None
 
 
-def _words(error: Exception) -> str:
+def token_problem(error: BaseException) -> str:
+    """What to say of a token function that brought no token."""
+    if isinstance(error, UnusableToken):
+        return str(error)
+    return f"the token function failed: {_words(error)}"
+
+
+def _words(error: BaseException) -> str:
     return str(error) if isinstance(error, StreamerError) else f"{type(error).__name__}: {error}"
+
+
+def _ignore(task: asyncio.Future[Any]) -> None:
+    """Takes the exception of a token function that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()

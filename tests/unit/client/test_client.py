@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http
 import logging
 
 import pytest
@@ -316,9 +317,46 @@ async def test_closing_ends_the_waits_and_the_client_can_connect_again(fake):
     assert "closed" in repr(client)
 
 
-async def test_a_client_that_was_never_opened_says_so():
-    with pytest.raises(ConnectionLost, match="it was never opened"):
-        await StreamerClient("ws://127.0.0.1:1/ws").request("do")
+async def test_the_first_request_opens_the_connection(fake):
+    client = StreamerClient(await fake(echo))
+    assert [answer["payload"] for answer in await asyncio.gather(*(client.request("do", n) for n in range(3)))] == [
+        0,
+        1,
+        2,
+    ]
+    assert client.connected
+    await client.close()
+    with pytest.raises(ConnectionLost, match="closed by this client"):
+        await client.request("do")
+
+
+async def test_the_first_request_waits_for_a_service_that_is_down(fake):
+    refusals = iter([True, True, False])
+
+    def busy(connection, _request):
+        return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "soon") if next(refusals) else None
+
+    states = []
+    client = StreamerClient(
+        await fake(echo, process_request=busy), max_reconnect_delay=0.01, on_state_change=states.append
+    )
+    assert (await client.request("do", 1, timeout=60))["payload"] == 1
+    await client.close()
+    assert [state.name for state in states] == [*["waiting", "connecting"] * 3, "open", "closed"]
+    assert [state.tries for state in states[::2]][:3] == [1, 2, 3]
+    assert ["503" in state.reason for state in states if state.name == "waiting"] == [False, True, True]
+
+
+async def test_without_reconnecting_the_first_request_tries_once():
+    with pytest.raises(ConnectionFailed, match="is the server running there"):
+        await StreamerClient("ws://127.0.0.1:1/ws", reconnect=False).request("do")
+
+
+async def test_a_client_that_was_closed_before_it_was_used_stays_closed():
+    client = StreamerClient("ws://127.0.0.1:1/ws")
+    await client.close()
+    with pytest.raises(ConnectionLost, match="closed by this client"):
+        await client.request("do")
 
 
 async def test_an_error_without_a_name_fails_the_only_request_that_is_unanswered(fake):

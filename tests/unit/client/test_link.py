@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from websockets.frames import Frame, Opcode
 
-from streamer.client import ConnectionFailed, ConnectionLost, StreamerClient
+from streamer.client import ConnectionFailed, ConnectionLost, MessageTooLarge, StreamerClient
 from streamer.core.parts import split
 
 
@@ -38,13 +38,13 @@ async def test_a_message_in_fragments_is_put_together(fake):
         assert await client.request("do") == "whole"
 
 
-async def test_fragments_over_the_limit_end_the_connection_with_1009(fake):
+async def test_fragments_over_the_limit_end_the_request(fake):
     async def script(service):
         await service.receive()
         await service.connection.send(iter(["x" * 600] * 3))
 
     async with StreamerClient(await fake(script), max_message_size=1000) as client:
-        with pytest.raises(ConnectionLost, match="1009 the service sent a message over 1000 bytes"):
+        with pytest.raises(MessageTooLarge, match="over the 1,000 bytes of one message that this client takes"):
             await client.request("do")
 
 
@@ -66,15 +66,34 @@ async def test_a_message_in_parts_is_put_together_whatever_comes_between_and_twi
         assert await first == "ü€" * 5000
 
 
-async def test_parts_over_the_limit_end_the_connection_with_1009(fake):
+async def test_parts_over_the_limit_end_their_request_alone(fake):
     async def script(service):
         request = await service.receive()
         whole = {"type": "response", "request_id": request["id"], "success": True, "data": "x" * 9000}
         for part in split(msgspec.json.encode(whole), 3000):
             await service.connection.send([part.decode()])
+        await service.answer(await service.receive(), "small")
+
+    async with StreamerClient(await fake(script), max_message_size=4000, reconnect=False) as client:
+        with pytest.raises(MessageTooLarge, match="over the 4,000 bytes"):
+            await client.request("do")
+        assert await client.request("do") == "small"
+
+
+def split_off(index):
+    return msgspec.json.encode(
+        {"type": "part", "part_of": "x", "index": index, "count": 4, "data": "x" * 2000}
+    ).decode()
+
+
+async def test_parts_over_the_limit_that_name_no_request_end_the_connection(fake):
+    async def script(service):
+        await service.receive()
+        for index in range(3):
+            await service.connection.send([split_off(index)])
 
     async with StreamerClient(await fake(script), max_message_size=4000) as client:
-        with pytest.raises(ConnectionLost, match="1009 the service sent a message over 4000 bytes"):
+        with pytest.raises(MessageTooLarge, match="over the 4,000 bytes"):
             await client.request("do")
 
 
@@ -88,15 +107,16 @@ async def test_no_frame_is_longer_than_api_gateway_takes(fake, letters):
         assert await client.request("do", "x" * letters) == letters
 
 
-async def test_a_frame_over_the_limit_ends_the_connection(fake):
+@pytest.mark.parametrize("reconnect", [True, False])
+async def test_a_frame_over_the_limit_ends_the_request(fake, reconnect):
     async def script(service):
         await service.receive()
         await service.connection.send("x" * 2000)
 
-    async with StreamerClient(await fake(script), max_message_size=1000, reconnect=False) as client:
-        with pytest.raises(ConnectionLost) as lost:
-            await client.request("do")
-    assert lost.value.code == 1009
+    async with StreamerClient(await fake(script), max_message_size=1000, reconnect=reconnect) as client:
+        with pytest.raises(MessageTooLarge) as too_large:
+            await client.request("do", id="r")
+    assert (too_large.value.request_id, too_large.value.limit, too_large.value.sent) == ("r", 1000, None)
 
 
 async def test_a_continuation_of_nothing_is_ignored(fake):

@@ -330,9 +330,11 @@ def connection_over(open_link):
         reconnect=True,
         renewable=False,
         longest_delay=1,
+        max_message_size=1000,
         on_open=lambda: None,
         on_end=lambda: None,
         on_reconnect=None,
+        on_state_change=None,
         clock=FastClock(),
     )
 
@@ -481,16 +483,16 @@ async def test_only_a_connection_that_lasted_starts_the_count_anew():
     clock = FastClock()
     back_off = BackOff(clock, 30)
     for lasted in (0, 29):
-        await back_off.wait()
+        await back_off.wait(back_off.next_delay())
         back_off.opened()
         clock.time += lasted
         back_off.ended()
-    await back_off.wait()
+    await back_off.wait(back_off.next_delay())
     assert len(clock.slept) == 2
     back_off.opened()
     clock.time += 30
     back_off.ended()
-    await back_off.wait()
+    await back_off.wait(back_off.next_delay())
     assert len(clock.slept) == 2
 
 
@@ -498,7 +500,7 @@ async def test_delays_are_spread_and_never_longer_than_asked():
     clock = FastClock()
     back_off = BackOff(clock, 8)
     for _ in range(500):
-        await back_off.wait()
+        await back_off.wait(back_off.next_delay())
     assert max(clock.slept) <= 8
     assert max(clock.slept[:4]) <= 4
     late = clock.slept[10:]

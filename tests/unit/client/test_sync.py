@@ -134,7 +134,7 @@ def test_closing_ends_the_waits_and_what_they_ended_with_can_still_be_read(fake_
         waiting = client.submit("do")
     with pytest.raises(ConnectionLost, match="closed by this client"):
         waiting.result()
-    with pytest.raises(ConnectionLost, match="use the client in a with statement"):
+    with pytest.raises(ConnectionLost, match="closed by this client"):
         client.request("do")
     client.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import http
 import json
 import logging
@@ -253,7 +254,7 @@ def test_what_is_no_token_is_told_at_once(source):
 
 async def test_a_function_that_brings_no_string_is_told():
     with pytest.raises(UnusableToken, match="returned NoneType"):
-        await Tokens(lambda: None).fresh()
+        await Tokens(lambda: None, 10).fresh()
 
 
 @pytest.mark.parametrize("token", ["", " \n", "a\r\nX-Evil: 1", "a b", "ä", "a\x00"])
@@ -262,7 +263,7 @@ async def test_a_token_that_no_header_carries_is_told_and_not_shown(fake, token)
         StreamerClient("ws://127.0.0.1:1/ws", token=token)
     with pytest.raises(ConnectionFailed, match="the token (is empty|holds U\\+00)") as brought:
         await StreamerClient(await fake(echo), token=lambda: token).connect()
-    assert not brought.value.reconnect
+    assert brought.value.reconnect
     assert "Evil" not in f"{given.value}{brought.value}"
 
 
@@ -327,11 +328,44 @@ async def test_closing_does_not_wait_for_a_token(fake, caplog):
     assert "failed" not in caplog.text
 
 
-async def test_a_function_that_brings_rubbish_while_it_connects_again_ends_the_waiting(fake):
-    tokens = counting("t", None)
-    async with StreamerClient(await fake(partial(cut_once, [])), token=tokens) as client:
-        with pytest.raises(ConnectionFailed, match="returned NoneType"):
-            await client.request("do", 1)
+@pytest.mark.parametrize("rubbish", [None, b"bytes", "", " ", "<html>502 Bad Gateway</html>", "ä", 7])
+async def test_a_function_that_brings_rubbish_once_is_asked_again(fake, rubbish, caplog):
+    tokens = counting("t", rubbish, "u")
+    states = []
+    async with StreamerClient(
+        await fake(partial(cut_once, [])), token=tokens, on_state_change=states.append, max_reconnect_delay=0.01
+    ) as client:
+        assert await client.request("do", 1) == 1
+    assert "the token" in caplog.text
+    assert any("the token" in state.reason for state in states)
+
+
+async def test_a_function_that_does_not_come_back_is_given_up_and_asked_again(fake):
+    asked = []
+
+    async def bring():
+        asked.append(None)
+        while len(asked) == 1:
+            # Not even a cancellation ends it.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        return "t"
+
+    client = StreamerClient(await fake(echo), token=bring, open_timeout=0.05)
+    with pytest.raises(ConnectionFailed, match=r"did not return within 0\.05 s"):
+        await client.connect()
+    assert await client.request("do", 1) == 1
+    await client.close()
+
+
+async def test_a_plain_function_may_return_a_coroutine(fake):
+    guard = Guard("t")
+
+    async def later():
+        return "t"
+
+    async with StreamerClient(await fake(echo, process_request=guard), token=partial(later)) as client:
+        assert await client.request("do", 1) == 1
 
 
 def expiring(lives):

@@ -1,0 +1,114 @@
+"""What is known of a request's way to the service, and which request a broken connection is blamed on. Pure.
+
+A connection says only that it ended, never because of which request. What remains is to count: a request that is alone
+when connections end is the cause, or will never be answered. One that shared them with others is sent alone next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from streamer.client.advice import TOKEN_EXPIRED
+from streamer.client.errors import MessageTooLarge, NotAnswered
+from streamer.core.errors import StreamerError
+
+if TYPE_CHECKING:
+    from streamer.client.handle import RequestHandle
+
+TOO_LARGE: Final = 1009
+"""The close code of a connection over which a message came that was too large for the side that closed it."""
+MOST_BREAKS: Final = 3
+"""So many connections may end while a request is alone on its way, before it is given up."""
+MOST_SHARED: Final = 10
+"""The same for a request that was never alone, and for asking after one that the service has stored."""
+_NOBODYS: Final = frozenset({1012, 1013, 3001, TOKEN_EXPIRED, 3501})
+"""Close codes of a service, or a proxy, that ends connections for reasons of its own."""
+
+
+@dataclass(slots=True)
+class Attempts:
+    """One request's way to the service, over all connections."""
+
+    sent: bool = False
+    """It was sent, or asked after, on the present connection."""
+    unanswered: bool = False
+    """And nothing has been heard of it since."""
+    breaks: int = 0
+    """Connections in a row that ended while it was unanswered."""
+    refusals: int = 0
+    """Connections in a row that ended at a message that was too large, while it had not ended."""
+    suspect: bool = False
+    """The next connection sends it alone, to see whether it is the cause."""
+
+    def begin(self) -> None:
+        """It is sent, or asked after."""
+        self.sent = self.unanswered = True
+
+    def answered(self) -> None:
+        """Something was heard of it."""
+        self.unanswered = False
+        self.breaks = 0
+
+    def connection_ended(self) -> None:
+        """The next connection begins anew."""
+        self.sent = self.unanswered = False
+
+
+class Break(NamedTuple):
+    """How a connection ended."""
+
+    url: str
+    code: int
+    reason: str
+    refused: bool = False
+    """This client ended it, because a message of the service was over the client's own limit."""
+    expected: bool = False
+    """This client ended it for a reason of its own."""
+    limit: int = 0
+    """Bytes of one message that this client takes."""
+
+
+def blamed(handles: Sequence[RequestHandle], how: Break) -> list[tuple[RequestHandle, StreamerError]]:
+    """The requests that end with this connection, each with its error. Counts, and marks those to be sent alone.
+
+    Args:
+        handles: all that were sent or asked after on it and have not ended.
+        how: the connection ended.
+    """
+    if how.expected or how.code in _NOBODYS:
+        return []
+    if how.refused:
+        return _answer_too_large(handles, how)
+    unanswered = [handle for handle in handles if handle.attempts.unanswered]
+    if how.code == TOO_LARGE:
+        return _request_too_large(unanswered, how)
+    for handle in unanswered:
+        handle.attempts.breaks += 1
+        handle.attempts.suspect = handle.attempts.breaks >= MOST_BREAKS - 1
+    return [
+        (handle, NotAnswered(how.url, how.code, how.reason, request_id=handle.id, times=handle.attempts.breaks))
+        for handle in unanswered
+        if handle.attempts.breaks >= (MOST_BREAKS if len(unanswered) == 1 and handle.text else MOST_SHARED)
+    ]
+
+
+def _answer_too_large(handles: Sequence[RequestHandle], how: Break) -> list[tuple[RequestHandle, StreamerError]]:
+    """The library closed the connection at the head of a message, before anything told which request it was for."""
+    for handle in handles:
+        handle.attempts.refusals += 1
+        handle.attempts.suspect = True
+    return [
+        (handle, MessageTooLarge(handle.id, limit=how.limit))
+        for handle in handles
+        if len(handles) == 1 or handle.attempts.refusals >= MOST_SHARED
+    ]
+
+
+def _request_too_large(handles: Sequence[RequestHandle], how: Break) -> list[tuple[RequestHandle, StreamerError]]:
+    """The service closes at the first message that is over its limit, so the largest one certainly is."""
+    if not handles:
+        return []
+    largest = max(handles, key=lambda handle: len(handle.text or b""))
+    return [(largest, MessageTooLarge(largest.id, sent=len(largest.text or b""), reason=how.reason))]
