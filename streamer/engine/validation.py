@@ -1,27 +1,45 @@
-"""JSON Schema compiled once; every violation with its JSON Pointer. The only importer of jsonschema-rs."""
+"""JSON Schema compiled once; violations with JSON Pointers, in bounded time. The only importer of jsonschema-rs."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, Final
 
 import jsonschema_rs
 
 from streamer.core.errors import VALIDATION_ERROR, Error
+from streamer.engine.schema_cost import MAX_LOOKS, EndlessReference, cost_of
+from streamer.engine.schema_graph import Graph, Node
+from streamer.engine.schema_search import Search
+from streamer.engine.schema_violations import Leaf, Path
 
 MAX_VIOLATIONS: Final = 100
 """More are not listed: a payload of 100,000 wrong items must not make an answer of megabytes."""
 
 MANY_VALUES: Final = 6_000
-"""Of a larger payload only the first violation is told. The validator finds all of them before it shows one, and with
-tens of thousands one message would hold everybody up for half a second."""
+"""Of a larger payload only the first violation is listed."""
 
 MAX_MESSAGE: Final = 400
 """Characters of one violation: it repeats the wrong value, which a client may make as large as a message may be."""
 
+MAX_LISTED: Final = 1_000
+"""Errors that the library may have to make before it shows one. More, and they are searched for one at a time, by
+`Search`: a list of a thousand takes some five milliseconds, in which nobody else is answered."""
+
+_OPTIONS: Final[dict[str, Any]] = {
+    "validate_formats": True,
+    "ignore_unknown_formats": True,
+    "offline": True,
+    # With the default of 2 MB long texts make large patterns a hundred times slower.
+    "pattern_options": jsonschema_rs.RegexOptions(dfa_size_limit=8 * 2**20),
+}
+_UNNAMED: Final = {"path": "", "message": "it does not match the schema; the place was not found in the time there is"}
+
 
 class SchemaError(ValueError):
-    """A schema that does not compile."""
+    """A schema that does not compile, or that could not be used in bounded time."""
 
 
 class Validator:
@@ -32,59 +50,150 @@ class Validator:
         resources: schemas that `$ref`s may name, by URI. Nothing is ever fetched.
         base_uri: what relative `$ref`s are relative to.
 
+    Attributes:
+        is_valid: whether a value is valid.
+
     Raises:
-        SchemaError: it does not compile.
+        SchemaError: it does not compile, it refers to itself at one value, or its references multiply.
     """
 
     def __init__(self, schema: Any, resources: Mapping[str, Any] | None = None, base_uri: str | None = None) -> None:
+        resources = resources or {}
         try:
-            registry = jsonschema_rs.Registry([*(resources or {}).items()], draft=jsonschema_rs.Draft202012)
-            validator = jsonschema_rs.validator_for(
-                schema,
-                registry=registry,
-                base_uri=base_uri,
-                validate_formats=True,
-                ignore_unknown_formats=True,
-                offline=True,
-                pattern_options=jsonschema_rs.RegexOptions(),
-            )
+            registry = jsonschema_rs.Registry([*resources.items()], draft=jsonschema_rs.Draft202012)
+            validator = jsonschema_rs.validator_for(schema, registry=registry, base_uri=base_uri, **_OPTIONS)
         except (ValueError, jsonschema_rs.ReferencingError) as problem:
             raise SchemaError(str(problem)) from None
         self.is_valid: Callable[[Any], bool] = validator.is_valid
         self._iter_errors = validator.iter_errors
         self._validate = validator.validate
+        graph = Graph(schema, resources, base_uri)
+        try:
+            self._cost = cost_of(graph)
+        except EndlessReference as problem:
+            raise SchemaError(str(problem)) from None
+        if self._cost.validate > MAX_LOOKS:
+            raise SchemaError(
+                "one value could be looked at more than 100,000 times, as references to the same subschema multiply; "
+                "let fewer of the alternatives lead to it"
+            )
+        self._root = graph.root
+        self._marks = any(node.looks_again for node in graph.nodes)
+        self._has_names = any(node.names is not None for node in graph.nodes)
+        self._leaves: dict[Node, Leaf | None] = {}
+
+    @property
+    def lists_errors(self) -> bool:
+        """Whether all errors of a small payload can be listed; otherwise those of the alternative that fits best."""
+        return self._cost.list_errors <= MAX_LISTED
 
     def check(self, value: Any, what: str = "payload") -> None:
         """Returns if the value is valid.
 
         Raises:
             Error: VALIDATION_ERROR with all violations (the first hundred; of a payload of more than `MANY_VALUES`
-                values the first) in `details.errors`.
+                values the first; those that bounded work finds where the schema's alternatives multiply) in
+                `details.errors`.
         """
         if not self.is_valid(value):
             raise self.error(value, what)
 
-    def _first(self, value: Any) -> list[Any]:
-        try:
-            self._validate(value)
-        except jsonschema_rs.ValidationError as problem:
-            return [problem]
-        return []
-
     def error(self, value: Any, what: str = "payload") -> Error:
-        """The VALIDATION_ERROR of a value that is not valid."""
+        """The VALIDATION_ERROR of a value that is not valid. It takes milliseconds, whatever the value and schema."""
         large = _more_values_than(value, MANY_VALUES)
-        errors = []
-        for violation in self._first(value) if large else self._iter_errors(value):
-            errors.append({"path": pointer(violation.instance_path), "message": _shortened(violation.message)})
-            if len(errors) == MAX_VIOLATIONS:
-                break
+        violations, more = self._violations(value, large=large)
+        errors = [{"path": pointer([*path]), "message": _shortened(message)} for path, message in violations] or [
+            dict(_UNNAMED)
+        ]
         first = errors[0]
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        note = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         if large:
-            more = " (it is too large to look for more)"
+            note = " (it is too large to look for more)"
+        elif more:
+            note = f" (and {len(errors) - 1} more, or further ones)" if len(errors) > 1 else " (there may be more)"
         where = first["path"] or f"the {what}"
-        return Error(VALIDATION_ERROR, f"Invalid {what}: {where}: {first['message']}{more}", {"errors": errors})
+        return Error(VALIDATION_ERROR, f"Invalid {what}: {where}: {first['message']}{note}", {"errors": errors})
+
+    def _violations(self, value: Any, *, large: bool) -> tuple[list[tuple[Path, str]], bool]:
+        """What is found, and whether there may be more."""
+        if not large and self._is_listed(value):
+            listed = islice(self._iter_errors(value), MAX_VIOLATIONS)
+            return [(tuple(one.instance_path), one.message) for one in listed], False
+        limit = 1 if large else MAX_VIOLATIONS
+        found, is_all = Search(self._leaf, limit=limit, marks=self._marks).run(self._root, value)
+        if not found and self._cost.simple and self.lists_errors:
+            # Without alternatives the library stops at the first error.
+            try:
+                self._validate(value)
+            except jsonschema_rs.ValidationError as problem:
+                return [(tuple(problem.instance_path), problem.message)], True
+        return found, not is_all
+
+    def _is_listed(self, value: Any) -> bool:
+        """Whether the library lists all errors of the value soon enough."""
+        looks = self._cost.list_errors
+        return looks <= MAX_LISTED and _work(value, MAX_LISTED // looks, names=self._has_names) <= MAX_LISTED // looks
+
+    def _leaf(self, node: Node) -> Leaf | None:
+        if node not in self._leaves:
+            self._leaves[node] = _Leaf(node) if node.leaf else None
+        return self._leaves[node]
+
+
+class _Leaf:
+    """A `Leaf` by the library. It makes no error of a large value, which the library would copy for that."""
+
+    def __init__(self, node: Node) -> None:
+        self._draft = {} if node.draft is None else {"$schema": node.draft}
+        self._keywords = node.leaf
+        self._whole = self._compile(node.leaf)
+        self._single: dict[str, Any] = {}
+        self.is_valid: Callable[[Any], bool] = self._whole.is_valid
+
+    def _compile(self, keywords: Mapping[str, Any]) -> Any:
+        return jsonschema_rs.validator_for({**self._draft, **keywords}, **_OPTIONS)
+
+    def failing(self, value: Any, /) -> list[str]:
+        if len(self._keywords) == 1:
+            return [*self._keywords]
+        if not self._single:
+            self._single = {name: self._compile({name: limit}) for name, limit in self._keywords.items()}
+        return [name for name, one in self._single.items() if not one.is_valid(value)]
+
+    def messages(self, value: Any, keyword: str, /) -> list[str]:
+        found = islice(self._whole.iter_errors(value), MAX_VIOLATIONS)
+        return [one.message for one in found if one.schema_path[-1] == keyword or keyword not in one.schema_path]
+
+    def message(self, value: Any, keyword: str, /) -> str:
+        if keyword == "required":
+            missing = next(name for name in self._keywords[keyword] if name not in value)
+            return f'"{missing}" is a required property'
+        what = "object" if isinstance(value, dict) else "array" if isinstance(value, list) else "text"
+        return f"this {what} does not meet {keyword!r}: {json.dumps(self._keywords[keyword], ensure_ascii=False)}"
+
+
+def _work(value: Any, most: int, *, names: bool) -> int:
+    """What each look at the values of a payload may cost to list, in errors about small values; counted up to `most`.
+
+    An error repeats the value that it is about, so a text counts for each object and array around it.
+    """
+    work = 0.0
+    level, depth = [value], 1
+    while level and work <= most:
+        below: list[Any] = []
+        for item in level:
+            work += 1
+            if isinstance(item, str):
+                work += depth * len(item) / 256
+            elif isinstance(item, dict):
+                work += depth * sum(map(len, item)) / 256 + (len(item) ** 2 / 16 if names else 0)
+                below.extend(item.values())
+            elif isinstance(item, list):
+                below.extend(item)
+            if work + len(below) > most:
+                return most + 1
+        level, depth = below, depth + 1
+    return int(work)
 
 
 def _more_values_than(value: Any, many: int) -> bool:

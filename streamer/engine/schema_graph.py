@@ -1,0 +1,237 @@
+"""A JSON Schema as a graph: each subschema a node, each applicator and each `$ref` an edge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from referencing import Registry, Resource
+from referencing.exceptions import CannotDetermineSpecification, Unresolvable
+from referencing.jsonschema import DRAFT202012, specification_with
+
+NOWHERE: Final = "https://no-file.invalid/"
+"""The base of a schema without a file; it cannot be reached (RFC 2606)."""
+
+_LISTS: Final = {"allOf": "all_of", "anyOf": "any_of", "oneOf": "one_of", "prefixItems": "prefix"}
+_ONE: Final = {
+    "not": "excluded",
+    "if": "condition",
+    "then": "consequence",
+    "else": "alternative",
+    "additionalProperties": "additional",
+    "propertyNames": "names",
+    "unevaluatedProperties": "unevaluated_properties",
+    "items": "items",
+    "contains": "contains",
+    "unevaluatedItems": "unevaluated_items",
+}
+_NAMED: Final = {"properties": "properties", "patternProperties": "patterns", "dependentSchemas": "dependent"}
+_REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
+_WITHOUT_EFFECT: Final = frozenset(
+    {
+        "$defs",
+        "definitions",
+        "$id",
+        "$anchor",
+        "$dynamicAnchor",
+        "$recursiveAnchor",
+        "$schema",
+        "$vocabulary",
+        "$comment",
+    }
+    | {"description", "title", "default", "examples", "deprecated", "readOnly", "writeOnly"}
+)
+_NOT_LEAVES: Final = _WITHOUT_EFFECT | {
+    *(*_LISTS, *_ONE, *_NAMED, *_REFERENCES, "dependencies", "minContains", "maxContains", "additionalItems")
+}
+_ALONE: Final = frozenset({"$ref", "$defs", "definitions", "description", "title", "$comment"})
+"""Keywords of a node that only refers to another."""
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """One subschema. Keywords without subschemas are in `leaf`, the others are edges to nodes."""
+
+    schema: Any
+    draft: str | None = None
+    """The `$schema` that its keywords are written in; None for 2020-12."""
+    leaf: dict[str, Any] = field(default_factory=dict)
+    all_of: list[Node] = field(default_factory=list)
+    """Of `allOf` and of references: all must hold."""
+    any_of: list[Node] = field(default_factory=list)
+    one_of: list[Node] = field(default_factory=list)
+    excluded: Node | None = None
+    condition: Node | None = None
+    consequence: Node | None = None
+    alternative: Node | None = None
+    dependent: dict[str, Node] = field(default_factory=dict)
+    properties: dict[str, Node] = field(default_factory=dict)
+    patterns: dict[str, Node] = field(default_factory=dict)
+    matchers: dict[str, Node] = field(default_factory=dict)
+    """For each of `patterns` the node of a text that matches it."""
+    additional: Node | None = None
+    names: Node | None = None
+    unevaluated_properties: Node | None = None
+    prefix: list[Node] = field(default_factory=list)
+    items: Node | None = None
+    contains: Node | None = None
+    unevaluated_items: Node | None = None
+    through: Node | None = None
+    """What it refers to, where it does nothing else."""
+    is_leaf: bool = False
+    """Whether it has keywords of its own alone."""
+    is_shared: bool = False
+    """Whether other nodes look at the same value."""
+
+    def in_place(self) -> Iterator[Node]:
+        """Nodes that look at the same value."""
+        yield from self.all_of
+        yield from self.any_of
+        yield from self.one_of
+        yield from self.dependent.values()
+        for node in (self.excluded, self.condition, self.consequence, self.alternative):
+            if node is not None:
+                yield node
+
+    @property
+    def looks_again(self) -> bool:
+        """Whether it asks what the nodes at its own place have evaluated, for which they are evaluated once more."""
+        return self.unevaluated_properties is not None or self.unevaluated_items is not None
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether nothing in it is an alternative: an error of a part is one of the whole."""
+        has_alternatives = self.any_of or self.one_of or self.looks_again or self.contains
+        return not has_alternatives and self.excluded is None and self.condition is None
+
+
+class Graph:
+    """The graph of one schema.
+
+    Args:
+        schema: the whole.
+        resources: what its `$ref`s may name, by URI.
+        base_uri: what its relative `$ref`s are relative to.
+
+    Attributes:
+        root: the node of the whole.
+        nodes: all that can be reached from it, the root first.
+        certain: whether every reference leads where it does in each validation; a `$dynamicRef` may not.
+    """
+
+    def __init__(self, schema: Any, resources: Mapping[str, Any], base_uri: str | None) -> None:
+        self.certain = True
+        self.nodes: list[Node] = []
+        self._known: dict[int, Node] = {}
+        self._waiting: list[tuple[Node, Any]] = []
+        base = base_uri or NOWHERE
+        registry: Registry[Any] = Registry().with_resources(
+            (uri, _resource(one)) for uri, one in {**resources, base: schema}.items()
+        )
+        resource = _resource(schema)
+        self._root_resolver = registry.resolver(base_uri=base).in_subresource(resource)
+        self.root = self._node(schema, self._root_resolver, _said(schema))
+        while self._waiting:
+            self._fill(*self._waiting.pop())
+
+    def _node(self, schema: Any, resolver: Any, draft: str | None) -> Node:
+        known = self._known.get(id(schema)) if isinstance(schema, Mapping) else None
+        if known is None:
+            known = Node(schema, draft)
+            self.nodes.append(known)
+            if isinstance(schema, Mapping):
+                self._known[id(schema)] = known
+                self._waiting.append((known, resolver))
+        return known
+
+    def _fill(self, node: Node, resolver: Any) -> None:
+        schema = node.schema
+        if isinstance(schema.get("$id"), str) and node is not self.root:
+            resolver = resolver.in_subresource(_resource(schema))
+        draft = node.draft = _said(schema, node.draft)
+        for keyword in _REFERENCES:
+            if isinstance(schema.get(keyword), str):
+                self._refer(node, keyword, resolver)
+        if draft is not None and "draft-07" in draft and "$ref" in schema:
+            # Up to draft 7 nothing counts next to a reference.
+            return
+        for keyword, name in _LISTS.items():
+            if isinstance(schema.get(keyword), list):
+                getattr(node, name).extend(self._node(one, resolver, draft) for one in schema[keyword])
+        for keyword, name in _NAMED.items():
+            if isinstance(schema.get(keyword), Mapping):
+                getattr(node, name).update(
+                    {key: self._node(one, resolver, draft) for key, one in schema[keyword].items()}
+                )
+        for keyword, name in _ONE.items():
+            if isinstance(schema.get(keyword), Mapping | bool):
+                setattr(node, name, self._node(schema[keyword], resolver, draft))
+        self._fill_older(node, resolver)
+        node.leaf = {keyword: value for keyword, value in schema.items() if keyword not in _NOT_LEAVES}
+        node.matchers = {one: Node({"pattern": one}, draft, {"pattern": one}) for one in node.patterns}
+        if node.all_of and "$ref" in schema and all(keyword in _ALONE for keyword in schema):
+            node.through = node.all_of[0]
+        node.is_shared = any(True for _ in node.in_place())
+        node.is_leaf = all(keyword in node.leaf or keyword in _WITHOUT_EFFECT for keyword in schema)
+
+    def _fill_older(self, node: Node, resolver: Any) -> None:
+        """`items` as a list, `additionalItems` and `dependencies`, as they were before 2020-12."""
+        schema, draft = node.schema, node.draft
+        items = schema.get("items")
+        if isinstance(items, list):
+            node.prefix.extend(self._node(one, resolver, draft) for one in items)
+            if isinstance(schema.get("additionalItems"), Mapping | bool):
+                node.items = self._node(schema["additionalItems"], resolver, draft)
+        dependencies = schema.get("dependencies")
+        for name, wanted in dependencies.items() if isinstance(dependencies, Mapping) else ():
+            one = {"required": wanted} if isinstance(wanted, list) else wanted
+            node.dependent[name] = self._node(one, resolver, draft)
+
+    def _refer(self, node: Node, keyword: str, resolver: Any) -> None:
+        reference = node.schema[keyword]
+        try:
+            resolved = resolver.lookup(reference)
+            schema, inside = resolved.contents, resolved.resolver
+            if keyword != "$ref":
+                self.certain = False
+                outermost = self._outermost(reference.partition("#")[2])
+                if outermost is not None and _is_dynamic(schema):
+                    schema, inside = outermost
+        except Unresolvable:
+            self.certain = False
+            return
+        node.all_of.append(self._node(schema, inside, self._draft(inside)))
+
+    def _outermost(self, name: str) -> tuple[Any, Any] | None:
+        """What a dynamic reference of that name leads to where the whole schema has such an anchor."""
+        try:
+            found = self._root_resolver.lookup(f"#{name}")
+        except Unresolvable:
+            return None
+        return (found.contents, found.resolver) if _is_dynamic(found.contents) else None
+
+    def _draft(self, resolver: Any) -> str | None:
+        """The draft of what a reference leads to, which may be in another file."""
+        try:
+            return _said(resolver.lookup("#").contents)
+        except Unresolvable:
+            return None
+
+
+def _said(schema: Any, otherwise: str | None = None) -> str | None:
+    said = schema.get("$schema") if isinstance(schema, Mapping) else None
+    if not isinstance(said, str):
+        return otherwise
+    return None if "2020-12" in said else said
+
+
+def _is_dynamic(schema: Any) -> bool:
+    return isinstance(schema, Mapping) and ("$dynamicAnchor" in schema or schema.get("$recursiveAnchor") is True)
+
+
+def _resource(schema: Any) -> Resource[Any]:
+    try:
+        return Resource.from_contents(schema, default_specification=DRAFT202012)
+    except CannotDetermineSpecification:
+        return specification_with("", default=DRAFT202012).create_resource(schema)
