@@ -26,6 +26,8 @@ class ServiceSettings:
     expose_errors: bool = False
     strict_messages: bool = False
     max_depth: int = 64
+    max_result_size: int = 8 * 1024 * 1024
+    """Of one result, as JSON; a larger one ends its request with an error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from streamer.engine.codec import encode_json, sendable_body
 from streamer.engine.outcomes import complete_message, stored_result, terminal_message
 from streamer.engine.progress import JobReporter
 from streamer.engine.routes import Route
+from streamer.engine.sizes import fitting
 from streamer.engine.waiting import bounded
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Job:
                     raise Error(INVALID_ACTION, f"The action {self.record.action!r} is no longer declared")  # noqa: TRY301 - ends like a handler's own error
                 result = await self._handle(route)
                 # Encoded before it is written: what is not JSON is the handler's error, not the store's.
-                stored = stored_result(result)
+                stored = stored_result(result, worker.max_result_size)
             except Error as error:
                 log_notes(error, worker.logger, **context)
                 await self._fail(route, error, error)
@@ -169,7 +170,7 @@ class Job:
             # Told to stop, the handler ended with an error instead: that is no outcome of the request.
             raise asyncio.CancelledError from error
         seq = await self._last_seq()
-        body = sendable_body(error)
+        body = fitting(sendable_body(error), worker.max_result_size)
         cause = worker.causes(problem)
         if route is not None and body.retryable and record.attempts < record.max_attempts:
             retry_at = worker.clock.now() + route.retry.delay(record.attempts, worker.generator)

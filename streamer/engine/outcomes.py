@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from streamer.core.clock import timestamp
 from streamer.core.messages import Complete, ErrorBody, ErrorMessage, Progress, ProgressUpdate, Result
 from streamer.core.records import RequestRecord, Status
 from streamer.engine.codec import NOT_JSON, body_of, encode, encode_json, not_json
+from streamer.engine.sizes import result_too_large
 
 
 class StoredResult(msgspec.Struct, omit_defaults=True):
@@ -24,14 +26,18 @@ class StoredResult(msgspec.Struct, omit_defaults=True):
 _decode_stored = msgspec.json.Decoder(StoredResult).decode
 
 
-def stored_result(result: Result) -> bytes:
+def stored_result(result: Result, limit: int = sys.maxsize) -> bytes:
     """JSON text of the result for the store.
 
+    Args:
+        result: of the handler.
+        limit: bytes that it may have.
+
     Raises:
-        Error: INTERNAL_ERROR when the handler's data is not JSON.
+        Error: INTERNAL_ERROR when the handler's data is not JSON, or too large.
     """
     try:
-        return encode_json(
+        stored = encode_json(
             StoredResult(
                 result.success,
                 msgspec.Raw(encode_json(result.data)),
@@ -41,6 +47,9 @@ def stored_result(result: Result) -> bytes:
         )
     except NOT_JSON as problem:
         raise not_json(problem) from problem
+    if len(stored) > limit:
+        raise result_too_large(len(stored), limit)
+    return stored
 
 
 def complete_message(request_id: str, seq: int, stored: bytes, at: float) -> bytes:

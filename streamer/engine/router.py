@@ -21,7 +21,7 @@ from streamer.core.errors import (
 )
 from streamer.core.foreign import safe_text, task_is_cancelled
 from streamer.core.ids import new_id
-from streamer.core.messages import Acknowledgment, Request, Response, Result
+from streamer.core.messages import Acknowledgment, ErrorMessage, Request, Response, Result
 from streamer.core.principal import Principal
 from streamer.core.records import RequestRecord
 from streamer.core.stepping import Resumed
@@ -52,6 +52,7 @@ from streamer.engine.events import Door, EventPeer, frame_of
 from streamer.engine.outcomes import terminal_message
 from streamer.engine.pipeline import AnyMiddleware, compose
 from streamer.engine.routes import Route
+from streamer.engine.sizes import ENVELOPE, MAX_RESULT_SIZE, fitting, result_too_large
 from streamer.engine.telling import Teller
 from streamer.engine.waiting import STOP_GRACE, bounded, ends_within
 
@@ -78,6 +79,7 @@ class Router:
         delivery: shared with the worker of the same process, when there is one.
         codec: limits of depth and strictness.
         max_running: requests of one connection being answered or stored at one time; one more is RATE_LIMITED.
+        max_result_size: bytes of one result; a larger one is an error instead.
         expose_errors: send the text of unexpected exceptions to clients (development only).
     """
 
@@ -91,6 +93,7 @@ class Router:
         delivery: Teller | None = None,
         codec: Codec | None = None,
         max_running: int = 1024,
+        max_result_size: int = MAX_RESULT_SIZE,
         expose_errors: bool = False,
     ) -> None:
         logger = default_logger() if logger is None else logger
@@ -106,6 +109,8 @@ class Router:
         self._decode = (codec or Codec()).decode
         self._max_running = max_running
         self._expose_errors = expose_errors
+        self._max_result_size = max_result_size
+        self._max_answer = max_result_size + ENVELOPE
         self._threshold = DEFAULT_THRESHOLD
         self._middleware: tuple[AnyMiddleware, ...] = ()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -444,15 +449,22 @@ class Router:
         try:
             if not isinstance(value, Result):
                 value = Result(data=value)
-            return encode(Response(request.id, value.success, value.data, body_of(value.error), value.metadata))
+            answer = encode(Response(request.id, value.success, value.data, body_of(value.error), value.metadata))
         except UNEXPECTED as problem:
             return self._failed(problem, request)
+        # The service's own answers hold results that fit, and are bounded where they are made.
+        if len(answer) > self._max_answer and not request.action.startswith("streamer."):
+            return self._failed(result_too_large(len(answer), self._max_result_size), request)
+        return answer
 
     def _failed(self, problem: BaseException, request: Request) -> bytes:
         """The answer to whatever a direct request raised."""
         if isinstance(problem, Error):
             log_notes(problem, self.logger, request_id=request.id, action=request.action)
-            return encode_error(problem, request.id)
+            answer = encode_error(problem, request.id)
+            if len(answer) > self._max_answer:
+                answer = encode_json(ErrorMessage(fitting(sendable_body(problem), self._max_result_size), request.id))
+            return answer
         if isinstance(problem, asyncio.CancelledError):
             problem = CancelledFromWithinError()
         return encode_error(self._boundary(problem, request), request.id)

@@ -15,7 +15,7 @@ import msgspec
 from streamer.contracts.stores import Claims, Key, RequestQueue
 from streamer.core.attempts import Cause
 from streamer.core.clock import Clock
-from streamer.core.errors import Error, LeaseLost, StoreError
+from streamer.core.errors import INTERNAL_ERROR, Error, LeaseLost, StoreError
 from streamer.core.foreign import describe
 from streamer.core.messages import ProgressUpdate, Request
 from streamer.core.records import RequestRecord, Status
@@ -27,6 +27,7 @@ from streamer.engine.lost_requests import LostRequests
 from streamer.engine.outcomes import progress_message, terminal_message
 from streamer.engine.progress import JobReporter, ProgressPump
 from streamer.engine.routes import Route
+from streamer.engine.sizes import ENVELOPE, MAX_RESULT_SIZE, fit_message
 from streamer.engine.telling import Teller
 from streamer.engine.waiting import STOP_GRACE, ends_within
 
@@ -75,6 +76,7 @@ class Worker:
         progress_interval: float = 0.1,
         remote: bool = False,
         actions: Collection[str] = (),
+        max_result_size: int = MAX_RESULT_SIZE,
         expose_errors: bool = False,
         causes: Callable[[BaseException], Cause] = cause_of,
         generator: random.Random | None = None,
@@ -87,6 +89,7 @@ class Worker:
         self.complaints = Complaints(logger, clock)
         self.name = name
         self.expose_errors = expose_errors
+        self.max_result_size = max_result_size
         self.causes = causes
         self.generator = generator or random.Random()  # noqa: S311 - jitter, not a secret
         self.pump = ProgressPump(self._emit, interval=progress_interval, clock=clock, parallel=remote)
@@ -350,9 +353,12 @@ class Worker:
     async def _emit(self, reporter: JobReporter, update: ProgressUpdate, seq: int) -> None:
         job: Job = reporter.claim
         key = job.record.key
+        if fit_message(update, self.max_result_size):
+            self.complaints.tell("a progress message was too long and is cut", request_id=key[1])
         if self.delivery.followed(key):
             try:
                 message = progress_message(key[1], seq, update)
+                self._check_size(len(message))
             except Error as problem:
                 self._without_metadata(job, update, problem.__cause__ or problem)
                 message = progress_message(key[1], seq, update)
@@ -376,14 +382,22 @@ class Worker:
 
     def _encoded_metadata(self, job: Job, update: ProgressUpdate) -> bytes:
         try:
-            return encode_json(update.metadata) if update.metadata else b""
+            encoded = encode_json(update.metadata) if update.metadata else b""
+            self._check_size(len(encoded))
         except NOT_JSON as problem:
             self._without_metadata(job, update, problem)
             return b""
+        else:
+            return encoded
 
     def _without_metadata(self, job: Job, update: ProgressUpdate, problem: BaseException) -> None:
-        self.logger.error("progress metadata is not JSON", request_id=job.record.id, error=describe(problem))
+        self.logger.error("progress metadata cannot be sent", request_id=job.record.id, error=describe(problem))
         update.metadata = None
+
+    def _check_size(self, size: int) -> None:
+        """Raises Error for what no message may hold."""
+        if size > self.max_result_size + ENVELOPE:
+            raise Error(INTERNAL_ERROR, f"it has {size:,} bytes, over the {self.max_result_size:,} of max_result_size")
 
     async def _save(self, job: Job, update: ProgressUpdate, seq: int) -> None:
         try:

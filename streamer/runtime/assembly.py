@@ -117,6 +117,7 @@ async def open_service(
             delivery=delivery,
             codec=Codec(max_depth=settings.service.max_depth, strict=settings.service.strict_messages),
             max_running=settings.server.max_running,
+            max_result_size=settings.service.max_result_size,
             expose_errors=settings.service.expose_errors,
         )
         for action in settings.actions.values():
@@ -143,6 +144,7 @@ async def open_service(
             progress_interval=max(settings.worker.progress_interval, getattr(connections, "progress_interval", 0.0)),
             remote=followers is not None,
             actions=actions,
+            max_result_size=settings.service.max_result_size,
             expose_errors=settings.service.expose_errors,
             causes=lambda problem: cause_of(problem, lambda text: str(hide(text, settings.secrets))),
         )

@@ -94,8 +94,15 @@ class House:
         self.connections = LocalConnections()
         self.tracker = DeliveryTracker(self.store, clock=self.clock, logger=self.logger)
         self.delivery = Delivery(self.connections, self.logger, queue=self.store, tracker=self.tracker)
+        sizes = {name: worker_options[name] for name in ("max_result_size",) if name in worker_options}
         self.router = Router(
-            self.store, self.connections, clock=self.clock, logger=self.logger, delivery=self.delivery, max_running=8
+            self.store,
+            self.connections,
+            clock=self.clock,
+            logger=self.logger,
+            delivery=self.delivery,
+            max_running=8,
+            **sizes,
         )
         self.router.store = RequestQueueAdapter(self.store, self.router.routes)
         self.worker_options = worker_options

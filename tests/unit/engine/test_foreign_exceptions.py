@@ -202,7 +202,7 @@ async def test_of_encoding_the_metadata_of_progress(house, problem):
         return "done"
 
     assert (await outcome(house, "queued", handler))["result"] == "done"
-    assert "progress metadata is not JSON" in [event for _, event, _ in house.logger.lines]
+    assert "progress metadata cannot be sent" in [event for _, event, _ in house.logger.lines]
 
 
 @pytest.mark.parametrize("way", ["task", "queued"])

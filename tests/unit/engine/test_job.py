@@ -152,7 +152,7 @@ async def test_progress_metadata_that_nobody_can_write_is_left_out_and_ends_noth
     peer = await send(house, work)
     house.router.disconnected(peer)
     await house.clock.advance(3)
-    assert [event for level, event, _ in house.logger.lines if level == "error"] == ["progress metadata is not JSON"]
+    assert [event for level, event, _ in house.logger.lines if level == "error"] == ["progress metadata cannot be sent"]
     going.set()
     await house.settle()
     assert (await house.store.get(KEY)).status == "COMPLETED"

@@ -554,7 +554,7 @@ class TestProgress:
         await house.start()
         assert peer.messages[1]["message"] == "here"
         assert "metadata" not in peer.messages[1]
-        assert "progress metadata is not JSON" in house.errors()
+        assert "progress metadata cannot be sent" in house.errors()
 
     async def test_progress_comes_from_threads(self, house):
         async def threads(request):
