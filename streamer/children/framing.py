@@ -29,7 +29,8 @@ class Unframer:
             end = start + _LENGTH.size + length
             if end > len(buffer):
                 break
-            messages.append(bytes(buffer[start + _LENGTH.size : end]))
+            with memoryview(buffer) as view:
+                messages.append(bytes(view[start + _LENGTH.size : end]))
             start = end
         if start:
             del buffer[:start]

@@ -39,6 +39,8 @@ class Claims(NamedTuple):
     foreign: bool = False
     """Something outside of this service (an operator) has written since the last claim: requests may have been
     cancelled or queued again without its doing."""
+    foreign_keys: Sequence[Key] | None = None
+    """With `foreign`: to which requests; None when that is not known, so that any may be among them."""
 
 
 class Existing(NamedTuple):

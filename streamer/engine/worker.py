@@ -6,7 +6,7 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -158,7 +158,7 @@ class Worker:
         self._next_due = claims.next_due
         self._more = len(claims.records) == capacity > 0
         if claims.foreign and (self._looking is None or self._looking.done()):
-            self._looking = asyncio.create_task(self._look_after_followed())
+            self._looking = asyncio.create_task(self._look_after_followed(claims.foreign_keys))
         begun = await self.begin(claims)
         self._lost.claimed()
         return begun
@@ -336,10 +336,11 @@ class Worker:
         # Not when the handler has ended: one that tidies up, or does not stop, must not keep its owner waiting.
         await self.delivery.terminal(record.key, terminal_message(record))
 
-    async def _look_after_followed(self) -> None:
+    async def _look_after_followed(self, changed: Sequence[Key] | None) -> None:
         """Somebody else has written to the queue: running claims may be lost, and followed requests may have ended."""
         await self._renew_once()
-        for key in self.delivery.followed_keys():
+        followed = self.delivery.followed_keys() if changed is None else filter(self.delivery.followed, changed)
+        for key in followed:
             if key in self.running:
                 continue
             try:

@@ -41,6 +41,15 @@ class Timeline:
         return self._newest
 
 
+def store_behind() -> Error:
+    """The error of a store that has so much to write that it takes nothing new."""
+    return Error(
+        OVERLOADED,
+        "The queue cannot be written as fast as requests come; send it again later",
+        {"retry_after_ms": FULL_RETRY_AFTER_MS},
+    )
+
+
 def not_found(request_id: str) -> Error:
     """The error of a request that is not there."""
     return Error(NOT_FOUND, f"No request {request_id!r} is known", {"request_id": request_id})

@@ -74,7 +74,7 @@ def claim(
                 if follows_loss(record):
                     room.take_lost(last=record.attempts >= record.max_attempts)
                 room.take(record.action, record.tenant)
-            return [taken, ended, _next_due(state, now, room), state.told_of_foreign()]
+            return [taken, ended, _next_due(state, now, room), *state.changed_externally()]
     lapsed, to_end = _lapsed(state, now)
     waiting_ended = state.execute(_EXPIRED, (now, _SLICE)).fetchall()
     ended = [_end(state, token, now, row, waiting=False) for row in to_end]
@@ -82,7 +82,7 @@ def claim(
     _fall_due(state, now)
     if len(waiting_ended) == _SLICE:
         # More may have expired, which must not begin: the next claim goes on.
-        return [[], ended, now, state.told_of_foreign()]
+        return [[], ended, now, *state.changed_externally()]
     turns = state.lines.take(limit, room, lapsed)
     rows = _in_line_rows(state, [turn for turn in turns if isinstance(turn, Place)])
     taken, updates = [], []
@@ -100,7 +100,7 @@ def claim(
             taken.append(row)
             state.kinds.add((turn.action, turn.priority))
     state.database.executemany(_CLAIM, updates)
-    return [taken, ended, _next_due(state, now, room), state.told_of_foreign()]
+    return [taken, ended, _next_due(state, now, room), *state.changed_externally()]
 
 
 def _lapsed(state: State, now: float) -> tuple[list[Lapsed], list[int]]:
@@ -120,7 +120,7 @@ def _end(state: State, token: str, now: float, number: int, *, waiting: bool) ->
     if waiting:
         state.leave(place_of(record))
     elif record.status is not Status.PROCESSING:
-        state.leave_waiting(record.owner)
+        state.leave_waiting(place_of(record))
     state.execute(_MARK, (token, number))
     lost = record.status is Status.PROCESSING and record.attempts >= record.max_attempts
     return state.replace(advance(record, Abandoned(now) if lost else Expired(now)))

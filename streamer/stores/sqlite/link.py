@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,10 @@ import msgspec
 from streamer.children import Child
 from streamer.core import errors
 from streamer.core.errors import StoreError, StoreUnavailable, TransitionRefused
+from streamer.stores.common import store_behind
 from streamer.stores.sqlite.locking import LOCK_WAIT
+from streamer.stores.sqlite.operations import FIRST_READ, NUMBERS
+from streamer.stores.sqlite.unanswered import Operation, Unanswered
 from streamer.stores.sqlite.writer import BROKEN, REFUSED, TROUBLE
 
 WRITER: Final = "streamer.stores.sqlite.writer:main"
@@ -21,6 +24,14 @@ WRITER: Final = "streamer.stores.sqlite.writer:main"
 RESPAWN_DELAYS: Final = (0.0, 0.1, 0.5, 1.0, 2.0)
 """Seconds before each try to replace a dead writer; after as many deaths without an answer between, the store has
 failed."""
+
+STALLED: Final = 10.0
+"""Seconds without an answer after which new requests are refused instead of waiting for the writer too."""
+
+_ENQUEUE: Final = NUMBERS["enqueue"]
+_PROGRESS: Final = NUMBERS["update_progress"]
+_GIVING_WAY: Final = frozenset({_ENQUEUE, _PROGRESS})
+"""Refused where too much waits for the writer. All else is small, or bounded by how many requests run."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -30,7 +41,8 @@ class Link:
     """Hands operations to the writer and its answers back.
 
     Every operation is kept until it is answered. A writer that dies is replaced, and what it left unanswered is sent
-    again, in order; the new one is told up to which number its predecessors may have done the work already.
+    again, in order; the new one is told up to which number its predecessors may have done the work already. An
+    operation that ended the writer again and again is refused, so that one caller's cannot fail the store for all.
 
     Args:
         path: the file.
@@ -38,6 +50,7 @@ class Link:
         max_queued: how many records may wait.
         max_queued_per_owner: how many of one owner; None: as many as there is room for.
         operator: beside a service instead of as one.
+        max_pending: bytes of unanswered operations beyond which no request is taken.
         on_mend: called with one line each time the writer had to be replaced.
         on_trouble: called with why no write is taken from now on, in one line; with None when they are taken again.
     """
@@ -50,6 +63,7 @@ class Link:
         max_queued: int,
         max_queued_per_owner: int | None,
         operator: bool,
+        max_pending: int,
         on_mend: Callable[[str], object] | None = None,
         on_trouble: Callable[[str | None], object] | None = None,
     ) -> None:
@@ -69,8 +83,10 @@ class Link:
         self._on_trouble = on_trouble
         self._loop = asyncio.get_running_loop()
         self._number = 0
-        self._pending: dict[int, tuple[bytes, asyncio.Future[Any]]] = {}
-        self._outbox: list[bytes] = []
+        self._max_pending = max_pending
+        self._unanswered = Unanswered()
+        self._flushing = False
+        self._heard_at = 0.0
         self._child: Child | None = None
         self._opening: asyncio.Future[Any] | None = None
         self._ready = False
@@ -97,7 +113,8 @@ class Link:
         """Sends an operation, with all the others of this turn of the loop. The answer comes once it is durable.
 
         Raises:
-            StoreUnavailable: the link is closed, or has failed.
+            Error: OVERLOADED, for a new request while the writer is too far behind.
+            StoreUnavailable: the link is closed, or has failed; or, for progress, the writer is too far behind.
             ValueError: an argument cannot be written at all, such as text with half of a surrogate pair in it.
         """
         if self._failure:
@@ -105,14 +122,26 @@ class Link:
         number = self._number + 1
         # Encoded here and not with the others, so that what cannot be encoded is refused to its own caller alone.
         message = _encode((number, kind, now, arguments))
+        unanswered = self._unanswered
+        if not unanswered.size:
+            self._heard_at = self._loop.time()
+        elif kind in _GIVING_WAY:
+            self._check_room(kind, len(message))
         self._number = number
         answer = self._loop.create_future()
-        self._pending[number] = (message, answer)
-        if self._ready:
-            if not self._outbox:
-                self._loop.call_soon(self._flush)
-            self._outbox.append(message)
+        unanswered.add(Operation(number, kind, message, answer))
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
         return answer
+
+    def _check_room(self, kind: int, size: int) -> None:
+        full = self._unanswered.size + size > self._max_pending
+        if kind == _PROGRESS:
+            if full:
+                raise StoreUnavailable(f"the writer process of {self._path} is too far behind")
+        elif full or self._loop.time() - self._heard_at > STALLED:
+            raise store_behind()
 
     async def close(self) -> None:
         """Lets the writer finish what it was sent; what it then has not answered raises StoreUnavailable."""
@@ -120,17 +149,22 @@ class Link:
         if self._mending is not None:
             self._mending.cancel()
             await asyncio.wait([self._mending])
-        self._flush()
         if self._child is not None:
+            if self._ready:
+                self._send(self._unanswered.to_send(everything=True))
             await self._child.close()
         self._ready = False
         self._give_up()
 
     def _flush(self) -> None:
-        outbox, self._outbox = self._outbox, []
-        if outbox:
-            assert self._child is not None
-            self._child.send(_together(outbox))
+        self._flushing = False
+        if self._ready:
+            self._send(self._unanswered.to_send())
+
+    def _send(self, batches: Iterable[list[bytes]]) -> None:
+        assert self._child is not None
+        for messages in batches:
+            self._child.send(_together(messages))
 
     def _received(self, message: bytes) -> None:
         answers = _decode(message)
@@ -138,11 +172,12 @@ class Link:
             self._opened(answers)
             return
         self._deaths = 0
+        self._heard_at = self._loop.time()
         for number, outcome, value in answers:
             if outcome == TROUBLE:
                 self._troubled(value)
                 continue
-            _, answer = self._pending.pop(number)
+            answer = self._unanswered.answered(number)
             if answer.done():
                 continue
             if outcome == REFUSED:
@@ -151,18 +186,21 @@ class Link:
                 answer.set_exception(StoreUnavailable(f"{self._path} could not be written: {value}"))
             else:
                 answer.set_result(value)
+        if self._unanswered.unsent:
+            self._flush()
 
     def _opened(self, refusal: Any) -> None:
         assert self._opening is not None
         opening, self._opening = self._opening, None
         if refusal is None:
             assert self._child is not None
-            # Before anything new can be sent: the order of the operations is part of what they mean.
-            if self._pending:
-                self._child.send(_together([message for message, _ in self._pending.values()]))
+            self._ready = True
+            if self._unanswered.size:
+                # What no writer has answered goes first: the order of the operations is part of what they mean.
+                self._heard_at = self._loop.time()
+                self._flush()
             else:
                 self._deaths = 0
-            self._ready = True
         if not opening.done():
             opening.set_result(refusal)
 
@@ -189,11 +227,22 @@ class Link:
 
     def _died(self) -> None:
         self._ready = False
-        self._outbox.clear()
+        if (culprit := self._unanswered.writer_died()) is not None:
+            self._refuse(culprit)
         if self._opening is not None:
             self._opened(["StoreUnavailable", f"the writer process of {self._path} {self._end()} while it opened it"])
         elif self._mending is None:
             self._mending = self._loop.create_task(self._mend())
+
+    def _refuse(self, culprit: Operation) -> None:
+        """The operation has ended several writers, the last of them while nothing else was on its way."""
+        if culprit.kind >= FIRST_READ:
+            # It has shown where the deaths come from, and without it the writer lives.
+            self._deaths = 0
+        if not culprit.answer.done():
+            culprit.answer.set_exception(
+                StoreUnavailable(f"the writer process of {self._path} {self._end()} each time it was asked for this")
+            )
 
     def _end(self) -> str:
         status = None if self._child is None else self._child.exit_status
@@ -226,10 +275,9 @@ class Link:
         self.failed.set()
 
     def _give_up(self) -> None:
-        pending, self._pending = self._pending, {}
-        for _, answer in pending.values():
-            if not answer.done():
-                answer.set_exception(StoreUnavailable(self._failure))
+        for operation in self._unanswered.clear():
+            if not operation.answer.done():
+                operation.answer.set_exception(StoreUnavailable(self._failure))
 
 
 def _together(messages: list[bytes]) -> bytes:

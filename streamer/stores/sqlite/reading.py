@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterable
 from typing import Any, Final
 
-from streamer.stores.sqlite.rows import SUMMARY, to_summary
+from streamer.stores.sqlite.rows import LARGE, SUMMARY, to_summary
 from streamer.stores.sqlite.state import State
 
 PAGE_BYTES: Final = 256 * 1024
@@ -20,6 +20,7 @@ PAGE_ROWS: Final = 5000
 _UNSETTLED: Final = (
     "SELECT id FROM requests WHERE owner = ? AND delivered_at IS NULL ORDER BY created_at, number LIMIT ?"
 )
+_SIZE: Final = f"SELECT {' + '.join(f'length({name})' for name in LARGE)} FROM requests WHERE owner = ? AND id = ?"  # noqa: S608 - constants
 _FIND: Final = f"SELECT {SUMMARY} FROM requests WHERE id = ? ORDER BY number LIMIT ?"  # noqa: S608 - constants
 
 
@@ -27,8 +28,12 @@ def unsettled(state: State, _number: int, _again: bool, _now: float, owner: str,
     return [request_id for (request_id,) in state.execute(_UNSETTLED, (owner, limit))]
 
 
-def get(state: State, _number: int, _again: bool, _now: float, owner: str, request_id: str) -> Any:
-    return state.get(owner, request_id)
+def get(state: State, _number: int, _again: bool, _now: float, owner: str, request_id: str, at_most: int) -> Any:
+    """The row and its size; only the size when it is larger than may be read now."""
+    found = state.execute(_SIZE, (owner, request_id)).fetchone()
+    if found is None:
+        return None
+    return [state.get(owner, request_id) if found[0] <= at_most else None, found[0]]
 
 
 def find(state: State, _number: int, _again: bool, _now: float, request_id: str, limit: int) -> list[Any]:

@@ -44,6 +44,9 @@ COLUMNS: Final = (
 )
 """In the order of a row on its way between the processes."""
 
+LARGE: Final = ("payload", "result", "error", "history", "metadata", "principal", "progress_metadata", "message")
+"""The columns that decide how large a row is."""
+
 _SUMMARY: Final = (
     "owner",
     "id",

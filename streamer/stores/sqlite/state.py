@@ -7,7 +7,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from streamer.core.records import RequestRecord, Status
 from streamer.stores.fairness import Lines, Place
@@ -43,7 +43,20 @@ _TOO_EARLY: Final = (
     "SELECT action, priority, tenant, owner, number FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
     f"WHERE status = 'RETRYING' AND waiting = 1 AND due_at > ? {TIMED}"
 )
+_CHANGES: Final = "SELECT change, id, action, priority, tenant, owner FROM changes ORDER BY number"
 _OUT_OF_LINE: Final = "UPDATE requests SET waiting = 0 WHERE number = ?"
+
+
+class Foreign(NamedTuple):
+    """What another process has written."""
+
+    keys: tuple[tuple[str, str], ...] = ()
+    known: bool = True
+    """The keys are all of it."""
+
+    def and_wrote(self, key: tuple[str, str]) -> Foreign:
+        """And this request too."""
+        return Foreign((*self.keys, key), self.known)
 
 
 class State:
@@ -86,24 +99,55 @@ class State:
         self._session = session
         self._data_version = -1
         # What another process wrote while there was no writer went by unseen: after a death it is assumed.
-        self._foreign = repeats_until > 0
+        self._foreign = Foreign(known=repeats_until == 0)
         self._newest = -math.inf
         self._undo: list[tuple[Callable[..., object], Any]] = []
-        self._before = (self._foreign, self._newest)
+        self._before = (self._foreign, self._newest, self._data_version)
 
     def token(self, number: int) -> str:
         """The name under which an operation's work is found again."""
         return f"{self._session}-{number}"
 
-    def begin(self) -> None:
-        """A transaction has begun: counts anew when another process has written (an operator's command line)."""
-        version = self.execute("PRAGMA data_version").fetchone()[0]
-        if version != self._data_version:
-            self.recount()
-            self._foreign = self._foreign or self._data_version != -1
-            self._data_version = version
+    def begin(self, *, reading: bool = False) -> None:
+        """A transaction has begun; for one that writes, what another process (an operator's command) wrote counts."""
         self._undo.clear()
-        self._before = (self._foreign, self._newest)
+        self._before = (self._foreign, self._newest, self._data_version)
+        if not reading:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        version = self.execute("PRAGMA data_version").fetchone()[0]
+        if version == self._data_version:
+            return
+        changes = [] if self._data_version == -1 else self.execute(_CHANGES).fetchall()
+        for change, request_id, *place in changes:
+            self._apply(change, request_id, Place(*place))
+        if not changes:
+            # At the start, and after a program that is none of ours has written.
+            self.recount()
+            if self._data_version != -1:
+                self._foreign = Foreign(known=False)
+        self.execute("DELETE FROM changes")
+        self._data_version = version
+
+    def _apply(self, change: str, request_id: str, place: Place) -> None:
+        """One thing that an operator's command did; see `operating.OperatorState`."""
+        match change:
+            case "entered":
+                self.enter(place)
+            case "left":
+                self.leave(place)
+            case "entered_waiting":
+                self.enter_waiting(place)
+            case "left_waiting":
+                self.leave_waiting(place)
+            case "wrote":
+                self._foreign = self._foreign.and_wrote((place.owner, request_id))
+            case _:
+                self._foreign = Foreign(known=False)
+
+    def finish(self) -> None:
+        """The transaction is about to be committed."""
 
     def undo(self) -> None:
         """The transaction was rolled back: what is known is again as it was when it began."""
@@ -111,7 +155,7 @@ class State:
         for step, argument in reversed(undo):
             step(argument)
         self._undo.clear()
-        self._foreign, self._newest = self._before
+        self._foreign, self._newest, self._data_version = self._before
 
     def recount(self) -> None:
         """Reads from the file what is kept in memory. Whoever has waited longest is served first."""
@@ -143,10 +187,10 @@ class State:
             self.wait_again(Place(*place))
             self.kinds.add((place[0], place[1]))
 
-    def told_of_foreign(self) -> bool:
-        """Whether another process has written since this was last asked."""
-        foreign, self._foreign = self._foreign, False
-        return foreign
+    def changed_externally(self) -> list[Any]:
+        """Whether another process has written since this was last asked, and to which requests where that is known."""
+        foreign, self._foreign = self._foreign, Foreign()
+        return [not foreign.known or bool(foreign.keys), list(foreign.keys) if foreign.known else None]
 
     def enter(self, place: Place) -> None:
         """One more record is in the queue, and waits for nothing but a worker."""
@@ -165,15 +209,16 @@ class State:
         self._count(place.owner, -1)
         self._undo.append((self.enter, place))
 
-    def enter_waiting(self, owner: str) -> None:
+    def enter_waiting(self, place: Place) -> None:
         """One more record is in the queue, and waits for a time."""
-        self._count(owner, 1)
-        self._undo.append((self.leave_waiting, owner))
+        self._count(place.owner, 1)
+        self.kinds.add((place.action, place.priority))
+        self._undo.append((self.leave_waiting, place))
 
-    def leave_waiting(self, owner: str) -> None:
+    def leave_waiting(self, place: Place) -> None:
         """One such record has left the queue."""
-        self._count(owner, -1)
-        self._undo.append((self.enter_waiting, owner))
+        self._count(place.owner, -1)
+        self._undo.append((self.enter_waiting, place))
 
     def fall_due(self, place: Place) -> None:
         """A record in the queue no longer waits for a time."""

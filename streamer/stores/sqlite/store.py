@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from streamer.contracts.stores import Claims, Existing, Key, Lease, Page
 from streamer.core.attempts import Cause
@@ -14,11 +14,18 @@ from streamer.core.messages import ErrorBody
 from streamer.core.records import RequestRecord, Status
 from streamer.core.summaries import RequestSummary
 from streamer.stores.common import Timeline, decode_cursor, encode_cursor, not_found, owner_full, queue_full
+from streamer.stores.sqlite.budget import ByteBudget
 from streamer.stores.sqlite.files import make_private
 from streamer.stores.sqlite.link import Link
 from streamer.stores.sqlite.operations import NUMBERS
+from streamer.stores.sqlite.reading import PAGE_BYTES
 from streamer.stores.sqlite.rows import encode_cause, encode_error, summary_of, to_record, to_row
 from streamer.stores.sqlite.writing import FULL, LOST, NOT_FOUND, OWNER_FULL
+
+MAX_PENDING: Final = 64 * 1024 * 1024
+MAX_READING: Final = 16 * 1024 * 1024
+SMALL_RECORD: Final = 32 * 1024
+"""Bytes of a record up to which it is read at once; of a larger one its size is asked first."""
 
 
 class SqliteStore:
@@ -29,8 +36,11 @@ class SqliteStore:
     name, so that one that was already done is found and not done twice.
     """
 
-    def __init__(self, link: Link, time: Timeline, max_queued: int, max_queued_per_owner: int | None) -> None:
+    def __init__(
+        self, link: Link, time: Timeline, max_queued: int, max_queued_per_owner: int | None, max_reading: int
+    ) -> None:
         self._link = link
+        self._reading = ByteBudget(max_reading)
         self._time = time
         self._max_queued = max_queued
         self._max_queued_per_owner = max_queued_per_owner
@@ -43,6 +53,8 @@ class SqliteStore:
         clock: Clock | None = None,
         max_queued: int = 100_000,
         max_queued_per_owner: int | None = None,
+        max_pending: int = MAX_PENDING,
+        max_reading: int = MAX_READING,
         operator: bool = False,
         on_mend: Callable[[str], object] | None = None,
         on_trouble: Callable[[str | None], object] | None = None,
@@ -54,6 +66,8 @@ class SqliteStore:
             clock: time.
             max_queued: how many records may wait; one more is OVERLOADED.
             max_queued_per_owner: how many of one owner; None: as many as there is room for.
+            max_pending: bytes that may wait to be written; beyond them a new request is OVERLOADED.
+            max_reading: bytes of records that may be read at one time; beyond them reading waits.
             operator: open an existing file beside the service that may own it, for looking and for single changes:
                 no lock is taken, and nothing of a running service is disturbed.
             on_mend: called with one line for the log each time that the writer process died and was replaced, and for
@@ -79,11 +93,12 @@ class SqliteStore:
             max_queued=max_queued,
             max_queued_per_owner=max_queued_per_owner,
             operator=operator,
+            max_pending=max_pending,
             on_mend=on_mend,
             on_trouble=on_trouble,
         )
         await link.open()
-        return cls(link, time, max_queued, max_queued_per_owner)
+        return cls(link, time, max_queued, max_queued_per_owner, max_reading)
 
     @property
     def writer_pid(self) -> int:
@@ -92,7 +107,10 @@ class SqliteStore:
 
     async def enqueue(self, record: RequestRecord, /) -> Existing | None:
         """Part of `RequestQueue`."""
-        answer = await self._do("enqueue", to_row(record), record.tenant)
+        asked = self._do("enqueue", to_row(record), record.tenant)
+        # What is on its way is kept once, by the link, however many wait for a slow disk.
+        del record
+        answer = await asked
         if answer == FULL:
             raise queue_full(self._max_queued)
         if answer == OWNER_FULL and self._max_queued_per_owner is not None:
@@ -117,8 +135,14 @@ class SqliteStore:
         """Part of `RequestQueue`."""
         limits = (headroom and dict(headroom), tenant_limit, tenants and dict(tenants), lost_limit, lost_running)
         answer = await self._do("claim", worker, limit, lease, limits)
-        taken, abandoned, next_due, foreign = answer
-        return Claims([to_record(row) for row in taken], [to_record(row) for row in abandoned], next_due, foreign)
+        taken, abandoned, next_due, foreign, keys = answer
+        return Claims(
+            [to_record(row) for row in taken],
+            [to_record(row) for row in abandoned],
+            next_due,
+            foreign,
+            None if keys is None else [(owner, request_id) for owner, request_id in keys],
+        )
 
     async def renew(self, leases: Sequence[Lease], lease: float, /) -> list[Lease]:
         """Part of `RequestQueue`."""
@@ -153,11 +177,13 @@ class SqliteStore:
 
     async def cancel(self, key: Key, /, message: str = "The request was cancelled") -> RequestRecord:
         """Part of `RequestQueue`."""
-        return _known(key, await self._do("cancel", *key, message))
+        async with self._reading.taken(PAGE_BYTES):
+            return _known(key, await self._do("cancel", *key, message))
 
     async def requeue(self, key: Key, /) -> RequestRecord:
         """Part of `RequestQueue`."""
-        return _known(key, await self._do("requeue", *key))
+        async with self._reading.taken(PAGE_BYTES):
+            return _known(key, await self._do("requeue", *key))
 
     async def mark_delivered(self, keys: Sequence[Key], /) -> None:
         """Part of `RequestQueue`."""
@@ -165,16 +191,25 @@ class SqliteStore:
 
     async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[Key]:
         """Part of `RequestQueue`."""
-        return [(owner, id_) for id_ in await self._do("unsettled", owner, limit)]
+        async with self._reading.taken(PAGE_BYTES):
+            return [(owner, id_) for id_ in await self._do("unsettled", owner, limit)]
 
     async def get(self, key: Key, /) -> RequestRecord | None:
         """Part of `RequestQueue`."""
-        row = await self._do("get", *key)
-        return None if row is None else to_record(row)
+        size = SMALL_RECORD
+        while True:
+            async with self._reading.taken(size):
+                answer = await self._do("get", *key, size)
+                if answer is None:
+                    return None
+                row, size = answer
+                if row is not None:
+                    return to_record(row)
 
     async def find(self, id: str, /, limit: int = 100) -> list[RequestSummary]:  # noqa: A002 - the contract's name
         """Part of `RequestQueue`."""
-        return [summary_of(values) for values in await self._do("find", id, limit)]
+        async with self._reading.taken(PAGE_BYTES):
+            return [summary_of(values) for values in await self._do("find", id, limit)]
 
     async def list(
         self,
@@ -187,8 +222,9 @@ class SqliteStore:
     ) -> Page:
         """Part of `RequestQueue`."""
         before = None if cursor is None else decode_cursor(cursor)
-        rows, last = await self._do("list_records", owner, status and status.value, action, limit, before)
-        return Page([summary_of(values) for values in rows], None if last is None else encode_cursor(*last))
+        async with self._reading.taken(PAGE_BYTES):
+            rows, last = await self._do("list_records", owner, status and status.value, action, limit, before)
+            return Page([summary_of(values) for values in rows], None if last is None else encode_cursor(*last))
 
     async def counts(self) -> dict[Status, int]:
         """Part of `RequestQueue`."""
@@ -209,8 +245,8 @@ class SqliteStore:
         """Part of `RequestQueue`."""
         await self._link.close()
 
-    async def _do(self, name: str, *arguments: Any) -> Any:
-        return await self._link.ask(NUMBERS[name], self._time.now(), arguments)
+    def _do(self, name: str, *arguments: Any) -> Awaitable[Any]:
+        return self._link.ask(NUMBERS[name], self._time.now(), arguments)
 
 
 def _held(claim: Lease, answer: Any) -> None:

@@ -17,6 +17,7 @@ from streamer.stores.sqlite.database import open_database
 from streamer.stores.sqlite.files import FileWatch
 from streamer.stores.sqlite.guard import Guard
 from streamer.stores.sqlite.locking import ServiceLock
+from streamer.stores.sqlite.operating import OperatorState
 from streamer.stores.sqlite.operations import FIRST_READ, OPERATIONS
 from streamer.stores.sqlite.schema import MIGRATIONS
 from streamer.stores.sqlite.state import State
@@ -72,7 +73,7 @@ def open_state(options: Mapping[str, Any]) -> State:
     # Never closed here: it is this process's for as long as it lives.
     lock = None if operator else ServiceLock(path, os.getppid(), options["lock_wait"])
     database = open_database(path, create=not operator)
-    state = State(
+    state = (OperatorState if operator else State)(
         database,
         options["max_queued"],
         max_queued_per_owner=options["max_queued_per_owner"],
@@ -119,7 +120,7 @@ def _applied(state: State, operations: list[list[Any]]) -> Answers:
     reading = all(kind >= FIRST_READ for _, kind, _, _ in operations)
     try:
         state.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
-        answers = _transaction(state, operations)
+        answers = _transaction(state, operations, reading=reading)
     except Exception as problem:  # noqa: BLE001 - whatever one of them raises, the others and the writer go on
         state.guard.failed(problem)
         # Where not even the transaction began (another process holds the file), none of them would fare better alone.
@@ -131,11 +132,9 @@ def _applied(state: State, operations: list[list[Any]]) -> Answers:
     return answers
 
 
-def _transaction(state: State, operations: list[list[Any]]) -> Answers:
-    begun = False
+def _transaction(state: State, operations: list[list[Any]], *, reading: bool) -> Answers:
     try:
-        state.begin()
-        begun = True
+        state.begin(reading=reading)
         answers: Answers = []
         for number, kind, now, arguments in operations:
             again = number <= state.repeats_until
@@ -145,13 +144,13 @@ def _transaction(state: State, operations: list[list[Any]]) -> Answers:
                 answers.append((number, DONE, OPERATIONS[kind](state, number, again, now, *arguments)))
             except TransitionRefused as refusal:
                 answers.append((number, REFUSED, str(refusal)))
+        state.finish()
         if state.guard.trouble is not None and operations[0][1] < FIRST_READ:
             # A transaction that changes nothing does not show that the disk takes writes again: this changes a page.
             state.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         state.execute("COMMIT")
     except BaseException:
-        if begun:
-            state.undo()
+        state.undo()
         # SQLite has ended the transaction by itself where its error left it no choice (a full disk, for one).
         if state.database.in_transaction:
             state.execute("ROLLBACK")

@@ -115,8 +115,7 @@ def fail(
     record = advance(to_record(row), Failed(now, held[2], seq, decode_error(error), retry_at, decode_cause(cause)))
     state.replace(record)
     if retry_at is not None:
-        state.enter_waiting(record.owner)
-        state.kinds.add((record.action, record.priority))
+        state.enter_waiting(place_of(record))
     return None
 
 
@@ -139,7 +138,7 @@ def cancel(state: State, _number: int, again: bool, now: float, owner: str, requ
     ended = advance(record, Cancelled(now, message))
     if record.status is not Status.PROCESSING:
         if state.execute(_WAITING, (owner, request_id)).fetchone() is None:
-            state.leave_waiting(owner)
+            state.leave_waiting(place_of(record))
         else:
             state.leave(place_of(record))
     return state.replace(ended)

@@ -86,7 +86,7 @@ class Leases(Suite):
         # What may not be claimed yet is no reason to claim again at once.
         assert claims.next_due == clock.now() + LEASE
         full = await store.claim("w1", 10, LEASE, lost_limit=0, lost_running=1)
-        assert full == ([], [], clock.now() + LEASE, full.foreign)
+        assert (full.records, full.abandoned, full.next_due) == ([], [], clock.now() + LEASE)
         assert (await store.claim("w1", 0, LEASE)).next_due == clock.now()
         assert len((await store.claim("w1", 10, LEASE, lost_limit=5, lost_running=1)).records) == 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -15,10 +16,10 @@ import uvloop
 
 from streamer.contracts.stores import Lease
 from streamer.core.clock import SystemClock
-from streamer.core.errors import StoreUnavailable
+from streamer.core.errors import OVERLOADED, Error, StoreUnavailable
 from streamer.core.records import RequestRecord, Status
-from streamer.stores.sqlite import SqliteStore, link
-from streamer.testing.conformance import record
+from streamer.stores.sqlite import SqliteStore, link, unanswered
+from streamer.testing.conformance import lease_of, record
 
 
 async def gone(pid):
@@ -80,7 +81,7 @@ class TestADeath:
     async def test_again_and_again_without_an_answer_fails_the_store_and_all_who_wait(
         self, path, clock, writer_program, monkeypatch, tmp_path
     ):
-        monkeypatch.setattr(link, "RESPAWN_DELAYS", (0.0, 0.0, 0.0))
+        monkeypatch.setattr(link, "RESPAWN_DELAYS", (0.0,) * 5)
         writer_program("""
             def main(channel):
                 starts()
@@ -89,18 +90,52 @@ class TestADeath:
         """)
         store = await SqliteStore.open(path, clock=clock)
         failed = asyncio.ensure_future(store.failed())
-        waiting = [asyncio.ensure_future(store.enqueue(record(clock, f"r{n}"))) for n in range(3)]
+        waiting = [asyncio.ensure_future(store.enqueue(record(clock, f"r{n}"))) for n in range(4)]
         waiting[0].cancel()
-        for call in waiting[1:]:
-            with pytest.raises(StoreUnavailable, match="cannot be replaced: was killed by signal 9"):
+        for call in waiting[1:3]:
+            with pytest.raises(StoreUnavailable, match="was killed by signal 9 each time it was asked for this"):
                 await call
+        with pytest.raises(StoreUnavailable, match="cannot be replaced: was killed by signal 9"):
+            await waiting[3]
         await failed
-        assert (tmp_path / "starts").stat().st_size == 4
+        assert (tmp_path / "starts").stat().st_size == 6
         with pytest.raises(StoreUnavailable, match="cannot be replaced"):
             await store.counts()
         await store.close()
         with pytest.raises(StoreUnavailable, match="cannot be replaced"):
             await store.counts()
+
+    async def test_of_every_writer_that_reads_the_same_refuses_that_to_its_caller_and_serves_all_others(
+        self, path, clock, writer_program, monkeypatch, tmp_path
+    ):
+        monkeypatch.setattr(link, "RESPAWN_DELAYS", (0.0,) * 5)
+        writer_program("""
+            from streamer.stores.sqlite.operations import NUMBERS
+
+            def main(channel):
+                starts()
+                apply = writer.apply
+
+                def deadly(state, operations):
+                    if any(kind == NUMBERS["list_records"] for _, kind, _, _ in operations):
+                        die()
+                    return apply(state, operations)
+
+                writer.apply = deadly
+                writer.main(channel)
+        """)
+        store = await SqliteStore.open(path, clock=clock)
+        before = [asyncio.ensure_future(store.enqueue(record(clock, f"before{n}"))) for n in range(20)]
+        deadly = [asyncio.ensure_future(store.list()) for _ in range(3)]
+        after = [asyncio.ensure_future(store.enqueue(record(clock, f"after{n}"))) for n in range(20)]
+        assert await asyncio.gather(*before, *after) == [None] * 40
+        for call in deadly:
+            with pytest.raises(StoreUnavailable, match="each time it was asked for this"):
+                await call
+        assert (await store.counts())[Status.PENDING] == 40
+        # Two deaths with everything on its way, then each of the three alone.
+        assert (tmp_path / "starts").stat().st_size <= 1 + 2 + 3 * 2
+        await store.close()
 
     async def test_whose_file_is_spoilt_fails_the_store_and_says_why(self, path, clock, monkeypatch):
         monkeypatch.setattr(link, "RESPAWN_DELAYS", (0.0, 0.0))
@@ -167,6 +202,83 @@ class TestADeath:
         assert stored == completed == {row[0] for row in rows()}
         assert {row[1] for row in rows()} == {"COMPLETED"}
         assert sorted(claims) == sorted(stored)
+
+
+@pytest.fixture
+def stopped():
+    """Stops the store's writer, as a disk does that does not answer; in the end it goes on."""
+    pids = []
+
+    def stop(store):
+        pids.append(store.writer_pid)
+        os.kill(store.writer_pid, signal.SIGSTOP)
+
+    yield stop
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+class TestAWriterThatStandsStill:
+    async def test_is_asked_for_no_more_than_a_bound_and_then_goes_on(self, path, clock, rows, stopped):
+        store = await SqliteStore.open(path, clock=clock, max_pending=1 << 20)
+        await store.enqueue(record(clock, "running"))
+        (running,) = (await store.claim("w", 1, 30.0)).records
+        stopped(store)
+        large = b'"' + b"x" * (1 << 17) + b'"'
+        calls = [asyncio.ensure_future(store.enqueue(record(clock, f"r{n}", payload=large))) for n in range(40)]
+        refused, accepted = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        assert len(accepted) == 7
+        assert store._link._unanswered.size <= 1 << 20
+        for call in refused:
+            error = call.exception()
+            assert (error.code, error.details["retry_after_ms"] > 0) == (OVERLOADED, True)
+        with pytest.raises(StoreUnavailable, match="too far behind"):
+            await store.update_progress(lease_of(running), seq=1, percentage=1, metadata=large)
+        # Its outcome is not refused, whatever else waits.
+        completed = asyncio.ensure_future(store.complete(lease_of(running), seq=2, result=large * 2))
+        await asyncio.sleep(0)
+        assert not completed.done()
+        os.kill(store.writer_pid, signal.SIGCONT)
+        await completed
+        assert await asyncio.gather(*accepted) == [None] * 7
+        assert await store.enqueue(record(clock, "later", payload=large)) is None
+        await store.close()
+        assert dict(rows())["running"] == "COMPLETED"
+        assert len(rows()) == 9
+
+    async def test_for_long_makes_nobody_else_wait(self, path, clock, stopped, monkeypatch):
+        store = await SqliteStore.open(path, clock=clock)
+        stopped(store)
+        first = asyncio.ensure_future(store.enqueue(record(clock, "first")))
+        await asyncio.sleep(0)
+        second = asyncio.ensure_future(store.enqueue(record(clock, "second")))
+        await asyncio.sleep(0)
+        monkeypatch.setattr(link, "STALLED", -1.0)
+        with pytest.raises(Error, match="cannot be written as fast") as refused:
+            await store.enqueue(record(clock, "third"))
+        assert refused.value.code == OVERLOADED
+        monkeypatch.undo()
+        os.kill(store.writer_pid, signal.SIGCONT)
+        assert await asyncio.gather(first, second) == [None, None]
+        await store.close()
+
+    async def test_has_a_bounded_part_of_it_on_its_way(self, path, clock, stopped, monkeypatch, rows):
+        monkeypatch.setattr(unanswered, "WINDOW", 100_000)
+        store = await SqliteStore.open(path, clock=clock)
+        stopped(store)
+        payload = b'"' + b"x" * 30_000 + b'"'
+        calls = [asyncio.ensure_future(store.enqueue(record(clock, f"r{n}", payload=payload))) for n in range(20)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert store._link._unanswered.unsent == 17
+        os.kill(store.writer_pid, signal.SIGCONT)
+        assert await asyncio.gather(*calls) == [None] * 20
+        calls = [asyncio.ensure_future(store.enqueue(record(clock, f"s{n}", payload=payload))) for n in range(20)]
+        await asyncio.sleep(0)
+        await store.close()
+        await asyncio.gather(*calls)
+        assert len(rows()) == 40
 
 
 class TestTheEnd:

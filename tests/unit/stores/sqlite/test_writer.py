@@ -61,7 +61,7 @@ def outcomes(answers):
 
 def test_every_answer_carries_the_number_of_its_question(state, ask, clock):
     answers = apply(
-        state, [ask("enqueue", to_row(record(clock, "a")), ""), ask("get", "client:one", "a"), ask("counts")]
+        state, [ask("enqueue", to_row(record(clock, "a")), ""), ask("get", "client:one", "a", 1 << 20), ask("counts")]
     )
     assert [number for number, _, _ in answers] == [1, 2, 3]
     assert answers[2][2] == {"PENDING": 1}
@@ -110,7 +110,7 @@ def test_a_full_disk_fails_what_does_not_fit_and_leaves_the_counts_as_they_were(
         [
             ask("enqueue", to_row(record(clock, "small")), ""),
             ask("enqueue", large, ""),
-            ask("get", "client:one", "small"),
+            ask("get", "client:one", "small", 1 << 20),
         ],
     )
     assert outcomes(answers) == [DONE, BROKEN, DONE, TROUBLE]
@@ -128,7 +128,7 @@ def test_what_an_operator_did_is_not_forgotten_by_a_group_that_failed(state, ope
         "UPDATE requests SET status = 'PENDING', waiting = 1, due_at = ?, finished_at = NULL", (clock.now(),)
     )
     apply(state, [ask("enqueue", ("too", "short")), ask("enqueue", ("shorter",))])
-    ((_, _, (taken, _, _, foreign)),) = apply(state, [ask("claim", "w", 1, 30.0, NO_LIMITS)])
+    ((_, _, (taken, _, _, foreign, _)),) = apply(state, [ask("claim", "w", 1, 30.0, NO_LIMITS)])
     assert [row[1] for row in taken] == ["a"]
     assert foreign
 
@@ -161,7 +161,7 @@ def test_looking_neither_waits_for_another_process_nor_holds_it_up(state, operat
     state.execute("PRAGMA busy_timeout = 0")
     operator.execute("BEGIN IMMEDIATE")
     looks = [
-        ask("get", "client:one", "a"),
+        ask("get", "client:one", "a", 1 << 20),
         ask("find", "a", 100),
         ask("counts"),
         ask("unsettled", "client:one", 10),
@@ -409,7 +409,7 @@ class TestWhatIsKeptInMemory:
         await clock.advance(1)
         ended = []
         for _ in range(3):
-            ((_, _, (taken, over, next_due, _)),) = apply(state, [ask("claim", "w", 5, 30.0, NO_LIMITS)])
+            ((_, _, (taken, over, next_due, *_)),) = apply(state, [ask("claim", "w", 5, 30.0, NO_LIMITS)])
             ended.append((len(taken), len(over), next_due))
         assert ended == [(0, 3, clock.now()), (0, 3, clock.now()), (0, 2, None)]
         assert known() == counted()
@@ -424,7 +424,7 @@ class TestWhatIsKeptInMemory:
         await clock.advance(9)
         taken = []
         for _ in range(3):
-            ((_, _, (rows, _, next_due, _)),) = apply(state, [ask("claim", "w", 9, 30.0, NO_LIMITS)])
+            ((_, _, (rows, _, next_due, *_)),) = apply(state, [ask("claim", "w", 9, 30.0, NO_LIMITS)])
             taken.append((len(rows), next_due))
         assert taken == [(3, clock.now()), (3, clock.now()), (1, clock.now() + 30)]
 

@@ -1,0 +1,122 @@
+"""What the writer process was asked and has not answered: how much it is, what was sent, and what ended writers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Final
+
+WINDOW: Final = 8 * 1024 * 1024
+"""Bytes that are on their way to the writer at one time; the rest waits here, once instead of twice in memory."""
+CHUNK: Final = 1024 * 1024
+"""Bytes of operations beyond which they are not put into one message."""
+SUSPECT: Final = 2
+"""After so many writers that died with an operation on its way, operations are sent one by one."""
+CULPRIT: Final = 4
+"""After so many, the last of them while nothing else was on its way, it is the operation that they die of. The link
+gives a store up after one more, so that one operation cannot bring it that far."""
+ALONE: Final = 2
+"""How many of them must have died with nothing else on its way."""
+
+
+class Operation:
+    """One operation and who waits for its answer."""
+
+    __slots__ = ("answer", "deaths", "deaths_alone", "kind", "message", "number", "sent")
+
+    def __init__(self, number: int, kind: int, message: bytes, answer: asyncio.Future[Any]) -> None:
+        self.number = number
+        self.kind = kind
+        self.message = message
+        self.answer = answer
+        self.sent = False
+        self.deaths = 0
+        self.deaths_alone = 0
+
+
+class Unanswered:
+    """The operations in their order.
+
+    Attributes:
+        size: bytes of all of them.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._all: dict[int, Operation] = {}
+        self._unsent: deque[Operation] = deque()
+        self._on_the_way = 0
+        """Bytes of those that were sent."""
+        self._one_by_one_until = 0
+        """The newest operation that may be what writers died of."""
+
+    @property
+    def unsent(self) -> int:
+        """How many are still to be sent."""
+        return len(self._unsent)
+
+    def add(self, operation: Operation) -> None:
+        """A new one, to be sent after all others."""
+        self._all[operation.number] = operation
+        self._unsent.append(operation)
+        self.size += len(operation.message)
+
+    def to_send(self, *, everything: bool = False) -> Iterator[list[bytes]]:
+        """What may be sent now, or all there is, in messages of bearable size; it counts as sent."""
+        unsent = self._unsent
+        messages: list[bytes] = []
+        size = 0
+        while unsent and (everything or self._may_go(unsent[0])):
+            operation = unsent.popleft()
+            operation.sent = True
+            length = len(operation.message)
+            self._on_the_way += length
+            messages.append(operation.message)
+            size += length
+            if size >= CHUNK:
+                yield messages
+                messages, size = [], 0
+        if messages:
+            yield messages
+
+    def _may_go(self, operation: Operation) -> bool:
+        if not self._on_the_way:
+            return True
+        # Suspects go alone, and what comes after them waits until the last of them is answered.
+        if operation.number <= self._one_by_one_until or next(iter(self._all)) <= self._one_by_one_until:
+            return False
+        return self._on_the_way + len(operation.message) <= WINDOW
+
+    def answered(self, number: int) -> asyncio.Future[Any]:
+        """The operation is answered; returns who waits for that."""
+        operation = self._all.pop(number)
+        self.size -= len(operation.message)
+        self._on_the_way -= len(operation.message)
+        return operation.answer
+
+    def writer_died(self) -> Operation | None:
+        """All that was sent is to be sent again. Returns the operation that the writers die of, which is not."""
+        sent = [operation for operation in self._all.values() if operation.sent]
+        self._on_the_way = 0
+        for operation in sent:
+            operation.sent = False
+            operation.deaths += 1
+        culprit = None
+        if len(sent) == 1:
+            sent[0].deaths_alone += 1
+            if sent[0].deaths >= CULPRIT and sent[0].deaths_alone >= ALONE:
+                culprit = self._all.pop(sent[0].number)
+                self.size -= len(culprit.message)
+        elif any(operation.deaths >= SUSPECT for operation in sent):
+            self._one_by_one_until = sent[-1].number
+        self._unsent = deque(self._all.values())
+        return culprit
+
+    def clear(self) -> list[Operation]:
+        """Nothing is sent any more. Returns what was never answered."""
+        left = list(self._all.values())
+        self._all.clear()
+        self._unsent.clear()
+        self.size = self._on_the_way = 0
+        return left
