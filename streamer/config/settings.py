@@ -60,6 +60,9 @@ class ServerSettings:
     """Where they say it: `X-Forwarded-For` or `Forwarded`."""
     max_running: int = 1024
     """Requests being answered or stored at one time, per connection; one more is RATE_LIMITED."""
+    max_service_actions: int = 256
+    """Requests for the service's own actions (`streamer.*`, but not `streamer.ping`) under way at one time, per owner;
+    one more is RATE_LIMITED. A few are worked on at a time, the others wait their turn."""
     refused_limit: Rate = Rate(6000, 60.0)  # noqa: RUF009 - a rate cannot be changed
     """Messages that are no request (malformed, of no action, breaking its schema) per connection, as many at once as
     the count says; one more closes the connection with 1008."""

@@ -124,16 +124,17 @@ class Delivery:
         """Whether the connection is to get something: it follows a request, or an outcome waits for it to catch up."""
         return connection_id in self._followed or connection_id in self._pacing
 
-    def turn(self, key: Key, connection_id: str) -> AbstractAsyncContextManager[None]:
+    def turn(self, key: Key | None, connection_id: str) -> AbstractAsyncContextManager[None]:
         """Entered when the connection has taken what was sent before, and there is room for this request's outcome.
 
-        Where that was to be sent later, it no longer is.
+        Where that was to be sent later, it no longer is. Without a key it is for the answer to something else.
 
         Raises:
             ConnectionGone: the connection has ended.
             Error: OVERLOADED: the service is shutting down, and waits for no slow client.
         """
-        self._pacing.withdraw(key, connection_id)
+        if key is not None:
+            self._pacing.withdraw(key, connection_id)
         return self._pacing.turn(connection_id)
 
     def confirmed(self, keys: Iterable[Key]) -> None:

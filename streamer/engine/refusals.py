@@ -71,6 +71,15 @@ def too_many(limit: int) -> Error:
     )
 
 
+def too_many_service_actions(limit: int) -> Error:
+    """The owner has as many of the service's own actions under way as it may have."""
+    return Error(
+        RATE_LIMITED,
+        f"You have {limit} requests for the service's own actions under way; wait for one of them",
+        {"retry_after_ms": 100},
+    )
+
+
 def id_taken(request: Request, existing: RequestSummary) -> Error:
     """The owner has another request with this id."""
     return Error(CONFLICT, f"The id {request.id!r} belongs to another request of yours", {"action": existing.action})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from streamer.contracts.handlers import BaseHandler
 from streamer.contracts.middleware import Middleware, Next
 from streamer.contracts.stores import RequestQueue
@@ -12,15 +14,19 @@ from streamer.core.errors import StoreError
 from streamer.core.messages import Request, Result
 from streamer.engine import refusals
 from streamer.engine.boundary import default_logger
+from streamer.engine.codec import encode_json
 from streamer.engine.complaints import Complaints
 from streamer.engine.owner_actions import LISTING, ONE_REQUEST, RESUMING, Cancel, ListOf, Resume, StatusOf
 from streamer.engine.pipeline import AnyMiddleware, compose
 from streamer.engine.routes import Route
 from streamer.engine.routing import Mode
+from streamer.engine.service_limit import DEFAULT_LIMIT, ServiceActionLimit
 from streamer.engine.validation import Validator
 from streamer.engine.worker import Worker
 
 PREFIX = "streamer."
+_MAX_ENCODED = 64
+"""Lists of actions that are kept encoded."""
 _NOTHING = {"type": ["object", "null"], "maxProperties": 0}
 
 
@@ -41,24 +47,33 @@ class Actions(BaseHandler):
     def __init__(self, routes: Mapping[str, Route]) -> None:
         super().__init__()
         self._routes = routes
+        self._encoded: dict[tuple[str, ...], msgspec.Raw] = {}
+        """By the actions that a caller may use: schemas may be large, and many callers may use the same."""
 
     async def process(self, request: Request, /) -> Result:
         principal = request.principal
-        return Result(
-            data={
-                "actions": [
-                    {
-                        "action": route.name,
-                        "description": route.description,
-                        "estimated_duration": route.estimate,
-                        "queued": route.queued,
-                        "schema": route.schema,
-                    }
-                    for route in self._routes.values()
-                    if not route.permissions or (principal is not None and principal.may(route.permissions))
-                ]
-            }
-        )
+        visible = [
+            route
+            for route in self._routes.values()
+            if not route.permissions or (principal is not None and principal.may(route.permissions))
+        ]
+        names = tuple(route.name for route in visible)
+        encoded = self._encoded.get(names)
+        if encoded is None:
+            if len(self._encoded) >= _MAX_ENCODED:
+                self._encoded.clear()
+            encoded = self._encoded[names] = msgspec.Raw(encode_json({"actions": [*map(_describe, visible)]}))
+        return Result(data=encoded)
+
+
+def _describe(route: Route) -> dict[str, object]:
+    return {
+        "action": route.name,
+        "description": route.description,
+        "estimated_duration": route.estimate,
+        "queued": route.queued,
+        "schema": route.schema,
+    }
 
 
 class StoreGuard(Middleware):
@@ -88,10 +103,21 @@ def service_routes(
     worker: Worker,
     clock: Clock,
     middlewares: Sequence[AnyMiddleware] = (),
+    limit: int = DEFAULT_LIMIT,
 ) -> dict[str, Route]:
-    """The routes of the service's own actions, behind those of the middlewares that are for them too."""
+    """The routes of the service's own actions, behind those of the middlewares that are for them too.
+
+    Args:
+        routes: the actions of the file.
+        queue: the store.
+        worker: runs what is queued.
+        clock: time.
+        middlewares: of the file.
+        limit: how many of one owner may be under way; `streamer.ping` does not count.
+    """
     made = {}
-    around = (*for_service_actions(middlewares), StoreGuard(worker))
+    around = for_service_actions(middlewares)
+    limited = (*around, ServiceActionLimit(worker, limit), StoreGuard(worker))
     for name, handler, schema, description in (
         ("ping", Ping(clock), _NOTHING, "Answers with the server's time"),
         ("actions", Actions(routes), _NOTHING, "Lists the actions that may be asked for"),
@@ -108,7 +134,7 @@ def service_routes(
         made[PREFIX + name] = Route(
             name=PREFIX + name,
             handler=handler,
-            pipeline=compose(handler, around),
+            pipeline=compose(handler, around if name == "ping" else limited),
             validator=Validator(schema),
             mode=Mode.SYNC,
             description=description,

@@ -83,7 +83,7 @@ class SharedDelivery:
         """Part of `Teller`: whoever holds the connections decides which are idle, and does not ask."""
         return True
 
-    def turn(self, key: Key, connection_id: str) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 - part of `Teller`
+    def turn(self, key: Key | None, connection_id: str) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 - part of `Teller`
         """Part of `Teller`: every message is a call that is waited for, which is pace enough."""
         return nullcontext()
 

@@ -57,10 +57,10 @@ class Teller(Protocol):
         """Whether the connection is to get something: it follows a request, or an outcome waits for it to catch up."""
         ...
 
-    def turn(self, key: Key, connection_id: str) -> AbstractAsyncContextManager[None]:
+    def turn(self, key: Key | None, connection_id: str) -> AbstractAsyncContextManager[None]:
         """Entered when the connection has taken what was sent before, and there is room for this request's outcome.
 
-        Where that was to be sent later, it no longer is.
+        Where that was to be sent later, it no longer is. Without a key it is for the answer to something else.
 
         Raises:
             ConnectionGone: the connection has ended.

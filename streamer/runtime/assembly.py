@@ -148,7 +148,9 @@ async def open_service(
             expose_errors=settings.service.expose_errors,
             causes=lambda problem: cause_of(problem, lambda text: str(hide(text, settings.secrets))),
         )
-        router.add_service_routes(service_routes(router.routes, store, worker, clock, middlewares))
+        router.add_service_routes(
+            service_routes(router.routes, store, worker, clock, middlewares, settings.server.max_service_actions)
+        )
         renewal = None
         if authenticator is not None:
             renewal = Authenticate(authenticator)

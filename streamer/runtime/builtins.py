@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from streamer.auth import options as auth_options
 from streamer.contracts.components import BuildContext, Component, Kind, OptionProblem
-from streamer.core.units import parse_duration
+from streamer.core.units import parse_duration, parse_size
 from streamer.handlers import options as handler_options
 from streamer.plugins.hookspecs import hookimpl
 
@@ -22,6 +22,18 @@ SQLITE_OPTIONS: Final[dict[str, Any]] = {
             "format": "path",
             "default": "./streamer.db",
             "description": "The database file, made when it is not there; `-wal`, `-shm` and `.lock` lie beside it.",
+        },
+        "max_pending": {
+            "type": "string",
+            "format": "size",
+            "default": "64MiB",
+            "description": "Bytes that may wait to be written; beyond them new requests are OVERLOADED at once.",
+        },
+        "max_reading": {
+            "type": "string",
+            "format": "size",
+            "default": "16MiB",
+            "description": "Bytes of requests that may be read at one time; beyond them, reading waits its turn.",
         },
     },
     "additionalProperties": False,
@@ -195,6 +207,8 @@ async def _sqlite(options: Options, context: BuildContext) -> AsyncIterator[Any]
         clock=context.clock,
         on_mend=context.logger.warning,
         on_trouble=lambda trouble: context.health.report("store", trouble),
+        max_pending=parse_size(options.get("max_pending", "64MiB")),
+        max_reading=parse_size(options.get("max_reading", "16MiB")),
         **_bounds(context),
     )
     try:

@@ -17,8 +17,8 @@ class ByteBudget:
     """
 
     def __init__(self, total: int) -> None:
-        self._total: Final = total
-        self._free = total
+        self._total: Final = max(total, 1)
+        self._free = self._total
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @asynccontextmanager

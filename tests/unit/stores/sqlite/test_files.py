@@ -170,8 +170,8 @@ def test_what_was_just_committed_to_a_file_that_is_gone_is_not_acknowledged(
 ):
     transaction = writer._transaction
 
-    def late(state, operations):
-        answers = transaction(state, operations)
+    def late(state, operations, *, reading):
+        answers = transaction(state, operations, reading=reading)
         damage(path, backup)
         return answers
 

@@ -1,0 +1,71 @@
+"""How much of the service's own actions (`streamer.*`) one owner gets at one time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from streamer.contracts.middleware import Middleware, Next
+from streamer.core.errors import ConnectionGone
+from streamer.core.messages import Request, Result
+from streamer.engine import refusals
+from streamer.engine.worker import Worker
+
+DEFAULT_LIMIT: Final = 256
+"""Service actions of one owner under way at one time."""
+AT_ONCE: Final = 4
+"""How many of them are worked on; the others wait, which takes next to no memory."""
+_OWN_PACE: Final = frozenset({"streamer.resume"})
+"""Sends many messages, each when the client has taken the one before, and may take long for a slow one."""
+_SMALL: Final = frozenset({"streamer.cancel"})
+"""Its answer need not wait until the client has taken others."""
+
+
+class _Owner:
+    """What one owner has under way."""
+
+    __slots__ = ("slots", "under_way")
+
+    def __init__(self) -> None:
+        self.under_way = 0
+        self.slots = asyncio.Semaphore(AT_ONCE)
+
+
+class ServiceActionLimit(Middleware):
+    """Works on a few service actions of one owner at a time, and on one at a time whose answer may be large for each
+    connection, when its client has taken what it was sent before. More than the limit is RATE_LIMITED.
+
+    Args:
+        worker: knows which connections are behind.
+        limit: of one owner, those that wait included.
+    """
+
+    immediate = True
+
+    def __init__(self, worker: Worker, limit: int = DEFAULT_LIMIT) -> None:
+        self._worker = worker
+        self._limit = limit
+        self._owners: dict[str, _Owner] = {}
+
+    async def process(self, request: Request, next: Next, /) -> Result:  # noqa: A002 - the contract's name
+        owner = self._owners.get(request.owner)
+        if owner is None:
+            owner = self._owners[request.owner] = _Owner()
+        elif owner.under_way >= self._limit:
+            raise refusals.too_many_service_actions(self._limit)
+        owner.under_way += 1
+        try:
+            if request.action in _OWN_PACE:
+                return await next(request)
+            if request.action in _SMALL:
+                async with owner.slots:
+                    return await next(request)
+            async with self._worker.delivery.turn(None, request.connection_id), owner.slots:
+                return await next(request)
+        except ConnectionGone:
+            # Nobody is there for the answer.
+            return Result()
+        finally:
+            owner.under_way -= 1
+            if not owner.under_way:
+                del self._owners[request.owner]
