@@ -57,6 +57,7 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
         ("timeout", f"{told['timeout']} an attempt" if told["timeout"] else "none"),
         ("retry", _retries(retry) + ("" if queued else " (of requests that are queued)")),
         ("concurrency", f"at most {told['concurrency']} at one time" if told["concurrency"] else "the worker's limit"),
+        ("functions", _pools(told["pools"], "queued" if queued else "direct", "direct" if queued else "queued")),
         ("priority", str(told["priority"])),
     ]
 
@@ -64,6 +65,14 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
 def _stage(stage: dict[str, Any]) -> str:
     options = ", ".join(f"{name}={value}" for name, value in stage["options"].items())
     return f"{stage['position']}. {stage['name']}{f' ({options})' if options else ''}  [{stage['origin']}]"
+
+
+def _pools(pools: dict[str, Any], own: str, other: str) -> str:
+    there = pools[own]
+    return (
+        f"plain ones share {there['threads']} threads and CPU-bound ones {there['processes']} processes with all "
+        f"{own} requests; {other} requests have their own"
+    )
 
 
 def _retries(retry: dict[str, Any]) -> str:

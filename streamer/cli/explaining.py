@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -50,6 +51,13 @@ def explain(settings: Settings, registry: Registry, action: ActionSettings, wait
             "jitter": action.retry.jitter,
         },
         "concurrency": action.concurrency,
+        "pools": {
+            kind: {
+                "threads": getattr(settings.worker, f"{prefix}threads"),
+                "processes": getattr(settings.worker, f"{prefix}processes") or len(os.sched_getaffinity(0)),
+            }
+            for kind, prefix in (("queued", ""), ("direct", "direct_"))
+        },
         "priority": action.priority,
     }
 

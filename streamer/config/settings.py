@@ -103,9 +103,14 @@ class WorkerSettings:
     """Of those, how many may be one owner's; None: as many as there is room for."""
     progress_interval: float = 0.1
     processes: int = 0
-    """Processes for CPU-bound handlers; 0: one per core."""
+    """Processes for CPU-bound handlers of queued requests; 0: one per core."""
     threads: int = 32
-    """Threads for handlers that are plain functions."""
+    """Threads for plain functions of queued requests."""
+    direct_processes: int = 0
+    """Processes for CPU-bound handlers of requests that are answered at once; 0: one per core. Queued requests never
+    use them, and the other way round."""
+    direct_threads: int = 32
+    """The same for plain functions."""
     tenant_concurrency: int | None = None
     """Requests of one tenant that run at the same time; None: as many as there are."""
 

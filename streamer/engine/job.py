@@ -11,6 +11,7 @@ from streamer.contracts.stores import Lease
 from streamer.core.current import current_request
 from streamer.core.errors import INVALID_ACTION, Error, LeaseLost, StoreError
 from streamer.core.foreign import is_being_closed, task_is_cancelled
+from streamer.core.leftovers import current_leftovers
 from streamer.core.messages import ErrorMessage, Request, Result
 from streamer.core.records import RequestRecord
 from streamer.engine.boundary import UNEXPECTED, CancelledFromWithinError, boundary_error, log_notes
@@ -19,7 +20,7 @@ from streamer.engine.outcomes import complete_message, stored_result, terminal_m
 from streamer.engine.progress import JobReporter
 from streamer.engine.routes import Route
 from streamer.engine.sizes import fitting
-from streamer.engine.waiting import bounded
+from streamer.engine.waiting import STOP_GRACE, bounded, ends_within
 
 if TYPE_CHECKING:
     from streamer.engine.worker import Worker
@@ -28,16 +29,30 @@ _RETRY_WRITE = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Waits between tries to write an outcome that the store refused; the last one repeats while the lease lives."""
 
 
+_LEFT_GRACE = STOP_GRACE - 1.0
+"""Seconds in which a function that outlived its attempt should end before the claim is given back; less than a drain
+waits for the whole."""
+
+
 class Job:
-    """One attempt. It owns a task; `stop` ends the handler, the outcome depends on why."""
+    """One attempt. It owns a task; `stop` ends the handler, the outcome depends on why.
+
+    Args:
+        worker: runs it.
+        record: the claim.
+        limit: seconds that the handler may take at most, whatever its action says.
+        after: an older attempt of the same request, which must really have ended before this one begins.
+    """
 
     __slots__ = (
+        "_after",
         "_begun",
         "_limit",
         "_reason",
         "_task",
         "_worker",
         "lease",
+        "left_over",
         "record",
         "reporter",
         "retry_at",
@@ -45,8 +60,13 @@ class Job:
         "writing",
     )
 
-    def __init__(self, worker: Worker, record: RequestRecord, limit: float | None = None) -> None:
+    def __init__(
+        self, worker: Worker, record: RequestRecord, limit: float | None = None, after: Job | None = None
+    ) -> None:
         self._worker = worker
+        self._after = after
+        self.left_over: list[asyncio.Future[Any]] = []
+        """What goes on after its handler was cancelled, such as a function in a thread: done when that has ended."""
         self._limit = limit
         self.retry_at: float | None = None
         """When it is due again, as wall-clock seconds, once the attempt has ended so."""
@@ -85,6 +105,18 @@ class Job:
         if self._task is not None:
             await asyncio.wait({self._task})
 
+    async def really_ended(self) -> None:
+        """Returns when neither it nor anything that it left over runs any more."""
+        await self.ended()
+        if self._after is not None:
+            # It was stopped while it waited for that one.
+            await self._after.really_ended()
+        await self._left_over_ended()
+
+    async def _left_over_ended(self) -> None:
+        if self.left_over:
+            await asyncio.wait(self.left_over)
+
     def cancel_again(self) -> None:
         """Cancels a handler that took its cancellation for something to tidy up after, and went on."""
         if self._task is not None:
@@ -97,6 +129,7 @@ class Job:
         try:
             if self._reason:
                 raise asyncio.CancelledError  # noqa: TRY301 - ends like one that was stopped later
+            await self._until_alone()
             route = worker.routes.get(self.record.action)
             try:
                 if route is None:
@@ -129,6 +162,11 @@ class Job:
             self.reporter.close()
             worker.finished(self)
 
+    async def _until_alone(self) -> None:
+        if self._after is not None:
+            await self._after.really_ended()
+            self._after = None
+
     async def _handle(self, route: Route) -> Result:
         record = self.record
         request = Request(
@@ -145,6 +183,7 @@ class Job:
             progress=self.reporter,
         )
         current_request.set(request)
+        current_leftovers.set(self.left_over)
         try:
             limit = route.timeout if self._limit is None else min(self._limit, route.timeout or self._limit)
             if limit is None:
@@ -169,11 +208,15 @@ class Job:
         if self._reason:
             # Told to stop, the handler ended with an error instead: that is no outcome of the request.
             raise asyncio.CancelledError from error
-        seq = await self._last_seq()
         body = fitting(sendable_body(error), worker.max_result_size)
+        retry = route.retry if route is not None and body.retryable and record.attempts < record.max_attempts else None
+        if retry is not None:
+            # One request never runs twice at one time: the claim is kept until a function that goes on has ended.
+            await self._left_over_ended()
+        seq = await self._last_seq()
         cause = worker.causes(problem)
-        if route is not None and body.retryable and record.attempts < record.max_attempts:
-            retry_at = worker.clock.now() + route.retry.delay(record.attempts, worker.generator)
+        if retry is not None:
+            retry_at = worker.clock.now() + retry.delay(record.attempts, worker.generator)
             await worker.save_last(self)
             await self._write(
                 lambda: worker.queue.fail(self.lease, seq=seq, error=body, retry_at=retry_at, cause=cause)
@@ -216,11 +259,11 @@ class Job:
                 return
 
     async def _release(self) -> None:
-        try:
-            await self._worker.queue.release([self.lease])
-        except StoreError as problem:
-            # Its lease runs out by itself; another worker takes it then.
-            self._worker.logger.warning("a claim was not given back", request_id=self.record.id, error=str(problem))
+        if self.left_over and not await ends_within(_LEFT_GRACE, self._left_over_ended(), self._worker.clock):
+            # Whoever claims it next must not run it beside the function that goes on here.
+            self._worker.release_at_end(self)
+        else:
+            await self._worker.release([self.lease])
 
     async def _lost(self) -> None:
         """Somebody else ended or owns the request; if it was ended, those who wait here are told."""

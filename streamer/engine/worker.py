@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 
-from streamer.contracts.stores import Claims, Key, RequestQueue
+from streamer.contracts.stores import Claims, Key, Lease, RequestQueue
 from streamer.core.attempts import Cause
 from streamer.core.clock import Clock
 from streamer.core.errors import INTERNAL_ERROR, Error, LeaseLost, StoreError
@@ -28,6 +27,7 @@ from streamer.engine.outcomes import progress_message, terminal_message
 from streamer.engine.progress import JobReporter, ProgressPump
 from streamer.engine.routes import Route
 from streamer.engine.sizes import ENVELOPE, MAX_RESULT_SIZE, fit_message
+from streamer.engine.slots import Slots
 from streamer.engine.telling import Teller
 from streamer.engine.waiting import STOP_GRACE, ends_within
 
@@ -93,12 +93,12 @@ class Worker:
         self.causes = causes
         self.generator = generator or random.Random()  # noqa: S311 - jitter, not a secret
         self.pump = ProgressPump(self._emit, interval=progress_interval, clock=clock, parallel=remote)
-        self.running: dict[Key, Job] = {}
-        self._limits = {route.name: route.concurrency for route in routes.values() if route.concurrency is not None}
+        limits = {route.name: route.concurrency for route in routes.values() if route.concurrency is not None}
         if actions:
-            self._limits |= {name: 0 for name in routes if name not in actions}
-        self._concurrency = concurrency
-        self._tenant_concurrency = tenant_concurrency
+            limits |= {name: 0 for name in routes if name not in actions}
+        self.slots = Slots(concurrency, limits, tenant_concurrency)
+        self.running = self.slots.running
+        self._held: list[Lease] = []
         self._lease = lease
         self._remote = remote
         self._poll_interval = poll_interval
@@ -137,7 +137,7 @@ class Worker:
             return await self._step()
 
     async def _step(self) -> int:
-        capacity = self._concurrency - len(self.running)
+        capacity = self.slots.free()
         now = self.clock.monotonic()
         if self._paused or (capacity <= 0 and now - self._claimed_at < self._poll_interval):
             self._more = False
@@ -151,8 +151,8 @@ class Worker:
             self.name,
             capacity,
             self._lease,
-            headroom=self._headroom(),
-            **self._tenant_limits(),
+            headroom=self.slots.headroom(),
+            **self.slots.tenant_limits(),
             **self._lost.limits(),
         )
         self._next_due = claims.next_due
@@ -183,10 +183,10 @@ class Worker:
                 continue
             begun += 1
             self._idle.clear()
-            if (older := self.running.get(record.key)) is not None:
+            if (same := self.running.get(record.key)) is not None:
                 # Its lease ran out under this very worker (a stalled loop): the newer claim owns the request.
-                older.stop("lost")
-            job = Job(self, record, limit)
+                same.stop("lost")
+            job = Job(self, record, limit, after=self.slots.before(record.key))
             self.running[record.key] = job
             self._lost.begun(record)
             job.start()
@@ -233,11 +233,31 @@ class Worker:
     def finished(self, job: Job) -> None:
         """The job has left nothing to do. Called by the job."""
         self._lost.ended(job.record)
-        if self.running.get(job.record.key) is job:
-            del self.running[job.record.key]
+        if (left := self.slots.leave(job)) is not None:
+            left.add_done_callback(lambda _: self._wake.set())
         if not self.running:
             self._idle.set()
         self._wake.set()
+
+    async def release(self, leases: list[Lease]) -> None:
+        """Gives claims back to the queue."""
+        try:
+            await self.queue.release(leases)
+        except StoreError as problem:
+            # They run out by themselves; another worker takes them then.
+            names = [lease.id for lease in leases]
+            self.logger.warning("claims were not given back", request_ids=names, error=str(problem))
+
+    def release_at_end(self, job: Job) -> None:
+        """Keeps a claim whose function goes on until `close`. Called by the job."""
+        self.logger.error("a function does not stop", request_id=job.record.id, action=job.record.action)
+        self._held.append(job.lease)
+
+    async def close(self) -> None:
+        """Gives back the claims whose functions still run; those end with the process, which follows now."""
+        held, self._held = self._held, []
+        if held:
+            await self.release(held)
 
     def insist(self, job: Job) -> None:
         """The job was stopped for good: its handler has a grace to tidy up. Called by the job."""
@@ -255,21 +275,6 @@ class Worker:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _headroom(self) -> dict[str, int] | None:
-        if not self._limits:
-            return None
-        headroom = dict(self._limits)
-        for job in self.running.values():
-            if job.record.action in headroom:
-                headroom[job.record.action] -= 1
-        return headroom
-
-    def _tenant_limits(self) -> dict[str, Any]:
-        if self._tenant_concurrency is None:
-            return {}
-        running = Counter(tenant for job in self.running.values() if (tenant := job.record.tenant))
-        return {"tenant_limit": self._tenant_concurrency, "tenants": running}
 
     async def _claim(self) -> None:
         failure = ""
@@ -294,7 +299,7 @@ class Worker:
         if self._wake.is_set():
             return
         delay = self._poll_interval
-        if self._next_due is not None and len(self.running) < self._concurrency:
+        if self._next_due is not None and self.slots.free():
             delay = min(delay, max(self._next_due - self.clock.now(), 0.001))
         alarm = asyncio.ensure_future(self.clock.sleep(delay))
         alarm.add_done_callback(lambda timer: None if timer.cancelled() else self._wake.set())

@@ -12,28 +12,26 @@ from streamer.contracts.components import FunctionTarget
 from streamer.contracts.handlers import BaseHandler, Handler
 from streamer.core.errors import PluginError
 from streamer.core.messages import Reporter, Request, Result
-from streamer.handlers.processes import ProcessPool
-from streamer.handlers.threads import ThreadPool
+from streamer.handlers.pools import Pools
 
 Run = Callable[[Request], Awaitable[Any]]
 
 
-def adapt(target: Any, *, threads: ThreadPool, processes: ProcessPool, estimated_duration: float = 0.0) -> Handler:
+def adapt(target: Any, *, pools: Pools, estimated_duration: float = 0.0) -> Handler:
     """The handler that a factory's object stands for.
 
     Args:
         target: an object with `process` (its missing methods are filled in; one that has all is returned as it is),
             or a `FunctionTarget`: an `async def` runs on the loop, a plain `def` in a thread, a `cpu_bound` one in a
             process. All three report progress by `request.progress`, and return a Result or plain JSON data.
-        threads: where plain functions run.
-        processes: where CPU-bound ones run.
+        pools: where plain and CPU-bound functions run.
         estimated_duration: seconds, for a target that does not say.
 
     Raises:
         PluginError: nothing that can run requests.
     """
     if isinstance(target, FunctionTarget):
-        return FunctionHandler(_runner(target, threads, processes), estimated_duration)
+        return FunctionHandler(_runner(target, pools), estimated_duration)
     if not callable(getattr(target, "process", None)):
         raise PluginError(f"{_name(target)} is not a handler: it needs a method `async def process(self, request)`")
     if callable(getattr(target, "validate", None)) and callable(getattr(target, "estimated_duration", None)):
@@ -77,7 +75,7 @@ class _FilledWithProgress(_Filled):
         return await self._target.process_with_progress(request, reporter)
 
 
-def _runner(target: FunctionTarget, threads: ThreadPool, processes: ProcessPool) -> Run:
+def _runner(target: FunctionTarget, pools: Pools) -> Run:
     function, options = target.function, target.options
     called = function.func if isinstance(function, functools.partial) else function
     call = called if inspect.isroutine(called) else type(called).__call__
@@ -93,10 +91,10 @@ def _runner(target: FunctionTarget, threads: ThreadPool, processes: ProcessPool)
                 f"the handler function {_name(function)} cannot be sent to a process ({error}); "
                 f"define it, and what its options hold, at the top of a module"
             ) from error
-        return lambda request: processes.run(function, options, request)
+        return lambda request: pools.in_process(function, request, options)
     if inspect.iscoroutinefunction(call):
         return functools.partial(function, **options) if options else function
-    return lambda request: threads.run(function, request, **options)
+    return lambda request: pools.in_thread(function, request, options)
 
 
 def _name(target: Any) -> str:

@@ -15,6 +15,7 @@ from streamer.children import Child
 from streamer.core.errors import INTERNAL_ERROR, Error
 from streamer.core.foreign import describe
 from streamer.core.messages import SILENT, Reporter, Request
+from streamer.handlers.fair_queue import FairQueue, current_owner
 
 CHILD: Final = "streamer.handlers.process_child:main"
 
@@ -24,7 +25,7 @@ class ProcessFailed(Exception):
 
 
 class ProcessPool:
-    """At most `size` processes, started as they are needed. A job beyond that waits for one, in the order of the calls.
+    """At most `size` processes, started as they are needed. Jobs beyond that wait: owners of requests take turns.
 
     Each process keeps what it has imported, so only its first job pays for that. Its stdout and stderr are ours.
 
@@ -34,7 +35,7 @@ class ProcessPool:
 
     def __init__(self, size: int = 0) -> None:
         self.size = size or len(os.sched_getaffinity(0))
-        self._free = asyncio.Semaphore(self.size)
+        self._waiting: FairQueue[asyncio.Future[_Worker]] = FairQueue()
         # A stack: those that already run are taken again before another is started.
         self._idle = [_Worker() for _ in range(self.size)]
         self._busy: set[_Worker] = set()
@@ -51,16 +52,37 @@ class ProcessPool:
         """
         reporter = request.progress
         job = pickle.dumps((function, dict(options), msgspec.structs.replace(request, progress=SILENT)))
-        async with self._free:
+        worker = self._idle.pop() if self._idle else await self._next()
+        try:
             if self._closed:
                 raise Error(INTERNAL_ERROR, "The service is shutting down", retryable=True)
-            worker = self._idle.pop()
             self._busy.add(worker)
-            try:
-                return await worker.run(job, reporter)
-            finally:
-                self._busy.discard(worker)
-                self._idle.append(worker)
+            return await worker.run(job, reporter)
+        finally:
+            self._busy.discard(worker)
+            self._give(worker)
+
+    async def _next(self) -> _Worker:
+        """Waits until another job hands its process over."""
+        owner = current_owner()
+        place: asyncio.Future[_Worker] = asyncio.get_running_loop().create_future()
+        self._waiting.push(owner, place)
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if place.cancelled():
+                self._waiting.discard(owner, place)
+            else:
+                self._give(place.result())
+            raise
+
+    def _give(self, worker: _Worker) -> None:
+        while self._waiting:
+            place = self._waiting.pop()
+            if not place.cancelled():
+                place.set_result(worker)
+                return
+        self._idle.append(worker)
 
     async def close(self) -> None:
         """Kills what still runs and ends the processes. Jobs that wait or run fail as retryable."""

@@ -7,13 +7,15 @@ import contextlib
 import contextvars
 import queue
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from streamer.core.current import current_request
 from streamer.core.errors import INTERNAL_ERROR, Error
 from streamer.core.foreign import describe
+from streamer.core.leftovers import leave_running
+from streamer.handlers.fair_queue import FairQueue, current_owner
 
 _cancelled: Final[contextvars.ContextVar[threading.Event | None]] = contextvars.ContextVar("cancelled", default=None)
 
@@ -34,23 +36,30 @@ class _Job:
     done: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
     cancelled: threading.Event = field(default_factory=threading.Event)
+    ended: asyncio.Future[None] | None = None
+    """Only once its caller has gone while it runs: done when the function has returned."""
 
 
 class ThreadPool:
-    """At most `size` threads, started as they are needed. A job beyond that waits for one, in the order of the calls.
+    """At most `size` threads, started as they are needed. Jobs beyond that wait: owners of requests take turns.
 
     The threads are daemons: a function that never returns holds up its own slot, and not the end of the process.
 
     Args:
         size: how many functions may run at one time.
         name: what the threads are called in a debugger, with a number after it.
+        logger: gets how many functions outlived their callers.
     """
 
-    def __init__(self, size: int, *, name: str = "streamer-handler") -> None:
+    def __init__(self, size: int, *, name: str = "streamer-handler", logger: Any = None) -> None:
+        self.left_over = 0
+        """How many functions still run although their callers have gone."""
+        self._logged = 0
+        self._logger = logger
         self._size = size
         self._name = name
         self._work: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._waiting: deque[_Job] = deque()
+        self._waiting: FairQueue[_Job] = FairQueue()
         self._threads: list[threading.Thread] = []
         self._running: set[_Job] = set()
         self._closed = False
@@ -66,10 +75,10 @@ class ThreadPool:
         """What the function returns or raises, in a thread, under the caller's context variables.
 
         When the caller is cancelled it returns at once. A function that has not begun never will; one that has goes on,
-        sees `cancelled()`, and keeps its slot until it really ends.
+        sees `cancelled()`, and keeps its thread until it really ends; the current attempt learns that it is left.
 
         Raises:
-            Error: INTERNAL_ERROR, retryable, when the pool is closed.
+            Error: INTERNAL_ERROR, retryable, when the pool is closed or the system starts no thread.
         """
         if self._closed:
             raise _closing()
@@ -78,14 +87,17 @@ class ThreadPool:
         context = contextvars.copy_context()
         context.run(_cancelled.set, stop)
         job = _Job(lambda: context.run(function, *arguments, **options), loop.create_future(), loop, stop)
-        self._waiting.append(job)
+        owner = current_owner()
+        self._waiting.push(owner, job)
         self._start_next()
         try:
             return await job.done
         finally:
             stop.set()
-            with contextlib.suppress(ValueError):
-                self._waiting.remove(job)
+            if job in self._running:
+                self._leave(job)
+            else:
+                self._waiting.discard(owner, job)
 
     async def close(self) -> None:
         """Takes no more jobs, waits for those that run, and ends the threads. Cancel it to leave them behind."""
@@ -94,26 +106,60 @@ class ThreadPool:
             await self._idle.wait()
         finally:
             while self._waiting:
-                self._waiting.popleft().done.set_exception(_closing())
+                job = self._waiting.pop()
+                if not job.done.done():
+                    job.done.set_exception(_closing())
             for _ in self._threads:
                 self._work.put(None)
             self._threads.clear()
 
     def _start_next(self) -> None:
         while self._waiting and len(self._running) < self._size:
-            if len(self._running) == len(self._threads):
-                name = f"{self._name}-{len(self._threads) + 1}"
-                thread = threading.Thread(target=_serve, args=(self._work, self._ended), name=name, daemon=True)
-                thread.start()
-                self._threads.append(thread)
-            job = self._waiting.popleft()
+            problem = self._add_thread() if len(self._running) == len(self._threads) else None
+            if problem is not None and self._threads:
+                # The job waits for one of the threads that there are.
+                return
+            job = self._waiting.pop()
+            if job.done.done():
+                continue
+            if problem is not None:
+                job.done.set_exception(_no_thread(problem))
+                continue
             self._running.add(job)
             self._idle.clear()
             self._work.put(job)
 
+    def _add_thread(self) -> Exception | None:
+        """Starts a thread. Returns why the system refused."""
+        name = f"{self._name}-{len(self._threads) + 1}"
+        thread = threading.Thread(target=_serve, args=(self._work, self._ended), name=name, daemon=True)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as problem:
+            return problem
+        self._threads.append(thread)
+        return None
+
+    def _leave(self, job: _Job) -> None:
+        """The caller has gone, and its function runs on."""
+        job.ended = job.loop.create_future()
+        leave_running(job.ended)
+        self.left_over += 1
+        # Once for each doubling: many requests that are cancelled together are one piece of news.
+        if self._logger is not None and self.left_over >= 2 * self._logged:
+            self._logged = self.left_over
+            request = current_request.get()
+            about = {} if request is None else {"request_id": request.id, "action": request.action}
+            self._logger.warning(
+                "a function still runs after its request has ended; it keeps its thread until it returns",
+                still_running=self.left_over, threads=self._size, **about,
+            )  # fmt: skip
+
     def _ended(self, job: _Job, value: Any, error: BaseException | None) -> None:
         """On the loop, when a thread has ended a job."""
         self._running.discard(job)
+        if job.ended is not None:
+            self._left_ended(job.ended)
         if not job.done.done():
             if error is None:
                 job.done.set_result(value)
@@ -123,12 +169,21 @@ class ThreadPool:
         if not self._running:
             self._idle.set()
 
+    def _left_ended(self, ended: asyncio.Future[None]) -> None:
+        ended.set_result(None)
+        self.left_over -= 1
+        if not self.left_over and self._logged:
+            self._logged = 0
+            if self._logger is not None:
+                self._logger.info("all functions that outlived their requests have ended")
+
 
 def _serve(work: queue.SimpleQueue[_Job | None], ended: Callable[[_Job, Any, BaseException | None], None]) -> None:
     while (job := work.get()) is not None:
         value, error = None, None
         try:
-            value = job.run()
+            # A job that was cancelled on its way to this thread never begins.
+            value = None if job.cancelled.is_set() else job.run()
         except BaseException as raised:  # noqa: BLE001 - it belongs to whoever waits, SystemExit included
             error = _deliverable(raised)
         # A loop that has closed has nobody who waits.
@@ -149,3 +204,9 @@ def _deliverable(raised: BaseException) -> Exception:
 
 def _closing() -> Error:
     return Error(INTERNAL_ERROR, "The service is shutting down", retryable=True)
+
+
+def _no_thread(problem: Exception) -> Error:
+    error = Error(INTERNAL_ERROR, "The request could not be completed", retryable=True)
+    error.add_note(f"no thread could be started for a function: {problem}")
+    return error

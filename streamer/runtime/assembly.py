@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import platform
@@ -31,14 +30,10 @@ from streamer.engine.service_actions import for_service_actions, service_routes
 from streamer.engine.shared_delivery import SharedDelivery
 from streamer.engine.worker import Worker
 from streamer.handlers.functions import adapt
-from streamer.handlers.processes import ProcessPool
-from streamer.handlers.threads import ThreadPool
+from streamer.handlers.pools import Pools
 from streamer.middlewares.rate_limit import RateLimit
 from streamer.runtime.building import build, naming
 from streamer.runtime.compiler import compile_route
-
-THREAD_GRACE = 5.0
-"""Seconds that functions in threads get to end at shutdown."""
 
 Components = Mapping[tuple[Kind, str], Component]
 
@@ -57,6 +52,8 @@ class Service:
     worker: Worker
     health: Health
     """What its parts report."""
+    pools: Pools
+    """Where functions run; knows how many outlived their requests."""
     departures: Departures | None = None
     """Only where an action ends with its followers."""
     authenticator: Authenticator | None = None
@@ -97,10 +94,13 @@ async def open_service(
         connections = await builder.build(Kind.CONNECTIONS, settings.backends.connections)
         authenticator = await builder.build(Kind.AUTH, settings.auth)
         middlewares: list[AnyMiddleware] = [await builder.build(Kind.MIDDLEWARE, use) for use in settings.middleware]
-        threads = ThreadPool(settings.worker.threads)
-        stack.push_async_callback(_close_threads, threads)
-        processes = ProcessPool(settings.worker.processes)
-        stack.push_async_callback(processes.close)
+        pools = Pools(
+            threads=settings.worker.threads,
+            direct_threads=settings.worker.direct_threads,
+            processes=settings.worker.processes,
+            direct_processes=settings.worker.direct_processes,
+            logger=logger,
+        )
 
         followers = getattr(connections, "followers", None)
         deliveries = DeliveryTracker(store, clock=clock, logger=logger)
@@ -124,7 +124,7 @@ async def open_service(
             component = components[Kind.HANDLER, action.handler]
             made = await builder.build(Kind.HANDLER, ComponentUse(name=action.handler, options=action.options))
             with naming(component):
-                handler = adapt(made, threads=threads, processes=processes)
+                handler = adapt(made, pools=pools)
                 route = compile_route(
                     action, settings.service, component, handler, [*middlewares, *_rate_limits(action, clock)]
                 )
@@ -148,6 +148,7 @@ async def open_service(
             expose_errors=settings.service.expose_errors,
             causes=lambda problem: cause_of(problem, lambda text: str(hide(text, settings.secrets))),
         )
+        stack.push_async_callback(_stop, pools, worker)
         router.add_service_routes(
             service_routes(router.routes, store, worker, clock, middlewares, settings.server.max_service_actions)
         )
@@ -172,6 +173,7 @@ async def open_service(
             router=router,
             worker=worker,
             health=context.health,
+            pools=pools,
             departures=departures,
             authenticator=authenticator,
             renewal=renewal,
@@ -224,11 +226,10 @@ def _rate_limits(action: ActionSettings, clock: Clock) -> list[AnyMiddleware]:
     return [] if own is None else [RateLimit(own.limit, clock=clock, burst=own.burst, per=own.per)]
 
 
-async def _close_threads(threads: ThreadPool) -> None:
-    """A function that does not end must not hold the service up: its thread goes with the process."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(THREAD_GRACE):
-            await threads.close()
+async def _stop(pools: Pools, worker: Worker) -> None:
+    """What is given back at last may run elsewhere at once: by then no function should run here any more."""
+    await pools.close()
+    await worker.close()
 
 
 class _Builder:

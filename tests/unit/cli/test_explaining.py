@@ -11,7 +11,14 @@ import pytest
 
 from streamer.cli.explain import _facts
 from streamer.cli.explaining import explain
-from streamer.config.settings import ActionSettings, ComponentUse, RetrySettings, ServiceSettings, Settings
+from streamer.config.settings import (
+    ActionSettings,
+    ComponentUse,
+    RetrySettings,
+    ServiceSettings,
+    Settings,
+    WorkerSettings,
+)
 from streamer.contracts.components import Component, Kind, Stability, handler
 from streamer.contracts.handlers import BaseHandler
 from streamer.plugins.registry import PluginInfo, Registry
@@ -78,6 +85,7 @@ def told(wait=None, secrets=frozenset(), **action):
             ComponentUse(name="demo.limit", options={"token": "t0p", "per": "client", "url": "http://x?key=sesame"}),
         ),
         secrets=secrets,
+        worker=WorkerSettings(threads=5, processes=6),
     )
     chosen = ActionSettings(**{"name": "report", "handler": "demo.slow", **action})
     return explain(settings, REGISTRY, chosen, wait)
@@ -200,6 +208,10 @@ def test_people_read_a_queued_action_as_facts():
             "up to 4 attempts of an error that says retryable; waits from 1s, times 2, at most 30s, give or take 10 %"
         ),
         "concurrency": "at most 4 at one time",
+        "functions": (
+            "plain ones share 5 threads and CPU-bound ones 6 processes with all queued requests; "
+            "direct requests have their own"
+        ),
         "priority": "0",
     }
 

@@ -15,8 +15,7 @@ from streamer.core.errors import Error
 from streamer.engine.causes import LONGEST_TRACEBACK, cause_of
 from streamer.handlers import command
 from streamer.handlers.functions import adapt
-from streamer.handlers.processes import ProcessPool
-from streamer.handlers.threads import ThreadPool
+from streamer.handlers.pools import Pools
 from streamer.middlewares.timeout import Timeout
 
 KEY = ("client:one", "r")
@@ -74,18 +73,17 @@ async def panics(request):
 
 @pytest.fixture
 async def pools():
-    threads, processes = ThreadPool(1), ProcessPool(1)
-    yield {"threads": threads, "processes": processes}
-    await threads.close()
-    await processes.close()
+    made = Pools(threads=1, direct_threads=1, processes=1, direct_processes=1)
+    yield made
+    await made.close()
 
 
 def in_thread(pools, _path):
-    return adapt(FunctionTarget(broken, {}), **pools)
+    return adapt(FunctionTarget(broken, {}), pools=pools)
 
 
 def in_process(pools, _path):
-    return adapt(FunctionTarget(broken, {}, cpu_bound=True), **pools)
+    return adapt(FunctionTarget(broken, {}, cpu_bound=True), pools=pools)
 
 
 def as_program(_pools, path):

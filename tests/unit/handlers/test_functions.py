@@ -9,8 +9,7 @@ from streamer.contracts.handlers import BaseHandler, Handler, HandlerWithProgres
 from streamer.core.errors import Error, PluginError
 from streamer.core.messages import Result
 from streamer.handlers.functions import adapt
-from streamer.handlers.processes import ProcessPool
-from streamer.handlers.threads import ThreadPool
+from streamer.handlers.pools import Pools
 
 JOBS = """
     import os
@@ -23,10 +22,9 @@ JOBS = """
 
 @pytest.fixture
 async def pools():
-    threads, processes = ThreadPool(2), ProcessPool(1)
-    yield {"threads": threads, "processes": processes}
-    await threads.close()
-    await processes.close()
+    pools = Pools(threads=2, direct_threads=2, processes=1, direct_processes=1)
+    yield {"pools": pools}
+    await pools.close()
 
 
 async def test_a_whole_handler_is_returned_as_it_is(pools):
@@ -111,7 +109,7 @@ async def test_a_plain_function_runs_in_a_thread(pools, request_of, recorder):
 
     handler = adapt(FunctionTarget(work, {"times": 2}), **pools)
     assert await handler.process(request_of(4)) == Result(data=8, metadata={"made": "here"})
-    assert recorder.reports == [(50, "half", {"thread": "streamer-handler-1"})]
+    assert recorder.reports == [(50, "half", {"thread": "streamer-direct-1"})]
 
 
 async def test_a_cpu_bound_function_runs_in_a_process(pools, request_of, recorder, module):

@@ -170,17 +170,19 @@ def test_a_thread_whose_loop_has_closed_does_not_complain():
             self.go = threading.Event()
 
         def __call__(self):
+            began.set()
             self.go.wait()
             thread.append(threading.current_thread())
             ended.set()
 
     thread: list[threading.Thread] = []
-    late = Late()
+    late, began = Late(), threading.Event()
 
     async def leave():
         pool = ThreadPool(1)
         task = asyncio.ensure_future(pool.run(late))
         await asyncio.sleep(0)
+        began.wait()
         task.cancel()
         closing = asyncio.ensure_future(pool.close())
         await asyncio.sleep(0)

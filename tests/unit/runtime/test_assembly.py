@@ -25,8 +25,8 @@ from streamer.contracts.components import handler as handler_component
 from streamer.contracts.handlers import HandlerFunc
 from streamer.core.errors import StartError
 from streamer.core.units import Rate
+from streamer.handlers import pools
 from streamer.middlewares.rate_limit import RateLimit
-from streamer.runtime import assembly
 from streamer.runtime.assembly import open_service
 from streamer.stores.memory import MemoryStore
 from streamer.testing import ManualClock
@@ -233,7 +233,7 @@ async def test_time_is_the_machines_unless_told(house):
 
 
 async def test_a_function_that_does_not_end_does_not_hold_the_end_up(house, monkeypatch):
-    monkeypatch.setattr(assembly, "THREAD_GRACE", 0.01)
+    monkeypatch.setattr(pools, "THREAD_GRACE", 0.01)
     begun, go_on = threading.Event(), threading.Event()
 
     def stubborn(_request: Any) -> None:

@@ -1,0 +1,75 @@
+"""Which attempts occupy a worker: those that run, and those that ended while something of them still runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from streamer.contracts.stores import Key
+
+if TYPE_CHECKING:
+    from streamer.engine.job import Job
+
+
+class Slots:
+    """Counts what may still be claimed. A function that outlives its request keeps its slot until it has ended.
+
+    Args:
+        concurrency: how many attempts at one time.
+        limits: the same for each action that has a limit of its own.
+        tenant_concurrency: the same for each tenant; None: no limit.
+    """
+
+    def __init__(self, concurrency: int, limits: Mapping[str, int], tenant_concurrency: int | None) -> None:
+        self.running: dict[Key, Job] = {}
+        self.left_over: dict[Key, Job] = {}
+        """Ended attempts of which something still runs."""
+        self._concurrency = concurrency
+        self._limits = limits
+        self._tenant_concurrency = tenant_concurrency
+
+    def free(self) -> int:
+        """How many more may run."""
+        left = sum(key not in self.running for key in self.left_over) if self.left_over else 0
+        return max(0, self._concurrency - len(self.running) - left)
+
+    def headroom(self) -> dict[str, int] | None:
+        """How many more of each limited action may run; None when no action is limited."""
+        if not self._limits:
+            return None
+        headroom = dict(self._limits)
+        for job in self._occupying():
+            if job.record.action in headroom:
+                headroom[job.record.action] = max(0, headroom[job.record.action] - 1)
+        return headroom
+
+    def tenant_limits(self) -> dict[str, Any]:
+        """The arguments of `RequestQueue.claim` about tenants."""
+        if self._tenant_concurrency is None:
+            return {}
+        running = Counter(tenant for job in self._occupying() if (tenant := job.record.tenant))
+        return {"tenant_limit": self._tenant_concurrency, "tenants": running}
+
+    def before(self, key: Key) -> Job | None:
+        """The attempt of this request that must really have ended before another may begin."""
+        return self.running.get(key) or self.left_over.get(key)
+
+    def leave(self, job: Job) -> asyncio.Future[None] | None:
+        """Takes an ended attempt off. Returns what to wait for where something of it still runs, else None."""
+        key = job.record.key
+        if self.running.get(key) is job:
+            del self.running[key]
+        if not job.left_over:
+            return None
+        self.left_over[key] = job
+        waiting = asyncio.ensure_future(job.really_ended())
+        waiting.add_done_callback(lambda _: self.left_over.pop(key, None))
+        return waiting
+
+    def _occupying(self) -> Iterator[Job]:
+        yield from self.running.values()
+        for key, job in self.left_over.items():
+            if key not in self.running:
+                yield job
