@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.soak.people import Person
 from benchmarks.soak.wire import Wire
 from streamer.core.attempts import MAX_HISTORY
+from streamer.core.owners import OWNER_KEY, OwnerNames
 
 TERMINAL = ("COMPLETED", "FAILED", "CANCELLED")
 
@@ -19,7 +20,11 @@ def judge(database: Path, wire: Wire, people: list[Person]) -> tuple[Counter[str
     """How many requests the file has in each state, and everything that is not as it must be."""
     with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as file:
         rows = file.execute("SELECT owner, id, status, attempts, history FROM requests").fetchall()
-    records = {(owner.removeprefix("client:"), request_id): status for owner, request_id, status, *_ in rows}
+        (key,) = file.execute("SELECT value FROM kept WHERE name = ?", (OWNER_KEY,)).fetchone()
+    # The file has no client's secret; whose a request is, only the service's own key says.
+    names = OwnerNames(key)
+    clients = {names.client(client_id): client_id for client_id in _known(wire, people)}
+    records = {(clients.get(owner, owner), request_id): status for owner, request_id, status, *_ in rows}
     problems = [
         f"{request_id} is {status} after {attempts} attempts, and its history says {history}"
         for _, request_id, status, attempts, history in rows
@@ -50,6 +55,11 @@ def judge(database: Path, wire: Wire, people: list[Person]) -> tuple[Counter[str
             for request_id, action in person.waiting.items()
         ]
     return states, problems
+
+
+def _known(wire: Wire, people: list[Person]) -> set[str]:
+    """Every `client_id` that was used."""
+    return {client_id for client_id, _ in wire.stories} | {person.client_id for person in people}
 
 
 def _accounts_for(status: str, attempts: int, history: list[dict[str, object]]) -> bool:

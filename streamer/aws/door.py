@@ -12,6 +12,7 @@ from streamer.contracts.auth import Authenticator
 from streamer.contracts.connections import Connected, Known
 from streamer.core.clock import Clock
 from streamer.core.errors import StoreError, StreamerError
+from streamer.core.owners import OWNER_KEY, OwnerNames, new_key
 from streamer.core.principal import Principal
 from streamer.engine.events import EventPeer
 from streamer.transports.admission import Admission
@@ -55,6 +56,7 @@ class GatewayDoor:
         self._clock = clock
         self._logger = logger
         self._leave = leave
+        self._owners: OwnerNames | None = None
 
     async def connect(self, event: Mapping[str, Any], /) -> dict[str, Any]:
         """Part of `Door`."""
@@ -66,8 +68,7 @@ class GatewayDoor:
             try:
                 await self._connected.add(connection_id, admitted)
             except StoreError as problem:
-                self._logger.error("a connection could not be written down", error=str(problem))
-                admitted = _NOT_NOW
+                admitted = self._not_now(problem)
         if isinstance(admitted, Answered):
             return {"statusCode": int(admitted.status), "headers": dict(admitted.headers), "body": admitted.body}
         # Chosen without authentication, too: a browser ends a connection whose offer nobody takes.
@@ -107,14 +108,28 @@ class GatewayDoor:
         if isinstance(decision, Answered):
             return decision
         if self._admission is None:
-            client_id = decision.client_id
-            return Known(f"connection:{connection_id}" if client_id is None else f"client:{client_id}", None)
+            if decision.client_id is None:
+                return Known(f"connection:{connection_id}", None)
+            try:
+                return Known((await self._names()).client(decision.client_id), None)
+            except StoreError as problem:
+                return self._not_now(problem)
         token = token_of(headers.get("authorization", []), offered, query)
         if not isinstance(token, str):
             return token or NO_TOKEN
         begun = self._admission.begin(token)
         admitted = begun if isinstance(begun, Principal | Answered) else await self._admission.finish(begun)
         return Known(admitted.owner, admitted) if isinstance(admitted, Principal) else admitted
+
+    async def _names(self) -> OwnerNames:
+        if self._owners is None:
+            # Behind API Gateway only this place makes names of secrets: the key is where it reads and writes anyway.
+            self._owners = OwnerNames(await self._connected.keep(OWNER_KEY, new_key()))
+        return self._owners
+
+    def _not_now(self, problem: StoreError) -> Answered:
+        self._logger.error("a connection could not be written down", error=str(problem))
+        return _NOT_NOW
 
     def _expired(self, principal: Principal | None) -> bool:
         return (

@@ -67,7 +67,6 @@ def list_requests(
         for record in records:
             write_json(summary(record), pretty=False)
         return
-    # An owner's name holds its client_id, which is a secret: only --json and 'show' tell it.
     if wanted is Status.FAILED:
         now = SystemClock.now()
         write_table(

@@ -113,6 +113,14 @@ class Connected(Protocol):
         """
         ...
 
+    async def keep(self, name: str, value: bytes, /) -> bytes:
+        """Keeps a small value for all processes. Returns what is kept: the first value that any of them gave.
+
+        Raises:
+            StoreError: it could not be read or written down.
+        """
+        ...
+
 
 class Followers(Protocol):
     """Who follows which request, where whoever runs it and whoever holds the connection are different processes.
@@ -181,7 +189,8 @@ class Peer(Protocol):
 
     id: str
     owner: str
-    """The principal's own; without one `client:…` when the client gave a `client_id`, else `connection:…`."""
+    """The principal's own; without one `client:` and a digest of the `client_id` that the client gave, or else
+    `connection:…`."""
     principal: Principal | None
     """Who the connection has proved to be; replaced when the proof is renewed."""
     running: int

@@ -254,6 +254,14 @@ class RequestQueue(Protocol):
         """Deletes terminal records that ended before that time. Returns how many."""
         ...
 
+    async def keep(self, name: str, value: bytes, /, *, replace: bool = False) -> bytes:
+        """Keeps a small value that belongs to the store as a whole, as durably as the records.
+
+        Returns what is kept under the name now: what was kept before, unless it is to be replaced. Where many
+        processes keep a value under a new name at the same time, all get the same one.
+        """
+        ...
+
     async def failed(self) -> None:
         """Returns only when the store has failed for good and nothing but a new start can help."""
         ...

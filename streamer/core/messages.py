@@ -44,7 +44,8 @@ class Request(msgspec.Struct, kw_only=True):
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
     connection_id: str = ""
     owner: str = ""
-    """Whose request it is: `principal:…`, `client:…` or `connection:…`. Nobody else sees it."""
+    """Whose request it is: `principal:…`, `connection:…`, or `client:` with a digest of the `client_id`, the same each
+    time. Nobody else sees it."""
     principal: Principal | None = None
     """Who asked, as proved when the connection began or last renewed its proof; None without authentication."""
     created_at: float = 0.0

@@ -14,7 +14,8 @@ CONNECTIONS: Final = "ConnectionsTable"
 SUBSCRIPTIONS: Final = "SubscriptionsTable"
 
 GRANTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
-    "connect": {CONNECTIONS: ("PutItem",)},
+    # The key of the owners' names is read there.
+    "connect": {CONNECTIONS: ("GetItem", "PutItem")},
     # What a connection leaves is noted for the sweep.
     "disconnect": {CONNECTIONS: ("DeleteItem",), SUBSCRIPTIONS: ("Query", "PutItem", "DeleteItem")},
     "default": {

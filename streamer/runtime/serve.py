@@ -11,6 +11,7 @@ from streamer.config.settings import Settings
 from streamer.contracts.stores import RequestQueue
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError, StoreError, StoreUnavailable
+from streamer.core.owners import OWNER_KEY, OwnerNames, new_key
 from streamer.engine.shared_delivery import SharedDelivery
 from streamer.runtime.assembly import Components, Service, open_service
 from streamer.runtime.loops import loop_factory, run_until_complete
@@ -91,6 +92,7 @@ async def _serve(settings: Settings, components: Components, logger: Any, clock:
             logger=logger,
             authenticator=service.authenticator,
             health=service.health,
+            owners=OwnerNames(await service.store.keep(OWNER_KEY, new_key())),
         )
         if service.renewal is not None:
             service.renewal.on_renewed = transport.renew

@@ -70,6 +70,7 @@ class MemoryStore:
         self._queued_by: Counter[str] = Counter()
         """By owner."""
         self._counter = itertools.count()
+        self._kept: dict[str, bytes] = {}
         self._closed = False
 
     async def enqueue(self, record: RequestRecord, /) -> Existing | None:
@@ -231,6 +232,13 @@ class MemoryStore:
         for key in old:
             del self._records[key], self._numbers[key]
         return len(old)
+
+    async def keep(self, name: str, value: bytes, /, *, replace: bool = False) -> bytes:
+        """Part of `RequestQueue`."""
+        self._check_open()
+        if replace:
+            self._kept[name] = value
+        return self._kept.setdefault(name, value)
 
     async def failed(self) -> None:
         """Part of `RequestQueue`: memory does not fail."""

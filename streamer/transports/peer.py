@@ -43,14 +43,14 @@ class WebSocketPeer(Sender):
         "spoke",
     )
 
-    def __init__(self, shared: Shared, client_id: str | None, principal: Principal | None = None) -> None:
+    def __init__(self, shared: Shared, owner: str | None, principal: Principal | None = None) -> None:
         super().__init__(shared)
         self.id = new_id("conn_")
         self.principal = principal
         if principal is not None:
             self.owner = principal.owner
         else:
-            self.owner = f"connection:{self.id}" if client_id is None else f"client:{client_id}"
+            self.owner = f"connection:{self.id}" if owner is None else owner
         self.household = ""
         """What its address counts as."""
         self.running = 0

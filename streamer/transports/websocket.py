@@ -16,6 +16,7 @@ from streamer.core.buckets import Buckets
 from streamer.core.clock import Clock
 from streamer.core.health import Health
 from streamer.core.networks import Address, household
+from streamer.core.owners import OwnerNames, new_key
 from streamer.core.principal import Principal
 from streamer.transports import client_files
 from streamer.transports.acceptor import Acceptor
@@ -56,6 +57,7 @@ class WebSocketTransport:
         logger: for what concerns the transport.
         authenticator: asked at each handshake; None lets everybody in.
         health: what `/healthz` answers by; always well when left out.
+        owners: makes owners of `client_id`s; under a key of its own when left out.
 
     Attributes:
         port: where it listens; before `start` what the settings say, which may be 0.
@@ -71,6 +73,7 @@ class WebSocketTransport:
         logger: Any,
         authenticator: Authenticator | None = None,
         health: Health | None = None,
+        owners: OwnerNames | None = None,
     ) -> None:
         self.port = settings.port
         self._settings = settings
@@ -78,6 +81,7 @@ class WebSocketTransport:
         self._receiver = receiver
         self._registry = registry
         self._health = health or Health()
+        self._owners = owners or OwnerNames(new_key())
         self._clock = clock
         self._logger = logger
         self._admission: Admission | None = None
@@ -207,7 +211,9 @@ class WebSocketTransport:
         chosen = (("Sec-WebSocket-Protocol", SUBPROTOCOL),) if SUBPROTOCOL in offered else ()
         response = WSUpgradeResponse.create_101_response(chosen)
         if self._admission is None:
-            return self._let_in(WebSocketPeer(shared, decision.client_id), house, response)
+            client_id = decision.client_id
+            owner = None if client_id is None else self._owners.client(client_id)
+            return self._let_in(WebSocketPeer(shared, owner), house, response)
         return self._admit(self._admission, request, offered, house, response)
 
     def _household(self, address: Address, request: HttpRequest) -> str:

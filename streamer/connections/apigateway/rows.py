@@ -11,6 +11,7 @@ from streamer.core.clock import Clock
 from streamer.core.errors import ConnectionGone
 from streamer.core.principal import Principal
 from streamer.dynamodb.calls import Calls, Refused
+from streamer.dynamodb.keeping import keep
 from streamer.dynamodb.values import Item, as_json, number, text
 
 LIFETIME: Final = 2 * 3600
@@ -77,6 +78,10 @@ class ConnectionRows:
     async def remove(self, connection_id: str, /) -> None:
         """Part of `Connected`."""
         await self._calls.make("delete_item", TableName=self._calls.table, Key=_key(connection_id))
+
+    async def keep(self, name: str, value: bytes, /) -> bytes:
+        """Part of `Connected`."""
+        return await keep(self._calls, _key(f"streamer:{name}"), value)
 
     async def found(self, by: str, attribute: str, value: str) -> list[str]:
         """The connections that an index has under a value: as it was a moment ago."""

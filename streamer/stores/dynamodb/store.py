@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from streamer.contracts.stores import Claims, Existing, Key, Lease, Page, Waiting
 from streamer.core.attempts import Cause
@@ -13,6 +13,8 @@ from streamer.core.messages import ErrorBody
 from streamer.core.records import Cancelled, Completed, Failed, Progressed, RequestRecord, Requeued, Status
 from streamer.core.summaries import RequestSummary
 from streamer.dynamodb.calls import Calls
+from streamer.dynamodb.keeping import keep
+from streamer.dynamodb.values import text
 from streamer.stores.dynamodb.blobs import Blobs
 from streamer.stores.dynamodb.claiming import Claimer
 from streamer.stores.dynamodb.items import Layout
@@ -20,6 +22,9 @@ from streamer.stores.dynamodb.reading import Reader
 from streamer.stores.dynamodb.room import QueueRoom
 from streamer.stores.dynamodb.sweeping import Sweeper
 from streamer.stores.dynamodb.writing import Writer
+
+KEEPER: Final = "streamer"
+"""The owner of what belongs to the store as a whole. No request's owner is called so."""
 
 
 class DynamoStore:
@@ -177,6 +182,10 @@ class DynamoStore:
         """Part of `RequestQueue`."""
         keys = await self._reader.ended(finished_before, self._writer.now())
         return await self._writer.purge(keys, finished_before)
+
+    async def keep(self, name: str, value: bytes, /, *, replace: bool = False) -> bytes:
+        """Part of `RequestQueue`."""
+        return await keep(self._calls, {"owner": text(KEEPER), "id": text(name)}, value, replace=replace)
 
     async def failed(self) -> None:
         """Part of `RequestQueue`: a table that does not answer now may answer again."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from streamer.core.errors import StoreError, StoreTooNew, StoreUnavailable
+from streamer.core.owners import CLIENT, OwnerNames, new_key
 from streamer.stores.sqlite.files import create_private
 from streamer.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS
 
@@ -82,6 +83,13 @@ def _version(database: sqlite3.Connection, path: Path, known: int, *, create: bo
 
 
 def _migrate(database: sqlite3.Connection, version: int, migrations: Sequence[str]) -> None:
+    if version == len(migrations):
+        return
+    database.create_function("streamer_new_key", 0, new_key)
+    database.create_function("streamer_owner", 2, _renamed)
+    # What a migration takes out must not stay behind in the files, unseen.
+    usual = database.execute("PRAGMA secure_delete").fetchone()[0]
+    database.execute("PRAGMA secure_delete = ON")
     for number in range(version, len(migrations)):
         # In one transaction with its number: a migration that was cut off has not happened.
         statements = f"BEGIN IMMEDIATE; {migrations[number]}; PRAGMA user_version = {number + 1}; "
@@ -91,3 +99,10 @@ def _migrate(database: sqlite3.Connection, version: int, migrations: Sequence[st
             with contextlib.suppress(sqlite3.Error):
                 database.execute("ROLLBACK")
             raise
+    database.execute(f"PRAGMA secure_delete = {usual}")
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _renamed(key: bytes, owner: str) -> str:
+    """The owner of a client whose secret was a part of its name."""
+    return OwnerNames(key).client(owner.removeprefix(CLIENT))

@@ -16,6 +16,7 @@ from streamer.stores.sqlite.writing import (
     complete,
     enqueue,
     fail,
+    keep,
     mark_delivered,
     purge,
     release,
@@ -38,6 +39,7 @@ _WRITES: Final[tuple[Operation, ...]] = (
     requeue,
     mark_delivered,
     purge,
+    keep,
 )
 _READS: Final[tuple[Operation, ...]] = (unsettled, get, find, list_records, counts)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from streamer.core.owners import OWNER_KEY
+
 APPLICATION_ID: Final = 0x53545231
 """`STR1`: tells our files from other programs' SQLite files."""
 
@@ -137,6 +139,14 @@ _FOURTH: Final = """
     );
 """
 
-MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH)
+# Until now a client's secret stood there as it was. The two functions are `database`'s.
+_FIFTH: Final = f"""
+    CREATE TABLE kept (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    INSERT INTO kept VALUES ('{OWNER_KEY}', streamer_new_key());
+    UPDATE requests SET owner = streamer_owner((SELECT value FROM kept WHERE name = '{OWNER_KEY}'), owner)
+        WHERE owner >= 'client:' AND owner < 'client;';
+"""  # noqa: S608 - constants
+
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """Each brings a file from the version of its place to the next; `PRAGMA user_version` says where a file is.
 `stored_by` and `claimed_by` name the operation that did it, so that one sent again finds its own work."""

@@ -237,6 +237,11 @@ class SqliteStore:
             purged += slice_
         return purged
 
+    async def keep(self, name: str, value: bytes, /, *, replace: bool = False) -> bytes:
+        """Part of `RequestQueue`."""
+        kept: bytes = await self._do("keep", name, value, replace)
+        return kept
+
     async def failed(self) -> None:
         """Part of `RequestQueue`."""
         await self._link.failed.wait()

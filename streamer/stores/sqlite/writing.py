@@ -40,6 +40,9 @@ _PURGE: Final = (
     "(SELECT number FROM requests WHERE finished_at < ? AND due_at IS NULL LIMIT ?)"
 )
 _PURGE_SLICE: Final = 500
+_KEEP_FIRST: Final = "INSERT INTO kept (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_KEEP_NEWEST: Final = "INSERT INTO kept (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+_KEPT: Final = "SELECT value FROM kept WHERE name = ?"
 
 
 def enqueue(state: State, number: int, again: bool, _now: float, row: list[Any], tenant: str) -> Any:
@@ -162,6 +165,12 @@ def mark_delivered(state: State, _number: int, _again: bool, now: float, keys: l
 
 def purge(state: State, _number: int, _again: bool, _now: float, finished_before: float) -> int:
     return state.execute(_PURGE, (finished_before, _PURGE_SLICE)).rowcount
+
+
+def keep(state: State, _number: int, _again: bool, _now: float, name: str, value: bytes, replace: bool) -> bytes:
+    state.execute(_KEEP_NEWEST if replace else _KEEP_FIRST, (name, value))
+    kept: bytes = state.execute(_KEPT, (name,)).fetchone()[0]
+    return kept
 
 
 def _lost(row: list[Any] | None) -> list[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from streamer.contracts.stores import RequestQueue
@@ -93,6 +95,23 @@ class Looking(Suite):
         assert await store.purge(clock.now() - 50) == 1
         assert {one.id for one in (await store.list()).requests} == {"new", "waiting"}
         assert await store.purge(clock.now() - 50) == 0
+
+    async def test_what_is_kept_for_the_store_as_a_whole_stays_as_it_was_first(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        values = [bytes([n]) * 32 for n in range(10)]
+        kept = set(await asyncio.gather(*(store.keep("key", value) for value in values)))
+        assert len(kept) == 1
+        assert kept <= set(values)
+        assert await store.keep("key", b"another") in kept
+        assert await store.keep("other", b"") == b""
+        assert await store.keep("other", b"new", replace=True) == b"new"
+        assert await store.keep("other", b"newer", replace=True) == b"newer"
+        assert await store.keep("other", b"") == b"newer"
+        await store.enqueue(record(clock))
+        assert [one.id for one in (await store.list()).requests] == ["r1"]
+        assert sum((await store.counts()).values()) == 1
+        assert await store.purge(clock.now() + 1) == 0
 
     async def test_a_page_that_holds_all_is_the_last(self, store: RequestQueue, clock: ManualClock) -> None:
         for n in range(3):

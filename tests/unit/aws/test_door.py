@@ -8,6 +8,7 @@ from streamer.aws.door import GatewayDoor
 from streamer.config.settings import ServerSettings
 from streamer.contracts.connections import Known
 from streamer.core.errors import FORBIDDEN, OVERLOADED, UNAUTHORIZED, Error, StoreUnavailable, StreamerError
+from streamer.core.owners import OWNER_KEY, OwnerNames
 from streamer.core.principal import Principal
 
 ADA = Principal(user_id="ada", tenant_id="acme", permissions=frozenset({"read"}), expires_at=2e9)
@@ -64,10 +65,29 @@ async def test_without_authentication_the_client_id_or_else_the_connection_owns_
     door = make_door()
     assert await door.connect(connect_event("c1", query={"client_id": "me"})) == {"statusCode": 200, "headers": {}}
     assert (await door.connect(connect_event("c2")))["statusCode"] == 200
-    assert await house.rows.get("c1") == Known("client:me", None)
+    owner = OwnerNames(await house.rows.keep(OWNER_KEY, b"")).client("me")
+    assert await house.rows.get("c1") == Known(owner, None)
     assert await house.rows.get("c2") == Known("connection:c2", None)
     peer = await door.peer(message_event("c1"))
-    assert (peer.id, peer.owner, peer.principal) == ("c1", "client:me", None)
+    assert (peer.id, peer.owner, peer.principal) == ("c1", owner, None)
+
+
+async def test_all_sandboxes_give_a_client_the_same_owner_and_none_holds_its_secret(house, make_door):
+    for name in ("c1", "c2"):
+        await make_door().connect(connect_event(name, query={"client_id": "a secret"}))
+    first, second = await house.rows.get("c1"), await house.rows.get("c2")
+    assert first == second
+    assert "a secret" not in first.owner
+
+
+async def test_a_client_is_refused_while_its_owner_cannot_be_named(house, make_door, monkeypatch):
+    async def fail(*_):
+        raise StoreUnavailable("throttled")
+
+    monkeypatch.setattr(house.rows, "keep", fail)
+    answer = await make_door().connect(connect_event("c1", query={"client_id": "me"}))
+    assert answer["statusCode"] == 503
+    assert (await make_door().connect(connect_event("c2")))["statusCode"] == 200
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ RECEIVE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibili
 @pytest.mark.parametrize(
     ("name", "needs"),
     [
-        ("Connect", {"ConnectionsTable.Arn": dynamodb("PutItem")}),
+        ("Connect", {"ConnectionsTable.Arn": dynamodb("GetItem", "PutItem")}),
         (
             "Disconnect",
             {

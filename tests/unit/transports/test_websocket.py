@@ -37,8 +37,12 @@ async def test_a_client_connects_is_known_and_is_forgotten(serve, eventually):
 
 async def test_a_client_id_makes_the_owner(serve):
     server = await serve()
-    await server.connect("/ws?client_id=s%C3%A9cret")
-    assert server.peers[0].owner == "client:sécret"
+    for client_id in ("s%C3%A9cret", "s%C3%A9cret", "another"):
+        await server.connect(f"/ws?client_id={client_id}")
+    mine, mine_too, another = [peer.owner for peer in server.peers]
+    assert mine == mine_too != another
+    assert mine.startswith("client:")
+    assert "cret" not in mine
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from streamer.core.errors import StoreError, StoreTooNew, StoreUnavailable
 from streamer.core.messages import ErrorBody
+from streamer.core.owners import OWNER_KEY, OwnerNames
 from streamer.stores.sqlite import SqliteStore
 from streamer.stores.sqlite.database import open_database
 from streamer.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS
@@ -81,37 +82,55 @@ class TestAFile:
 
 
 class TestMigrations:
-    @pytest.mark.parametrize("version", [1, 2])
+    @pytest.mark.parametrize("version", [1, 2, 3, 4])
     async def test_a_file_of_an_earlier_version_is_brought_up_to_date_and_its_requests_go_on(
         self, path, clock, version
     ):
         shutil.copy(Path(__file__).parent / "files" / f"version{version}.sqlite", path)
         await clock.advance(3600)
         store = await SqliteStore.open(path, clock=clock)
-        old = {one.id: one for one in await whole_records(store)}
+        owner = OwnerNames(await store.keep(OWNER_KEY, b"")).client("one")
+        old = {one.id: one for one in await whole_records(store) if one.owner == owner}
         assert {one.id: one.status for one in old.values()} == {
             "completed": "COMPLETED", "failed": "FAILED", "cancelled": "CANCELLED", "retrying": "RETRYING",
             "running": "PROCESSING", "last-attempt": "PROCESSING", "waiting": "PENDING", "waiting-too": "PENDING",
         }  # fmt: skip
         assert {(one.principal, one.expires_at, one.history) for one in old.values()} == {(None, None, ())}
-        assert {(one.payload, one.connection_id, one.owner) for one in old.values()} == {
-            (b'{"a": 1}', "c1", "client:one")
-        }
+        assert {(one.payload, one.connection_id, one.owner) for one in old.values()} == {(b'{"a": 1}', "c1", owner)}
         assert (old["completed"].result, old["completed"].seq) == (b'{"success":true}', 9)
         assert old["failed"].error == ErrorBody("BROKEN", "it broke", retryable=True, details={"part": 7})
         assert (old["running"].percentage, old["running"].message) == (40, "on the way")
         claims = await store.claim("w", 10, 30.0)
-        assert [one.id for one in claims.records] == ["waiting", "waiting-too", "running", "retrying"]
-        assert [one.outcome for one in claims.records[2].history] == ["lost"]
+        mine = [one for one in claims.records if one.owner == owner]
+        assert [one.id for one in mine] == ["waiting", "waiting-too", "running", "retrying"]
+        assert [one.outcome for one in mine[2].history] == ["lost"]
         (ended,) = claims.abandoned
         assert (ended.id, [one.worker for one in ended.history]) == ("last-attempt", ["w1"])
-        await store.requeue(("client:one", "failed"))
+        await store.requeue((owner, "failed"))
         await store.enqueue(record(clock, "new"))
         assert [one.id for one in (await store.claim("w", 10, 30.0)).records] == ["failed", "new"]
         await store.close()
         with contextlib.closing(sqlite3.connect(path)) as connection:
             assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+    @pytest.mark.parametrize("version", [3, 4])
+    async def test_owners_lose_their_clients_secrets_and_keep_their_requests(self, path, clock, version):
+        shutil.copy(Path(__file__).parent / "files" / f"version{version}.sqlite", path)
+        assert b"client:one" in path.read_bytes()
+        store = await SqliteStore.open(path, clock=clock)
+        names = OwnerNames(await store.keep(OWNER_KEY, b"not there"))
+        records = await whole_records(store)
+        owners = {one.owner for one in records}
+        assert owners == {names.client("one"), names.client("two"), "connection:conn_1", "principal:t:u"}
+        assert (await store.get((names.client("two"), "waiting"))).payload == b'{"a": 1}'
+        await store.close()
+        for file in path.parent.iterdir():
+            assert b"client:one" not in file.read_bytes()
+            assert b"client:two" not in file.read_bytes()
+        store = await SqliteStore.open(path, clock=clock)
+        assert OwnerNames(await store.keep(OWNER_KEY, b"")).client("one") == names.client("one"), "after a restart"
+        await store.close()
 
     def test_they_are_made_in_order_and_keep_the_rows(self, path):
         steps = ["CREATE TABLE t (a); INSERT INTO t VALUES (1)", "ALTER TABLE t ADD COLUMN b DEFAULT 2"]
