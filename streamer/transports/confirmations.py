@@ -22,11 +22,13 @@ class Confirmations:
     answer only the newest of several.
     """
 
-    __slots__ = ("_due", "_waiting")
+    __slots__ = ("_due", "_waiting", "size")
 
     def __init__(self) -> None:
+        self.size = 0
+        """Bytes of them."""
         self._due = 0
-        self._waiting: deque[tuple[int, str]] = deque(maxlen=MOST)
+        self._waiting: deque[tuple[int, str, int]] = deque()
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -36,11 +38,14 @@ class Confirmations:
         """Whether a ping must follow what was queued."""
         return self._due != 0
 
-    def expect(self, name: str) -> None:
+    def expect(self, name: str, size: int) -> None:
         """A final message of that name was queued; the next ping is sent after it."""
         if not self._due:
             self._due = next(_markers)
-        self._waiting.append((self._due, name))
+        if len(self._waiting) == MOST:
+            self.size -= self._waiting.popleft()[2]
+        self._waiting.append((self._due, name, size))
+        self.size += size
 
     def ping_frame(self) -> bytes:
         """The ping that is due."""
@@ -61,7 +66,9 @@ class Confirmations:
         sent = self._due or marker + 1
         names = []
         while waiting and waiting[0][0] <= marker and waiting[0][0] < sent:
-            names.append(waiting.popleft()[1])
+            _, name, size = waiting.popleft()
+            self.size -= size
+            names.append(name)
         return names
 
 

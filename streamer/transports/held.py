@@ -15,7 +15,7 @@ from streamer.core.principal import Principal
 from streamer.transports.admission import Admission
 from streamer.transports.answers import Answered, encode_answer
 from streamer.transports.peer import WebSocketPeer
-from streamer.transports.sending import Shared
+from streamer.transports.shared import Shared
 
 
 class SilentResponse(WSUpgradeResponse):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import sys
-import termios
-from typing import Any, Final
+from typing import Final
 
 from picows import WSFrame, WSMsgType, WSTransport
 
@@ -13,11 +10,12 @@ from streamer.core.ids import new_id
 from streamer.core.principal import Principal
 from streamer.transports.close_codes import INTERNAL_ERROR, POLICY, PROTOCOL_ERROR, answer_to
 from streamer.transports.framing import NOT_UTF8, Assembly, Violation, is_utf8, out_of_place
+from streamer.transports.kernel import unacknowledged
 from streamer.transports.linger import Linger
-from streamer.transports.sending import Sender, Shared
+from streamer.transports.sending import Sender
+from streamer.transports.shared import Shared
 
 _TEXT: Final = WSMsgType.TEXT
-_FEW: Final = 64 * 1024
 
 
 class WebSocketPeer(Sender):
@@ -85,7 +83,7 @@ class WebSocketPeer(Sender):
         line that may be all there is for minutes.
         """
         room = len(self._stream.get_protocol().get_buffer(-1))
-        waiting = self._stream.get_write_buffer_size() + _unacknowledged(self._stream)
+        waiting = self._stream.get_write_buffer_size() + unacknowledged(self._stream)
         stirred = room != self._room or waiting < self._waiting
         self._room = room
         self._waiting = waiting
@@ -140,6 +138,9 @@ class WebSocketPeer(Sender):
             data = frame.get_payload_as_bytes()
             if data.isascii() or is_utf8(data):
                 self.spoke = True
+                if self._paused:
+                    self._defer(data)
+                    return
                 try:
                     self._receive(self, data)
                 except BaseException as problem:  # noqa: BLE001 - one connection's fault must not be another's
@@ -164,6 +165,10 @@ class WebSocketPeer(Sender):
             self._last_word(answer_to(frame.get_payload_as_bytes()), "")
             transport.disconnect()
         elif kind is WSMsgType.PING:
+            if self._paused:
+                # Answered when the client reads again; of several pings the newest (RFC 6455, section 5.5.3).
+                self._pong_due = frame.get_payload_as_bytes()
+                return
             # What was sent before keeps its place before the answer.
             self.flush()
             transport.send_pong(frame.get_payload_as_bytes())
@@ -179,6 +184,8 @@ class WebSocketPeer(Sender):
             return
         if not confirmations:
             self._confirmations = None
+        if self._has_room():
+            self._say_caught_up()
         try:
             self._shared.receiver.confirmed(self, names)
         except Exception as problem:  # noqa: BLE001 - one connection's fault must not be another's
@@ -205,19 +212,12 @@ class WebSocketPeer(Sender):
             except BaseException as problem:  # noqa: BLE001 - as for a whole message
                 self._broken(problem)
 
+    def _hand_on(self, data: bytes) -> None:
+        try:
+            self._receive(self, data)
+        except Exception as problem:  # noqa: BLE001 - as for a whole message
+            self._broken(problem)
+
     def _broken(self, problem: BaseException) -> None:
         self._shared.logger.error("a connection broke", connection_id=self.id, exc_info=problem)
         self.close(INTERNAL_ERROR, "internal error")
-
-
-def _unacknowledged(stream: Any) -> int:
-    """Bytes that the kernel has sent or is to send, and the client's has not acknowledged.
-
-    0 where it cannot say, and where they are few: the client's kernel acknowledges those whatever the client does.
-    """
-    try:
-        answer = fcntl.ioctl(stream.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
-    except OSError:
-        return 0
-    size = int.from_bytes(answer, sys.byteorder)
-    return size if size > _FEW else 0

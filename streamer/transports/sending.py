@@ -8,71 +8,25 @@ from typing import Any, Final
 
 from picows import WSListener, WSTransport
 
-from streamer.contracts.connections import FrameReceiver, PeerRegistry
 from streamer.transports.close_codes import SLOW_CONSUMER, reason_bytes
 from streamer.transports.confirmations import Confirmations
-from streamer.transports.crowd import Crowd
-from streamer.transports.flusher import Flusher
 from streamer.transports.framing import text_header
-from streamer.transports.linger import Linger
+from streamer.transports.kernel import unacknowledged
+from streamer.transports.shared import Shared
 
 OVERFLOW: Final = 4
 """How many times `max_buffered` may wait for a client that does not read before it is cut off. The largest message
 does not count: however large it is, a client on a slow line gets it."""
 CLOSE_GRACE: Final = 2.0
 """Seconds that a client has to take what waits for it and to answer our close frame."""
+WINDOW: Final = 1 / 4
+"""Of `max_buffered`: so much of final messages may be unconfirmed before the next one waits for the client, which is to
+take one after the other. So what is on its way is little, whatever the kernel would buffer: a pong, or a client that
+comes back after a break, does not wait for much."""
+CONFIRM_CHECK: Final = 1.0
+"""Seconds between two looks at whether a client that confirms nothing has taken everything all the same."""
 CHUNK: Final = 64 * 1024
 """Bytes that one turn may queue before they are handed on without waiting for its end, and so are counted."""
-
-
-class Shared:
-    """What all connections of a transport have in common."""
-
-    __slots__ = (
-        "begin",
-        "crowd",
-        "empty",
-        "lingering",
-        "logger",
-        "loop",
-        "max_buffered",
-        "max_message_size",
-        "peers",
-        "receive",
-        "receiver",
-        "refuses",
-        "registry",
-    )
-
-    def __init__(
-        self,
-        *,
-        receiver: FrameReceiver,
-        registry: PeerRegistry,
-        loop: asyncio.AbstractEventLoop,
-        logger: Any,
-        max_message_size: int,
-        max_buffered: int,
-        refuses: Callable[[str, int], float],
-        crowd: Crowd,
-    ) -> None:
-        self.receiver = receiver
-        self.registry = registry
-        self.loop = loop
-        self.logger = logger
-        self.max_message_size = max_message_size
-        self.max_buffered = max_buffered
-        self.crowd = crowd
-        self.refuses = refuses
-        """Counts so many messages of a connection that were no request; above zero when there were too many."""
-        # Bound once here, because each connection would otherwise keep bound methods of its own.
-        self.receive = receiver.receive
-        self.begin = Flusher(loop).begin
-        self.peers: set[Any] = set()
-        self.lingering: set[Linger] = set()
-        self.empty = asyncio.Event()
-        """Set while no connection is open."""
-        self.empty.set()
 
 
 class Sender(WSListener):
@@ -83,13 +37,16 @@ class Sender(WSListener):
     __slots__ = (
         "_begin",
         "_caught_up",
+        "_checking",
         "_confirmations",
         "_cut",
+        "_deferred",
         "_ending",
         "_held",
         "_largest",
         "_latest",
         "_paused",
+        "_pong_due",
         "_queued",
         "_queued_size",
         "_registered",
@@ -123,6 +80,11 @@ class Sender(WSListener):
         """Only while final messages wait for their pong."""
         self._caught_up: asyncio.Future[None] | None = None
         """Only while something waits for the client to catch up."""
+        self._checking: asyncio.TimerHandle | None = None
+        self._deferred: list[bytes] | None = None
+        """Messages that came while the client was behind: they are handed on when it has caught up."""
+        self._pong_due: bytes | None = None
+        """Payload of the newest ping that came meanwhile."""
         self._paused = False
         self._registered = False
         self._cut = False
@@ -161,11 +123,25 @@ class Sender(WSListener):
 
     def room(self) -> Awaitable[None] | None:
         """Part of `Peer`."""
-        if not self._paused or self.closed:
+        if self._has_room():
             return None
         if self._caught_up is None:
             self._caught_up = self._shared.loop.create_future()
+            self._checking = self._shared.loop.call_later(CONFIRM_CHECK, self._check_taken)
         return self._caught_up
+
+    def _has_room(self) -> bool:
+        confirmations = self._confirmations
+        return self.closed or not (
+            self._paused or (confirmations is not None and confirmations.size > WINDOW * self._shared.max_buffered)
+        )
+
+    def _check_taken(self) -> None:
+        """A client that answers no ping has caught up when nothing waits any more, here or in the kernel."""
+        if self._stream.get_write_buffer_size() or unacknowledged(self._stream):
+            self._checking = self._shared.loop.call_later(CONFIRM_CHECK, self._check_taken)
+        else:
+            self._say_caught_up()
 
     def _send_final(self, name: str, data: bytes) -> None:
         if self.closed:
@@ -178,7 +154,7 @@ class Sender(WSListener):
         now = not queued and self._begin(self)
         queued += (text_header(len(data)), data)
         self._queued_size += len(data)
-        self._confirmations.expect(name)
+        self._confirmations.expect(name, len(data))
         if now or self._queued_size > CHUNK:
             self.flush()
 
@@ -214,7 +190,8 @@ class Sender(WSListener):
         self.flush()
         self._last_word(code, reason)
         # The client's answer could not be seen while nothing is read from it.
-        if self._paused:
+        if self._deferred is not None:
+            self._deferred = None
             self._stream.resume_reading()
 
     def cut(self) -> None:
@@ -230,16 +207,13 @@ class Sender(WSListener):
             self.cut()
 
     def pause_writing(self) -> None:
-        """More than `max_buffered` waits: nothing more is read from this client until it has read."""
+        """More than `max_buffered` waits: no message is handed on from this client until it has read."""
         self._paused = True
-        if not self.closed:
-            self._stream.pause_reading()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._paused = False
         self._largest = 0
-        self._say_caught_up()
         latest, self._latest = self._latest, None
         self._held = 0
         if self.closed:
@@ -247,7 +221,31 @@ class Sender(WSListener):
         if latest is not None:
             for data in latest.values():
                 self.send(data)
-        self._stream.resume_reading()
+        if self._pong_due is not None:
+            self.flush()
+            payload, self._pong_due = self._pong_due, None
+            self._transport.send_pong(payload)
+        if self._deferred is not None:
+            deferred, self._deferred = self._deferred, None
+            for place, data in enumerate(deferred):
+                if self._paused or self.closed:
+                    self._deferred = deferred[place:]
+                    break
+                self._hand_on(data)
+            else:
+                self._stream.resume_reading()
+        if self._has_room():
+            self._say_caught_up()
+
+    def _hand_on(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    def _defer(self, data: bytes) -> None:
+        """A message that came while the client was behind. Nothing more is read, but what was read is kept."""
+        if self._deferred is None:
+            self._deferred = []
+            self._stream.pause_reading()
+        self._deferred.append(data)
 
     def _last_word(self, code: int, reason: str) -> None:
         self.closed = True
@@ -263,6 +261,7 @@ class Sender(WSListener):
         self.closed = True
         self._queued = []
         self._latest = None
+        self._deferred = None
         self._confirmations = None
         self._withdraw()
         self._say_caught_up()
@@ -270,6 +269,9 @@ class Sender(WSListener):
             self._ending.cancel()
 
     def _say_caught_up(self) -> None:
+        if self._checking is not None:
+            self._checking.cancel()
+            self._checking = None
         caught_up, self._caught_up = self._caught_up, None
         if caught_up is not None and not caught_up.done():
             caught_up.set_result(None)

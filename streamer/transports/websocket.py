@@ -34,7 +34,8 @@ from streamer.transports.http_request import HttpRequest
 from streamer.transports.listening import cannot_listen
 from streamer.transports.opening import Upgrade
 from streamer.transports.peer import WebSocketPeer
-from streamer.transports.sending import CLOSE_GRACE, Shared
+from streamer.transports.sending import CLOSE_GRACE
+from streamer.transports.shared import Shared
 from streamer.transports.tls import server_context
 
 MARGIN: Final = 1.0

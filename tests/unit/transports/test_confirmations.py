@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from streamer.core.errors import ConnectionGone
 from streamer.transports.confirmations import MOST, Confirmations
 
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
@@ -134,7 +135,7 @@ async def test_whoever_fails_to_note_a_confirmation_ends_that_connection_alone(s
 def test_of_a_client_that_never_answers_only_so_much_is_remembered():
     confirmations = Confirmations()
     for number in range(MOST + 10):
-        confirmations.expect(f"r{number}")
+        confirmations.expect(f"r{number}", 1)
     ping = confirmations.ping_frame()
     names = confirmations.answered(ping[2:])
     assert (len(names), names[0]) == (MOST, "r10")
@@ -143,7 +144,144 @@ def test_of_a_client_that_never_answers_only_so_much_is_remembered():
 
 def test_nothing_answers_a_ping_that_has_not_been_sent():
     confirmations = Confirmations()
-    confirmations.expect("r1")
+    confirmations.expect("r1", 1)
     ahead = confirmations.newest_payload()
     assert confirmations.answered(ahead) == []
     assert confirmations.answered(confirmations.ping_frame()[2:]) == ["r1"]
+
+
+class TestRoom:
+    """An outcome that can wait is sent when the client has taken what was sent before."""
+
+    async def test_a_client_that_is_not_behind_has_room(self, serve):
+        server = await serve()
+        await server.raw()
+        assert server.peers[0].room() is None
+        assert server.registry.room(server.peers[0].id) is None
+
+    async def test_there_is_room_again_when_the_client_has_confirmed_what_was_sent(self, serve, frame):
+        server = await serve(max_buffered=64 * 1024)
+        client = await server.raw()
+        (peer,) = server.peers
+        peer.send_latest("r1", b"x" * 20_000, True)
+        room = peer.room()
+        assert peer.room() is room
+        await client.text()
+        client.write(frame(await next_ping(client), PONG))
+        await room
+        assert peer.room() is None
+
+    async def test_the_pong_is_seen_though_more_waits_than_may(self, serve, frame, eventually):
+        server = await serve(max_buffered=64 * 1024)
+        client = await server.raw(receive_buffer=4096, limit=1024)
+        (peer,) = server.peers
+        peer.send_latest("r1", b"first", True)
+        payload = (await client.text(), await next_ping(client))[1]
+        client.writer.transport.pause_reading()
+        peer.send_latest("r2", b"x" * 8_000_000, True)
+        await eventually(lambda: peer._paused)
+        client.write(frame(payload, PONG))
+        await eventually(lambda: server.receiver.taken == ["r1"])
+        assert peer.room() is not None
+
+    async def test_a_client_that_answers_no_ping_has_room_when_it_has_taken_everything(self, serve):
+        server = await serve(max_buffered=64 * 1024)
+        client = await server.raw()
+        (peer,) = server.peers
+        peer.send_latest("r1", b"x" * 20_000, True)
+        await client.text()
+        await peer.room()
+        assert server.receiver.taken == []
+
+    async def test_a_client_that_takes_nothing_has_no_room_until_it_does(self, serve, monkeypatch):
+        monkeypatch.setattr("streamer.transports.sending.CONFIRM_CHECK", 0.01)
+        server = await serve(max_buffered=64 * 1024)
+        client = await server.raw(receive_buffer=4096, limit=1024)
+        client.writer.transport.pause_reading()
+        (peer,) = server.peers
+        peer.send_latest("r1", b"x" * 8_000_000, True)
+        room = peer.room()
+        await asyncio.sleep(0.1)
+        assert not room.done()
+        client.writer.transport.resume_reading()
+        await client.text()
+        await room
+
+    async def test_the_end_of_the_connection_ends_the_waiting(self, serve):
+        server = await serve(max_buffered=64 * 1024)
+        client = await server.raw(receive_buffer=4096, limit=1024)
+        client.writer.transport.pause_reading()
+        (peer,) = server.peers
+        peer.send_latest("r1", b"x" * 8_000_000, True)
+        room = peer.room()
+        client.cut()
+        await room
+        with pytest.raises(ConnectionGone):
+            server.registry.room(peer.id)
+        peer.send_latest("r2", b"dropped", True)
+        assert peer.room() is None
+
+
+class TestBehind:
+    async def test_requests_wait_until_the_client_has_read_and_a_close_drops_them(self, serve, frame, eventually):
+        server = await serve(max_buffered=64 * 1024)
+        server.receiver.answer = lambda peer, message: peer.send(b"y" * 8_000_000)
+        client = await server.raw(receive_buffer=4096, limit=1024)
+        (peer,) = server.peers
+        client.write(frame(b"1") + frame(b"2") + frame(b"3"))
+        # The answer to each is more than may wait: the next is answered when it was read.
+        for number in range(1, 3):
+            await eventually(lambda number=number: len(server.receiver.frames) == number)
+            assert len(await client.text()) == 8_000_000
+        await eventually(lambda: peer._paused and len(server.receiver.frames) == 3)
+        client.write(frame(b"4"))
+        await eventually(lambda: peer._deferred is not None)
+        peer.close(3001, "shutdown")
+        assert peer._deferred is None
+        assert len(await client.text()) == 8_000_000
+        assert await client.frame() == (CLOSE, (3001).to_bytes(2) + b"shutdown")
+        client.write(frame((3001).to_bytes(2), CLOSE))
+        await eventually(lambda: bool(server.receiver.ended))
+        assert server.receiver.frames == [b"1", b"2", b"3"]
+
+    async def test_the_newest_ping_is_answered_when_the_client_reads_again(self, serve, frame, eventually):
+        server = await serve(max_buffered=64 * 1024)
+        client = await server.raw(receive_buffer=4096, limit=1024)
+        client.writer.transport.pause_reading()
+        (peer,) = server.peers
+        peer.send(b"x" * 8_000_000)
+        await eventually(lambda: peer._paused)
+        client.write(frame(b"one", PING) + frame(b"two", PING))
+        await eventually(lambda: peer._pong_due == b"two")
+        client.writer.transport.resume_reading()
+        await client.text()
+        assert await client.frame() == (PONG, b"two")
+
+    async def test_one_message_is_never_too_large_and_several_are(self, serve, eventually):
+        server = await serve(max_buffered=64 * 1024)
+        client = await server.raw(receive_buffer=4096, limit=1024)
+        client.writer.transport.pause_reading()
+        (peer,) = server.peers
+        peer.send(b"x" * 8_000_000)
+        await eventually(lambda: peer._paused)
+        peer.send_latest("progress", b"small")
+        peer.send(b"small")
+        assert not peer.closed
+        peer.send(b"x" * 8_000_000)
+        assert peer.closed
+        assert [event for _, event, _ in server.log.lines] == ["slow consumer cut off"]
+
+    async def test_a_client_without_a_sign_of_life_learns_why_if_it_reads_again(self, serve, eventually):
+        server = await serve(max_buffered=64 * 1024)
+        client = await server.raw(receive_buffer=4096, limit=1024)
+        client.writer.transport.pause_reading()
+        (peer,) = server.peers
+        peer.send(b"x" * 8_000_000)
+        await eventually(lambda: peer._paused)
+        assert peer.waits()
+        peer.give_up()
+        peer.give_up()
+        client.writer.transport.resume_reading()
+        await client.text()
+        assert await client.close_code() == 3008
+        assert len(server.log.lines) == 1
