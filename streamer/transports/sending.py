@@ -201,8 +201,9 @@ class Sender(WSListener):
 
     def give_up(self) -> None:
         """The client shows no sign of life. One that is only behind may read again, and then learns why it was cut."""
-        if self._paused:
-            self._cut_off(self._waiting_size())
+        waiting = self._waiting_size() + unacknowledged(self._stream)
+        if waiting:
+            self._cut_off(waiting)
         else:
             self.cut()
 

@@ -22,7 +22,7 @@ MARGIN = 64 * 1024 * 1024
 GUARD = 120.0
 CONFIG = """
 version: 1
-server: {port: 0, max_buffered: 16KiB, ping_interval: 1h, drain_timeout: 5s}
+server: {port: 0, max_buffered: 16KiB, ping_interval: 5s, ping_timeout: 5s, drain_timeout: 5s}
 backends: {store: {use: sqlite, path: ./queue.db}}
 # One at a time, so that nothing passes the gate before it is opened.
 worker: {progress_interval: 0s, concurrency: 1}
