@@ -13,11 +13,15 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from benchmarks.build import python_build
 from benchmarks.processes import ROOT, ServerFailed
 from benchmarks.report import Rounds, goals, medians, table
 from benchmarks.rounds import PARTS, LoadFailed, Plan, one_round
 
 PACKAGES = ("streamer-router", "picows", "uvloop", "fastapi", "uvicorn", "pydantic", "websockets")
+
+PEERS = ("fastapi", "uvicorn", "pydantic", "websockets")
+"""What FastAPI's side of the comparison needs; uvicorn's WebSockets are those of `websockets`."""
 
 
 def arguments() -> argparse.Namespace:
@@ -35,9 +39,9 @@ def main() -> None:
     given = arguments()
     if given.quick:
         given.rounds, given.seconds = 1, 1.0
-    missing = [name for name in ("fastapi", "uvicorn", "pydantic") if importlib.util.find_spec(name) is None]
+    missing = [name for name in PEERS if importlib.util.find_spec(name) is None]
     if missing:
-        sys.exit(f"{', '.join(missing)} not installed: pip install 'streamer-router[bench]'")
+        sys.exit(f"{', '.join(missing)} not installed: pip install -e '.[bench]' in the clone")
     usable = sorted(os.sched_getaffinity(0))
     server_core = usable[0] if given.server_core is None else given.server_core
     client_core = usable[-1] if given.client_core is None else given.client_core
@@ -61,6 +65,7 @@ def main() -> None:
                 print(f"round {number + 1} of {given.rounds}: {name} {cell['rate']:,.0f}/s", file=sys.stderr)
     except (ServerFailed, LoadFailed) as problem:
         sys.exit(f"The benchmark stopped: {problem}")
+    print(f"{python_build()}\n")
     print(table(rounds))
     print(f"\nwritten to {_write(began, given, rounds)}")
 
@@ -74,6 +79,7 @@ def _write(began: datetime, given: argparse.Namespace, rounds: Rounds) -> Path:
         "options": {name: value for name, value in vars(given).items() if value is not None},
         "machine": {"system": platform.platform(), "cores": os.cpu_count(), "load": os.getloadavg()},
         "python": platform.python_version(),
+        "python_build": python_build(),
         "versions": {name: _version(name) for name in PACKAGES},
         "commit": _commit(),
         "medians": medians(rounds),
