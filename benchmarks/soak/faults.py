@@ -7,9 +7,13 @@ from collections import Counter
 
 from benchmarks.soak.relay import Relay
 from benchmarks.soak.schedule import Fault
-from benchmarks.soak.service import STOP_TIMEOUT, Service
+from benchmarks.soak.service import LEASE, STOP_TIMEOUT, Service
 
 MUTE = 1.0
+STALL = 2.0
+"""Seconds at most beyond the lease for which a process is stopped."""
+SLOW = 200_000.0
+"""Bytes a second at most of a connection that is slowed down."""
 DISK = 1.5
 """Seconds at most."""
 CLOCK = 6 * 3600.0
@@ -77,6 +81,20 @@ class Faults:
     async def _kill_pool(self, _size: float) -> None:
         self._counts["SIGKILL of a handler's process"] += self._service.kill_child("process_child")
 
+    async def _stall(self, size: float) -> None:
+        async with self._ending:
+            self._revive()
+            with self._service.stopped():
+                self._counts["SIGSTOP of the service beyond the lease"] += 1
+                await asyncio.sleep(LEASE + size * STALL)
+
+    async def _stall_writer(self, size: float) -> None:
+        # Not while the service itself ends: a stopped writer would go on holding the file's lock.
+        async with self._ending:
+            with self._service.stopped_child("stores.sqlite") as stopped:
+                self._counts["SIGSTOP of the writer beyond the lease"] += stopped
+                await asyncio.sleep(LEASE + size * STALL)
+
     async def _disk(self, size: float) -> None:
         with self._service.disk_refuses() as refused:
             self._counts["refusals of the disk"] += refused
@@ -97,6 +115,12 @@ class Faults:
             pair.mute()
             await asyncio.sleep(size * MUTE)
             self._relay.cut(pair)
+
+    async def _slow(self, size: float) -> None:
+        pair = self._relay.chosen(size)
+        if pair is not None:
+            pair.slow_down(SLOW * (0.25 + 0.75 * size))
+            self._counts["connections slowed down"] += 1
 
     async def _cut_all(self, _size: float) -> None:
         for pair in list(self._relay.pairs):

@@ -30,6 +30,7 @@ ACTIONS = {
     "long": 8,
     "broken": 4,
     "fragile": 3,
+    "big": 3,
 }
 """With their weights."""
 FIRST_TRY_AGAIN = 0.2
@@ -108,6 +109,7 @@ class Person:
         del self.waiting[request_id]
         if action != "echo":
             self.outcomes[request_id] = how
+            self._wire.received.add((self.client_id, request_id))
         self._ended[f"{action} {how}"] += 1
 
     async def _once(self, action: str, request_id: str, payload: Any, generator: random.Random) -> str:

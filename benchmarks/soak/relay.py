@@ -20,6 +20,7 @@ class _End(asyncio.Protocol):
     def __init__(self, pair: Pair) -> None:
         self.pair = pair
         self.transport: Any = None
+        self.paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -29,9 +30,11 @@ class _End(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         # Backpressure goes through: a client that does not read must be felt by the service.
+        self.paused = True
         self.pair.other(self).transport.pause_reading()
 
     def resume_writing(self) -> None:
+        self.paused = False
         self.pair.other(self).transport.resume_reading()
 
     def eof_received(self) -> None:
@@ -49,6 +52,7 @@ class Pair:
         self._before: list[bytes] = []
         self._muted = False
         self._closed = False
+        self._rate: float | None = None
         self.client = _End(self)
         self.server = _End(self)
         self.tap: Any = None
@@ -88,6 +92,18 @@ class Pair:
                 if self.tap is not None:
                     self.tap.heard(message)
             self.client.transport.write(data)
+            if self._rate is not None:
+                # Nothing more is read from the service until a line of that rate would have carried this.
+                self.server.transport.pause_reading()
+                asyncio.get_running_loop().call_later(len(data) / self._rate, self._read_on)
+
+    def slow_down(self, rate: float) -> None:
+        """From now on the client gets so many bytes a second."""
+        self._rate = rate
+
+    def _read_on(self) -> None:
+        if not self._closed and not self.client.paused:
+            self.server.transport.resume_reading()
 
     def mute(self) -> None:
         """Nothing passes any more; what is sent is lost."""

@@ -12,10 +12,13 @@ FAULTS: Final = {
     "kill_pool": 6,
     "disk": 14,
     "clock": 16,
+    "stall": 5,
+    "stall_writer": 5,
 }
 """Of the service, with their weights."""
-CUTS: Final = {"cut": 70, "mute": 25, "cut_all": 5}
-"""Of connections: reset; silent for a moment, then reset, with what was sent meanwhile lost; all of them."""
+CUTS: Final = {"cut": 64, "mute": 22, "cut_all": 4, "slow": 10}
+"""Of connections: reset; silent for a moment, then reset, with what was sent meanwhile lost; all of them; slowed down
+for as long as they last."""
 
 
 class Fault(NamedTuple):

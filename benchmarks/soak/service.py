@@ -18,7 +18,7 @@ version: 1
 service: {{name: soak}}
 server: {{host: 127.0.0.1, port: {port}, drain_timeout: 2s, max_buffered: 64KiB}}
 backends: {{store: {{use: sqlite, path: ./soak.db}}}}
-worker: {{lease: 10s, poll_interval: 250ms, processes: 1, threads: 16}}
+worker: {{lease: {lease:g}s, poll_interval: 250ms, processes: 1, threads: 16}}
 logs: {{format: json, level: info}}
 actions:
   echo: {{handler: echo, mode: sync}}
@@ -32,8 +32,17 @@ actions:
   broken: {{handler: soak.broken, retry: {{max_attempts: 2, initial: 50ms}}}}
   thread: {{handler: soak.thread, retry: {{max_attempts: 1000}}}}
   crunch: {{handler: soak.crunch, retry: {{max_attempts: 1000}}}}
+  big: {{handler: soak.big, mode: async, retry: {{max_attempts: 1000}}}}
 """
+LEASE = 4.0
+"""Seconds."""
 STOP_TIMEOUT = 30.0
+
+
+def _signal_all(pids, number):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 class Service:
@@ -52,7 +61,7 @@ class Service:
         self._process: subprocess.Popen[bytes] | None = None
         self._clock = folder / "clock"
         self._clock.write_bytes(OFFSET.pack(0.0))
-        (folder / "streamer.yaml").write_text(CONFIG.format(port=port))
+        (folder / "streamer.yaml").write_text(CONFIG.format(port=port, lease=LEASE))
         announced = folder / "site" / "streamer_soak-1.0.dist-info"
         announced.mkdir(parents=True)
         (announced / "METADATA").write_text("Metadata-Version: 2.1\nName: streamer-soak\nVersion: 1.0\n")
@@ -111,6 +120,28 @@ class Service:
                 os.kill(child, signal.SIGKILL)
                 return True
         return False
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """Neither the service nor anything that it started gets the processor."""
+        assert self._process is not None
+        pids = [self._process.pid, *family(self._process.pid)]
+        _signal_all(pids, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            _signal_all(pids, signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def stopped_child(self, what: str):
+        """The child that runs `what` does not get the processor. Yields whether there is one."""
+        child = self._child(what)
+        pids = [] if child is None else [child]
+        _signal_all(pids, signal.SIGSTOP)
+        try:
+            yield bool(pids)
+        finally:
+            _signal_all(pids, signal.SIGCONT)
 
     @contextlib.contextmanager
     def disk_refuses(self):

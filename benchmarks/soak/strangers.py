@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 
 from benchmarks.soak.raw import BINARY, Gone, RawSocket
@@ -22,6 +23,8 @@ RUBBISH = (
 )
 READ_NOTHING = 3.0
 COME_BACK = 30.0
+PIECE = 8192
+"""Bytes that a slow reader takes at once."""
 
 
 class Stranger:
@@ -47,10 +50,18 @@ class Stranger:
 
     async def live(self, until: asyncio.Event) -> None:
         """One mischief after another, each on a connection of its own, until told to stop."""
-        mischiefs = (self._talk_rubbish, self._snoop, self._vanish, self._do_not_read, self._tear, self._take_ids)
+        mischiefs = (
+            self._talk_rubbish,
+            self._snoop,
+            self._vanish,
+            self._do_not_read,
+            self._tear,
+            self._take_ids,
+            self._read_slowly,
+        )
         while not until.is_set():
             try:
-                socket = await RawSocket.open(self._port, self.client_id)
+                socket = await RawSocket.open(self._port, self.client_id, self._wire)
                 self._wire.counts["mischiefs"] += 1
                 try:
                     await self._generator.choice(mischiefs)(socket)
@@ -66,7 +77,7 @@ class Stranger:
         Raises:
             Gone: it was not told.
         """
-        socket = await RawSocket.open(self._port, self.client_id)
+        socket = await RawSocket.open(self._port, self.client_id, self._wire)
         try:
             socket.send(action="streamer.resume", id="resume")
             open_: set[str] | None = None
@@ -116,6 +127,16 @@ class Stranger:
         heard = 0
         while heard < 20:
             heard += (await socket.hear())["type"] in ("complete", "error")
+
+    async def _read_slowly(self, socket: RawSocket) -> None:
+        """Large outcomes over a slow line; what is not taken by the time comes with a later resume."""
+        for _ in range(3):
+            self._submit(socket, "big")
+        heard = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._generator.uniform(2, 12)):
+                while heard < 3:
+                    heard += (await socket.hear(size=PIECE, pause=0.05))["type"] in ("complete", "error")
 
     async def _tear(self, socket: RawSocket) -> None:
         self._submit(socket, "queued")

@@ -19,7 +19,7 @@ TERMINAL = ("COMPLETED", "FAILED", "CANCELLED")
 def judge(database: Path, wire: Wire, people: list[Person]) -> tuple[Counter[str], list[str]]:
     """How many requests the file has in each state, and everything that is not as it must be."""
     with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as file:
-        rows = file.execute("SELECT owner, id, status, attempts, history FROM requests").fetchall()
+        rows = file.execute("SELECT owner, id, status, attempts, history, delivered_at FROM requests").fetchall()
         (key,) = file.execute("SELECT value FROM kept WHERE name = ?", (OWNER_KEY,)).fetchone()
     # The file has no client's secret; whose a request is, only the service's own key says.
     names = OwnerNames(key)
@@ -27,11 +27,16 @@ def judge(database: Path, wire: Wire, people: list[Person]) -> tuple[Counter[str
     records = {(clients.get(owner, owner), request_id): status for owner, request_id, status, *_ in rows}
     problems = [
         f"{request_id} is {status} after {attempts} attempts, and its history says {history}"
-        for _, request_id, status, attempts, history in rows
+        for _, request_id, status, attempts, history, _ in rows
         if not _accounts_for(status, attempts, json.loads(history or "[]"))
     ]
     if len(records) != len(rows):
         problems.append(f"{len(rows) - len(records)} requests have more than one record")
+    problems += [
+        f"{request_id} of {owner} counts as delivered, and its owner never received it"
+        for owner, request_id, *_, delivered_at in rows
+        if delivered_at is not None and (clients.get(owner, owner), request_id) not in wire.received
+    ]
     states = Counter(records.values())
     for key, story in wire.stories.items():
         status = records.get(key)

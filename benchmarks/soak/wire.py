@@ -5,21 +5,26 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 _MARKERS = re.compile(rb'"marker":"([^"]+)"')
-_TERMINAL = ("complete", "error")
+TERMINAL = ("complete", "error")
 KEPT = 60
 """Messages of one request that are kept to explain a violation."""
 
 
 class Frames:
-    """The text messages of one direction. What is not whole stays for later; other frames are passed over."""
+    """The text messages of one direction. What is not whole stays for later; other frames are passed over.
 
-    def __init__(self) -> None:
+    Args:
+        on_ping: called with the body of each ping, in its place among the messages.
+    """
+
+    def __init__(self, on_ping: Callable[[bytes], None] = lambda _: None) -> None:
+        self._on_ping = on_ping
         self._buffer = bytearray()
         self._upgraded = False
 
@@ -47,6 +52,8 @@ class Frames:
             del buffer[: at + length]
             if opcode == 0x81:
                 yield _unmasked(body, mask) if masked else body
+            elif opcode == 0x89:
+                self._on_ping(body)
 
 
 def _unmasked(body: bytes, mask: bytes) -> bytes:
@@ -75,6 +82,8 @@ class Wire:
         self.problems: list[str] = []
         self.stories: dict[tuple[str, str], Story] = {}
         self.counts: Counter[str] = Counter()
+        self.received: set[tuple[str, str]] = set()
+        """Whose outcome the client itself has read, and not only the relay has passed on: by client and request id."""
         self.markers: dict[str, str] = {}
         """Of each owner: the secret that no other may see."""
         self._connections = 0
@@ -154,7 +163,7 @@ class Tap:
             if not story.acknowledged:
                 wire.counts["acknowledged"] += 1
             story.acknowledged = True
-        elif kind in _TERMINAL:
+        elif kind in TERMINAL:
             self._ended.add(request_id)
             wire.counts["terminal messages"] += 1
             self._end(story, message)

@@ -41,7 +41,9 @@ def test_the_bench_extra_brings_what_the_peers_need():
 
 
 def test_a_missing_peer_is_named_with_a_command_that_installs_it():
-    program = "import sys; sys.modules['fastapi'] = None; import benchmarks.__main__ as main; sys.argv = ['x']; main.main()"
+    program = (
+        "import sys; sys.modules['fastapi'] = None; import benchmarks.__main__ as main; sys.argv = ['x']; main.main()"
+    )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "fastapi" in done.stderr

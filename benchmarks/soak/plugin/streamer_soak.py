@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import zlib
 from typing import Any
 
 from streamer import Error, Request, handler, hookimpl
@@ -40,11 +41,18 @@ def crunch(request: Request) -> dict[str, Any]:
     return {"echo": request.payload, "total": total}
 
 
+async def big(request: Request) -> dict[str, Any]:
+    """Returns more than a connection buffers: from 0.2 to 1 MB, as the id says."""
+    size = 200_000 + zlib.crc32(request.id.encode()) % 800_000
+    return {"echo": request.payload, "filling": "x" * size}
+
+
 @hookimpl
 def streamer_handlers() -> list[Any]:
     return [
         handler("flaky", flaky, estimated_duration="10s"),
         handler("broken", broken, estimated_duration="10s"),
         handler("thread", thread, estimated_duration="10s"),
+        handler("big", big, estimated_duration="10s"),
         handler("crunch", crunch, estimated_duration="10s", cpu_bound=True),
     ]
