@@ -10,6 +10,7 @@ import threading
 from types import FrameType
 
 from streamer.children.framing import Unframer, frame
+from streamer.streams.standard import print_to_stderr
 
 _READ_SIZE = 256 * 1024
 _TAKE_AT_MOST = 8 * 1024 * 1024
@@ -54,6 +55,7 @@ class Channel:
 def main(arguments: list[str]) -> None:
     """Runs the target over the channel until it returns."""
     descriptor, target = arguments
+    print_to_stderr()
     # A handler, not SIG_IGN: a program that the target starts would inherit that and could not be ended politely.
     signal.signal(signal.SIGINT, _go_on)
     signal.signal(signal.SIGTERM, _go_on)

@@ -98,8 +98,10 @@ def aws(
     what was in the tables is then gone, unless --endpoint-url keeps it.
     """
     from streamer.cli.reading import read
-    from streamer.runtime.logs import configure
+    from streamer.runtime.logs import configure, take_over
+    from streamer.streams.standard import guard_service
 
+    guard_service()
     settings, _ = read(config_path)
     store = settings.backends.store
     if store.name != "dynamodb":
@@ -139,7 +141,8 @@ def aws(
         sandboxes=sandboxes,
         limits=_limits(limits),
     )
-    asyncio.run(_run(plan, logger))
+    with take_over(logger):
+        asyncio.run(_run(plan, logger))
 
 
 def _in_process(environ: Mapping[str, str]) -> Any:

@@ -38,9 +38,12 @@ def command(config_path: Path, host: str | None, port: int | None, wait: float) 
     """
     from streamer.cli.reading import read
     from streamer.config.access import NOBODY_ASKED, WAY_OUT, is_open
-    from streamer.runtime.logs import configure
+    from streamer.runtime.logs import configure, take_over
     from streamer.runtime.serve import serve
+    from streamer.streams.standard import guard_service
 
+    # Before any plugin is loaded: a reader of the log that is not there, or does not read, must not matter to it.
+    guard_service()
     settings, registry = read(config_path)
     server = settings.server
     server = dataclasses.replace(
@@ -49,4 +52,5 @@ def command(config_path: Path, host: str | None, port: int | None, wait: float) 
     if settings.auth.name == NOBODY_ASKED and is_open(server.host, settings.auth.options):
         raise click.UsageError(f"other machines can reach {server.host}, and nobody is asked who they are; {WAY_OUT}")
     logger = configure(settings.logs.level, settings.logs.format, secrets=settings.secrets)
-    serve(dataclasses.replace(settings, server=server), registry.components, logger=logger, wait=wait)
+    with take_over(logger):
+        serve(dataclasses.replace(settings, server=server), registry.components, logger=logger, wait=wait)

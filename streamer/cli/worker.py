@@ -33,9 +33,11 @@ def command(config_path: Path, actions: tuple[str, ...]) -> None:
     Any number of workers may run.
     """
     from streamer.cli.reading import read
-    from streamer.runtime.logs import configure
+    from streamer.runtime.logs import configure, take_over
     from streamer.runtime.work import work
+    from streamer.streams.standard import guard_service
 
+    guard_service()
     settings, registry = read(config_path)
     unknown = sorted(set(actions) - set(settings.actions))
     if unknown:
@@ -43,4 +45,5 @@ def command(config_path: Path, actions: tuple[str, ...]) -> None:
             f"--action {unknown[0]}: {config_path} declares no such action; there are {', '.join(settings.actions)}"
         )
     logger = configure(settings.logs.level, settings.logs.format, secrets=settings.secrets)
-    work(settings, registry.components, logger=logger, actions=actions)
+    with take_over(logger):
+        work(settings, registry.components, logger=logger, actions=actions)

@@ -1,19 +1,26 @@
-"""Logs: for people on a terminal, JSON bytes otherwise. Configured once, when the service starts."""
+"""Logs: for people on a terminal, JSON bytes otherwise. Configured once, when the service starts.
+
+Logging neither waits nor raises, whatever became of the reader of the log and whatever is in a line.
+"""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import logging
+import os
 import sys
-from collections.abc import MutableMapping
+import threading
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-import orjson
 import structlog
 
 from streamer.config.hiding import hide
-from streamer.core.current import current_request
+from streamer.core.foreign import safe_text
+from streamer.runtime.log_lines import logger_class, own_line, prepare, tame, to_json
+from streamer.streams.sink import Sink
+from streamer.streams.standard import STDERR, capture, stderr_sink
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -30,76 +37,103 @@ def configure(
         secrets: texts that never appear in a line, tracebacks included.
     """
     stream = sys.stderr if stream is None else stream
-    console = form == "console" or (form == "auto" and stream.isatty())
-    shared: list[Any] = [structlog.contextvars.merge_contextvars, _name_request, structlog.processors.add_log_level]
-    if secrets or console:
-        # Written out here, and not by the console's own renderer, which would show what the frames hold: tokens too.
-        shared.append(structlog.processors.format_exc_info)
+    terminal = os.isatty(STDERR) if _is_stderr(stream) else stream.isatty()
+    console = form == "console" or (form == "auto" and terminal)
+    write = _writer(stream, console=console)
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        prepare,
+    ]
     if secrets:
         shared.append(lambda _logger, _method, event: hide(event, secrets))
+
+    def unwritten(event: str, problem: BaseException) -> None:
+        write(
+            own_line(
+                "a log line could not be made",
+                "error",
+                console=console,
+                line=hide(event, secrets),
+                error=type(problem).__name__,
+            )
+        )
+
+    renderers: list[Any]
     if console:
-        structlog.configure(
-            processors=[
-                *shared,
-                _tame,
-                structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False),
-                structlog.dev.ConsoleRenderer(
-                    colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
-                ),
-            ],
-            wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-            logger_factory=structlog.PrintLoggerFactory(stream),
-            cache_logger_on_first_use=True,
-        )
+        renderers = [
+            tame,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False),
+            structlog.dev.ConsoleRenderer(colors=terminal, exception_formatter=structlog.dev.plain_traceback),
+            lambda _logger, _method, line: line.encode("utf-8", "backslashreplace") + b"\n",
+        ]
     else:
-        structlog.configure(
-            processors=[
-                *shared,
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-                structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer(serializer=_dumps),
-            ],
-            wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-            logger_factory=structlog.BytesLoggerFactory(getattr(stream, "buffer", stream)),
-            cache_logger_on_first_use=True,
-        )
+        renderers = [to_json]
+    structlog.configure(
+        processors=[*shared, *renderers],
+        wrapper_class=logger_class(LEVELS[level], unwritten),
+        logger_factory=lambda *_: _Lines(write),
+        cache_logger_on_first_use=True,
+    )
     logger = structlog.get_logger()
     _forward(logger, LEVELS[level])
     return logger
 
 
-def _name_request(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Request, connection and action of the line, unless it says so itself."""
-    request = current_request.get()
-    if request is not None:
-        event.setdefault("request_id", request.id)
-        event.setdefault("action", request.action)
-        event.setdefault("connection_id", request.connection_id)
-    return event
+@contextlib.contextmanager
+def take_over(logger: Any) -> Iterator[None]:
+    """While it lasts, what is printed and what ends a thread becomes lines of the log.
 
+    For a process that serves: a plugin's `print` would wait for a reader of standard output, or fail without one.
+    """
+    before = sys.stdout, sys.stderr, threading.excepthook, sys.unraisablehook
+    capture(lambda line: logger.info(line, stream="stdout"), lambda line: logger.warning(line, stream="stderr"))
 
-def _tame(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """What a client sent must neither steer a terminal nor look like a line of its own. Values the renderer quotes."""
-    event["event"] = _printable(str(event.get("event", "")))
-    if isinstance(trace := event.get("exception"), str):
-        event["exception"] = "\n".join("  " + _printable(line) for line in trace.split("\n"))
-    return event
+    def uncaught(what: str, problem: BaseException | None) -> None:
+        logger.error(what, exc_info=problem)
 
-
-def _printable(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-
-
-def _dumps(value: Any, **_: Any) -> bytes:
-    # A log line must come out whatever is in it: what orjson cannot say is written as text.
+    threading.excepthook = lambda seen: uncaught("a thread ended with an exception", seen.exc_value)
+    sys.unraisablehook = lambda seen: uncaught(seen.err_msg or "an exception was ignored", seen.exc_value)
     try:
-        return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS)
-    except TypeError:
-        # Half a surrogate pair, a number beyond 64 bits, a tuple for a key.
-        plain = {str(key): item if isinstance(item, str) else repr(item) for key, item in value.items()}
-        return json.dumps(plain).encode()
+        yield
+    finally:
+        sys.stdout, sys.stderr, threading.excepthook, sys.unraisablehook = before
+
+
+class _Lines:
+    """What structlog writes to: whole lines, whatever their level."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self.msg = self.debug = self.info = self.warning = self.error = write
+        self.critical = self.exception = self.fatal = self.warn = self.log = write
+
+
+def _writer(stream: Any, *, console: bool) -> Callable[[bytes], object]:
+    """Writes lines to the stream, and never fails."""
+    if _is_stderr(stream):
+        sink: Sink = stderr_sink()
+        sink.notice = lambda count: own_line("log lines were dropped", "warning", console=console, count=count)
+        return sink.write
+
+    target = getattr(stream, "buffer", stream)
+
+    def write(line: bytes) -> None:
+        # A stream that is not ours to look into, such as the one of a function's runtime.
+        with contextlib.suppress(Exception):
+            try:
+                target.write(line)
+            except TypeError:
+                stream.write(line.decode("utf-8", "backslashreplace"))
+            stream.flush()
+
+    return write
+
+
+def _is_stderr(stream: Any) -> bool:
+    """Whether it is the process's own standard error, and nobody (a runtime, a test) has put something in its place."""
+    try:
+        return stream is sys.stderr and stream.fileno() == STDERR
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 class _Forwarding(logging.Handler):
@@ -112,12 +146,14 @@ class _Forwarding(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             message = record.getMessage()
-        except Exception:  # noqa: BLE001 - whatever is wrong with a library's line must not break what it does
-            message = f"{record.msg} {record.args}"
+        except BaseException:  # noqa: BLE001 - whatever is wrong with a library's line must not break what it does
+            message = f"{safe_text(record.msg)} {safe_text(record.args)}"
         self._logger.log(record.levelno, message, logger=record.name, exc_info=record.exc_info or None)
 
 
 def _forward(logger: Any, level: int) -> None:
+    # Handlers of libraries that fail must not write tracebacks between the lines, or fail again in doing so.
+    logging.raiseExceptions = False
     root = logging.getLogger()
     root.handlers = [handler for handler in root.handlers if not isinstance(handler, _Forwarding)]
     root.addHandler(_Forwarding(logger))

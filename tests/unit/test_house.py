@@ -14,6 +14,7 @@ ROOT = Path(streamer.__file__).parent
 FLOORS = {
     "core": 0,
     "contracts": 1,
+    "streams": 1,
     "client": 1,  # it imports only core, so whoever is above may speak through it
     "config": 2,
     "plugins": 2,
