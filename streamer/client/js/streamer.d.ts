@@ -16,12 +16,14 @@ export interface StateDetail {
   delay?: number;
   /** `waiting`: how many tries there have been without a connection that lasted, with this one. */
   tries?: number;
-  /** `idle` and `closed`: the close code; 1006 when the connection ended without one. */
+  /** How the last connection or try ended: the close code; 1006 when there was none. */
   code?: number;
+  /** Why it ended, as far as it is known: the service's words, or what the token function did instead. */
   reason?: string;
   cause?: unknown;
 }
 
+/** An option that is undefined or null means its default. A time that is no number above 0 is refused at once. */
 export interface ClientOptions {
   /**
    * A secret that makes requests this client's own: whoever knows it may resume and cancel them. A random one by
@@ -32,7 +34,11 @@ export interface ClientOptions {
   storage?: Pick<Storage, "getItem" | "setItem">;
   /** Under which key; `streamer.client_id` by default. */
   storageKey?: string;
-  /** Sent as the subprotocol `bearer`. A function is asked before each connection, so give one where tokens expire. */
+  /**
+   * Sent as the subprotocol `bearer`. A function is asked before each connection, so give one where tokens expire. When
+   * it fails, brings no token, or takes longer than `openTimeout`, `onStateChange` is given the reason, and it is asked
+   * again at the next try.
+   */
   token?: string | (() => string | Promise<string>);
   /** Whether a connection that breaks is opened again; true by default. */
   reconnect?: boolean;
@@ -40,7 +46,8 @@ export interface ClientOptions {
   maxReconnectDelay?: number;
   /**
    * Whether a request of which nothing has been heard is sent again after a break; true by default. A queued request
-   * is still the same one, but a direct one may run twice. Where that does harm say false: it ends with ConnectionLost.
+   * is still the same one, but a direct one may run again, three times in all: then it ends with NotAnswered. Where that
+   * does harm say false: it ends with ConnectionLost.
    */
   resend?: boolean;
   /** How long a handshake may take; 10,000 by default. */
@@ -162,7 +169,8 @@ export interface Principal {
 export class StreamerClient {
   /**
    * @param url `ws://`, `wss://`, `http://` or `https://`, with the service's path; in a page it may be relative.
-   * @throws TypeError when the address is none, or there is no WebSocket.
+   * @throws TypeError when the address is none, there is no WebSocket, or an option is not what it must be.
+   * @throws RangeError when a time is not above 0.
    */
   constructor(url: string | URL, options?: ClientOptions);
 
@@ -185,7 +193,8 @@ export class StreamerClient {
 
   /**
    * Sends a request and returns at once.
-   * @throws Error when a request with this id waits already; TypeError when the payload has no JSON form.
+   * @throws Error when a request with this id waits already; TypeError when the payload has no JSON form, or an option
+   * is not what it must be.
    */
   start<Result = any>(action: string, payload?: unknown, options?: RequestOptions): RequestHandle<Result>;
 
@@ -226,3 +235,19 @@ export class ConnectionLost extends StreamerError {
   readonly closeCode: number;
   readonly reason: string;
 }
+
+/**
+ * Three times in a row the connection ended before the answer, and it was sent again each time. The service may have run
+ * it each time: what ends the connection may be the request itself, by killing the service or by taking longer than a
+ * proxy waits. Its code is `NOT_ANSWERED`.
+ */
+export class NotAnswered extends ConnectionLost {
+  /** How many connections ended so. */
+  readonly times: number;
+}
+
+/**
+ * The request is larger than the service takes, or a message about it is larger than this client's WebSocket takes
+ * (`maxPayload` of the package `ws`). Only this request ends. Its code is `MESSAGE_TOO_LARGE`.
+ */
+export class MessageTooLarge extends StreamerError {}

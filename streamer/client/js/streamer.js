@@ -15,10 +15,18 @@ const MOST_UNREAD = 1000;
 const AFTER_OUTAGE = 5000; // a connection from before is more often dead than slow
 const TOKEN_EXPIRED = 3500;
 const RENEW_AFTER = 0.8; // of the time that a token has left
-const LONGEST_TIMER = 2 ** 31 - 1;
+const CLOCKS_DIFFER = 60_000; // to the renewal of a token that was taken though it has run out by this clock
+const LONGEST_TIMER = 2 ** 31 - 1; // a longer one fires at once
+const TOO_LARGE = 1009;
+const MOST_BREAKS = 3; // connections that may end while one request is alone on its way, before it is given up
+const MOST_SHARED = 10; // the same for one that was never alone, and for asking after one that the service has stored
+const TURN = 10_000; // how long others wait at most for the answer to a request that is sent alone
+// A service or a proxy closes with them for reasons of its own.
+const NOBODYS = new Set([1012, 1013, 3001, 3500, 3501]);
 // They blame what this client sent; the next connection would end in the same way.
 const FINAL_CLOSE_CODES = new Set([1003, 1007, 1008, 1009]);
 const BUSY = new Set(["RATE_LIMITED", "OVERLOADED"]);
+const DURATIONS = ["maxReconnectDelay", "openTimeout", "pingInterval", "pingTimeout"];
 const DEFAULTS = {
   reconnect: true, resend: true, maxReconnectDelay: 30_000,
   openTimeout: 10_000, pingInterval: 30_000, pingTimeout: 20_000,
@@ -45,6 +53,25 @@ export class ConnectionLost extends StreamerError {
   }
 }
 
+/** Each time the request was sent, the connection ended before its answer. The service may have run it each time. */
+export class NotAnswered extends ConnectionLost {
+  constructor(url, how, requestId, times) {
+    super(url, how, requestId);
+    const why = [how.code, how.reason].filter(Boolean).join(" ");
+    this.message =
+      `Request ${requestId} was not answered: it was sent ${times} times to ${url}, and each time the connection ended ` +
+      `first (at last with ${why}). It is not sent again. The service may have run it each time`;
+    Object.assign(this, { code: "NOT_ANSWERED", retryable: false, times });
+  }
+}
+
+/** The request, or what came of it, is larger than the other side takes. The other requests go on. */
+export class MessageTooLarge extends StreamerError {
+  constructor(message, requestId) {
+    super("MESSAGE_TOO_LARGE", message, { requestId });
+  }
+}
+
 const MOST_SENDS = 10; // how often a request is sent to a service whose functions fail, before it fails itself
 
 const mayReconnect = (closeCode) => !(closeCode >= 3500 && closeCode < 4000) && !FINAL_CLOSE_CODES.has(closeCode);
@@ -61,6 +88,44 @@ function parsed(data) {
   } catch {
     return {};
   }
+}
+
+/** What was given, without what is null or undefined: that means the default. */
+function given(options) {
+  return Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value != null));
+}
+
+/** Milliseconds that a timer can wait: Infinity is as long as it can. */
+function duration(name, value) {
+  if (typeof value !== "number" || Number.isNaN(value)) throw new TypeError(`${name} must be a number of milliseconds`);
+  if (value <= 0) throw new RangeError(`${name} must be above 0 milliseconds; it is ${value}`);
+  return Math.min(value, LONGEST_TIMER);
+}
+
+function checkFunctions(options, names) {
+  for (const name of names) {
+    if (options[name] != null && typeof options[name] !== "function") throw new TypeError(`${name} must be a function`);
+  }
+}
+
+/** The token as a subprotocol carries it: files and pages that hold one end with a line break, which is none of it. */
+function usable(token) {
+  if (typeof token !== "string") throw new TypeError(`a token must be a string; it is ${token === null ? "null" : typeof token}`);
+  const text = token.trim();
+  if (text === "") throw new TypeError("the token is empty");
+  const wrong = /[^!#$%&'*+.^_`|~0-9A-Za-z-]/u.exec(text);
+  if (wrong) {
+    const point = wrong[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+    throw new TypeError(`the token holds U+${point} at position ${wrong.index}, which no subprotocol carries`);
+  }
+  return text;
+}
+
+const isTooLarge = ({ error, message }) =>
+  error?.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH" || /payload size|too (large|big)/i.test(error?.message ?? message ?? "");
+
+function startTimer(act, milliseconds) {
+  return setTimeout(act, Math.min(Math.max(Number(milliseconds) || 0, 0), LONGEST_TIMER));
 }
 
 /** When a JSON Web Token runs out; NaN where it does not say so. Whether it is right is the service's business. */
@@ -96,6 +161,12 @@ function callBack(callback, ...values) {
 class RequestHandle {
   // What begins with an underscore is for the client below only.
   _sends = 0;
+  _sent = false; // on the present connection
+  _unanswered = false; // and nothing has been heard of it since
+  _breaks = 0; // connections in a row that ended while it was unanswered
+  _refusals = 0; // and at a message that was too large, while it had not ended
+  _suspect = false; // sent alone next, to see whether it is the cause
+  _helper = false; // asked on behalf of another request, which is the one to blame
   _seq = -1;
   _aborted = false;
   _error = null;
@@ -146,6 +217,8 @@ class RequestHandle {
 
   _stored() {
     this._text = null;
+    this._unanswered = false;
+    this._breaks = 0;
     this._heard.resolve(true);
   }
 
@@ -188,17 +261,27 @@ export class StreamerClient {
   #tries = 0;
   #openedAt = 0;
   #heardAt = 0;
+  #probing = false;
   #parts = new Map(); // of messages that are too long for their way: by their names, what has come of them
-  #timer; // one at a time: the next try, the handshake's limit, or the next look for a sign of life
+  #timer; // one at a time: the next try, the limit of token and handshake, or the next look for a sign of life
+  #line = []; // what is to be sent on this connection, once no request is alone on its way
+  #alone = null; // the suspect that was sent last; it stays so when its connection ends
+  #turn;
+  #postponed = new Set(); // timers of what this connection is asked once more
+  #refused = false; // the socket did not take a message, for its size
+  #expected = false; // this client gives the connection up for a reason of its own
   #renewal;
   #online = () => this.#networkIsBack();
 
   constructor(url, options = {}) {
+    options = given(options);
     this.#options = { WebSocket: globalThis.WebSocket, ...DEFAULTS, ...options };
+    for (const name of DURATIONS) this.#options[name] = duration(name, this.#options[name]);
+    checkFunctions(this.#options, ["onStateChange", "random"]);
     if (this.#options.WebSocket === undefined) {
       throw new TypeError("There is no WebSocket here; give one as an option, such as that of the package ws");
     }
-    this.#token = options.token;
+    this.#token = typeof options.token === "function" || options.token === undefined ? options.token : usable(options.token);
     const address = new URL(url, globalThis.location?.href);
     address.protocol = address.protocol.replace("http", "ws");
     address.hash = "";
@@ -234,8 +317,16 @@ export class StreamerClient {
   }
 
   /** Sends a request and returns at once, with a handle. */
-  start(action, payload, { id = randomId("req_"), metadata, wait, signal, ...options } = {}) {
-    const text = JSON.stringify({ id, action, payload, metadata, wait });
+  start(action, payload, options) {
+    const { id = randomId("req_"), metadata, wait, signal, ...others } = given(options);
+    if (typeof id !== "string" || id === "") throw new TypeError("id must be a text of 1 to 128 characters");
+    if (typeof wait === "number" && !(wait >= 0 && wait < Infinity)) {
+      throw new RangeError(`wait must be zero or more seconds, or a text such as "2s"; it is ${wait}`);
+    }
+    return this.#start(id, JSON.stringify({ id, action, payload, metadata, wait }), signal, others);
+  }
+
+  #start(id, text, signal, options) {
     const handle = this.#handle(id, text, options);
     if (signal?.aborted) handle._end(signal.reason);
     else this.#add(handle);
@@ -249,7 +340,9 @@ export class StreamerClient {
   }
 
   /** A handle for a queued request of an earlier page or process; without an id, for each that is not settled yet. */
-  async resume({ requestId, ...options } = {}) {
+  async resume(asked) {
+    const { requestId, ...options } = given(asked);
+    if (options.afterSeq !== undefined && !Number.isFinite(options.afterSeq)) throw new TypeError("afterSeq must be a number");
     if (requestId !== undefined) {
       const handle = this.#handles.get(requestId) ?? this.#handle(requestId, null, options);
       if (!this.#handles.has(requestId)) this.#add(handle);
@@ -272,7 +365,8 @@ export class StreamerClient {
   list(asked = {}) { return this.request("streamer.list", asked); }
 
   /** Gives the service a fresh token on the open connection; the next connections use it too. */
-  async authenticate(token) {
+  async authenticate(given) {
+    const token = usable(given);
     // Not to be sent again: the next connection begins with a token of its own.
     const answer = await this.request("streamer.authenticate", { token }, { resend: false });
     if (typeof this.#token !== "function") this.#token = token;
@@ -282,6 +376,7 @@ export class StreamerClient {
   // Requests
 
   #handle(id, text, { resend = this.#options.resend, ...options }) {
+    checkFunctions(options, ["onProgress", "onAcknowledged"]);
     return new RequestHandle(id, text, (handle) => this.#cancel(handle), { resend, ...options });
   }
 
@@ -291,7 +386,8 @@ export class StreamerClient {
     if (this.#lost) this.#lose(handle);
     else if (this.#state === "idle") this.#openLater();
     else if (this.#state === "open") {
-      this.#tell(handle);
+      if (this.#alone === null) this.#tell(handle);
+      else this.#line.push(handle);
       if (this.#handles.size === 1) this.#watch();
     }
   }
@@ -338,29 +434,81 @@ export class StreamerClient {
     this.#cancelPatiently(handle.id).catch(() => {}); // it has ended, or never arrived
   }
 
-  /** Sends a request, for the first time or again; of one that the service has stored it asks for the rest. */
+  /**
+   * Sends everything that waits. What may have ended the last connection goes one by one, each when the one before was
+   * answered, and the others after that: so the next end of a connection names its cause.
+   */
+  #tellAll() {
+    const waiting = [...this.#handles.values()];
+    const likeliest = this.#alone; // it was just sent when the connection ended
+    const suspects = waiting.filter((handle) => handle._suspect);
+    suspects.sort((one, other) => (other === likeliest) - (one === likeliest));
+    this.#line = [...suspects, ...waiting.filter((handle) => !handle._suspect)];
+    this.#advance();
+  }
+
+  #advance() {
+    clearTimeout(this.#turn);
+    this.#alone = null;
+    while (this.#line.length > 0) {
+      const handle = this.#line.shift();
+      if (this.#handles.get(handle.id) !== handle) continue;
+      if (handle._aborted) {
+        this.#cancelUnseen(handle);
+        continue;
+      }
+      const socket = this.#socket;
+      const over = () => {
+        if (this.#alone !== handle || this.#socket !== socket) return;
+        handle._suspect = false;
+        this.#advance();
+      };
+      const alone = handle._suspect;
+      if (alone) this.#alone = handle;
+      const awaited = this.#tell(handle);
+      if (alone) {
+        awaited._heard.promise.then(over);
+        this.#turn = startTimer(over, TURN);
+        return;
+      }
+    }
+  }
+
+  /**
+   * Sends a request, for the first time or again; of one that the service has stored it asks for the rest. Returns the
+   * one that is answered: the request itself, or the question.
+   */
   #tell(handle) {
+    handle._sent = handle._unanswered = true;
     if (handle._text !== null) {
       handle._sends += 1;
       this.#socket.send(handle._text);
-      return;
+      return handle;
     }
+    const id = randomId("req_");
     const payload = { request_id: handle.id, after_seq: handle._seq };
     // Not to be sent again: the next connection asks anew, with the newer seq.
-    this.start("streamer.resume", payload, { resend: false }).result.then(
+    const question = this.#handle(id, JSON.stringify({ id, action: "streamer.resume", payload }), { resend: false });
+    question._helper = true;
+    this.#handles.set(id, question);
+    question.result.then(
       () => handle._stored(),
       (error) => {
         if (BUSY.has(error.code)) this.#tellLater(handle, error);
         else if (!(error instanceof ConnectionLost)) this.#end(handle, serviceError(error, handle.id));
       },
     );
+    return this.#tell(question);
   }
 
   #tellLater(handle, { details }) {
     const socket = this.#socket;
-    // Another connection has been told already.
-    const again = () => this.#socket === socket && !handle.done && this.#tell(handle);
-    setTimeout(again, details?.retry_after_ms ?? ASK_AGAIN);
+    const timer = startTimer(() => {
+      this.#postponed.delete(timer);
+      // Another connection has been told already.
+      if (this.#socket === socket && !handle.done) this.#tell(handle);
+    }, details?.retry_after_ms ?? ASK_AGAIN);
+    this.#postponed.add(timer);
   }
 
   /** A message of which this is the last part that was missing; null until then. */
@@ -373,7 +521,8 @@ export class StreamerClient {
   }
 
   #receive(data) {
-    this.#heardAt = Date.now();
+    this.#heardAt = performance.now();
+    this.#probing = false;
     this.#refreshed = false;
     let message = parsed(data);
     if (message.type === "part") message = this.#joined(message);
@@ -404,6 +553,7 @@ export class StreamerClient {
     for (const handle of unanswered.filter(({ _sends: sends }) => sends >= MOST_SENDS)) {
       this.#end(handle, serviceError({ message: `${reason}, each of ${handle._sends} times` }, handle.id));
     }
+    this.#expected = true;
     this.#giveUp(reason);
     return true;
   }
@@ -424,13 +574,13 @@ export class StreamerClient {
   }
 
   /** The first try is due at once, further ones after a random delay that may grow: back-off with full jitter. */
-  #openLater() {
+  #openLater(why = {}) {
     const { maxReconnectDelay, random } = this.#options;
     const ceiling = this.#tries === 0 ? 0 : Math.min(maxReconnectDelay, FIRST_DELAY * 2 ** (this.#tries - 1));
     const delay = random() * ceiling;
     this.#tries += 1;
     this.#later(delay, () => this.#open());
-    this.#become("waiting", { delay, tries: this.#tries });
+    this.#become("waiting", { delay, tries: this.#tries, ...why });
   }
 
   async #open() {
@@ -438,12 +588,18 @@ export class StreamerClient {
     const attempt = (this.#socket = {}); // whoever puts another one in its place has ended this attempt
     this.#opening = deferred();
     this.#become("connecting");
+    const { openTimeout } = this.#options;
     let token = this.#token;
-    try {
-      if (typeof token === "function") token = await token();
-    } catch (error) {
-      if (this.#socket === attempt) this.#closed({ code: 1006, reason: "the token callback failed", cause: error });
-      return;
+    if (typeof token === "function") {
+      const late = `the token function did not return within ${openTimeout} ms`;
+      this.#later(openTimeout, () => this.#closed({ code: 1006, reason: late }));
+      try {
+        token = await this.#bring();
+      } catch (cause) {
+        const reason = `the token function failed: ${cause?.message ?? cause}`;
+        if (this.#socket === attempt) this.#closed({ code: 1006, reason, cause });
+        return;
+      }
     }
     if (this.#socket !== attempt) return;
     let socket;
@@ -460,32 +616,35 @@ export class StreamerClient {
     on("message", ({ data }) => this.#receive(data));
     on("close", ({ code, reason }) => this.#closed({ code, reason }));
     // Not every implementation tells of the end of a connection that never began.
-    on("error", () => this.#state === "connecting" && this.#closed({ code: 1006, reason: "" }));
-    this.#later(this.#options.openTimeout, () => this.#giveUp("the service did not answer"));
+    on("error", (event) => {
+      if (this.#state === "connecting") this.#closed({ code: 1006, reason: "", cause: event.error });
+      else this.#refused ||= isTooLarge(event);
+    });
+    this.#later(openTimeout, () => this.#giveUp("the service did not answer"));
   }
 
   #opened(token) {
     this.#renewLater(token);
     this.#parts.clear();
-    this.#openedAt = this.#heardAt = Date.now();
+    this.#openedAt = this.#heardAt = performance.now();
+    this.#probing = this.#refused = this.#expected = false;
     this.#become("open");
     this.#opening?.resolve();
-    for (const handle of [...this.#handles.values()]) {
-      if (handle._aborted) this.#cancelUnseen(handle);
-      else this.#tell(handle);
-    }
+    this.#tellAll();
     this.#watch();
   }
 
   #closed(how) {
     this.#leaveSocket();
     // Only a connection that lasted starts the count anew: a service that drops what it takes is not hammered.
-    const lasted = this.#state === "open" && Date.now() - this.#openedAt >= this.#options.maxReconnectDelay;
+    const lasted = this.#state === "open" && performance.now() - this.#openedAt >= this.#options.maxReconnectDelay;
     if (lasted) this.#tries = 0;
     // An expired token is worth one more connection where a fresh one can be had.
     const refresh = how.code === TOKEN_EXPIRED && typeof this.#token === "function" && !this.#refreshed;
     this.#refreshed ||= refresh;
-    if (!this.#options.reconnect || !(mayReconnect(how.code) || refresh)) {
+    // The cause is known, and will not end the next connection.
+    if (this.#blame(how)) this.#tries = 0;
+    if (!this.#options.reconnect || !(mayReconnect(how.code) || refresh || how.code === TOO_LARGE)) {
       this.#finish(how);
       return;
     }
@@ -493,11 +652,54 @@ export class StreamerClient {
     for (const handle of this.#handles.values()) {
       if (handle._text !== null && handle._sends > 0 && !handle._resend) this.#lose(handle, how);
     }
-    if (this.#handles.size > 0) this.#openLater();
+    if (this.#handles.size > 0) this.#openLater(how);
     else this.#become("idle", how);
   }
 
+  /**
+   * A connection says only that it ended, never because of which request: that is told by counting. One that is alone
+   * when connections end is the cause, or will never be answered; those that shared them are sent one by one next.
+   * Ends the requests that are to blame, and returns whether there are any.
+   */
+  #blame(how) {
+    const sent = [...this.#handles.values()].filter((handle) => handle._sent && !handle._helper);
+    const verdicts = this.#expected || NOBODYS.has(how.code) ? [] : this.#verdicts(sent, how);
+    for (const handle of this.#handles.values()) handle._sent = handle._unanswered = false;
+    for (const [handle, error] of verdicts) this.#end(handle, error);
+    return verdicts.length > 0;
+  }
+
+  #verdicts(sent, how) {
+    if (this.#refused) {
+      for (const handle of sent) {
+        handle._refusals += 1;
+        handle._suspect = true;
+      }
+      const guilty = sent.filter(({ _refusals: refusals }) => sent.length === 1 || refusals >= MOST_SHARED);
+      const words = (id) => `The answer to request ${id} is too large for the WebSocket of this client; raise its maxPayload, or let the service send less`;
+      return guilty.map((handle) => [handle, new MessageTooLarge(words(handle.id), handle.id)]);
+    }
+    const unanswered = sent.filter((handle) => handle._unanswered);
+    if (how.code === TOO_LARGE) {
+      if (unanswered.length === 0) return [];
+      // The service closes at the first message that is over its limit, so the largest one certainly is.
+      const size = ({ _text: text }) => text?.length ?? 0;
+      const largest = unanswered.reduce((one, other) => (size(other) > size(one) ? other : one));
+      const words = `Request ${largest.id} is too large: the service does not take a message of ${size(largest)} characters; send less, or raise server.max_message_size in its configuration`;
+      return [[largest, new MessageTooLarge(words, largest.id)]];
+    }
+    for (const handle of unanswered) {
+      handle._breaks += 1;
+      handle._suspect = handle._breaks >= MOST_BREAKS - 1;
+    }
+    const most = (handle) => (unanswered.length === 1 && handle._text !== null ? MOST_BREAKS : MOST_SHARED);
+    return unanswered
+      .filter((handle) => handle._breaks >= most(handle))
+      .map((handle) => [handle, new NotAnswered(this.url, how, handle.id, handle._breaks)]);
+  }
+
   #finish(how) {
+    if (this.#state === "closed") return;
     this.#lost = how;
     this.#opening?.reject(new ConnectionLost(this.url, how));
     for (const handle of this.#handles.values()) this.#lose(handle);
@@ -510,7 +712,15 @@ export class StreamerClient {
     this.#socket = null;
     clearTimeout(this.#timer);
     clearTimeout(this.#renewal);
+    clearTimeout(this.#turn);
+    this.#postponed.forEach((timer) => clearTimeout(timer));
+    this.#postponed.clear();
     return socket;
+  }
+
+  /** What the token function brings, if it can be a token. */
+  async #bring() {
+    return usable(await this.#token());
   }
 
   /** A token that runs out is renewed on the standing connection before; if that fails, the service closes in time. */
@@ -518,31 +728,33 @@ export class StreamerClient {
     const left = typeof this.#token === "function" ? expiry(token) - Date.now() : NaN;
     if (Number.isNaN(left)) return;
     const socket = this.#socket;
-    this.#renewal = setTimeout(async () => {
+    this.#renewal = startTimer(async () => {
       try {
-        const fresh = await this.#token();
+        const fresh = await this.#bring();
         if (this.#socket !== socket) return;
         await this.authenticate(fresh);
         this.#renewLater(fresh);
       } catch {
         // The close with 3500 asks for a token once more.
       }
-    }, Math.min(Math.max(left * RENEW_AFTER, ASK_AGAIN), LONGEST_TIMER));
+    }, left > 0 ? Math.max(left * RENEW_AFTER, ASK_AGAIN) : CLOCKS_DIFFER);
   }
 
   /** While anything waits, silence is tested: a network that is gone does not say so. */
   #watch() {
-    this.#later(this.#options.pingInterval - (Date.now() - this.#heardAt), () => {
-      if (Date.now() - this.#heardAt < this.#options.pingInterval) this.#watch();
+    // Not by the wall clock, which may be set.
+    const left = () => this.#options.pingInterval - (performance.now() - this.#heardAt);
+    this.#later(left(), () => {
+      if (left() > 0) this.#watch();
       else if (this.#handles.size > 0) this.#probe();
     });
   }
 
   #probe(limit = this.#options.pingTimeout) {
-    this.#heardAt = 0;
+    this.#probing = true;
     this.#socket.send(JSON.stringify({ id: randomId("ping_"), action: "streamer.ping" }));
     this.#later(limit, () => {
-      if (this.#heardAt > 0) this.#watch();
+      if (!this.#probing) this.#watch();
       else this.#giveUp("the service did not answer a ping");
     });
   }
@@ -555,7 +767,7 @@ export class StreamerClient {
 
   #later(milliseconds, act) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(act, milliseconds);
+    this.#timer = startTimer(act, milliseconds);
   }
 
   #networkIsBack() {

@@ -2,6 +2,8 @@
 
 import {
   ConnectionLost,
+  MessageTooLarge,
+  NotAnswered,
   StreamerClient,
   StreamerError,
   type Progress,
@@ -38,7 +40,9 @@ async function main(signal: AbortSignal): Promise<string[]> {
   try {
     await Promise.all(all.map(({ result }) => result));
   } catch (error) {
-    if (error instanceof ConnectionLost) console.log(error.closeCode === 1006, error.code);
+    if (error instanceof NotAnswered) console.log(error.times + 1, error.closeCode);
+    else if (error instanceof MessageTooLarge) console.log(error.requestId);
+    else if (error instanceof ConnectionLost) console.log(error.closeCode === 1006, error.code);
     else if (error instanceof StreamerError) console.log(error.details.errors, error.retryable);
   }
   // @ts-expect-error a request's metadata are strings

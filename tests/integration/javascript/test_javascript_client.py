@@ -45,6 +45,16 @@ actions:
     estimated_duration: 1ms
     timeout: 1h
 """
+LARGE = """
+version: 1
+server: {port: 0, max_message_size: 4MiB}
+service: {max_result_size: 3MiB}
+backends: {store: memory}
+logs: {format: json}
+actions:
+  direct: {handler: echo}
+  queued: {handler: echo, mode: async}
+"""
 TOKENS = """
 version: 1
 server: {port: 0}
@@ -76,6 +86,18 @@ def run_tests(node: list[str], name: str, **environment: str) -> None:
 
 def test_what_the_client_promises_holds(node: list[str]) -> None:
     run_tests(node, "client.test.mjs")
+
+
+def test_odd_options_missing_tokens_and_deadly_requests_do_no_harm(node: list[str]) -> None:
+    run_tests(node, "robust.test.mjs")
+
+
+def test_a_message_that_is_too_large_ends_its_request_alone(
+    node: list[str], start_service: Callable[..., Any], node_package: Callable[[str], Path]
+) -> None:
+    service = start_service(LARGE)
+    run_tests(node, "large.test.mjs", STREAMER_URL=service.url, WS=str(node_package("ws") / "wrapper.mjs"))
+    assert service.stop() == 0
 
 
 def test_it_works_with_a_real_service_over_a_network_that_breaks(
