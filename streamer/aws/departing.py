@@ -8,6 +8,7 @@ from streamer.contracts.connections import Followers
 from streamer.contracts.stores import Key, RequestQueue
 from streamer.core.clock import Clock
 from streamer.core.errors import Error, TransitionRefused
+from streamer.dynamodb.calls import all_of
 from streamer.engine.departures import MESSAGE
 from streamer.engine.worker import Worker
 
@@ -56,8 +57,11 @@ class Departing:
             StoreError: as `look`.
         """
         left = await self._followers.left(self._clock.now(), LIMIT)
-        for key in left:
+
+        async def one(key: Key) -> None:
             await self.look(key)
             # Followed again, or ended: either way this departure needs no further look.
             await self._followers.settle(key)
+
+        await all_of(map(one, left))
         return len(left)

@@ -41,6 +41,9 @@ class Processor:
     The table decides: whoever claims a request runs it, and a wake-up that comes late, twice or for nothing does
     nothing. So a batch's record fails only when the table could not be asked; then it comes again.
 
+    A request whose sandbox died may be what killed it. It runs when all others of the batch have ended, and without any
+    other of its kind.
+
     Args:
         queue: the table.
         worker: runs the handlers; nothing else may claim for it.
@@ -89,33 +92,45 @@ class Processor:
         worker = self._worker
         limit = max(remaining - MARGIN, remaining / 2)
         failed = {wake_up.identifier for wake_up in wake_ups}
-        room = asyncio.Semaphore(self._concurrency)
         ends_at = self._clock.monotonic() + limit
         async with worker.attending():
-            tasks = [asyncio.create_task(self._one(wake_up, room, ends_at, failed)) for wake_up in wake_ups]
+            work = asyncio.create_task(self._all(wake_ups, ends_at, failed))
             try:
                 # Each handler has its own bound within this time; who does not keep to it is given back.
-                if tasks and not await ends_within(limit + 1.0, asyncio.wait(tasks), self._clock):
+                if not await ends_within(limit + 1.0, asyncio.wait({work}), self._clock):
                     await worker.drain(0.0)
-                    await ends_within(1.0, asyncio.wait(tasks), self._clock)
+                    await ends_within(1.0, asyncio.wait({work}), self._clock)
             finally:
-                for task in tasks:
-                    task.cancel()
+                work.cancel()
         return [wake_up.identifier for wake_up in wake_ups if wake_up.identifier in failed]
 
-    async def _one(self, wake_up: WakeUp, room: asyncio.Semaphore, ends_at: float, failed: set[str]) -> None:
-        """Takes its identifier away as soon as the table has the say."""
-        async with room:
-            try:
-                if not wake_up.action:
-                    await self._departing.look(wake_up.key)
-                    failed.discard(wake_up.identifier)
-                else:
-                    await self._take(wake_up, ends_at - self._clock.monotonic(), failed)
-            except StoreError as problem:
-                self._logger.error("a wake-up must come again", request_id=wake_up.key[1], error=str(problem))
+    async def _all(self, wake_ups: list[WakeUp], ends_at: float, failed: set[str]) -> None:
+        room = asyncio.Semaphore(self._concurrency)
+        lost: list[WakeUp] = []
 
-    async def _take(self, wake_up: WakeUp, limit: float, failed: set[str]) -> None:
+        async def one(wake_up: WakeUp) -> None:
+            async with room:
+                if await self._one(wake_up, ends_at, failed, lost=len(wake_ups) == 1):
+                    lost.append(wake_up)
+
+        await asyncio.gather(*map(one, wake_ups))
+        for wake_up in lost:
+            # One for which there is no time any more is found by the sweep.
+            if self._clock.monotonic() < ends_at:
+                await self._one(wake_up, ends_at, failed, lost=True)
+
+    async def _one(self, wake_up: WakeUp, ends_at: float, failed: set[str], *, lost: bool) -> bool:
+        """Takes its identifier away as soon as the table has the say. Returns whether it is to run alone, later."""
+        try:
+            if wake_up.action:
+                return await self._take(wake_up, ends_at - self._clock.monotonic(), failed, lost=lost)
+            await self._departing.look(wake_up.key)
+            failed.discard(wake_up.identifier)
+        except StoreError as problem:
+            self._logger.error("a wake-up must come again", request_id=wake_up.key[1], error=str(problem))
+        return False
+
+    async def _take(self, wake_up: WakeUp, limit: float, failed: set[str], *, lost: bool) -> bool:
         worker = self._worker
         route = worker.routes.get(wake_up.action)
         if route is not None and not fits(route, limit):
@@ -124,16 +139,16 @@ class Processor:
                 request_id=wake_up.key[1], action=wake_up.action, seconds=round(limit, 1),
             )  # fmt: skip
             failed.discard(wake_up.identifier)
-            return
-        claims = await self._queue.take(wake_up.key, worker.name, self._lease)
+            return False
+        claims = await self._queue.take(wake_up.key, worker.name, self._lease, lost=lost)
         failed.discard(wake_up.identifier)
         await worker.begin(claims, limit)
         job = worker.running.get(wake_up.key)
-        if job is None:
-            return
-        await job.ended()
-        if job.retry_at is not None:
-            await self._waker.wake(wake_up.key, wake_up.action, job.retry_at - self._clock.now())
+        if job is not None:
+            await job.ended()
+            if job.retry_at is not None:
+                await self._waker.wake(wake_up.key, wake_up.action, job.retry_at - self._clock.now())
+        return claims.next_due is not None
 
     def _read(self, record: Mapping[str, Any]) -> WakeUp | None:
         """None for what says nothing that can be done, now or later: it must not come again, and hold others up."""

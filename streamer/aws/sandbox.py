@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError
+from streamer.engine.waiting import STOP_GRACE, ends_within
 from streamer.runtime.reading import read
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 QUEUE_URL: Final = "STREAMER_QUEUE_URL"
 """Of the queue of wake-ups; without it a stream wakes the processors."""
+RETRY_QUEUE_URL: Final = "STREAMER_RETRY_QUEUE_URL"
+"""Where a stream wakes the processors: of the queue of what is to run later or again, which no stream can tell."""
 
 
 class _Entrance(NamedTuple):
@@ -110,6 +113,20 @@ class Sandbox:
         """Gives up everything; no entry point may be called any more."""
         await self._stack.aclose()
 
+    async def kill(self) -> None:
+        """Ends it as Lambda does: what runs is cut off, and writes nothing any more.
+
+        A function in a thread runs on to its end, as nothing can stop a thread.
+        """
+        if self._house is not None:
+            service = self._house.service
+            await service.store.close()
+            for job in list(service.worker.running.values()):
+                job.stop("lost")
+            await service.router.drain(0.0)
+            await ends_within(STOP_GRACE, service.worker.idle(), self._clock)
+        await self.close()
+
     async def open_entrance(self) -> _Entrance:
         """What connections need to begin and to end.
 
@@ -157,7 +174,8 @@ class Sandbox:
         from streamer.aws.waking import Waker  # noqa: PLC0415 - what an invocation does not need is not imported
 
         region = settings.backends.connections.options.get("region")
-        return Waker(self._environ.get(QUEUE_URL, ""), fits, region=region, logger=self._logger)
+        url = self._environ.get(QUEUE_URL) or self._environ.get(RETRY_QUEUE_URL, "")
+        return Waker(url, fits, region=region, logger=self._logger)
 
     async def _make_entrance(self) -> _Entrance:
         from streamer.aws.door import GatewayDoor  # noqa: PLC0415 - as above
@@ -214,7 +232,9 @@ class Sandbox:
             waker = self._waker(settings, lambda action: (route := routes.get(action)) is None or fits(route))
             stack.push_async_callback(waker.close)
             delivery.on_left = waker.look_at_left
-            service.router.on_queued = lambda request: waker.wake((request.owner, request.id), request.action)
+            service.router.on_queued = None
+            if self._environ.get(QUEUE_URL):
+                service.router.on_queued = lambda request: waker.wake((request.owner, request.id), request.action)
             service.router.door = GatewayDoor(
                 connections,
                 service.authenticator,

@@ -284,10 +284,17 @@ class WokenQueue(RequestQueue, Protocol):
     Wake-ups are lost, come twice and come late. `due` and `untold` find what they left behind.
     """
 
-    async def take(self, key: Key, worker: str, lease: float, /) -> Claims:
+    async def take(self, key: Key, worker: str, lease: float, /, *, lost: bool = True) -> Claims:
         """Claims this one request if it is due; the one who took it finds it in `records`, everybody else nothing.
 
         What has no attempt left, or waited until its `expires_at`, is ended instead, as by `claim`.
+
+        Args:
+            key: which request.
+            worker: as for `claim`.
+            lease: as for `claim`.
+            lost: whether a request whose worker's lease ran out may be claimed. Where not, it is left as it is, and
+                `next_due` says that it is due: it is to run without any other.
         """
         ...
 

@@ -10,7 +10,8 @@ The tree::
     │   ├── LeaseLost             the claim was taken over, or the request is already terminal
     │   ├── StoreInUse            another process owns the store
     │   ├── StoreTooNew           the file was written by a newer version
-    │   └── StoreUnavailable      the store is closed, its disk is full, its process is dead
+    │   └── StoreUnavailable      its disk is full, its process is dead, its table throttles
+    │       └── StoreClosed       the store was closed by this process
     ├── TransitionRefused         an event that the record's state does not allow
     ├── ConnectionGone            the connection that a message was for has ended
     └── StartError                the service could not start (port taken, …); one line says why
@@ -144,7 +145,11 @@ class StoreTooNew(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The store is closed, its disk refuses writes, or the process behind it has died for good."""
+    """The disk refuses writes, the table throttles, the process behind the store has died for good, or it is closed."""
+
+
+class StoreClosed(StoreUnavailable):
+    """The store was closed by this process; no later try can help."""
 
 
 class TransitionRefused(StreamerError):

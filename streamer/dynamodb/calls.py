@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as Unheard
 
 from streamer.core.clock import Clock
-from streamer.core.errors import StoreUnavailable
+from streamer.core.errors import StoreClosed, StoreUnavailable
 from streamer.dynamodb.values import Item
 
 Result = TypeVar("Result")
@@ -91,9 +91,9 @@ class Calls:
         await self._idle.wait()
 
     def check_open(self) -> None:
-        """Raises StoreUnavailable once the store is closed."""
+        """Raises StoreClosed once the store is closed."""
         if self._closed:
-            raise StoreUnavailable("the store is closed")
+            raise StoreClosed("the store is closed")
 
     async def make(self, operation: str, **parameters: Any) -> Any:
         """The answer of one call.
@@ -192,8 +192,17 @@ async def all_of(work: Iterable[Awaitable[Result]]) -> list[Result]:
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def gated(one: Awaitable[Result]) -> Result:
-        async with gate:
+        try:
+            await gate.acquire()
+        except asyncio.CancelledError:
+            if isinstance(one, Coroutine):
+                # It never begins.
+                one.close()
+            raise
+        try:
             return await one
+        finally:
+            gate.release()
 
     done = await asyncio.gather(*map(gated, work), return_exceptions=True)
     for one in done:

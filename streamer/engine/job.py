@@ -9,7 +9,7 @@ import msgspec
 
 from streamer.contracts.stores import Lease
 from streamer.core.current import current_request
-from streamer.core.errors import INVALID_ACTION, Error, LeaseLost, StoreError
+from streamer.core.errors import INVALID_ACTION, Error, LeaseLost, StoreClosed, StoreError
 from streamer.core.foreign import is_being_closed, task_is_cancelled
 from streamer.core.leftovers import current_leftovers
 from streamer.core.messages import ErrorMessage, Request, Result
@@ -238,7 +238,8 @@ class Job:
     async def _write(self, write: Any) -> None:
         """Writes the outcome, again and again while the store refuses: work that was done must not be lost.
 
-        Once the worker stops it gives up; the claim then runs out, and the request is attempted again.
+        Once the worker stops, or the store is closed, it gives up; the claim then runs out, and the request is tried
+        again.
         """
         worker = self._worker
         tries = 0
@@ -248,7 +249,7 @@ class Job:
             except LeaseLost:
                 raise
             except StoreError as problem:
-                if self._reason:
+                if self._reason or isinstance(problem, StoreClosed):
                     raise asyncio.CancelledError from problem
                 worker.complaints.tell(
                     "an outcome could not be written; trying again", request_id=self.record.id, error=str(problem)

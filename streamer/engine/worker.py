@@ -171,12 +171,7 @@ class Worker:
             limit: seconds that a handler may take at most, whatever its action says; None: what its action says.
         """
         for record in claims.abandoned:
-            self.logger.error(
-                "request ended without a result",
-                request_id=record.id, action=record.action, attempts=record.attempts,
-                error=None if record.error is None else record.error.message,
-            )  # fmt: skip
-            await self.delivery.terminal(record.key, terminal_message(record))
+            self.log_abandoned(record)
         begun = 0
         for record in claims.records:
             if record.key in self._ended:
@@ -190,7 +185,19 @@ class Worker:
             self.running[record.key] = job
             self._lost.begun(record)
             job.start()
+        # After what was claimed has begun: a connection that takes nothing must not hold it up.
+        await asyncio.gather(
+            *(self.delivery.terminal(record.key, terminal_message(record)) for record in claims.abandoned)
+        )
         return begun
+
+    def log_abandoned(self, record: RequestRecord) -> None:
+        """The log says which request ended without a result."""
+        self.logger.error(
+            "request ended without a result",
+            request_id=record.id, action=record.action, attempts=record.attempts,
+            error=None if record.error is None else record.error.message,
+        )  # fmt: skip
 
     async def run(self) -> None:
         """Steps until it is cancelled, renewing leases and sending progress beside."""

@@ -10,6 +10,7 @@ from streamer.export import tables
 API: Final = "Api"
 STAGE: Final = "live"
 QUEUE: Final = "Queue"
+RETRY_QUEUE: Final = "RetryQueue"
 DEAD: Final = "DeadLetterQueue"
 
 NAMES: Final = ("connect", "disconnect", "default", "processor", "sweep")
@@ -22,6 +23,11 @@ SENDING: Final = frozenset({"disconnect", "default", "processor", "sweep"})
 
 CONFIG: Final = "service/streamer.yaml"
 """From the function's own folder."""
+
+
+def queue_of(wake: str) -> str:
+    """The logical name of the queue: of all wake-ups, or of those that the stream does not bring."""
+    return QUEUE if wake == "sqs" else RETRY_QUEUE
 
 
 def function(name: str) -> str:
@@ -52,10 +58,10 @@ def functions(
         statements = [*tables.statements(name), *extra.get(name, ())]
         if name in POSTING:
             statements.append(_posting())
-        if name in SENDING and wake == "sqs":
+        if name in SENDING:
             # The sweep asks how many wake-ups wait before it sends more.
             actions = ["sqs:SendMessage", *(["sqs:GetQueueAttributes"] if name == "sweep" else [])]
-            statements.append(allow(actions, {"Fn::GetAtt": [QUEUE, "Arn"]}))
+            statements.append(allow(actions, {"Fn::GetAtt": [queue_of(wake), "Arn"]}))
         if bucket is not None and name in POSTING:
             statements.append(_bucket(bucket))
         made[f"{logical}Logs"] = {
@@ -73,6 +79,9 @@ def functions(
             "MemorySize": {"Ref": memory},
             "LoggingConfig": {"LogGroup": {"Ref": f"{logical}Logs"}},
         }
+        if name == "sweep":
+            # The next one comes in a minute: one that failed is not run again, and does not pile up.
+            properties["EventInvokeConfig"] = {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
         if name in events:
             properties["Events"] = events[name]
         made[logical] = {"Type": "AWS::Serverless::Function", "Properties": properties}
@@ -87,8 +96,7 @@ def environment(variables: Mapping[str, Any], *, wake: str) -> dict[str, Any]:
             "Fn::Sub": f"https://${{{API}}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}/{STAGE}"
         },
     }
-    if wake == "sqs":
-        made["STREAMER_QUEUE_URL"] = {"Ref": QUEUE}
+    made["STREAMER_QUEUE_URL" if wake == "sqs" else "STREAMER_RETRY_QUEUE_URL"] = {"Ref": queue_of(wake)}
     return {**made, **variables}
 
 

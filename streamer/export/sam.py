@@ -55,8 +55,7 @@ def template(settings: Settings, raw: Any, choices: Choices) -> dict[str, Any]:
     timeouts = {
         **dict.fromkeys(NAMES, timing.SOCKET),
         "processor": timing.processor(settings),
-        # Where no queue takes its wake-ups, the sweep runs itself what nobody was woken for.
-        "sweep": timing.SWEEP if choices.wake == "sqs" else timing.processor(settings),
+        "sweep": timing.SWEEP,
     }
     given = {variable.name: {"Ref": variable.parameter} for variable in known}
     wake = choices.wake
@@ -65,7 +64,7 @@ def template(settings: Settings, raw: Any, choices: Choices) -> dict[str, Any]:
         "AWSTemplateFormatVersion": "2010-09-09",
         "Transform": "AWS::Serverless-2016-10-31",
         "Description": f"{settings.service.name}: requests over WebSockets, made by 'streamer export sam'"[:1024],
-        "Parameters": {**_parameters(wake), **definitions(known)},
+        "Parameters": {**_parameters(wake, settings.worker.concurrency), **definitions(known)},
         "Conditions": {alarms.CONDITION: {"Fn::Not": [{"Fn::Equals": [{"Ref": alarms.TOPIC}, ""]}]}},
         "Globals": {
             "Function": {
@@ -81,7 +80,7 @@ def template(settings: Settings, raw: Any, choices: Choices) -> dict[str, Any]:
                 timeouts,
                 {"processor": waking.statements(wake=wake)},
                 {
-                    "processor": waking.event(settings.worker.concurrency, wake=wake),
+                    "processor": waking.event(wake=wake),
                     "sweep": {"EveryMinute": every_minute},
                 },
                 wake=wake,
@@ -142,7 +141,7 @@ def _names(raw: Any, known: tuple[Variable, ...]) -> dict[str, Any]:
     return made
 
 
-def _parameters(wake: Wake) -> dict[str, Any]:
+def _parameters(wake: Wake, concurrency: int) -> dict[str, Any]:
     def number(default: int, least: int, most: int, description: str) -> dict[str, Any]:
         return {"Type": "Number", "Default": default, "MinValue": least, "MaxValue": most, "Description": description}
 
@@ -150,6 +149,7 @@ def _parameters(wake: Wake) -> dict[str, Any]:
         "SocketMemory": number(512, 256, 10240, "Memory in MB of the functions of the socket and of the sweep"),
         "ProcessorMemory": number(1024, 256, 10240, "Memory in MB of the processor; its share of a CPU grows with it"),
         "Processors": waking.processors(wake=wake),
+        "BatchSize": waking.batch_size(concurrency),
         "OldestMessageAge": number(300, 60, 86400, "Seconds that a request may wait to be looked at before an alarm"),
         "LogRetention": {
             "Type": "Number",

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from streamer.contracts.stores import Claims, Existing, Key, Lease, Page
 from streamer.core.attempts import Cause
 from streamer.core.clock import Clock, SystemClock
-from streamer.core.errors import LeaseLost, StoreUnavailable
+from streamer.core.errors import LeaseLost, StoreClosed
 from streamer.core.messages import ErrorBody
 from streamer.core.records import (
     QUEUED,
@@ -250,7 +250,7 @@ class MemoryStore:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise StoreUnavailable("the store is closed")
+            raise StoreClosed("the store is closed")
 
     def _now(self) -> float:
         now = self._time.now()

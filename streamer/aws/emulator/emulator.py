@@ -135,27 +135,27 @@ async def open_emulator(plan: Plan, *, clock: Clock, logger: Any) -> AsyncIterat
             "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": f"http://{place}/{plan.stage}",
             "STREAMER_CONFIG": str(plan.config.absolute()),
         }
-        if plan.wake == "sqs":
-            # Who has it sends wake-ups there, which nobody would read while a stream wakes the processor.
-            environ["STREAMER_QUEUE_URL"] = queue.url
+        # Where a stream wakes the processor for what is new, the queue is for what is to run later or again.
+        environ["STREAMER_QUEUE_URL" if plan.wake == "sqs" else "STREAMER_RETRY_QUEUE_URL"] = queue.url
         for name in NAMES:
             functions[name] = _function(name, plan, environ, faults, clock, logger)
             stack.push_async_callback(functions[name].close)
         mapping: QueueMapping | StreamMapping
-        if plan.wake == "sqs":
-            mapping = QueueMapping(
-                sqs,
-                url=queue.url,
-                arn=queue.arn,
-                invoke=invoke,
-                concurrency=plan.processors,
-                limits=plan.limits,
-                region=plan.region,
-                faults=faults,
-                clock=clock,
-                logger=logger,
-            )
-        else:
+        mapping = of_queue = QueueMapping(
+            sqs,
+            url=queue.url,
+            arn=queue.arn,
+            invoke=invoke,
+            concurrency=plan.processors,
+            limits=plan.limits,
+            region=plan.region,
+            faults=faults,
+            clock=clock,
+            logger=logger,
+        )
+        background = [asyncio.create_task(of_queue.run(), name="queue")]
+        stack.push_async_callback(stop_all, background)
+        if plan.wake == "streams":
             mapping = StreamMapping(
                 await stack.enter_async_context(client("dynamodbstreams", plan.region, plan.endpoint_url)),
                 arn=stream,
@@ -167,14 +167,13 @@ async def open_emulator(plan: Plan, *, clock: Clock, logger: Any) -> AsyncIterat
                 clock=clock,
                 logger=logger,
             )
-        background = [
-            asyncio.create_task(mapping.run(), name="mapping"),
+            background.append(asyncio.create_task(mapping.run(), name="stream"))
+        background.append(
             asyncio.create_task(
                 run_schedule("sweep", plan.limits.sweep_every, invoke=invoke, region=plan.region, clock=clock),
                 name="schedule",
-            ),
-        ]
-        stack.push_async_callback(stop_all, background)
+            )
+        )
         stack.push_async_callback(gateway.close)
         yield Emulator(
             f"ws://{place}/{plan.stage}", f"http://{place}", environ, faults, gateway, functions, proxy, mapping
@@ -187,8 +186,8 @@ def without_aws(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _function(name: str, plan: Plan, environ: Mapping[str, str], faults: Faults, clock: Clock, logger: Any) -> Function:
-    slow = name in ("processor", "sweep")
-    timeout = plan.limits.processor_timeout if slow else plan.limits.function_timeout
+    timeouts = {"processor": plan.limits.processor_timeout, "sweep": plan.limits.sweep_timeout}
+    timeout = timeouts.get(name, plan.limits.function_timeout)
     return Function(
         name,
         _maker(name, plan.handlers, environ, timeout, clock),

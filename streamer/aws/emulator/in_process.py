@@ -1,13 +1,13 @@
 """Sandboxes inside this process: quick, for tests by the thousand.
 
-They are unlike Lambda in three things: one that is killed sees its own cancellation, none is frozen between its
-invocations, and all share one interpreter. `processes` has real ones.
+They are unlike Lambda in three things: what runs in one that is killed sees its own cancellation (and can write
+nothing any more), none is frozen between its invocations, and all share one interpreter. `processes` has real ones.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import orjson
@@ -91,8 +91,9 @@ class InProcess:
             raise FunctionError(type(problem).__name__, str(problem)) from problem
 
     async def kill(self) -> None:
-        """Part of `Sandbox`. What it holds is given back; the invocation is cancelled by whoever started it."""
-        await self._handlers.close()
+        """Part of `Sandbox`. The invocation is cancelled by the function; what it began besides ends here."""
+        end: Callable[[], Awaitable[None]] = getattr(self._handlers, "kill", self._handlers.close)
+        await end()
 
     async def close(self) -> None:
         """Part of `Sandbox`."""

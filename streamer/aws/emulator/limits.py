@@ -39,10 +39,13 @@ class Limits:
     """Of the functions that the gateway calls."""
     processor_timeout: float = 15 * MINUTE
     """Of the functions that work through the queue. No function on Lambda has more."""
+    sweep_timeout: float = MINUTE
+    """Of the function that the schedule calls, as the template has it."""
     concurrency: int = 1000
     """Invocations at the same time, of each function; beyond that Lambda throttles."""
-    batch: int = 10
-    """Messages or records that one invocation of the processor gets at most."""
+    batch: int = 1
+    """Messages or records that one invocation of the processor gets at most: as many as the template's `BatchSize`. AWS
+    allows 10 messages of a queue."""
     queue_wait: int = 20
     """Seconds that one look at the queue waits for a message."""
     visibility: int = 90 * 60

@@ -113,7 +113,7 @@ class Claimer:
             taken, [record for record in ended if record is not None], min(times, default=None), self._others()
         )
 
-    async def take(self, key: Key, worker: str, lease: float) -> Claims:
+    async def take(self, key: Key, worker: str, lease: float, *, lost: bool) -> Claims:
         """Part of `WokenQueue`. What was just stored is taken by one call, which reads nothing before."""
         now = self._writer.now()
         event = Claimed(now, worker, now + lease)
@@ -129,6 +129,8 @@ class Claimer:
             if not due(record, now) and not expired(record, now):
                 return _NOTHING
             if record.status is Status.PROCESSING or expired(record, now):
+                if not (lost or exhausted(record) or expired(record, now)):
+                    return Claims([], [], now)
                 return await self._settle(record, event)
             seen, unread = (record.status, record.fence), False
         return _NOTHING

@@ -89,9 +89,9 @@ class DynamoStore:
             worker, limit, lease, headroom, tenant_limit, tenants, lost_limit, lost_running
         )
 
-    async def take(self, key: Key, worker: str, lease: float, /) -> Claims:
+    async def take(self, key: Key, worker: str, lease: float, /, *, lost: bool = True) -> Claims:
         """Part of `WokenQueue`."""
-        return await self._claimer.take(key, worker, lease)
+        return await self._claimer.take(key, worker, lease, lost=lost)
 
     async def due(self, stored_before: float, /, limit: int = 500, *, without: Collection[str] = ()) -> list[Waiting]:
         """Part of `WokenQueue`."""

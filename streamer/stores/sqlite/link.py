@@ -12,7 +12,7 @@ import msgspec
 
 from streamer.children import Child
 from streamer.core import errors
-from streamer.core.errors import StoreError, StoreUnavailable, TransitionRefused
+from streamer.core.errors import StoreClosed, StoreError, StoreUnavailable, TransitionRefused
 from streamer.stores.common import store_behind
 from streamer.stores.sqlite.locking import LOCK_WAIT
 from streamer.stores.sqlite.operations import FIRST_READ, NUMBERS
@@ -93,6 +93,7 @@ class Link:
         self._mending: asyncio.Task[None] | None = None
         self._deaths = 0
         self._failure = ""
+        self._closed = False
         """Why nothing can be asked any more."""
 
     @property
@@ -118,7 +119,7 @@ class Link:
             ValueError: an argument cannot be written at all, such as text with half of a surrogate pair in it.
         """
         if self._failure:
-            raise StoreUnavailable(self._failure)
+            raise self._refusal()
         number = self._number + 1
         # Encoded here and not with the others, so that what cannot be encoded is refused to its own caller alone.
         message = _encode((number, kind, now, arguments))
@@ -135,6 +136,9 @@ class Link:
             self._loop.call_soon(self._flush)
         return answer
 
+    def _refusal(self) -> StoreUnavailable:
+        return StoreClosed(self._failure) if self._closed else StoreUnavailable(self._failure)
+
     def _check_room(self, kind: int, size: int) -> None:
         full = self._unanswered.size + size > self._max_pending
         if kind == _PROGRESS:
@@ -145,6 +149,7 @@ class Link:
 
     async def close(self) -> None:
         """Lets the writer finish what it was sent; what it then has not answered raises StoreUnavailable."""
+        self._closed = True
         self._failure = self._failure or "the store is closed"
         if self._mending is not None:
             self._mending.cancel()
@@ -277,7 +282,7 @@ class Link:
     def _give_up(self) -> None:
         for operation in self._unanswered.clear():
             if not operation.answer.done():
-                operation.answer.set_exception(StoreUnavailable(self._failure))
+                operation.answer.set_exception(self._refusal())
 
 
 def _together(messages: list[bytes]) -> bytes:

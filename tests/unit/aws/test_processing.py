@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 
 import pytest
 
@@ -141,10 +142,10 @@ async def test_only_what_the_table_could_not_be_asked_about_comes_again(house, p
         await stored(house, name)
     take = house.store.take
 
-    async def broken(key, worker, lease, /):
+    async def broken(key, worker, lease, /, **more):
         if key[1] == "r2":
             raise StoreUnavailable("not now")
-        return await take(key, worker, lease)
+        return await take(key, worker, lease, **more)
 
     house.store.take = broken
     answer = await processor.process(queue_event("r1", "r2"), 60.0)
@@ -197,6 +198,7 @@ async def test_a_handler_that_does_not_keep_to_its_time_is_given_back(house, pro
     while not processing.done():
         await house.clock.advance(1.0)
     assert await processing == NOTHING_FAILED
+    await house.worker.idle()
     assert await state(house) is Status.PENDING
 
 
@@ -222,6 +224,84 @@ async def test_no_more_run_at_a_time_than_the_file_says_and_who_has_no_turn_come
         await house.clock.advance(1.0)
     answer = await processing
     assert len(answer["batchItemFailures"]) <= 2
+
+
+async def test_a_request_that_kills_its_sandbox_fails_alone_whatever_shares_its_batches(house, processor, sweep):
+    starts, died = Counter(), asyncio.Event()
+
+    async def deadly_for_one(request):
+        starts[request.id] += 1
+        if request.id == "deadly":
+            died.set()
+        # All that runs next to it dies with it.
+        await (asyncio.Event().wait() if died.is_set() else settle())
+
+    house.declare("work", deadly_for_one)
+    names = ["deadly", *(f"r{n}" for n in range(9))]
+    for name in names:
+        await stored(house, name)
+    deaths = 0
+    while deaths < 10:
+        died.clear()
+        processing = asyncio.create_task(processor.process(queue_event(*names), 600.0))
+        dying = asyncio.create_task(died.wait())
+        await asyncio.wait({processing, dying}, return_when=asyncio.FIRST_COMPLETED)
+        dying.cancel()
+        if not died.is_set():
+            break
+        deaths += 1
+        await settle()
+        # The sandbox dies: nothing of it is written, and another takes over once its leases have run out.
+        for job in list(house.worker.running.values()):
+            job.stop("cancelled")
+            await job.ended()
+        processing.cancel()
+        await asyncio.gather(processing, return_exceptions=True)
+        house.clock.jump(31)
+    assert deaths == 3
+    assert await state(house, "deadly") is Status.FAILED
+    assert {await state(house, name) for name in names[1:]} == {Status.COMPLETED}
+    assert max(starts.values()) <= 3
+
+
+async def test_what_was_lost_runs_when_all_others_of_its_batch_have_ended(house, processor):
+    running, order, together = set(), [], []
+
+    async def watched(request):
+        running.add(request.id)
+        together.append(len(running))
+        await settle()
+        running.discard(request.id)
+        order.append(request.id)
+
+    house.declare("work", watched)
+    for name in ("lost1", "lost2", "new1", "new2"):
+        await stored(house, name)
+    for name in ("lost1", "lost2"):
+        await house.store.take((OWNER, name), "dead", 30.0)
+    house.clock.jump(31)
+    assert await processor.process(queue_event("lost1", "new1", "lost2", "new2"), 60.0) == NOTHING_FAILED
+    assert sorted(order[:2]) == ["new1", "new2"]
+    assert sorted(order[2:]) == ["lost1", "lost2"]
+    assert together[2:] == [1, 1]
+
+
+async def test_what_was_lost_and_has_no_time_left_is_left_to_the_sweep(house, processor):
+    async def slow(request):
+        await house.clock.sleep(40.0)
+
+    house.declare("work", slow)
+    for name in ("lost1", "lost2", "lost3"):
+        await stored(house, name)
+        await house.store.take((OWNER, name), "dead", 30.0)
+    house.clock.jump(31)
+    processing = asyncio.create_task(processor.process(queue_event("lost1", "lost2", "lost3"), 60.0))
+    while not processing.done():
+        await asyncio.sleep(0.001)
+        await house.clock.advance(1.0)
+    await processing
+    found = [await state(house, name) for name in ("lost1", "lost2", "lost3")]
+    assert found.count(Status.PROCESSING) >= 1
 
 
 async def test_what_somebody_left_is_cancelled_when_its_time_is_over_and_nobody_came_back(house, processor):
@@ -361,3 +441,42 @@ async def test_a_part_that_fails_does_not_keep_from_the_rest(house, sweep):
     house.store.claim = house.store.untold = house.store.due = broken
     assert await sweep.run(60.0) == {"ended": 0, "told": 0, "left": 1, "woken": 0}
     assert house.log.events("error") == ["a sweep is not whole"] * 3
+
+
+async def test_connections_that_take_nothing_do_not_hold_up_what_is_due(house, sweep):
+    house.declare("work", work)
+    names = [f"r{n}" for n in range(40)]
+    for name in names:
+        await stored(house, name)
+        await house.followers.add((OWNER, name), "full")
+        (taken,) = (await house.store.take((OWNER, name), "dead", 30.0)).records
+        await house.store.complete(lease_of(taken), seq=5, result=b'{"success":true,"result":1}')
+    await stored(house, "deadly", max_attempts=1)
+    await house.followers.add((OWNER, "deadly"), "full")
+    await house.store.take((OWNER, "deadly"), "dead", 30.0)
+    await stored(house, "gone")
+    await house.followers.add((OWNER, "gone"), "full", 1.0)
+    await house.followers.leave("full")
+    await stored(house, "lost")
+    house.clock.jump(GRACE + 1)
+    woken_before = []
+
+    async def full(connection_id, message, /, **_options):
+        woken_before.append(len(house.waker.woken))
+        await asyncio.Event().wait()
+
+    house.connections.send = full
+    sweeping = asyncio.create_task(sweep.run(60.0))
+    began = house.clock.monotonic()
+    while not sweeping.done():
+        await asyncio.sleep(0.001)
+        await house.clock.advance(1.0)
+    found = await sweeping
+    # All that was due was sent for before anything was sent to a connection, and the sweep ended in its time.
+    assert {"lost"} <= {key[1] for key, _, _ in house.waker.woken}
+    assert woken_before
+    assert set(woken_before) == {len(house.waker.woken)}
+    assert found["ended"] == 1
+    assert house.clock.monotonic() - began < 60
+    assert await state(house, "deadly") is Status.FAILED
+    assert "a sweep has not sent everything; the next one goes on" in house.log.events("warning")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
 import streamer.aws
 from streamer.aws.sandbox import Sandbox
 from streamer.connections.apigateway.component import definitions as sockets
+from streamer.contracts.handlers import HandlerFunc
 from streamer.core.clock import SystemClock
 from streamer.core.errors import ConfigError, StartError, StoreUnavailable
 from streamer.dynamodb import tables
+from streamer.engine.pipeline import compose
 from streamer.stores.dynamodb.component import definitions as requests
 from streamer.testing import websocket_event
 from streamer.testing.clock import settle
@@ -234,3 +237,35 @@ def config_file(ministack, tmp_path):
     path = tmp_path / "aws.yaml"
     path.write_text(CONFIG.format(prefix=prefix, url=ministack))
     return path
+
+
+async def test_what_runs_in_a_sandbox_that_is_killed_ends_and_writes_nothing(sandbox, dynamodb, posts):
+    await sandbox.connect(event("CONNECT"), Context())
+    await sandbox.default(event(action="later", id="r1"), Context())
+    owner = f"connection:{event()['requestContext']['connectionId']}"
+    opened = await sandbox.open_house()
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def runs(_request):
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    route = opened.service.router.routes["later"]
+    opened.service.worker.routes["later"] = replace(route, pipeline=compose(HandlerFunc(runs), ()))
+    body = json.dumps({"owner": owner, "id": "r1", "action": "later"})
+    invocation = asyncio.create_task(sandbox.processor({"Records": [{"messageId": "m", "body": body}]}, Context()))
+    await begun.wait()
+    calls = opened.service.store._calls
+    invocation.cancel()
+    await asyncio.gather(invocation, return_exceptions=True)
+    await sandbox.kill()
+    assert ended.is_set()
+    assert opened.service.worker.running == {}
+    assert calls._under_way == 0
+    assert [message["type"] for _, message in posts] == ["acknowledgment"]
+    key = {"owner": {"S": owner}, "id": {"S": "r1"}}
+    stands = await dynamodb.get_item(TableName=calls.table, Key=key, ConsistentRead=True)
+    assert stands["Item"]["status"]["S"] == "PROCESSING"

@@ -233,3 +233,17 @@ async def test_a_result_that_the_store_cannot_keep_ends_the_request_with_what_th
     assert peer.kinds("r") == ["acknowledgment", "error"]
     assert peer.messages[-1]["error"]["message"] == "too large"
     assert (await house.store.get(KEY)).error.details == {"limit": 1}
+
+
+async def test_an_outcome_is_not_written_again_and_again_to_a_closed_store(house):
+    go = asyncio.Event()
+
+    async def work(request):
+        await go.wait()
+
+    await send(house, work)
+    await house.store.close()
+    go.set()
+    await house.settle()
+    assert house.worker.running == {}
+    assert "an outcome could not be written; trying again" not in [event for _, event, _ in house.logger.lines]

@@ -57,7 +57,7 @@ def test_cfn_lint_has_nothing_to_say(exported, lint, transformed, wake):
     assert lint(plain) == ""
     assert len(of_type(plain, "AWS::ApiGatewayV2::Route")) == 3
     assert [stage["AutoDeploy"] for stage in of_type(plain, "AWS::ApiGatewayV2::Stage").values()] == [True]
-    assert len(of_type(plain, "AWS::Lambda::EventSourceMapping")) == 1
+    assert len(of_type(plain, "AWS::Lambda::EventSourceMapping")) == {"sqs": 1, "streams": 2}[wake]
     # No role beside ours: a role that the transform adds would hold more than is needed.
     assert len(of_type(plain, "AWS::IAM::Role")) == 5
 

@@ -99,6 +99,16 @@ def test_the_processor_of_a_stream_reads_it_and_tells_what_it_gave_up(exported):
         "RequestsTable.StreamArn": dynamodb("DescribeStream", "GetRecords", "GetShardIterator"),
         "*": dynamodb("ListStreams"),
         "DeadLetterQueue.Arn": {"sqs:SendMessage"},
+        "RetryQueue.Arn": {
+            f"sqs:{action}"
+            for action in (
+                "ReceiveMessage",
+                "DeleteMessage",
+                "ChangeMessageVisibility",
+                "GetQueueAttributes",
+                "SendMessage",
+            )
+        },
     }
     assert not any("Queue.Arn" in held(made, name) for name in FUNCTIONS)
 

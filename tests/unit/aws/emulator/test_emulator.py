@@ -117,6 +117,12 @@ async def test_sandboxes_know_no_queue_where_a_stream_wakes_the_processor(emulat
     assert "STREAMER_QUEUE_URL" not in emulator.environ
 
 
+async def test_the_sweep_has_as_long_as_the_template_gives_it(emulate):
+    emulator = await emulate()
+    assert emulator.functions["sweep"].timeout == 60
+    assert emulator.functions["processor"].timeout == 900
+
+
 async def test_a_wake_up_that_is_lost_is_found_by_the_sweep(emulate):
     emulator = await emulate(limits=Limits(queue_wait=1, sweep_every=0.3))
     emulator.faults.plan("lost_wake_up")
