@@ -99,7 +99,7 @@ class Service:
         while await self.left():
             await self.live()
         page = await self.store.list(limit=1000)
-        return {record.id: record.status.value for record in page.records}
+        return {record.id: record.status.value for record in page.requests}
 
 
 async def test_one_request_that_kills_its_worker_fails_alone(house):
