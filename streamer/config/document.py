@@ -19,6 +19,8 @@ Position = tuple[int, int]
 
 MAX_NODES: Final = 100_000
 """Values after all aliases are followed; more is an alias bomb."""
+MAX_MERGED: Final = 100_000
+"""Pairs that merges look at; more come from merges of merges, each of which names several."""
 MAX_DEPTH: Final = 100
 """Levels of lists and mappings, merges counted; whatever walks through the data later can rely on it."""
 _INDICATOR: Final = "<<"
@@ -45,6 +47,7 @@ class Document:
         self._keys: dict[Place, Position] = {}
         self._nodes: dict[Place, yaml.Node] = {}
         self._shield = Shield("")
+        self._merged = 0
 
     def problem(self, code: str, place: Place, message: str, *, key: bool = False, within: Place | None = None) -> None:
         """Notes a problem at a value, or at its key.
@@ -81,11 +84,15 @@ class Document:
         node = self._nodes.get(place)
         if node is None:
             return self.position(place)
-        text, start = self._shield.text, node.start_mark.index
-        at = self._shield.original(text).find(part, start, node.end_mark.index)
+        start = node.start_mark
+        text = self._shield.original(self._shield.text[start.index : node.end_mark.index])
+        at = text.find(part)
         if at < 0:
             return self.position(place)
-        return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+        line = text.count("\n", 0, at)
+        # On the scalar's first line the column goes on from where it begins.
+        column = at - text.rfind("\n", 0, at) if line else start.column + 1 + at
+        return start.line + 1 + line, column
 
     def source(self, place: Place) -> str:
         """` (filled from ${NAME})` for a place that was filled, else nothing. Problems name the variable and not what
@@ -116,7 +123,7 @@ class Document:
         data = self._construct(root, (), ())
         if data is None and not self.problems:
             self.note("missing-key", 1, 1, (), "the file says nothing; begin with 'version: 1'")
-        elif len(self._values) <= MAX_NODES:
+        elif len(self._values) <= MAX_NODES and self._merged <= MAX_MERGED:
             self.data = data
 
     def _construct(self, node: yaml.Node, place: Place, above: tuple[int, ...]) -> Any:
@@ -135,7 +142,7 @@ class Document:
             return self._refuse(place, "what this anchor names contains itself by an alias; write out what is meant")
         if isinstance(node, yaml.MappingNode):
             made: dict[str, Any] = {}
-            self._pairs(node, made, place, (*above, id(node)))
+            self._pairs(node, made, place, (*above, id(node)), set())
             return made
         if isinstance(node, yaml.SequenceNode):
             inside = (*above, id(node))
@@ -158,8 +165,13 @@ class Document:
         self.problem("yaml-feature", place, message)
         self.broken.add(place)
 
-    def _pairs(self, node: yaml.MappingNode, made: dict[str, Any], place: Place, above: tuple[int, ...]) -> None:
-        """Adds a mapping's own pairs, then those that it merges: its own come first, then the first merged."""
+    def _pairs(
+        self, node: yaml.MappingNode, made: dict[str, Any], place: Place, above: tuple[int, ...], seen: set[int]
+    ) -> None:
+        """Adds a mapping's own pairs, then those that it merges: its own come first, then the first merged.
+
+        `seen` has what was merged into `made` already: another time it adds nothing.
+        """
         merged: list[yaml.Node] = []
         before = set(made)
         for key_node, value_node in node.value:
@@ -180,13 +192,22 @@ class Document:
             self._keys[here] = _start(key_node)
             made[key] = self._construct(value_node, here, above)
         for source in merged:
+            if id(source) in seen or self._merged > MAX_MERGED:
+                continue
+            seen.add(id(source))
             sound = source.tag in IMPLICIT and id(source) not in above and len(above) <= MAX_DEPTH
-            if sound and isinstance(source, yaml.MappingNode):
-                self._pairs(source, made, place, (*above, id(source)))
-            else:
+            if not (sound and isinstance(source, yaml.MappingNode)):
                 message = "'<<' takes a mapping, or a list of mappings, none of which contains this one"
                 self.note("yaml-feature", *_start(source), place, message)
                 self.broken.add(place)
+                continue
+            self._merged += 1 + len(source.value)
+            if self._merged > MAX_MERGED:
+                message = f"'<<' brings more than {MAX_MERGED:,} pairs into the file; write out what is meant"
+                self.problem("yaml-feature", place, message)
+                self.broken.add(place)
+                continue
+            self._pairs(source, made, place, (*above, id(source)), seen)
 
     def _key(self, node: yaml.Node, place: Place) -> str | None:
         line, column = _start(node)

@@ -74,6 +74,7 @@ class References:
         self.resources: dict[str, Any] = {}
         self.opened: list[Resource] = []
         self.sound = True
+        self._waiting: list[tuple[Resource, Any, Place, str]] = []
 
     def follow(self, uri: str, schema: Any, source: Source) -> None:
         """Reads all that the schema refers to.
@@ -86,7 +87,9 @@ class References:
         self._index(uri, schema, source)
         # It grows while it is gone through: each file may name others.
         for resource in self.opened:
-            self._walk(resource, resource.schema, (), resource.uri)
+            self._waiting.append((resource, resource.schema, (), resource.uri))
+            while self._waiting:
+                self._walk(*self._waiting.pop())
 
     def _index(self, uri: str, schema: Any, source: Source) -> Resource:
         resource = Resource(uri, schema, source, {uri: schema})
@@ -133,7 +136,7 @@ class References:
             self._refuse(resource, "missing-reference", place, message)
             return
         # What no keyword calls a schema becomes one by being referred to.
-        self._walk(holder, pointed, _place_of(pointer), target)
+        self._waiting.append((holder, pointed, _place_of(pointer), target))
 
     def _holder(self, target: str, reference: str, resource: Resource, place: Place) -> Resource | None:
         parts = urlsplit(target)

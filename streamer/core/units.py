@@ -15,7 +15,7 @@ _SIZES: Final = {
     "MiB": 2**20,
     "GiB": 2**30,
 }
-_NUMBER: Final = r"(\d+(?:\.\d+)?)"
+_NUMBER: Final = r"(\d++(?:\.\d++)?)"
 _DURATION_PART: Final = re.compile(_NUMBER + r"(us|ms|s|m|h|d)", re.ASCII)
 _SIZE: Final = re.compile(_NUMBER + r"\s?(B|KB|MB|GB|KiB|MiB|GiB)", re.ASCII)
 _RATE: Final = re.compile(r"(\d+)/(.+)", re.ASCII)
@@ -38,9 +38,8 @@ def parse_duration(text: str) -> float:
     """
     position = 0
     total = 0.0
-    for part in _DURATION_PART.finditer(text):
-        if part.start() != position:
-            break
+    # Not `finditer`: in a text of digits alone it would look for a unit from each of them.
+    while (part := _DURATION_PART.match(text, position)) is not None:
         total += float(part[1]) * _DURATIONS[part[2]]
         position = part.end()
     if position == 0 or position != len(text):

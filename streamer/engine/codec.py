@@ -16,6 +16,8 @@ from streamer.core.units import parse_duration
 ACTION_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 MAX_ID_LENGTH: Final = 128
 DEFAULT_MAX_DEPTH: Final = 64
+_LONGEST_WAIT: Final = 100
+"""Characters of a duration; what is wrong with one repeats it."""
 
 
 class Envelope(msgspec.Struct):
@@ -201,6 +203,8 @@ def parse_wait(wait: str | float | None) -> float | None:
     if wait is None:
         return None
     if isinstance(wait, str):
+        if len(wait) > _LONGEST_WAIT:
+            raise _invalid("/wait", f"has more than {_LONGEST_WAIT} characters")
         try:
             return parse_duration(wait)
         except ValueError as problem:

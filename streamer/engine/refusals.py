@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import heapq
 from collections.abc import Iterable
+from typing import Final
 
 from streamer.core.errors import CONFLICT, FORBIDDEN, INVALID_ACTION, OVERLOADED, RATE_LIMITED, VALIDATION_ERROR, Error
 from streamer.core.messages import Request
 from streamer.core.principal import Principal
 from streamer.core.summaries import RequestSummary
 from streamer.engine.codec import ACTION_NAME
+
+_COMPARED: Final = 20
+"""Names of actions that an unknown one is compared with letter by letter."""
 
 
 def unknown_action(action: str, known: Iterable[str]) -> Error:
@@ -19,7 +24,10 @@ def unknown_action(action: str, known: Iterable[str]) -> Error:
         details = {"errors": [{"path": "/action", "message": message}]}
         return Error(VALIDATION_ERROR, f"Invalid action: {message}", details)
     error = Error(INVALID_ACTION, f"Unknown action: {action}")
-    near = difflib.get_close_matches(action, known, n=3)
+    letters = set(action)
+    # Comparing takes up to a millisecond a name, and a service may have thousands of actions.
+    likely = heapq.nsmallest(_COMPARED, known, lambda name: len(letters ^ set(name)) + abs(len(name) - len(action)))
+    near = difflib.get_close_matches(action, likely, n=3)
     return error.with_detail("did_you_mean", near) if near else error
 
 

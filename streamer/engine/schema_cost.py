@@ -184,6 +184,8 @@ def _targets(here: Mapping[Node, int]) -> _Targets:
 
 def _add(counted: Counter[Node], node: Node | None, often: int) -> None:
     if node is not None:
+        while node.through is not None:
+            node = node.through
         counted[node] = min(UNBOUNDED, counted[node] + often)
 
 

@@ -65,6 +65,46 @@ def test_merges_reach_through_merges():
     assert parsed("a: &a {x: 1}\nb: &b {<<: *a, y: 2}\nc: {<<: *b}\n").data["c"] == {"x": 1, "y": 2}
 
 
+def count_merges(monkeypatch, text):
+    counted = []
+    pairs = Document._pairs
+
+    def counting(document, *arguments):
+        counted.append(1)
+        pairs(document, *arguments)
+
+    monkeypatch.setattr(Document, "_pairs", counting)
+    return parsed(text), len(counted)
+
+
+def test_merges_of_one_mapping_again_and_again_do_not_multiply(monkeypatch):
+    text = "m0: &m0 {k: 1}\n"
+    for level in range(1, 9):
+        text += f"m{level}: &m{level} {{<<: [{', '.join([f'*m{level - 1}'] * 5)}]}}\n"
+    document, count = count_merges(monkeypatch, text)
+    assert document.data["m8"] == {"k": 1}
+    assert count < 50
+    assert not document.problems
+
+
+def test_merges_of_several_mappings_each_of_which_merges_several_do_not_multiply(monkeypatch):
+    text = "".join(f"m0_{one}: &m0_{one} {{k{one}: 1}}\n" for one in range(3))
+    for level in range(1, 8):
+        sources = ", ".join(f"*m{level - 1}_{one}" for one in range(3))
+        text += "".join(f"m{level}_{one}: &m{level}_{one} {{<<: [{sources}]}}\n" for one in range(3))
+    document, count = count_merges(monkeypatch, text)
+    assert document.data["m7_2"] == {"k0": 1, "k1": 1, "k2": 1}
+    assert count < 400
+
+
+def test_what_merges_bring_into_a_file_has_a_bound(monkeypatch):
+    monkeypatch.setattr(document_module, "MAX_MERGED", 20)
+    document = parsed("m: &m {a: 1, b: 2, c: 3, d: 4}\n" + "".join(f"n{one}: {{<<: *m}}\n" for one in range(10)))
+    assert lines(document) == ["6:5 yaml-feature n4"]
+    assert "write out what is meant" in document.problems[0].message
+    assert document.data is None
+
+
 def test_a_quoted_merge_sign_is_a_key_like_any_other():
     assert parsed("a: {'<<': 1}").data == {"a": {"<<": 1}}
 
@@ -176,3 +216,10 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path):
     assert "there is no such file" in read_document(tmp_path / "none.yaml").problems[0].message
     assert "directory" in read_document(tmp_path).problems[0].message
     assert "not a path" in read_document(tmp_path / "a\0b").problems[0].message
+
+
+def test_the_place_of_a_part_of_a_text_is_found_over_lines():
+    document = parsed('a: "x ${A}"\nb: "one\n  two ${B}"\nc: 1\n')
+    assert document.position_in_text(("a",), "${A}") == (1, 7)
+    assert document.position_in_text(("b",), "${B}") == (3, 7)
+    assert document.position_in_text(("b",), "${C}") == (2, 4)

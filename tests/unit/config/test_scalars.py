@@ -68,3 +68,8 @@ def test_what_yaml_1_1_turned_into_something_else_is_text(text):
 
 def test_a_number_without_end_is_text():
     assert resolve("9" * 5000) == "9" * 5000
+
+
+@pytest.mark.parametrize("text", ["0x" + "f" * 3990, "9" * 3001])
+def test_a_number_that_python_could_not_write_is_a_text(text):
+    assert resolve(text) == text

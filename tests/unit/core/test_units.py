@@ -100,3 +100,11 @@ def test_a_rate_beyond_all_measure_is_refused():
     assert parse_rate(f"{2**63 - 1}/1s").limit == 2**63 - 1
     with pytest.raises(ValueError, match="more than anything can do"):
         parse_rate(f"{2**63}/1s")
+
+
+@pytest.mark.parametrize("read", [parse_duration, parse_size, parse_rate])
+@pytest.mark.parametrize("text", ["9" * 200_000, "1." + "9" * 200_000, "1ms" * 60_000 + "9", "9" * 200_000 + "x"])
+def test_a_long_text_is_read_once(read, text):
+    # Looked at from each of its digits again, it would take hours.
+    with pytest.raises(ValueError, match=r"is not a|longer than|larger than"):
+        read(text)
