@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 _PARAMETER = "client_id"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ODD = re.compile(r"[\x00-\x20\x7f]")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
@@ -27,11 +28,24 @@ def address(url: str, client_id: str | None) -> Address:
     """Adds the client's id to the address, makes one if there is none.
 
     Raises:
+        TypeError: the address is no string.
         ValueError: the address is not `ws://` or `wss://`, or holds another `client_id` than the one given.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise ValueError(f"{url.partition('?')[0]!r} is not a WebSocket address; write one as ws://127.0.0.1:8080/ws")
+    if not isinstance(url, str):
+        raise TypeError(f"the address must be a string; it is {type(url).__name__}")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as problem:
+        raise ValueError(f"{_shown(url)!r} is not an address: {problem}") from None
+    if parts.scheme in ("http", "https"):
+        raise ValueError(
+            f"{_shown(url)!r} is not a WebSocket address; write ws:// instead of http://, and wss:// instead of https://"
+        )
+    if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0 or _ODD.search(url):
+        raise ValueError(
+            f"{_shown(url)!r} is not a WebSocket address; write one as ws://127.0.0.1:8080/ws, without spaces"
+        )
     # Whoever knows the id owns the requests, so it must not be guessed.
     known = next(iter(parse_qs(parts.query).get(_PARAMETER, ())), None)
     if known is not None and client_id not in (None, known):
@@ -42,6 +56,12 @@ def address(url: str, client_id: str | None) -> Address:
         parts = parts._replace(query=query)
     shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
     return Address(parts.geturl(), shown.geturl(), chosen)
+
+
+def _shown(url: str) -> str:
+    """Without the query and the user, which may hold secrets."""
+    before, slashes, after = url.partition("?")[0].partition("//")
+    return before + slashes + after.rpartition("@")[2]
 
 
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -25,10 +25,31 @@ def test_what_is_shown_holds_no_secret():
     assert address("wss://user:pass@h:1/ws?token=t#f", "c").shown == "wss://h:1/ws"
 
 
-@pytest.mark.parametrize("url", ["http://h/ws", "h:8080", "", "ws:///ws"])
+@pytest.mark.parametrize(
+    "url",
+    ["h:8080", "", "ws:///ws", "ws://h/w s", " ws://h/ws", "ws://h/ws\n", "ws://h:0/ws", "/ws", "ftp://h"],
+)
 def test_what_is_no_websocket_address_is_refused_with_an_example(url):
     with pytest.raises(ValueError, match="write one as ws://"):
         address(url, None)
+
+
+@pytest.mark.parametrize("url", ["http://h/ws", "https://h/ws"])
+def test_an_address_for_http_is_refused_with_the_one_that_was_meant(url):
+    with pytest.raises(ValueError, match="write ws:// instead of http://"):
+        address(url, None)
+
+
+@pytest.mark.parametrize("url", ["ws://user:secret@h:99999/ws?t=secret", "ws://user:secret@h:port/ws", "ws://[::1/ws"])
+def test_a_port_or_host_that_can_be_none_is_refused_and_no_secret_shown(url):
+    with pytest.raises(ValueError, match="is not an address") as refused:
+        address(url, None)
+    assert "secret" not in str(refused.value)
+
+
+def test_an_address_that_is_no_string_is_refused():
+    with pytest.raises(TypeError, match="it is bytes"):
+        address(b"ws://h/ws", None)
 
 
 @pytest.mark.parametrize(
