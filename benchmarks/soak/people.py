@@ -12,6 +12,7 @@ from streamer.client import (
     Cancelled,
     Conflict,
     ConnectionFailed,
+    NotAnswered,
     Overloaded,
     RateLimited,
     RequestFailed,
@@ -101,6 +102,10 @@ class Person:
             except (Overloaded, RateLimited) as refusal:
                 self._wire.counts["refused for now"] += 1
                 await asyncio.sleep(refusal.retry_after or FIRST_TRY_AGAIN)
+            except NotAnswered:
+                # The client gives up what so many connections in a row end on. Its user may know better: the id is the
+                # same, so a queued request does not run twice.
+                self._wire.counts["given up, and asked for again"] += 1
             except RequestFailed as error:
                 how = self._failed(action, request_id, error)
                 break
@@ -135,6 +140,8 @@ class Person:
                 await handle.cancel().result()
             except (Overloaded, RateLimited) as refusal:
                 await asyncio.sleep(refusal.retry_after or FIRST_TRY_AGAIN)
+            except NotAnswered:
+                continue
             except (Conflict, Cancelled):
                 return
             else:
