@@ -141,7 +141,9 @@ class QueueRoom:
         entering = {request_id for of, request_id in self._entering if of == owner}
         if len(entering | {key["id"]["S"] for key in keys}) <= limit:
             return False
-        items = await self._calls.get_many({"owner": key["owner"], "id": key["id"]} for key in keys)
+        items = await self._calls.get_many(
+            ({"owner": key["owner"], "id": key["id"]} for key in keys), attributes=("id", "status")
+        )
         waiting = {item["id"]["S"] for item in items if Status(item["status"]["S"]) in QUEUED}
         return len(entering | waiting) > limit
 

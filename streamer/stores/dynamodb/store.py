@@ -64,7 +64,7 @@ class DynamoStore:
         queue = QueueRoom(self._calls, layout, time, max_queued, max_queued_per_owner)
         self._blobs = Blobs(s3, bucket or "", time)
         self._writer = Writer(self._calls, layout, time, queue, self._blobs)
-        self._reader = Reader(self._calls, layout, self._blobs)
+        self._reader = Reader(self._calls, layout)
         self._claimer = Claimer(self._calls, self._writer, layout, time)
         self._sweeper = Sweeper(self._calls, layout)
 

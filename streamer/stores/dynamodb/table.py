@@ -6,6 +6,7 @@
 | `lanes` | lane, place | what may be claimed, what ended, how many of each | eventual |
 | `expiries` (sparse) | expiry, expires | what waits and must not wait for ever | eventual |
 | `listing` | listing, made | all records, newest first | eventual |
+| `by_owner` | owner, made | an owner's records, newest first | eventual |
 | `ids` | id, owner | every owner's record of one id | eventual |
 """
 
@@ -18,6 +19,7 @@ from streamer.dynamodb.definitions import index, keys
 LANES: Final = "lanes"
 EXPIRIES: Final = "expiries"
 LISTING: Final = "listing"
+BY_OWNER: Final = "by_owner"
 IDS: Final = "ids"
 OPEN_BY_OWNER: Final = "open_by_owner"
 
@@ -31,6 +33,7 @@ _GLOBAL: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
     EXPIRIES: ("expiry", "expires", ()),
     LISTING: ("listing", "made", ()),
     IDS: ("id", "owner", ()),
+    BY_OWNER: ("owner", "made", ()),
 }
 
 

@@ -34,7 +34,7 @@ async def test_another_table_of_that_name_is_told_apart(client, clock):
     )
     found = await tables.check(client, definition("other"), clock)
     assert found[0] == "its key is not (owner, id); it is another table, or of another version"
-    assert len(found) == 8
+    assert len(found) == 9
     await client.delete_table(TableName="other")
 
 
