@@ -100,7 +100,9 @@ class WorkerSettings:
     result_ttl: float = 7 * 86400.0
     max_queued: int = 100_000
     max_queued_per_owner: int | None = None
-    """Of those, how many may be one owner's; None: as many as there is room for."""
+    """Of those, how many may be one owner's; None: a tenth."""
+    max_queued_per_address: int | None = None
+    """And how many of one IPv4 address or IPv6 /64, without authentication; None: a quarter."""
     progress_interval: float = 0.1
     processes: int = 0
     """Processes for CPU-bound handlers of queued requests; 0: one per core."""
@@ -113,6 +115,16 @@ class WorkerSettings:
     """The same for plain functions."""
     tenant_concurrency: int | None = None
     """Requests of one tenant that run at the same time; None: as many as there are."""
+
+    @property
+    def share_of_owner(self) -> int:
+        """How many requests of one owner may wait."""
+        return max(self.max_queued // 10, 1) if self.max_queued_per_owner is None else self.max_queued_per_owner
+
+    @property
+    def share_of_address(self) -> int:
+        """How many requests of one address may wait, without authentication."""
+        return max(self.max_queued // 4, 1) if self.max_queued_per_address is None else self.max_queued_per_address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -193,6 +193,9 @@ class Peer(Protocol):
     `connection:…`."""
     principal: Principal | None
     """Who the connection has proved to be; replaced when the proof is renewed."""
+    address: str
+    """A keyed digest of the block of addresses that it comes from; empty where that does not count: with
+    authentication, or where somebody else holds the connection."""
     running: int
     """Requests of this connection that are being answered directly right now; kept by the router."""
 

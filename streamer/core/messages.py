@@ -48,6 +48,8 @@ class Request(msgspec.Struct, kw_only=True):
     time. Nobody else sees it."""
     principal: Principal | None = None
     """Who asked, as proved when the connection began or last renewed its proof; None without authentication."""
+    address: str = ""
+    """Of a queued one: a keyed digest of the block of addresses that it came from; empty with authentication."""
     created_at: float = 0.0
     """Seconds since 1970-01-01 UTC."""
     attempt: int = 1

@@ -39,7 +39,7 @@ class OwnerNames:
 
     def address(self, block: str) -> str:
         """The name of a block of addresses."""
-        return "address:" + self._digest("address", block)
+        return self._digest("address", block)
 
     def _digest(self, kind: str, text: str) -> str:
         made = hmac.digest(self._key, f"{kind}\0{text}".encode(), hashlib.sha256)

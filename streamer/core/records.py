@@ -30,6 +30,10 @@ SEQ_STRIDE: Final = 1 << 32
 restarts without a durable write per message, and stays below 2**53 for two million claims."""
 
 
+ADDRESS_SHARE: Final = "\x1f"
+"""What the name of an address' share begins with, and no tenant's."""
+
+
 class Status(enum.StrEnum):
     """Where a request is."""
 
@@ -68,6 +72,8 @@ class RequestRecord(msgspec.Struct, kw_only=True, frozen=True):
     """Among those that are due, higher goes first."""
     principal: Principal | None = None
     """Who asked; None without authentication."""
+    address: str = ""
+    """A keyed digest of the block of addresses that it came from; empty with authentication."""
     expires_at: float | None = None
     """No attempt begins from then on: what still waits has FAILED. None: it waits for as long as it takes."""
 
@@ -105,6 +111,11 @@ class RequestRecord(msgspec.Struct, kw_only=True, frozen=True):
     def tenant(self) -> str:
         """Whose share of the service it takes; empty without tenants."""
         return "" if self.principal is None else self.principal.tenant_id
+
+    @property
+    def share(self) -> str:
+        """Whose share of the queue it takes: its tenant's; without authentication that of its address."""
+        return self.tenant or (f"{ADDRESS_SHARE}{self.address}" if self.address and self.principal is None else "")
 
     @property
     def terminal(self) -> bool:

@@ -46,6 +46,7 @@ class RequestQueueAdapter:
                 max_attempts=DEFAULT_MAX_ATTEMPTS if route is None else route.retry.max_attempts,
                 priority=0 if route is None else route.priority,
                 principal=request.principal,
+                address=request.address,
                 expires_at=_expires_at(request, route),
             )
         )

@@ -24,6 +24,7 @@ class EventPeer:
         self.id = connection_id
         self.owner = f"connection:{connection_id}" if known is None else known.owner
         self.principal: Principal | None = None if known is None else known.principal
+        self.address = ""
         self.running = 0
         self.sent: list[bytes] = []
 

@@ -407,6 +407,7 @@ class Router:
         """
         if route.pipeline.admit is not None:
             await route.pipeline.admit(request)
+        request.address = peer.address
         key = (request.owner, request.id)
         self.delivery.follow(key, peer.id)
         if route.cancel_after is not None:

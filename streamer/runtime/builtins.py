@@ -243,4 +243,10 @@ def _bounds(context: BuildContext) -> dict[str, Any]:
     from streamer.config.settings import WorkerSettings  # noqa: PLC0415 - as above; the package reads YAML and schemas
 
     worker: WorkerSettings = WorkerSettings() if context.settings is None else context.settings.worker
-    return {"max_queued": worker.max_queued, "max_queued_per_owner": worker.max_queued_per_owner}
+    anybody = context.settings is None or context.settings.auth.name == "none"
+    return {
+        "max_queued": worker.max_queued,
+        "max_queued_per_owner": worker.share_of_owner,
+        # Where tokens say who somebody is, one address may be a whole company.
+        "max_queued_per_address": worker.share_of_address if anybody else None,
+    }

@@ -74,6 +74,16 @@ def owner_full(max_queued_per_owner: int) -> Error:
     )
 
 
+def address_full(max_queued_per_address: int) -> Error:
+    """The error of an address that may have no more in the queue."""
+    return Error(
+        OVERLOADED,
+        f"{max_queued_per_address} requests from your address wait already, which is as many as one address may have; "
+        "send it again when some have ended",
+        {"retry_after_ms": FULL_RETRY_AFTER_MS, "max_queued_per_address": max_queued_per_address},
+    )
+
+
 def encode_cursor(created_at: float, number: int) -> str:
     """Where the next page begins: after the record that was made then, the number deciding among equals."""
     return base64.urlsafe_b64encode(_CURSOR.pack(created_at, number)).decode()

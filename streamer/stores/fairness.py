@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from streamer.core.records import ADDRESS_SHARE
+
 
 class Place(NamedTuple):
     """Where a record waits: in the line of its owner, which takes turns with the others of its tenant, and so on."""
@@ -13,6 +15,7 @@ class Place(NamedTuple):
     action: str
     priority: int
     tenant: str
+    """Or, without authentication, the address: `RequestRecord.share`."""
     owner: str
 
 
@@ -60,7 +63,9 @@ class Room:
 
     def for_tenant(self, tenant: str) -> bool:
         """Whether one more of this tenant may run."""
-        return self._tenant_limit is None or not tenant or self._tenants.get(tenant, 0) < self._tenant_limit
+        if self._tenant_limit is None or not tenant or tenant.startswith(ADDRESS_SHARE):
+            return True
+        return self._tenants.get(tenant, 0) < self._tenant_limit
 
     def for_lost(self, *, last: bool) -> bool:
         """Whether one more record whose lease ran out may run; one in its last attempt runs without any other."""

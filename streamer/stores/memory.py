@@ -13,6 +13,7 @@ from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import LeaseLost, StoreClosed
 from streamer.core.messages import ErrorBody
 from streamer.core.records import (
+    ADDRESS_SHARE,
     QUEUED,
     Abandoned,
     Cancelled,
@@ -34,6 +35,7 @@ from streamer.core.records import (
 from streamer.core.summaries import RequestSummary, summarize
 from streamer.stores.common import (
     Timeline,
+    address_full,
     decode_cursor,
     encode_cursor,
     existing,
@@ -53,15 +55,21 @@ class MemoryStore:
         clock: time.
         max_queued: how many records may wait; one more is OVERLOADED.
         max_queued_per_owner: how many of one owner; None: as many as there is room for.
+        max_queued_per_address: how many of one address, of those without authentication; None: likewise.
     """
 
     def __init__(
-        self, clock: Clock | None = None, max_queued: int = 100_000, max_queued_per_owner: int | None = None
+        self,
+        clock: Clock | None = None,
+        max_queued: int = 100_000,
+        max_queued_per_owner: int | None = None,
+        max_queued_per_address: int | None = None,
     ) -> None:
         self._time = Timeline(clock or SystemClock())
         self._newest = self._time.now()
         self._max_queued = max_queued
         self._max_queued_per_owner = max_queued_per_owner
+        self._max_queued_per_address = max_queued_per_address
         self._records: dict[Key, RequestRecord] = {}
         self._numbers: dict[Key, int] = {}
         """In what order the records came; decides in listings among those made at the same time."""
@@ -69,6 +77,8 @@ class MemoryStore:
         self._queued = 0
         self._queued_by: Counter[str] = Counter()
         """By owner."""
+        self._queued_from: Counter[str] = Counter()
+        """By share, see `RequestRecord.share`."""
         self._counter = itertools.count()
         self._kept: dict[str, bytes] = {}
         self._closed = False
@@ -83,6 +93,12 @@ class MemoryStore:
             raise queue_full(self._max_queued)
         if self._max_queued_per_owner is not None and self._queued_by[record.owner] >= self._max_queued_per_owner:
             raise owner_full(self._max_queued_per_owner)
+        if (
+            self._max_queued_per_address is not None
+            and record.share.startswith(ADDRESS_SHARE)
+            and self._queued_from[record.share] >= self._max_queued_per_address
+        ):
+            raise address_full(self._max_queued_per_address)
         self._numbers[record.key] = next(self._counter)
         self._put(record)
         return None
@@ -265,9 +281,10 @@ class MemoryStore:
         before = self._records.get(record.key)
         change = (record.status in QUEUED) - (before is not None and before.status in QUEUED)
         self._queued += change
-        self._queued_by[record.owner] += change
-        if not self._queued_by[record.owner]:
-            del self._queued_by[record.owner]
+        for counts, name in ((self._queued_by, record.owner), (self._queued_from, record.share)):
+            counts[name] += change
+            if not counts[name]:
+                del counts[name]
         self._records[record.key] = record
         self._waiting.changed(record)
         return record

@@ -99,7 +99,7 @@ class Waiting:
         return min(times, default=None)
 
     def _join(self, record: RequestRecord) -> None:
-        place = Place(record.action, record.priority, record.tenant, record.owner)
+        place = Place(record.action, record.priority, record.share, record.owner)
         self._lines.add(place)
         self._places[record.key] = place
         heapq.heappush(self._heaps.setdefault(place, []), (self._numbers[record.key], record.key))

@@ -30,6 +30,7 @@ class WebSocketPeer(Sender):
         "_receive",
         "_room",
         "_waiting",
+        "address",
         "heard",
         "household",
         "idle",
@@ -49,6 +50,7 @@ class WebSocketPeer(Sender):
             self.owner = principal.owner
         else:
             self.owner = f"connection:{self.id}" if owner is None else owner
+        self.address = ""
         self.household = ""
         """What its address counts as."""
         self.running = 0

@@ -214,7 +214,9 @@ class WebSocketTransport:
         if self._admission is None:
             client_id = decision.client_id
             owner = None if client_id is None else self._owners.client(client_id)
-            return self._let_in(WebSocketPeer(shared, owner), house, response)
+            peer = WebSocketPeer(shared, owner)
+            peer.address = self._owners.address(house)
+            return self._let_in(peer, house, response)
         return self._admit(self._admission, request, offered, house, response)
 
     def _household(self, address: Address, request: HttpRequest) -> str:

@@ -107,7 +107,7 @@ async def _build(options: Mapping[str, Any], context: BuildContext) -> AsyncIter
             table_name(options),
             clock=context.clock,
             max_queued=worker.max_queued,
-            max_queued_per_owner=worker.max_queued_per_owner,
+            max_queued_per_owner=worker.share_of_owner,
             retention=worker.result_ttl,
             shards=options.get("shards", 1),
             bucket=bucket,

@@ -25,7 +25,7 @@ ENDED: Final = "ended"
 UNTOLD: Final = "untold"
 """Beside the expiries: what has ended and whose owner was not told, by when it ended."""
 
-_TEXTS: Final = ("owner", "id", "action", "connection_id", "worker", "message")
+_TEXTS: Final = ("owner", "id", "action", "connection_id", "address", "worker", "message")
 _BYTES: Final = ("payload", "progress_metadata", "result")
 _INTEGERS: Final = ("max_attempts", "priority", "attempts", "fence", "seq")
 _TIMES: Final = (

@@ -74,7 +74,8 @@ class QueueRoom:
             raise queue_full(self._max_queued)
         self._more(1)
         self._entering[key] += 1
-        if self._max_queued_per_owner is None:
+        # Nobody can have more than all have: an owner is counted only once that many wait at all.
+        if self._max_queued_per_owner is None or self._queued <= self._max_queued_per_owner:
             return
         try:
             full = await self._full(key[0], self._max_queued_per_owner)

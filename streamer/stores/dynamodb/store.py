@@ -35,8 +35,8 @@ class DynamoStore:
         table: name of the table, made by `tables.create`.
         clock: time.
         max_queued: how many records may wait; one more is OVERLOADED. Approximate, see `room`.
-        max_queued_per_owner: how many of one owner; None: as many as there is room for. It costs a read per request,
-            and more at the limit.
+        max_queued_per_owner: how many of one owner; None: as many as there is room for. Once as many
+            wait at all it costs a read per request, and more at the limit.
         retention: seconds for which an ended record is kept; then it is as good as deleted, and later it is.
         shards: in how many parts the indexes are kept.
         bucket: for what is too large for an item; None: it is refused.

@@ -49,6 +49,7 @@ class Link:
         now: wall-clock seconds.
         max_queued: how many records may wait.
         max_queued_per_owner: how many of one owner; None: as many as there is room for.
+        max_queued_per_address: how many of one address, of those without authentication; None: likewise.
         operator: beside a service instead of as one.
         max_pending: bytes of unanswered operations beyond which no request is taken.
         on_mend: called with one line each time the writer had to be replaced.
@@ -62,6 +63,7 @@ class Link:
         now: Callable[[], float],
         max_queued: int,
         max_queued_per_owner: int | None,
+        max_queued_per_address: int | None,
         operator: bool,
         max_pending: int,
         on_mend: Callable[[str], object] | None = None,
@@ -74,6 +76,7 @@ class Link:
             "path": str(path),
             "max_queued": max_queued,
             "max_queued_per_owner": max_queued_per_owner,
+            "max_queued_per_address": max_queued_per_address,
             "operator": operator,
             "lock_wait": LOCK_WAIT,
             "session": secrets.token_hex(8),

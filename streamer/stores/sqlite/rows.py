@@ -41,6 +41,7 @@ COLUMNS: Final = (
     "principal",
     "expires_at",
     "history",
+    "address",
 )
 """In the order of a row on its way between the processes."""
 
@@ -117,6 +118,7 @@ def to_row(record: RequestRecord) -> tuple[Any, ...]:
         b"" if record.principal is None else _encode(record.principal),
         record.expires_at,
         _encode(record.history) if record.history else b"",
+        record.address,
     )
 
 

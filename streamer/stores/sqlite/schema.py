@@ -147,6 +147,8 @@ _FIFTH: Final = f"""
         WHERE owner >= 'client:' AND owner < 'client;';
 """  # noqa: S608 - constants
 
-MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+_SIXTH: Final = "ALTER TABLE requests ADD COLUMN address TEXT NOT NULL DEFAULT ''"
+
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
 """Each brings a file from the version of its place to the next; `PRAGMA user_version` says where a file is.
 `stored_by` and `claimed_by` name the operation that did it, so that one sent again finds its own work."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from streamer.core.records import RequestRecord, Status
+from streamer.core.records import ADDRESS_SHARE, RequestRecord, Status
 from streamer.stores.fairness import Lines, Place
 from streamer.stores.sqlite.guard import Guard
 from streamer.stores.sqlite.rows import COLUMNS, to_row
@@ -27,8 +27,8 @@ _IN_LINE: Final = (
 TIMED: Final = "AND due_at IS NOT NULL AND status != 'PENDING'"
 """What the index of those that wait for a time is of; a query that says so may use it."""
 _RETRYING: Final = (
-    "SELECT owner, count(*) FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
-    f"WHERE status = 'RETRYING' AND waiting = 0 {TIMED} GROUP BY owner"
+    "SELECT owner, tenant, count(*) FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
+    f"WHERE status = 'RETRYING' AND waiting = 0 {TIMED} GROUP BY owner, tenant"
 )
 _KINDS: Final = f"SELECT DISTINCT action, priority FROM requests INDEXED BY requests_timed WHERE 1 {TIMED}"  # noqa: S608 - constants
 _PUT_BACK: Final = tuple(
@@ -66,13 +66,15 @@ class State:
         database: the open file.
         max_queued: how many records may wait.
         max_queued_per_owner: how many of one owner; None: as many as there is room for.
+        max_queued_per_address: how many of one address, of those without authentication; None: likewise.
         session: names the store object that sends; with an operation's number it is that operation's own name.
         repeats_until: operations with a number up to this one may have been done by a writer that died.
 
     Attributes:
         guard: says when nothing may be written; anything may, until the file is watched.
         queued: PENDING and RETRYING records, so that a full queue is known without counting.
-        queued_by: the same by owner; None when no owner has a limit.
+        queued_by: the same by owner.
+        queued_from: the same by share, see `RequestRecord.share`.
         lines: who waits for nothing but a worker.
         kinds: every (action, priority) that may have records that wait for a time (RETRYING, PROCESSING).
     """
@@ -83,6 +85,7 @@ class State:
         max_queued: int,
         *,
         max_queued_per_owner: int | None = None,
+        max_queued_per_address: int | None = None,
         session: str = "",
         repeats_until: int = 0,
     ) -> None:
@@ -91,9 +94,11 @@ class State:
         self.execute = database.execute
         self.max_queued = max_queued
         self.max_queued_per_owner = max_queued_per_owner
+        self.max_queued_per_address = max_queued_per_address
         self.repeats_until = repeats_until
         self.queued = 0
-        self.queued_by: Counter[str] | None = None
+        self.queued_by: Counter[str] = Counter()
+        self.queued_from: Counter[str] = Counter()
         self.lines = Lines()
         self.kinds: set[tuple[str, int]] = set()
         self._session = session
@@ -161,15 +166,12 @@ class State:
         """Reads from the file what is kept in memory. Whoever has waited longest is served first."""
         self.lines = Lines()
         self.queued = 0
-        queued_by: Counter[str] = Counter()
+        self.queued_by, self.queued_from = Counter(), Counter()
         for *place, count, _ in sorted(self.execute(_IN_LINE), key=lambda row: row[-1]):
             self.lines.add(Place(*place), count)
-            self.queued += count
-            queued_by[place[3]] += count
-        for owner, count in self.execute(_RETRYING):
-            self.queued += count
-            queued_by[owner] += count
-        self.queued_by = None if self.max_queued_per_owner is None else queued_by
+            self._count(place[3], place[2], count)
+        for owner, share, count in self.execute(_RETRYING):
+            self._count(owner, share, count)
         self.kinds = set(self.execute(_KINDS))
 
     def at(self, now: float) -> None:
@@ -195,29 +197,29 @@ class State:
     def enter(self, place: Place) -> None:
         """One more record is in the queue, and waits for nothing but a worker."""
         self.lines.add(place)
-        self._count(place.owner, 1)
+        self._count(place.owner, place.tenant, 1)
         self._undo.append((self.leave, place))
 
     def leave(self, place: Place) -> None:
         """One such record has left the queue."""
         self.lines.remove(place)
-        self._count(place.owner, -1)
+        self._count(place.owner, place.tenant, -1)
         self._undo.append((self.enter, place))
 
     def begun(self, place: Place) -> None:
         """One has left it by a turn that `lines` gave out."""
-        self._count(place.owner, -1)
+        self._count(place.owner, place.tenant, -1)
         self._undo.append((self.enter, place))
 
     def enter_waiting(self, place: Place) -> None:
         """One more record is in the queue, and waits for a time."""
-        self._count(place.owner, 1)
+        self._count(place.owner, place.tenant, 1)
         self.kinds.add((place.action, place.priority))
         self._undo.append((self.leave_waiting, place))
 
     def leave_waiting(self, place: Place) -> None:
         """One such record has left the queue."""
-        self._count(place.owner, -1)
+        self._count(place.owner, place.tenant, -1)
         self._undo.append((self.enter_waiting, place))
 
     def fall_due(self, place: Place) -> None:
@@ -230,19 +232,23 @@ class State:
         self.lines.remove(place)
         self._undo.append((self.fall_due, place))
 
-    def _count(self, owner: str, change: int) -> None:
+    def _count(self, owner: str, share: str, change: int) -> None:
         self.queued += change
-        if self.queued_by is not None:
-            self.queued_by[owner] += change
-            if not self.queued_by[owner]:
-                del self.queued_by[owner]
+        for counts, name in ((self.queued_by, owner), (self.queued_from, share)):
+            counts[name] += change
+            if not counts[name]:
+                del counts[name]
 
     def full_for(self, owner: str) -> bool:
         """Whether the owner has as many records in the queue as one owner may have."""
+        return self.max_queued_per_owner is not None and self.queued_by[owner] >= self.max_queued_per_owner
+
+    def full_from(self, share: str) -> bool:
+        """Whether the share is that of an address which has as many records in the queue as one may have."""
         return (
-            self.max_queued_per_owner is not None
-            and self.queued_by is not None
-            and self.queued_by[owner] >= self.max_queued_per_owner
+            self.max_queued_per_address is not None
+            and share.startswith(ADDRESS_SHARE)
+            and self.queued_from[share] >= self.max_queued_per_address
         )
 
     def forget_kind(self, kind: tuple[str, int]) -> None:
@@ -264,4 +270,4 @@ class State:
 
 def place_of(record: RequestRecord) -> Place:
     """Where the record waits, if it does."""
-    return Place(record.action, record.priority, record.tenant, record.owner)
+    return Place(record.action, record.priority, record.share, record.owner)

@@ -13,14 +13,22 @@ from streamer.core.errors import LeaseLost
 from streamer.core.messages import ErrorBody
 from streamer.core.records import RequestRecord, Status
 from streamer.core.summaries import RequestSummary
-from streamer.stores.common import Timeline, decode_cursor, encode_cursor, not_found, owner_full, queue_full
+from streamer.stores.common import (
+    Timeline,
+    address_full,
+    decode_cursor,
+    encode_cursor,
+    not_found,
+    owner_full,
+    queue_full,
+)
 from streamer.stores.sqlite.budget import ByteBudget
 from streamer.stores.sqlite.files import make_private
 from streamer.stores.sqlite.link import Link
 from streamer.stores.sqlite.operations import NUMBERS
 from streamer.stores.sqlite.reading import PAGE_BYTES
 from streamer.stores.sqlite.rows import encode_cause, encode_error, summary_of, to_record, to_row
-from streamer.stores.sqlite.writing import FULL, LOST, NOT_FOUND, OWNER_FULL
+from streamer.stores.sqlite.writing import ADDRESS_FULL, FULL, LOST, NOT_FOUND, OWNER_FULL
 
 MAX_PENDING: Final = 64 * 1024 * 1024
 MAX_READING: Final = 16 * 1024 * 1024
@@ -37,13 +45,20 @@ class SqliteStore:
     """
 
     def __init__(
-        self, link: Link, time: Timeline, max_queued: int, max_queued_per_owner: int | None, max_reading: int
+        self,
+        link: Link,
+        time: Timeline,
+        max_queued: int,
+        max_queued_per_owner: int | None,
+        max_queued_per_address: int | None,
+        max_reading: int,
     ) -> None:
         self._link = link
         self._reading = ByteBudget(max_reading)
         self._time = time
         self._max_queued = max_queued
         self._max_queued_per_owner = max_queued_per_owner
+        self._max_queued_per_address = max_queued_per_address
 
     @classmethod
     async def open(
@@ -53,6 +68,7 @@ class SqliteStore:
         clock: Clock | None = None,
         max_queued: int = 100_000,
         max_queued_per_owner: int | None = None,
+        max_queued_per_address: int | None = None,
         max_pending: int = MAX_PENDING,
         max_reading: int = MAX_READING,
         operator: bool = False,
@@ -66,6 +82,7 @@ class SqliteStore:
             clock: time.
             max_queued: how many records may wait; one more is OVERLOADED.
             max_queued_per_owner: how many of one owner; None: as many as there is room for.
+            max_queued_per_address: how many of one address, of those without authentication; None: likewise.
             max_pending: bytes that may wait to be written; beyond them a new request is OVERLOADED.
             max_reading: bytes of records that may be read at one time; beyond them reading waits.
             operator: open an existing file beside the service that may own it, for looking and for single changes:
@@ -92,13 +109,14 @@ class SqliteStore:
             now=time.now,
             max_queued=max_queued,
             max_queued_per_owner=max_queued_per_owner,
+            max_queued_per_address=max_queued_per_address,
             operator=operator,
             max_pending=max_pending,
             on_mend=on_mend,
             on_trouble=on_trouble,
         )
         await link.open()
-        return cls(link, time, max_queued, max_queued_per_owner, max_reading)
+        return cls(link, time, max_queued, max_queued_per_owner, max_queued_per_address, max_reading)
 
     @property
     def writer_pid(self) -> int:
@@ -107,7 +125,7 @@ class SqliteStore:
 
     async def enqueue(self, record: RequestRecord, /) -> Existing | None:
         """Part of `RequestQueue`."""
-        asked = self._do("enqueue", to_row(record), record.tenant)
+        asked = self._do("enqueue", to_row(record), record.share)
         # What is on its way is kept once, by the link, however many wait for a slow disk.
         del record
         answer = await asked
@@ -115,6 +133,8 @@ class SqliteStore:
             raise queue_full(self._max_queued)
         if answer == OWNER_FULL and self._max_queued_per_owner is not None:
             raise owner_full(self._max_queued_per_owner)
+        if answer == ADDRESS_FULL and self._max_queued_per_address is not None:
+            raise address_full(self._max_queued_per_address)
         if answer is None:
             return None
         summary, same = answer

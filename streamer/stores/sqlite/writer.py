@@ -77,6 +77,7 @@ def open_state(options: Mapping[str, Any]) -> State:
         database,
         options["max_queued"],
         max_queued_per_owner=options["max_queued_per_owner"],
+        max_queued_per_address=options["max_queued_per_address"],
         session=options["session"],
         repeats_until=options["repeats_until"],
     )

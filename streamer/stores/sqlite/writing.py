@@ -13,6 +13,7 @@ from streamer.stores.sqlite.state import ALL, State, place_of
 NOT_FOUND: Final = "not found"
 FULL: Final = "full"
 OWNER_FULL: Final = "full for its owner"
+ADDRESS_FULL: Final = "full for its address"
 LOST: Final = "lost"
 
 _PLACES: Final = ", ".join("?" * (len(COLUMNS) + 2))
@@ -49,13 +50,20 @@ def enqueue(state: State, number: int, again: bool, _now: float, row: list[Any],
     token = state.token(number)
     if again and state.execute(_STORED_BY, (row[0], row[1], token)).fetchone() is not None:
         return None
-    refusal = FULL if state.queued >= state.max_queued else OWNER_FULL if state.full_for(row[0]) else None
-    if refusal is not None:
+    if (refusal := _refusal(state, row[0], tenant)) is not None:
         return _existing(state, row) or refusal
     if state.execute(_INSERT, (*row, tenant, token)).rowcount:
         state.enter(Place(row[2], row[8], tenant, row[0]))
         return None
     return _existing(state, row)
+
+
+def _refusal(state: State, owner: str, share: str) -> str | None:
+    if state.queued >= state.max_queued:
+        return FULL
+    if state.full_for(owner):
+        return OWNER_FULL
+    return ADDRESS_FULL if state.full_from(share) else None
 
 
 def _existing(state: State, row: list[Any]) -> list[Any] | None:

@@ -110,6 +110,7 @@ class Peer:
     """The owner's connection in one life. Unlike a real one it never slows down, and confirms outcomes at once."""
 
     principal = None
+    address = ""
     owner = "client:one-owner"
 
     def __init__(self, life: Life, told: Any, receiver: Any) -> None:

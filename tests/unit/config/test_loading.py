@@ -51,7 +51,7 @@ server:
 backends: {store: {use: sqlite, path: q.db}, connections: local}
 worker:
   {concurrency: 1, lease: 2s, poll_interval: 3s, result_ttl: 4d, max_queued: 5, progress_interval: 6ms, processes: 7,
-   threads: 8, direct_processes: 9, direct_threads: 10, max_queued_per_owner: 3}
+   threads: 8, direct_processes: 9, direct_threads: 10, max_queued_per_owner: 3, max_queued_per_address: 4}
 auth: {use: acme.jwt}
 middleware: [access_log, {use: limit, rate: 1/1s}, {use: limit}]
 plugins: {allow: [acme-auth], block: [other]}
@@ -102,6 +102,7 @@ actions:
             result_ttl=4 * 86400.0,
             max_queued=5,
             max_queued_per_owner=3,
+            max_queued_per_address=4,
             progress_interval=0.006,
             processes=7,
             threads=8,

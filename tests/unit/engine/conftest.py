@@ -35,6 +35,7 @@ class CollectingPeer:
         self.id = name
         self.owner = owner
         self.principal = None
+        self.address = ""
         self.running = 0
         self.refusals = 0
         self.caught_up: asyncio.Future[None] | None = None

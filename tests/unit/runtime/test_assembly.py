@@ -37,6 +37,7 @@ class Peer:
     id = "c1"
     owner = "client:one"
     principal = None
+    address = ""
 
     def __init__(self) -> None:
         self.running = 0

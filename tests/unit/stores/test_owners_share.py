@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from streamer.core.errors import OVERLOADED, Error
+from streamer.core.principal import Principal
 from streamer.core.records import Status
 from streamer.stores.memory import MemoryStore
 from streamer.stores.sqlite import SqliteStore
@@ -22,7 +23,7 @@ def clock():
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def store(request, clock, tmp_path):
-    limits = {"clock": clock, "max_queued": 5, "max_queued_per_owner": 2}
+    limits = {"clock": clock, "max_queued": 5, "max_queued_per_owner": 2, "max_queued_per_address": 3}
     if request.param == "memory":
         store = MemoryStore(**limits)
     else:
@@ -46,6 +47,46 @@ async def test_who_has_as_many_as_one_may_have_is_told_so_and_nobody_else_is(sto
     assert problem.message.startswith("2 of your requests wait already")
     assert problem.details["max_queued_per_owner"] == 2
     assert await store.enqueue(record(clock, "r2", owner="client:two")) is None
+
+
+async def test_an_address_has_a_share_whatever_its_clients_call_themselves(store, clock):
+    for n in range(3):
+        assert await store.enqueue(record(clock, "r", owner=f"client:{n}", address="block")) is None
+    problem = await refused(store, record(clock, "r", owner="client:more", address="block"))
+    assert problem.message.startswith("3 requests from your address wait already")
+    assert problem.details["max_queued_per_address"] == 3
+    assert await store.enqueue(record(clock, "r", owner="client:more", address="another")) is None
+    assert (await store.get(("client:0", "r"))).address == "block"
+
+
+async def test_with_authentication_an_address_has_no_share(store, clock):
+    for n in range(5):
+        principal = Principal(user_id=f"u{n}", tenant_id="")
+        given = record(clock, "r", owner=principal.owner, principal=principal, address="block")
+        assert await store.enqueue(given) is None
+
+
+async def test_what_no_longer_waits_leaves_the_address_room_and_what_is_tried_again_does_not(store, clock):
+    for n in range(3):
+        await store.enqueue(record(clock, "r", owner=f"client:{n}", address="block"))
+    more = record(clock, "r", owner="client:more", address="block")
+    first, second = (await store.claim("w", 2, 30.0)).records
+    await store.fail(lease_of(first), seq=1, error=BROKEN, retry_at=clock.now() + 5)
+    await store.fail(lease_of(second), seq=1, error=BROKEN, retry_at=clock.now() + 5)
+    await refused(store, more)
+    await clock.advance(5)
+    await store.claim("w", 0, 30.0)
+    await refused(store, more)
+    await store.cancel(first.key)
+    assert await store.enqueue(more) is None
+    await refused(store, record(clock, "s", owner="client:more", address="block"))
+
+
+async def test_clients_of_one_address_take_turns_with_those_of_another_as_one(store, clock):
+    for owner, address in (("a", "block"), ("b", "block"), ("c", "other")):
+        await store.enqueue(record(clock, owner, owner=f"client:{owner}", address=address))
+    assert [one.id for one in (await store.claim("w", 2, 30.0, tenant_limit=1)).records] == ["a", "c"]
+    assert [one.id for one in (await store.claim("w", 2, 30.0, tenant_limit=1)).records] == ["b"]
 
 
 async def test_the_whole_queues_limit_is_told_as_what_it_is(store, clock):
@@ -87,21 +128,23 @@ async def test_what_expires_makes_room(store, clock):
 
 
 async def test_a_new_start_and_an_operator_beside_it_count_anew(clock, tmp_path):
-    limits = {"clock": clock, "max_queued_per_owner": 2}
+    limits = {"clock": clock, "max_queued_per_owner": 2, "max_queued_per_address": 2}
     store = await SqliteStore.open(tmp_path / "queue.db", **limits)
-    await store.enqueue(record(clock, "r0"))
+    await store.enqueue(record(clock, "r0", address="block"))
     await store.fail(
         lease_of((await store.claim("w", 1, 30.0)).records[0]), seq=1, error=BROKEN, retry_at=clock.now() + 9
     )
-    await store.enqueue(record(clock, "r1"))
+    await store.enqueue(record(clock, "r1", address="block"))
     await store.close()
     store = await SqliteStore.open(tmp_path / "queue.db", **limits)
     await refused(store, record(clock, "r2"))
+    await refused(store, record(clock, "r2", owner="client:two", address="block"))
     operator = await SqliteStore.open(tmp_path / "queue.db", clock=clock, operator=True)
     await operator.cancel(("client:one", "r0"))
     await operator.close()
-    assert await store.enqueue(record(clock, "r2")) is None
+    assert await store.enqueue(record(clock, "r2", address="block")) is None
     await refused(store, record(clock, "r3"))
+    await refused(store, record(clock, "r3", owner="client:two", address="block"))
     await store.close()
 
 

@@ -205,7 +205,8 @@ def test_what_is_kept_in_memory_is_read_without_the_rows_and_a_clock_put_back_lo
 def test_a_recovery_that_cannot_be_written_says_so(path, clock, monkeypatch):
     options = {
         "path": str(path), "operator": False, "lock_wait": 0.0, "recover": True, "now": clock.now(),
-        "max_queued": 1, "max_queued_per_owner": None, "session": "s", "repeats_until": 0,
+        "max_queued": 1, "max_queued_per_owner": None, "max_queued_per_address": None, "session": "s",
+        "repeats_until": 0,
     }  # fmt: skip
     monkeypatch.setattr("streamer.stores.sqlite.writer.open_database", lambda *_, **__: sqlite3.connect(path))
     with pytest.raises(StoreUnavailable, match=r"queue\.db could not be written: no such table"):
@@ -276,7 +277,8 @@ class TestTheProgram:
     def options(self, path, clock):
         return {
             "path": str(path), "operator": True, "lock_wait": 0.0, "recover": True, "now": clock.now(),
-            "max_queued": 1, "max_queued_per_owner": None, "session": "s", "repeats_until": 0,
+            "max_queued": 1, "max_queued_per_owner": None, "max_queued_per_address": None, "session": "s",
+        "repeats_until": 0,
         }  # fmt: skip
 
     def test_a_refusal_is_told_by_its_name_and_ends_it(self, ends, options, path):
