@@ -14,6 +14,7 @@ The tree::
     │       └── StoreClosed       the store was closed by this process
     ├── TransitionRefused         an event that the record's state does not allow
     ├── ConnectionGone            the connection that a message was for has ended
+    ├── NotSent                   the connection takes no message at this time
     └── StartError                the service could not start (port taken, …); one line says why
 
 It imports nothing from the package, so that everything may import it.
@@ -158,6 +159,10 @@ class TransitionRefused(StreamerError):
 
 class ConnectionGone(StreamerError):
     """The connection that a message was for has ended."""
+
+
+class NotSent(StreamerError):
+    """The connection is there, and takes no message at this time: its client does not read, or its gateway is busy."""
 
 
 class StartError(StreamerError):

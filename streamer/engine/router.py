@@ -16,6 +16,7 @@ from streamer.core.errors import (
     VALIDATION_ERROR,
     ConnectionGone,
     Error,
+    NotSent,
     StoreError,
     StoreUnavailable,
 )
@@ -478,6 +479,10 @@ class Router:
                 await self.connections.send(peer.id, message)
             except ConnectionGone:
                 self.delivery.forget(peer.id)
+                return False
+            except NotSent as problem:
+                # That client's own affair: no fault of the function, which would page somebody.
+                self._complaints.tell("an answer was not taken", connection_id=peer.id, error=str(problem))
                 return False
         return True
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from streamer.contracts.connections import ConnectionManager, Followers
 from streamer.contracts.stores import Key, RequestQueue
-from streamer.core.errors import ConnectionGone, StoreError
+from streamer.core.errors import ConnectionGone, NotSent, StoreError
 from streamer.core.foreign import is_our_own
 from streamer.engine.leaving import leaving
 from streamer.engine.outcomes import terminal_message
@@ -175,6 +175,10 @@ class SharedDelivery:
             await self._connections.send(connection_id, message, replaces=key[1], final=final)
         except ConnectionGone:
             self.forget(connection_id)
+        except NotSent as problem:
+            self._logger.warning(
+                "a message was not taken", connection_id=connection_id, request_id=key[1], error=str(problem)
+            )
         except BaseException as problem:  # one connection's fault must not stop what the others are told
             if is_our_own(problem):
                 raise

@@ -12,6 +12,8 @@ STAGE: Final = "live"
 QUEUE: Final = "Queue"
 RETRY_QUEUE: Final = "RetryQueue"
 DEAD: Final = "DeadLetterQueue"
+RESERVED: Final = "HasMessageConcurrency"
+"""The condition that the sandboxes which answer messages have a bound."""
 
 NAMES: Final = ("connect", "disconnect", "default", "processor", "sweep")
 """As the functions of `streamer.aws` are called."""
@@ -79,6 +81,9 @@ def functions(
             "MemorySize": {"Ref": memory},
             "LoggingConfig": {"LogGroup": {"Ref": f"{logical}Logs"}},
         }
+        if name == "default":
+            reserved = {"Fn::If": [RESERVED, {"Ref": "MessageConcurrency"}, {"Ref": "AWS::NoValue"}]}
+            properties["ReservedConcurrentExecutions"] = reserved
         if name == "sweep":
             # The next one comes in a minute: one that failed is not run again, and does not pile up.
             properties["EventInvokeConfig"] = {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}

@@ -16,7 +16,7 @@ import yaml
 from streamer.config.settings import Settings
 from streamer.export import alarms, timing, waking
 from streamer.export.errors import ExportError
-from streamer.export.functions import API, DEAD, NAMES, QUEUE, STAGE, environment, function, functions
+from streamer.export.functions import API, DEAD, NAMES, QUEUE, RESERVED, STAGE, environment, function, functions
 from streamer.export.tables import CONNECTIONS, REQUESTS, SUBSCRIPTIONS, tables
 from streamer.export.variables import Variable, definitions, substituted, variables
 
@@ -65,7 +65,10 @@ def template(settings: Settings, raw: Any, choices: Choices) -> dict[str, Any]:
         "Transform": "AWS::Serverless-2016-10-31",
         "Description": f"{settings.service.name}: requests over WebSockets, made by 'streamer export sam'"[:1024],
         "Parameters": {**_parameters(wake, settings.worker.concurrency), **definitions(known)},
-        "Conditions": {alarms.CONDITION: {"Fn::Not": [{"Fn::Equals": [{"Ref": alarms.TOPIC}, ""]}]}},
+        "Conditions": {
+            alarms.CONDITION: {"Fn::Not": [{"Fn::Equals": [{"Ref": alarms.TOPIC}, ""]}]},
+            RESERVED: {"Fn::Not": [{"Fn::Equals": [{"Ref": "MessageConcurrency"}, 0]}]},
+        },
         "Globals": {
             "Function": {
                 "Runtime": f"python{choices.python}",
@@ -150,6 +153,13 @@ def _parameters(wake: Wake, concurrency: int) -> dict[str, Any]:
         "ProcessorMemory": number(1024, 256, 10240, "Memory in MB of the processor; its share of a CPU grows with it"),
         "Processors": waking.processors(wake=wake),
         "BatchSize": waking.batch_size(concurrency),
+        "MessagesPerSecond": number(
+            10000, 1, 1000000, "Messages of all clients together that the API takes in a second"
+        ),
+        "MessageBurst": number(5000, 1, 1000000, "Messages that the API takes at one moment"),
+        "MessageConcurrency": number(
+            0, 0, 100000, "Sandboxes that answer messages at one time, at most, reserved for them; 0 for no bound"
+        ),
         "OldestMessageAge": number(300, 60, 86400, "Seconds that a request may wait to be looked at before an alarm"),
         "LogRetention": {
             "Type": "Number",
@@ -173,6 +183,10 @@ def _api() -> dict[str, Any]:
             # Every message goes to $default: which action it is for, the service itself decides.
             "RouteSelectionExpression": "$request.body.action",
             "StageName": STAGE,
+            "DefaultRouteSettings": {
+                "ThrottlingRateLimit": {"Ref": "MessagesPerSecond"},
+                "ThrottlingBurstLimit": {"Ref": "MessageBurst"},
+            },
             "Routes": {
                 f"${name}": {
                     "FunctionArn": {"Fn::GetAtt": [function(name), "Arn"]},

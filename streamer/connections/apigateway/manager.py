@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -17,13 +18,19 @@ from streamer.connections.apigateway.rows import ConnectionRows
 from streamer.connections.apigateway.table import BY_TENANT, BY_USER
 from streamer.contracts.connections import Message
 from streamer.core.clock import Clock
-from streamer.core.errors import ConnectionGone, StoreError, StreamerError
+from streamer.core.errors import ConnectionGone, NotSent, StoreError
 from streamer.core.parts import split
 from streamer.core.principal import Principal
 
 MAX_MESSAGE: Final = 128 * 1024
 """Bytes of one message, API Gateway's own limit; longer ones go out in parts."""
 TRIES: Final = 8
+ANSWER_TRIES: Final = 2
+"""Of an answer that is refused as too fast: a function waits for it, and there are only so many functions."""
+FULL_FOR: Final = 5.0
+"""Seconds for which a connection that took nothing is not asked again, but for outcomes, once each."""
+MOST_FULL: Final = 1000
+"""Connections of which this is remembered at one time."""
 FIRST_DELAY: Final = 0.1
 LONGEST_DELAY: Final = 2.0
 """Seconds, each drawn at random from nothing up to the delay: some five on average for all tries together."""
@@ -33,8 +40,12 @@ _TOO_FAST: Final = frozenset({"LimitExceededException", "TooManyRequestsExceptio
 _SERVER_FAULT: Final = 500
 
 
-class NotPosted(StreamerError):
+class NotPosted(NotSent):
     """API Gateway did not take a message: it fails, refuses, or asked for fewer calls until all tries were used up."""
+
+
+class _Full(NotPosted):
+    """The same, as often as it was tried."""
 
 
 class ApiGatewayConnections:
@@ -77,6 +88,8 @@ class ApiGatewayConnections:
         self._client: Any = None
         self._opening = asyncio.Lock()
         self._turns: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._full: dict[str, float] = {}
+        """Until when a connection counts as one that takes nothing."""
 
     def use_endpoint(self, url: str) -> None:
         """Where to post to, where nothing else has said so. What came first stays."""
@@ -88,15 +101,32 @@ class ApiGatewayConnections:
     ) -> None:
         """Part of `ConnectionManager`. Progress that comes too fast for API Gateway is dropped: newer one follows.
 
+        A connection that does not take an answer is closed, as nobody else would tell its client that it misses one.
+        Outcomes are kept by the store, and sent again.
+
         Raises:
             ConnectionGone: no such connection any more; it is forgotten.
             NotPosted: API Gateway does not take it.
         """
         data = message if isinstance(message, bytes) else _encode(message)
-        passing = replaces is not None and not final
+        answer, passing = replaces is None, replaces is not None and not final
         async with self._turn(connection_id):
-            for part in split(data, MAX_MESSAGE):
-                await self._post(connection_id, part, passing=passing)
+            tries = ANSWER_TRIES if answer else TRIES
+            if self._is_full(connection_id):
+                if passing:
+                    return
+                if answer:
+                    raise NotPosted(f"connection {connection_id} takes no messages: its client does not read them")
+                tries = 1
+            try:
+                for part in split(data, MAX_MESSAGE):
+                    await self._post(connection_id, part, passing=passing, tries=tries)
+            except _Full:
+                self._note_full(connection_id)
+                if answer:
+                    with contextlib.suppress(NotPosted):
+                        await self.close(connection_id)
+                raise
 
     def room(self, connection_id: str, /) -> None:
         """Part of `ConnectionManager`: every message is a call that is waited for, and nothing waits beyond it."""
@@ -142,7 +172,7 @@ class ApiGatewayConnections:
             NotPosted: API Gateway does not do it.
         """
         try:
-            await self._call("delete_connection", connection_id)
+            await self._call("delete_connection", connection_id, patience=ANSWER_TRIES)
         except ConnectionGone:
             return
 
@@ -150,6 +180,21 @@ class ApiGatewayConnections:
         """Gives up the client."""
         self._client = None
         await self._stack.aclose()
+
+    def _is_full(self, connection_id: str) -> bool:
+        until = self._full.get(connection_id)
+        if until is None:
+            return False
+        if self._clock.monotonic() < until:
+            return True
+        del self._full[connection_id]
+        return False
+
+    def _note_full(self, connection_id: str) -> None:
+        if len(self._full) >= MOST_FULL:
+            # In the order in which they were noted; the oldest is over first.
+            del self._full[next(iter(self._full))]
+        self._full[connection_id] = self._clock.monotonic() + FULL_FOR
 
     @asynccontextmanager
     async def _turn(self, connection_id: str) -> AsyncIterator[None]:
@@ -168,9 +213,9 @@ class ApiGatewayConnections:
             else:
                 self._turns[connection_id] = (lock, waiting - 1)
 
-    async def _post(self, connection_id: str, data: bytes, *, passing: bool) -> None:
+    async def _post(self, connection_id: str, data: bytes, *, passing: bool, tries: int) -> None:
         try:
-            await self._call("post_to_connection", connection_id, passing=passing, Data=data)
+            await self._call("post_to_connection", connection_id, passing=passing, patience=tries, Data=data)
         except ConnectionGone:
             try:
                 await self.connected.remove(connection_id)
@@ -178,8 +223,11 @@ class ApiGatewayConnections:
                 self._logger.warning("a connection was not forgotten", error=str(problem))
             raise
 
-    async def _call(self, operation: str, connection_id: str, *, passing: bool = False, **parameters: Any) -> None:
-        tries = 0
+    async def _call(
+        self, operation: str, connection_id: str, *, passing: bool = False, patience: int = TRIES, **parameters: Any
+    ) -> None:
+        """Calls API Gateway again while that may help; no more than `patience` times where it is too fast."""
+        tries = refused = 0
         while True:
             client = await self._connected()
             try:
@@ -195,6 +243,9 @@ class ApiGatewayConnections:
                 if not too_fast and status < _SERVER_FAULT:
                     raise NotPosted(self._refusal(operation, code, problem)) from problem
                 failure = f"API Gateway asks for fewer calls ({code})" if too_fast else f"API Gateway fails: {problem}"
+                refused += too_fast
+                if refused >= patience:
+                    raise _Full(failure) from None
             except (HTTPClientError, Unheard) as problem:
                 failure = f"API Gateway cannot be reached at {self._endpoint}: {problem}"
             except BotoCoreError as problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamer.core.errors import ConnectionGone
+from streamer.core.errors import ConnectionGone, NotSent
 from streamer.engine.codec import MalformedError
 from streamer.engine.events import EventPeer, frame_of
 from streamer.engine.router import Router
@@ -108,3 +108,20 @@ async def test_after_a_disconnect_nothing_more_is_sent_to_that_connection(house,
     await settle()
     assert (await house.store.get((f"connection:{CONNECTION}", "r"))).status == "COMPLETED"
     assert [message["type"] for message in connections.get_messages(CONNECTION)] == ["acknowledgment"]
+
+
+@pytest.mark.parametrize("action", ["echo", "later"])
+async def test_a_client_that_takes_no_answer_is_no_error_of_the_function(house, router, connections, action):
+    async def full(connection_id, message, /, **_options):
+        raise NotSent("its client does not read")
+
+    connections.send = full
+    handler = EchoHandler(clock=house.clock)
+    if action == "later":
+        house.declare("later", handler, mode="async")
+        router.add(house.router.routes["later"])
+    event = {**websocket_event("x"), "body": f'{{"action":"{action}","id":"r1"}}'}
+    assert await router.route(event) == {"statusCode": 200}
+    assert "an answer was not taken" in [event for _, event, _ in house.logger.lines]
+    if action == "later":
+        assert (await house.store.get((f"connection:{CONNECTION}", "r1"))).status == "PENDING"

@@ -112,6 +112,18 @@ def test_the_functions_find_their_file_their_queue_and_the_way_to_connections(ex
     assert "STREAMER_QUEUE_URL" not in streams
 
 
+def test_what_clients_may_take_of_the_account_is_bounded_by_parameters(exported):
+    made = exported()
+    settings = made["Resources"]["Api"]["Properties"]["DefaultRouteSettings"]
+    assert settings == {
+        "ThrottlingRateLimit": {"Ref": "MessagesPerSecond"},
+        "ThrottlingBurstLimit": {"Ref": "MessageBurst"},
+    }
+    reserved = made["Resources"]["DefaultFunction"]["Properties"]["ReservedConcurrentExecutions"]
+    assert reserved["Fn::If"][1] == {"Ref": "MessageConcurrency"}
+    assert made["Parameters"]["MessageConcurrency"]["Default"] == 0
+
+
 def test_the_address_for_clients_is_an_output(exported):
     url = exported()["Outputs"]["Url"]["Value"]
     assert url == {"Fn::Sub": "wss://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}/live"}

@@ -10,7 +10,8 @@ import random
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsError
 
-from streamer.connections.apigateway.manager import MAX_MESSAGE, TRIES, ApiGatewayConnections, NotPosted
+from streamer.connections.apigateway import manager
+from streamer.connections.apigateway.manager import FULL_FOR, MAX_MESSAGE, TRIES, ApiGatewayConnections, NotPosted
 from streamer.contracts.connections import Known
 from streamer.core.errors import ConnectionGone, StoreUnavailable
 from streamer.core.messages import Acknowledgment
@@ -125,7 +126,7 @@ async def test_structs_are_messages_and_other_things_are_not(connections, gatewa
 @pytest.mark.parametrize("passing", [TOO_FAST, BROKEN, ConnectTimeoutError(endpoint_url="x")])
 async def test_what_may_pass_is_tried_again(connections, gateway, passing):
     gateway.answers = [passing] * (TRIES - 1)
-    await connections.send("c1", b"{}")
+    await connections.send("c1", b"{}", replaces="r1", final=True)
     assert gateway.posts == [("c1", b"{}")]
 
 
@@ -157,6 +158,39 @@ async def test_what_no_trying_helps_is_told_at_once(connections, gateway, failur
     with pytest.raises(NotPosted, match=says):
         await connections.send("c1", b"{}")
     assert len(gateway.calls) == 1
+
+
+async def test_an_answer_is_tried_twice_and_then_its_connection_is_closed_and_left_alone_for_a_while(
+    connections, gateway
+):
+    gateway.answers = [TOO_FAST] * 2
+    with pytest.raises(NotPosted):
+        await connections.send("c1", b"answer")
+    assert gateway.calls == [("post", "c1"), ("post", "c1"), ("delete", "c1")]
+    gateway.calls.clear()
+    for _ in range(20):
+        with pytest.raises(NotPosted, match="does not read"):
+            await connections.send("c1", b"answer")
+        await connections.send("c1", b"progress", replaces="r1")
+    assert gateway.calls == []
+    gateway.answers = [TOO_FAST]
+    with pytest.raises(NotPosted):
+        await connections.send("c1", b"outcome", replaces="r1", final=True)
+    assert gateway.calls == [("post", "c1")]
+    await connections.send("c2", b"answer")
+    await connections._clock.advance(FULL_FOR)
+    await connections.send("c1", b"answer")
+    assert gateway.posts == [("c2", b"answer"), ("c1", b"answer")]
+
+
+async def test_only_so_many_connections_are_remembered_as_full(connections, gateway, monkeypatch):
+    monkeypatch.setattr(manager, "MOST_FULL", 2)
+    for name in ("c1", "c2", "c3"):
+        gateway.answers = [TOO_FAST] * 3
+        with pytest.raises(NotPosted):
+            await connections.send(name, b"answer")
+    gateway.answers = []
+    assert sorted(connections._full) == ["c2", "c3"]
 
 
 async def test_progress_that_comes_too_fast_is_dropped_and_an_outcome_is_not(connections, gateway):
