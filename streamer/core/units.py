@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Final, NamedTuple
 
 _DURATIONS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -117,3 +118,14 @@ def format_size(size: int) -> str:
         if size and size % _SIZES[unit] == 0:
             return f"{size // _SIZES[unit]}{unit}"
     return f"{size}B"
+
+
+def as_seconds(duration: float | str | timedelta) -> float:
+    """A duration given as seconds, as text such as `"5s"`, or as a timedelta.
+
+    Raises:
+        ValueError: the text is no duration.
+    """
+    if isinstance(duration, timedelta):
+        return duration.total_seconds()
+    return parse_duration(duration) if isinstance(duration, str) else float(duration)

@@ -26,7 +26,7 @@ from streamer.core.messages import Acknowledgment, ErrorMessage, Request, Respon
 from streamer.core.principal import Principal
 from streamer.core.records import RequestRecord
 from streamer.core.stepping import Resumed
-from streamer.core.units import parse_duration
+from streamer.core.units import as_seconds
 from streamer.engine import refusals
 from streamer.engine.boundary import (
     UNEXPECTED,
@@ -125,7 +125,7 @@ class Router:
 
     def set_async_threshold(self, duration: float | str | timedelta) -> None:
         """At or above this estimate requests are queued: seconds, `"5s"`, or a timedelta. For later `handle` calls."""
-        self._threshold = _seconds(duration)
+        self._threshold = as_seconds(duration)
 
     def set_middleware(self, *middleware: AnyMiddleware) -> None:
         """Adds middleware, first outermost, around the handlers of later `handle` calls."""
@@ -144,7 +144,7 @@ class Router:
         if handler is None:
             raise ValueError(f"the handler of {action!r} is None")
         pipeline = compose(handler, self._middleware)
-        estimate = _seconds(pipeline.estimate())
+        estimate = as_seconds(pipeline.estimate())
         self.add(Route(name=action, handler=handler, pipeline=pipeline, estimate=estimate, threshold=self._threshold))
 
     def add(self, route: Route) -> None:
@@ -496,9 +496,3 @@ class Router:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _seconds(duration: float | str | timedelta) -> float:
-    if isinstance(duration, timedelta):
-        return duration.total_seconds()
-    return parse_duration(duration) if isinstance(duration, str) else float(duration)
