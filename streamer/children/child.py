@@ -57,8 +57,8 @@ def main(arguments: list[str]) -> None:
     descriptor, target = arguments
     print_to_stderr()
     # A handler, not SIG_IGN: a program that the target starts would inherit that and could not be ended politely.
-    signal.signal(signal.SIGINT, _go_on)
-    signal.signal(signal.SIGTERM, _go_on)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, _go_on)
     module, _, name = target.partition(":")
     sock = socket.socket(fileno=int(descriptor))
     # A program that the target starts and that outlives it must not hold the socket, or nobody hears of its end.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,8 +17,8 @@ from streamer.children.framing import Unframer, frame
 class Child(asyncio.Protocol):
     """A child process that runs one function of ours and talks in whole messages.
 
-    The child ignores SIGINT and SIGTERM (a Ctrl-C reaches the whole process group; the parent decides when its
-    children go) and ends by itself when its parent's end of the socket closes, however the parent died.
+    The child ignores SIGINT, SIGTERM, SIGHUP and SIGQUIT (the parent decides when its children go), has a session of
+    its own and ends by itself when its parent's end of the socket closes, however the parent died.
 
     Args:
         target: `module:function`; called in the child with a `streamer.children.child.Channel`.
@@ -63,6 +64,8 @@ class Child(asyncio.Protocol):
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=environment,
+                # Not of our terminal's group: what a Ctrl-C or a closed terminal sends is the parent's to decide on.
+                start_new_session=True,
             )
         except BaseException:
             ours.close()
@@ -86,11 +89,10 @@ class Child(asyncio.Protocol):
             self._transport.write(frame(message))
 
     def kill(self) -> None:
-        """Ends the child now, by SIGKILL. `on_exit` will not be called."""
+        """Ends the child now, by SIGKILL, with the programs that it runs. `on_exit` will not be called."""
         self._on_exit = None
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            _kill_group(self._process)
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
@@ -133,6 +135,13 @@ class Child(asyncio.Protocol):
         on_exit, self._on_exit = self._on_exit, None
         if on_exit is not None:
             # A child may close its socket and yet live on; gone means gone. One that is ending keeps its own status.
-            self._process.kill()
-            self._process.wait()
+            _kill_group(self._process)
             on_exit()
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    if process.returncode is None:
+        # Before its status is collected: until then nobody else can have its number.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

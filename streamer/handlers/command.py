@@ -11,10 +11,12 @@ from typing import Any, Final
 
 import msgspec
 
+from streamer.children.programs import SCARCE
 from streamer.contracts.components import BuildContext
 from streamer.contracts.handlers import BaseHandler
 from streamer.core.clock import Clock
 from streamer.core.errors import INTERNAL_ERROR, TIMEOUT, VALIDATION_ERROR, Error, StartError
+from streamer.core.leftovers import leave_running
 from streamer.core.messages import Request, Result
 from streamer.core.units import format_duration, parse_duration, parse_size
 from streamer.handlers.json_lines import JsonLines
@@ -87,6 +89,7 @@ class CommandHandler(BaseHandler):
         finally:
             if not await program.stop():
                 logger.error("%s cannot be killed and is left behind", self._name)
+                leave_running(program.exited)
             stderr.end()
         if outcome is None and program.status:
             raise self._ended_badly(program.status, stderr)
@@ -117,7 +120,8 @@ class CommandHandler(BaseHandler):
                 grace=self._grace,
             )
         except (OSError, ValueError) as problem:
-            error = Error(INTERNAL_ERROR, "The program of this action could not be started")
+            scarce = getattr(problem, "errno", None) in SCARCE
+            error = Error(INTERNAL_ERROR, "The program of this action could not be started", retryable=scarce)
             hint = "; does it begin with a line like #!/bin/sh?" if "Exec format" in str(problem) else ""
             error.add_note(f"{self._argv[0]} could not be started in {self._cwd}: {problem}{hint}")
             raise error from problem

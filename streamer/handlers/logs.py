@@ -48,7 +48,9 @@ class LineLog:
         """Logs every line that is whole now."""
         *lines, rest = (self._rest + data).split(b"\n")
         for line in lines:
-            self._log(line)
+            # Lines without text say nothing, and a flood of them would cost much.
+            if line and not line.isspace():
+                self._log(line)
         # A line without an end must not grow without one: its beginning is all that is ever shown.
         self._rest = rest[: LONGEST_LINE + 1]
 

@@ -156,8 +156,15 @@ def _receive(channel: Channel, jobs: queue.SimpleQueue[bytes | None], busy: thre
                 jobs.put(message)
     if busy.is_set():
         # The parent has died; nobody will ever see what the job returns, and it might compute for hours.
-        os._exit(1)
+        _end_with_programs()
     jobs.put(None)
+
+
+def _end_with_programs() -> None:
+    """Ends this process, and the programs that the function runs: they must not run beside the next attempt's."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
 
 
 def _number(percentage: Any) -> float:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
+from streamer.children.programs import Programs
 from streamer.core.clock import Clock
 from streamer.core.errors import Error
+from streamer.handlers.pipes import InputPipe, OutputPipe
 
-_STDIN: Final = 0
-_STDOUT: Final = 1
-_STDERR: Final = 2
+_PIECE_OF_STDOUT: Final = 4096
+_PIECE_OF_STDERR: Final = 512
+"""Each of its lines becomes a line of the log, which costs more."""
 
 
-class Program(asyncio.SubprocessProtocol):
-    """A program that runs. What it writes is handed on as it comes, so it never waits for us.
+class Program:
+    """A program that runs. What it writes is handed on as it comes, so it never waits for us for long.
+
+    It ends with this process, even where that is killed: see `streamer.children.supervisor`.
 
     Args:
         on_stdout: called with each piece of stdout; an `Error` that it raises ends the run.
@@ -35,13 +38,18 @@ class Program(asyncio.SubprocessProtocol):
         loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = loop.create_future()
         """Ends when the program has ended and all its output is read, or with what `on_stdout` raised."""
-        self._exited: asyncio.Future[None] = loop.create_future()
-        self._receivers = {_STDOUT: on_stdout, _STDERR: on_stderr}
-        self._open = {_STDOUT, _STDERR}
+        self.exited: asyncio.Future[None] = loop.create_future()
+        """Ends when the program has ended, whatever becomes of its output."""
+        self.status: int | None = None
+        """Exit status, or the number of the signal below zero; None while it runs."""
+        self._programs = Programs.of_loop()
+        self._on_stdout = on_stdout
+        self._on_stderr = on_stderr
         self._clock = clock
         self._grace = grace
         self._lingering: asyncio.Task[None] | None = None
-        self._transport: asyncio.SubprocessTransport | None = None
+        self._stdin: InputPipe | None = None
+        self._outputs: list[OutputPipe] = []
         self._group = 0
 
     @classmethod
@@ -62,36 +70,32 @@ class Program(asyncio.SubprocessProtocol):
         Raises:
             OSError, ValueError: the system refuses to run it.
         """
-        loop = asyncio.get_running_loop()
         program = cls(on_stdout, on_stderr, clock, grace)
-        transport, _ = await loop.subprocess_exec(
-            lambda: program, *argv, cwd=cwd, env=dict(env), start_new_session=True
-        )
-        program._begin(transport, stdin)
+        ours, theirs = _pipes()
+        try:
+            program._group = await program._programs.start(
+                argv, cwd=cwd, env=env, streams=theirs, on_end=program._ended
+            )
+        except BaseException:
+            _close(ours)
+            program.done.cancel()
+            raise
+        finally:
+            _close(theirs)
+        program._stdin = InputPipe(ours[0], stdin)
+        program._outputs = [
+            OutputPipe(ours[1], _PIECE_OF_STDOUT, program._read_stdout, program._check),
+            OutputPipe(ours[2], _PIECE_OF_STDERR, on_stderr, program._check),
+        ]
         return program
-
-    def _begin(self, transport: asyncio.SubprocessTransport, stdin: bytes) -> None:
-        self._transport = transport
-        self._group = transport.get_pid()
-        pipe = cast("asyncio.WriteTransport", transport.get_pipe_transport(_STDIN))
-        # A program that reads nothing may have ended by now, and its input with it.
-        if not pipe.is_closing():
-            pipe.write(stdin)
-            pipe.close()
-
-    @property
-    def status(self) -> int | None:
-        """Exit status, or the number of the signal below zero; None while it runs."""
-        return None if self._transport is None else self._transport.get_returncode()
 
     async def stop(self) -> bool:
         """Ends whatever still runs of it: SIGTERM, the grace, SIGKILL, to the whole group. Returns at once when all has
-        ended by itself.
+        ended by itself; what has let go of the program's output by then is left alone.
 
         Returns:
             False when even SIGKILL did not end it within another grace: it hangs in the kernel, or is not ours.
         """
-        assert self._transport is not None, "the program has been started"
         if self._lingering is not None:
             self._lingering.cancel()
         if self.done.done() and not self.done.cancelled():
@@ -101,63 +105,59 @@ class Program(asyncio.SubprocessProtocol):
             await self._end()
         finally:
             self._let_go()
-        return self._exited.done()
+        return self.exited.done()
 
     async def _end(self) -> None:
+        stopped = not self.exited.done()
         try:
-            if not self._exited.done():
+            if stopped:
                 self._signal(signal.SIGTERM)
                 await self._wait_for_exit()
         finally:
-            # At once when the caller loses patience and cancels this too.
-            if self._open or not self._exited.done():
+            # At once when the caller loses patience and cancels this too. What a program that ended by itself has
+            # detached from its output goes on.
+            if stopped or self._is_open():
                 self._signal(signal.SIGKILL)
-        if not self._exited.done():
+        if not self.exited.done():
             await self._wait_for_exit()
 
     async def _wait_for_exit(self) -> None:
         over = asyncio.ensure_future(self._clock.sleep(self._grace))
         try:
-            await asyncio.wait({self._exited, over}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({self.exited, over}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             over.cancel()
 
     def _signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._group, number)
+        self._programs.signal(self._group, number)
 
     def _let_go(self) -> None:
-        assert self._transport is not None, "the program has been started"
-        pipe = cast("asyncio.WriteTransport | None", self._transport.get_pipe_transport(_STDIN))
-        if pipe is not None and pipe.get_write_buffer_size():
-            # Closing waits until the rest is read; by something that was left behind, that may be never.
-            pipe.abort()
-        self._transport.close()
+        if self._stdin is not None:
+            self._stdin.close()
+        for output in self._outputs:
+            output.close()
 
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Part of `asyncio.SubprocessProtocol`."""
+    def _is_open(self) -> bool:
+        # It may end before its pipes are looked at.
+        return not self._outputs or any(output.open for output in self._outputs)
+
+    def _read_stdout(self, data: bytes) -> None:
         if self.done.done():
             return
         try:
-            self._receivers[fd](data)
+            self._on_stdout(data)
         except Error as error:
             self.done.set_exception(error)
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 - its reason changes nothing
-        """Part of `asyncio.SubprocessProtocol`."""
-        self._open.discard(fd)
-        self._check()
-
-    def process_exited(self) -> None:
-        """Part of `asyncio.SubprocessProtocol`."""
-        if not self._exited.done():
-            self._exited.set_result(None)
+    def _ended(self, status: int) -> None:
+        self.status = status
+        self.exited.set_result(None)
         self._check()
         if not self.done.done():
             self._lingering = asyncio.ensure_future(self._linger())
 
     def _check(self) -> None:
-        if self._exited.done() and not self._open:
+        if self.exited.done() and not self._is_open():
             self._finish()
 
     def _finish(self) -> None:
@@ -167,6 +167,30 @@ class Program(asyncio.SubprocessProtocol):
     async def _linger(self) -> None:
         await self._clock.sleep(self._grace)
         self._finish()
+
+
+def _pipes() -> tuple[list[int], list[int]]:
+    """Our ends and the program's, of stdin, stdout and stderr.
+
+    Raises:
+        OSError: there are no descriptors left.
+    """
+    ours: list[int] = []
+    theirs: list[int] = []
+    try:
+        for to_program in (True, False, False):
+            read, write = os.pipe()
+            ours.append(write if to_program else read)
+            theirs.append(read if to_program else write)
+    except OSError:
+        _close([*ours, *theirs])
+        raise
+    return ours, theirs
+
+
+def _close(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def exit_details(status: int) -> dict[str, Any]:

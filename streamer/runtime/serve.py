@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from typing import Any
 
 from streamer.config.settings import Settings
@@ -16,6 +15,7 @@ from streamer.engine.shared_delivery import SharedDelivery
 from streamer.runtime.assembly import Components, Service, open_service
 from streamer.runtime.loops import loop_factory, run_until_complete
 from streamer.runtime.patience import Patience
+from streamer.runtime.signals import on_stop
 from streamer.transports.websocket import WebSocketTransport
 
 END_GRACE = 1.0
@@ -28,7 +28,7 @@ PURGE_INTERVAL = 60.0
 def serve(
     settings: Settings, components: Components, *, logger: Any, clock: Clock | None = None, wait: float = 0.0
 ) -> None:
-    """Serves until SIGTERM or SIGINT, then drains.
+    """Serves until SIGTERM, SIGINT, SIGHUP or SIGQUIT, then drains.
 
     Args:
         settings: the file.
@@ -66,13 +66,7 @@ def end(loop: asyncio.AbstractEventLoop) -> None:
 
 async def _serve(settings: Settings, components: Components, logger: Any, clock: Clock, wait: float = 0.0) -> None:
     stop, hurry = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def told_to_stop() -> None:
-        (hurry if stop.is_set() else stop).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_stop)
+    on_stop(stop, hurry)
     start = Patience(wait, clock, logger, stop)
     async with contextlib.AsyncExitStack() as stack:
         service = await start.until_free(

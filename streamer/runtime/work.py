@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Collection
 from typing import Any
 
@@ -15,6 +14,7 @@ from streamer.engine.shared_delivery import SharedDelivery
 from streamer.runtime.assembly import Components, open_service
 from streamer.runtime.loops import loop_factory, run_until_complete
 from streamer.runtime.serve import end, fail_with
+from streamer.runtime.signals import on_stop
 
 
 def work(
@@ -25,7 +25,7 @@ def work(
     clock: Clock | None = None,
     actions: Collection[str] = (),
 ) -> None:
-    """Claims and runs until SIGTERM or SIGINT, then drains; a second one ends it at once.
+    """Claims and runs until SIGTERM, SIGINT, SIGHUP or SIGQUIT, then drains; a second one ends it at once.
 
     Args:
         settings: the file.
@@ -49,13 +49,7 @@ async def _work(
     settings: Settings, components: Components, logger: Any, clock: Clock, actions: Collection[str]
 ) -> None:
     stop, hurry = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def told_to_stop() -> None:
-        (hurry if stop.is_set() else stop).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_stop)
+    on_stop(stop, hurry)
     async with contextlib.AsyncExitStack() as stack:
         service = await stack.enter_async_context(
             open_service(settings, components, logger=logger, clock=clock, actions=actions)

@@ -56,7 +56,7 @@ async def hear_until_closed(socket: Any) -> tuple[list[dict[str, Any]], int]:
     return heard, socket.close_code
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 async def test_what_runs_finishes_and_its_result_is_delivered_before_the_connection_is_closed(
     start_service: Callable[..., Any], config: Callable[..., str], number: int
 ) -> None:
@@ -159,3 +159,35 @@ def _writer(parent: int) -> int:
         if int(fields[1]) == parent and any("requests.db" in name for name in opened):
             return int(folder.name)
     raise AssertionError("no child has the database open")
+
+
+async def test_a_program_ends_with_a_killed_service_before_its_second_attempt(
+    start_service: Callable[..., Any], tmp_path: Path
+) -> None:
+    source = "echo $$ >> pids; while [ ! -e go ]; do sleep 0.01; done; echo paid >> effects"
+    service = start_service(
+        "version: 1\n"
+        "server: {port: 0}\n"
+        "backends: {store: {use: sqlite, path: ./q.db}}\n"
+        "logs: {format: json}\n"
+        f"actions:\n  pay: {{handler: command, with: {{argv: [sh, -c, {json.dumps(source)}]}}, mode: async}}\n"
+    )
+    pids = tmp_path / "pids"
+    async with websockets.connect(f"{service.url}?client_id=me") as socket:
+        await ask(socket, "pay", "p")
+        assert (await hear(socket))["type"] == "acknowledgment"
+        while not pids.exists() or not pids.read_text().strip():
+            await asyncio.sleep(0.01)
+    service.kill()
+    again = start_service(service.config)
+    while len(pids.read_text().split()) < 2:
+        await asyncio.sleep(0.01)
+    first, second = map(int, pids.read_text().split())
+    assert not Path(f"/proc/{first}").exists()
+    assert Path(f"/proc/{second}").exists()
+    (tmp_path / "go").touch()
+    async with websockets.connect(f"{again.url}?client_id=me") as socket:
+        await ask(socket, "streamer.resume", "resume")
+        while (await hear(socket))["type"] != "complete":
+            pass
+    assert (tmp_path / "effects").read_text() == "paid\n"

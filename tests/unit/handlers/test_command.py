@@ -240,11 +240,17 @@ def test_a_program_that_ends_before_it_is_handed_anything_is_read_all_the_same(l
     output = bytearray()
 
     async def go():
-        program = Program(output.extend, output.extend, SystemClock(), 1.0)
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.subprocess_exec(lambda: program, "sh", "-c", "echo done; exit 3")
+        program = await Program.start(
+            ["/bin/sh", "-c", "echo done; exit 3"],
+            cwd=Path("/"),
+            env={},
+            stdin=b"x" * 1_000_000,
+            on_stdout=output.extend,
+            on_stderr=output.extend,
+            clock=SystemClock(),
+            grace=1.0,
+        )
         await program.done
-        program._begin(transport, b"x" * 1_000_000)
         assert await program.stop()
         assert (program.status, bytes(output)) == (3, b"done\n")
 
@@ -367,7 +373,7 @@ async def test_a_second_cancellation_does_not_wait_for_the_grace(handler_of, fam
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await started[0]._exited
+    await started[0].exited
     await gone(recorder)
 
 
@@ -383,7 +389,7 @@ async def test_a_program_that_cannot_be_killed_is_left_behind_and_logged(handler
         await task
     assert ("error", "program.py cannot be killed and is left behind") in log.lines
     os.killpg(group, signal.SIGKILL)
-    await started[0]._exited
+    await started[0].exited
 
 
 async def test_the_terminal_signal_of_our_own_group_does_not_reach_it(run, program):
