@@ -11,6 +11,7 @@ from streamer.contracts.stores import RequestQueue
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError, StoreError, StoreUnavailable
 from streamer.core.owners import OWNER_KEY, OwnerNames, new_key
+from streamer.engine.aging import AGES_KEY, Ages
 from streamer.engine.shared_delivery import SharedDelivery
 from streamer.runtime.assembly import Components, Service, open_service
 from streamer.runtime.loops import loop_factory, run_until_complete
@@ -172,10 +173,16 @@ async def _both(service: Service, patience: float, timeout: float) -> int:  # no
 
 
 async def _purge(service: Service, clock: Clock, logger: Any) -> None:
+    store = service.store
+    ages: Ages | None = None
     while True:
         with contextlib.suppress(StoreError):
-            purged = await service.store.purge(clock.now() - service.settings.worker.result_ttl)
-            if purged:
+            if ages is None:
+                ages = Ages.load(await store.keep(AGES_KEY, b""), service.settings.worker.result_ttl)
+            ages.observe(clock.now(), clock.monotonic())
+            await store.keep(AGES_KEY, ages.dump(), replace=True)
+            before = ages.before()
+            if before is not None and (purged := await store.purge(before)):
                 logger.info("expired results deleted", count=purged)
         await clock.sleep(PURGE_INTERVAL)
 

@@ -32,8 +32,13 @@ from streamer.plugins.manager import discover
 from streamer.runtime import builtins, serve
 from streamer.runtime.loops import loop_factory
 from streamer.stores.memory import MemoryStore
+from streamer.stores.sqlite import SqliteStore
 from streamer.testing import ManualClock
 from streamer.testing.clock import settle
+from streamer.testing.conformance import record
+
+HOUR = 3600.0
+DAY = 24 * HOUR
 
 
 class Logger:
@@ -177,16 +182,72 @@ class PurgedStore:
             raise StoreUnavailable("not now")
         return 3 if len(self.calls) == 2 else 0
 
+    async def keep(self, _name: str, value: bytes, /, *, replace: bool = False) -> bytes:
+        return value
+
 
 async def test_expired_results_are_deleted_again_and_again_and_a_store_that_is_away_is_asked_later(settings):
     clock, logger, store = ManualClock(), Logger(), PurgedStore()
+    lifetime = HOUR
+    settings = replace(settings, worker=replace(settings.worker, result_ttl=lifetime))
     service: Any = type("Service", (), {"store": store, "settings": settings})()
     purging = asyncio.create_task(serve._purge(service, clock, logger))
-    await clock.advance(2 * serve.PURGE_INTERVAL)
+    await clock.advance(lifetime - 1)
+    assert store.calls == [], "nothing can be that old"
+    await clock.advance(1 + 2 * serve.PURGE_INTERVAL)
     purging.cancel()
     assert len(store.calls) == 3
-    assert store.calls[2] == pytest.approx(clock.now() - settings.worker.result_ttl)
+    assert clock.now() - lifetime - 2 * serve.PURGE_INTERVAL <= store.calls[2] <= clock.now() - lifetime
     assert logger.lines == [("info", "expired results deleted", {"count": 3})]
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_a_clock_that_jumps_deletes_nothing_that_was_not_there_so_long(settings, tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(serve, "PURGE_INTERVAL", HOUR)
+    settings = replace(settings, worker=replace(settings.worker, result_ttl=7 * DAY))
+    clock = ManualClock()
+
+    async def opened() -> Any:
+        return MemoryStore(clock) if kind == "memory" else await SqliteStore.open(tmp_path / "q.db", clock=clock)
+
+    async def end(name: str) -> None:
+        await store.enqueue(record(clock, name))
+        await store.cancel(("client:one", name))
+
+    async def looked() -> None:
+        async with asyncio.timeout(20):
+            while not clock.sleepers:
+                await asyncio.sleep(0)
+
+    async def run(seconds: float) -> set[str]:
+        """Ids that are there after a service has run for so long."""
+        service: Any = type("Service", (), {"store": store, "settings": settings})()
+        purging = asyncio.create_task(serve._purge(service, clock, Logger()))
+        for _ in range(int(seconds // HOUR)):
+            await looked()
+            await clock.advance(HOUR)
+        await looked()
+        purging.cancel()
+        return {one.id for one in (await store.list(limit=1000)).requests}
+
+    store = await opened()
+    await end("first")
+    assert await run(DAY) == {"first"}
+    clock.jump(8 * DAY)
+    await end("second")
+    assert await run(DAY) == {"first", "second"}
+    if kind == "sqlite":
+        await store.close()
+        clock.jump(8 * DAY)
+        store = await opened()
+    assert await run(DAY) == {"first", "second"}, "at a start"
+    clock.jump(-20 * DAY)
+    await end("third")
+    assert await run(HOUR) == {"first", "second", "third"}
+    clock.jump(20 * DAY)
+    assert await run(6 * DAY) == {"first", "second", "third"}
+    assert await run(2 * DAY) == set()
+    await store.close()
 
 
 def test_the_address_is_told_as_a_client_writes_it(settings, tmp_path):
