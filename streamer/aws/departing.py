@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Final
 
 from streamer.contracts.connections import Followers
-from streamer.contracts.stores import Key, RequestQueue
+from streamer.contracts.stores import Key
 from streamer.core.clock import Clock
 from streamer.core.errors import Error, TransitionRefused
 from streamer.dynamodb.calls import all_of
@@ -20,15 +21,13 @@ class Departing:
     """Cancels what nobody follows any more, once its time is over.
 
     Args:
-        queue: where the requests are.
         followers: who follows, and what was left.
         worker: stops what runs here, and tells.
         clock: time.
         logger: for what goes wrong.
     """
 
-    def __init__(self, queue: RequestQueue, followers: Followers, worker: Worker, *, clock: Clock, logger: Any) -> None:
-        self._queue = queue
+    def __init__(self, followers: Followers, worker: Worker, *, clock: Clock, logger: Any) -> None:
         self._followers = followers
         self._worker = worker
         self._clock = clock
@@ -42,13 +41,9 @@ class Departing:
         """
         if not await self._followers.deserted(key, self._clock.now()):
             return
-        try:
-            record = await self._queue.cancel(key, MESSAGE)
-        except (TransitionRefused, Error):
-            # It has ended meanwhile, or is not known any more.
-            pass
-        else:
-            await self._worker.ended_by_owner(record)
+        # It may have ended meanwhile, or not be known any more.
+        with contextlib.suppress(TransitionRefused, Error):
+            await self._worker.cancel(key, MESSAGE)
 
     async def sweep(self) -> int:
         """Looks at all whose time is over. Returns how many those were.

@@ -243,7 +243,7 @@ class Sandbox:
                 logger=logger,
                 leave=delivery.leave,
             )
-            departing = Departing(queue, connections.followers, service.worker, clock=clock, logger=logger)
+            departing = Departing(connections.followers, service.worker, clock=clock, logger=logger)
             lease = settings.worker.lease
             processor = Processor(
                 queue,

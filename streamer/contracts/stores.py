@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from streamer.core.attempts import Cause
+from streamer.core.attempts import Cause, LastReport
 from streamer.core.messages import ErrorBody, Request
 from streamer.core.records import RequestRecord, Status
 from streamer.core.summaries import RequestSummary
@@ -154,8 +154,10 @@ class RequestQueue(Protocol):
         """
         ...
 
-    async def complete(self, claim: Lease, /, *, seq: int, result: bytes) -> None:
+    async def complete(self, claim: Lease, /, *, seq: int, result: bytes, progress: LastReport | None = None) -> None:
         """Ends the request with a result (JSON text).
+
+        `progress` is what was reported last: its message and metadata are kept with the outcome, in the same write.
 
         Raises:
             Error: the store cannot keep such a result, now or later (it is too large); the claim still holds.
@@ -172,10 +174,12 @@ class RequestQueue(Protocol):
         error: ErrorBody,
         retry_at: float | None = None,
         cause: Cause | None = None,
+        progress: LastReport | None = None,
     ) -> None:
         """Ends the attempt with an error: RETRYING until `retry_at`, or FAILED without it.
 
-        `cause` is kept with the attempt in the record's history, for operators.
+        `cause` is kept with the attempt in the record's history, for operators; `progress` as for `complete`, with its
+        percentage.
 
         Raises:
             LeaseLost: as for `complete`.

@@ -65,3 +65,12 @@ def _without_traceback(attempt: Attempt) -> Attempt:
     if attempt.cause is None or not attempt.cause.traceback:
         return attempt
     return msgspec.structs.replace(attempt, cause=msgspec.structs.replace(attempt.cause, traceback=""))
+
+
+class LastReport(msgspec.Struct, frozen=True):
+    """How far an attempt was by its last progress: what its owner was sent last before the outcome."""
+
+    percentage: float
+    message: str = ""
+    metadata: bytes = b""
+    """JSON text; empty for none."""

@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from streamer.core.attempts import Attempt, Cause, Outcome, remembered
+from streamer.core.attempts import Attempt, Cause, LastReport, Outcome, remembered
 from streamer.core.errors import CANCELLED, INTERNAL_ERROR, TIMEOUT, LeaseLost, TransitionRefused
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
@@ -162,6 +162,7 @@ class Completed(msgspec.Struct, frozen=True):
     fence: int
     seq: int
     result: bytes
+    progress: LastReport | None = None
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -173,6 +174,7 @@ class Failed(msgspec.Struct, frozen=True):
     error: ErrorBody
     retry_at: float | None = None
     cause: Cause | None = None
+    progress: LastReport | None = None
 
 
 class Released(msgspec.Struct, frozen=True):
@@ -329,6 +331,13 @@ def _by_holder(record: RequestRecord, event: Renewed | Progressed | Completed | 
             f"a write under claim {event.fence} is refused"
         )
     change = msgspec.structs.replace
+    if isinstance(event, Completed | Failed) and event.progress is not None:
+        record = change(
+            record,
+            percentage=max(record.percentage, event.progress.percentage),
+            message=event.progress.message,
+            progress_metadata=event.progress.metadata,
+        )
     match event:
         case Renewed():
             return change(record, due_at=event.lease_until, updated_at=event.at)

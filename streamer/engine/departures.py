@@ -98,15 +98,13 @@ class Departures:
             if self._delivery.followed(key):
                 continue
             try:
-                record = await self._queue.cancel(key, MESSAGE)
+                await self._worker.cancel(key, MESSAGE)
             except (TransitionRefused, Error):
                 # It has ended meanwhile, or is not known any more.
                 continue
             except StoreError as problem:
                 self._logger.warning("a request that was left was not cancelled", request_id=key[1], error=str(problem))
                 self.left(key, RETRY)
-                continue
-            await self._worker.ended_by_owner(record)
 
     async def _recover(self, action: str, status: Status, after: float) -> None:
         cursor: str | None = None

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from streamer.contracts.stores import Lease
+from streamer.core.attempts import Outcome
 from streamer.core.current import current_request
-from streamer.core.errors import INVALID_ACTION, Error, LeaseLost, StoreClosed, StoreError
+from streamer.core.errors import CANCELLED, INVALID_ACTION, Error, LeaseLost, StoreClosed, StoreError
 from streamer.core.foreign import is_being_closed, task_is_cancelled
+from streamer.core.interruption import may_be_interrupted
 from streamer.core.leftovers import current_leftovers
 from streamer.core.messages import ErrorMessage, Request, Result
 from streamer.core.records import RequestRecord
@@ -32,6 +34,9 @@ _RETRY_WRITE = (0.1, 0.5, 1.0, 2.0, 5.0)
 _LEFT_GRACE = STOP_GRACE - 1.0
 """Seconds in which a function that outlived its attempt should end before the claim is given back; less than a drain
 waits for the whole."""
+
+
+_INTERRUPTIONS = {"release": Outcome.RELEASED.value, "lost": Outcome.LOST.value, "cancelled": CANCELLED}
 
 
 class Job:
@@ -183,6 +188,7 @@ class Job:
             progress=self.reporter,
         )
         current_request.set(request)
+        may_be_interrupted(lambda: _INTERRUPTIONS.get(self._reason, ""))
         current_leftovers.set(self.left_over)
         try:
             limit = route.timeout if self._limit is None else min(self._limit, route.timeout or self._limit)
@@ -199,7 +205,8 @@ class Job:
     async def _complete(self, stored: bytes) -> None:
         worker, record = self._worker, self.record
         seq = await self._last_seq()
-        await self._write(lambda: worker.queue.complete(self.lease, seq=seq, result=stored))
+        progress = worker.last_report(self)
+        await self._write(lambda: worker.queue.complete(self.lease, seq=seq, result=stored, progress=progress))
         if worker.delivery.followed(record.key):
             await worker.delivery.terminal(record.key, complete_message(record.id, seq, stored, worker.clock.now()))
 
@@ -215,15 +222,17 @@ class Job:
             await self._left_over_ended()
         seq = await self._last_seq()
         cause = worker.causes(problem)
+        progress = worker.last_report(self)
         if retry is not None:
             retry_at = worker.clock.now() + retry.delay(record.attempts, worker.generator)
-            await worker.save_last(self)
             await self._write(
-                lambda: worker.queue.fail(self.lease, seq=seq, error=body, retry_at=retry_at, cause=cause)
+                lambda: worker.queue.fail(
+                    self.lease, seq=seq, error=body, retry_at=retry_at, cause=cause, progress=progress
+                )
             )
             self.retry_at = retry_at
             return
-        await self._write(lambda: worker.queue.fail(self.lease, seq=seq, error=body, cause=cause))
+        await self._write(lambda: worker.queue.fail(self.lease, seq=seq, error=body, cause=cause, progress=progress))
         await worker.delivery.terminal(record.key, encode_json(ErrorMessage(body, record.id, seq)))
 
     async def _last_seq(self) -> int:
@@ -260,6 +269,8 @@ class Job:
                 return
 
     async def _release(self) -> None:
+        # Its owner may ask for it before its next attempt, and must not be told less than it was sent.
+        await self._worker.save_last(self)
         if self.left_over and not await ends_within(_LEFT_GRACE, self._left_over_ended(), self._worker.clock):
             # Whoever claims it next must not run it beside the function that goes on here.
             self._worker.release_at_end(self)

@@ -98,11 +98,10 @@ class Cancel(BaseHandler):
         """Ends it; its terminal message is an error CANCELLED."""
         key = (request.owner, request.payload["request_id"])
         try:
-            record = await self._queue.cancel(key, "The owner cancelled the request")
+            record = await self._worker.cancel(key, "The owner cancelled the request")
         except TransitionRefused:
             stood = await find(self._queue, request)
             raise Error(CONFLICT, f"Request {stood.id!r} has already ended", {"status": stood.status.value}) from None
-        await self._worker.ended_by_owner(record)
         return Result(data={"request_id": record.id, "status": record.status.value})
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from streamer.core.clock import Clock
 from streamer.core.errors import TIMEOUT, Error
+from streamer.core.interruption import may_be_interrupted
 from streamer.core.units import format_duration
 
 STOP_GRACE: Final = 5.0
@@ -34,6 +35,7 @@ async def bounded(begun: Awaitable[Any], limit: float) -> Any:
     """
     try:
         async with asyncio.timeout(limit) as bound:
+            may_be_interrupted(lambda: TIMEOUT if bound.expired() else "")
             return await begun
     except TimeoutError as problem:
         if not bound.expired():

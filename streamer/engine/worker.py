@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from streamer.contracts.stores import Claims, Key, Lease, RequestQueue
-from streamer.core.attempts import Cause
+from streamer.core.attempts import Cause, LastReport
 from streamer.core.clock import Clock
 from streamer.core.errors import INTERNAL_ERROR, Error, LeaseLost, StoreError
 from streamer.core.foreign import describe
@@ -200,9 +200,10 @@ class Worker:
         )  # fmt: skip
 
     async def run(self) -> None:
-        """Steps until it is cancelled, renewing leases and sending progress beside."""
+        """Steps until it is cancelled, renewing leases and sending progress meanwhile, also while it is paused."""
         async with self.attending():
             await self._claim()
+            await asyncio.get_running_loop().create_future()
 
     @asynccontextmanager
     async def attending(self) -> AsyncIterator[None]:
@@ -338,6 +339,21 @@ class Worker:
             if job is not None and job.lease == lease:
                 job.stop("lost")
 
+    async def cancel(self, key: Key, message: str) -> RequestRecord:
+        """Ends a request, queued or running, with what its handler reported last.
+
+        Raises:
+            Error: NOT_FOUND.
+            TransitionRefused: it has already ended.
+            StoreError: it could not be ended.
+        """
+        job = self.running.get(key)
+        if job is not None:
+            await self.save_last(job)
+        record = await self.queue.cancel(key, message)
+        await self.ended_by_owner(record)
+        return record
+
     async def ended_by_owner(self, record: RequestRecord) -> None:
         """The request was ended in the store: its handler is stopped, and those who follow are told."""
         job = self.running.get(record.key)
@@ -387,10 +403,17 @@ class Worker:
             # Beside the sending: a store that is slow must not hold up what other requests have to tell.
             self._beside(self._save(job, update, seq))
 
-    async def save_last(self, job: Job) -> None:
-        """Before an attempt ends that is not the last: whoever asks meanwhile must not be told less than was told."""
+    def last_report(self, job: Job) -> LastReport | None:
+        """What is stored with the job's outcome; None when its handler reported nothing."""
         latest = job.reporter.latest
-        if self._remote and latest is not None:
+        if latest is None:
+            return None
+        return LastReport(latest.percentage, latest.message, self._encoded_metadata(job, latest))
+
+    async def save_last(self, job: Job) -> None:
+        """Before an attempt ends by another write than its worker's own: stores what was reported last."""
+        latest = job.reporter.latest
+        if latest is not None:
             await self._save(job, latest, job.reporter.seq)
 
     def _encoded_metadata(self, job: Job, update: ProgressUpdate) -> bytes:

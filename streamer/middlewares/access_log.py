@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from streamer.contracts.middleware import Middleware, Next
 from streamer.core.clock import Clock
-from streamer.core.errors import Error
+from streamer.core.errors import CANCELLED, OVERLOADED, Error
+from streamer.core.interruption import why_interrupted
 from streamer.core.messages import Request, Result
 
 OPTIONS: Final = {
@@ -25,7 +26,11 @@ OPTIONS: Final = {
 
 
 class AccessLog(Middleware):
-    """Logs action, ids, outcome and duration: once per direct request, once per attempt of a queued one."""
+    """Logs action, ids, outcome and duration: once per direct request, once per attempt of a queued one.
+
+    The outcome is `ok` or an error's code; of an attempt that was given back to the queue `released`, and of one whose
+    request another worker has taken over or an operator has ended `lost`.
+    """
 
     immediate = True
 
@@ -43,7 +48,8 @@ class AccessLog(Middleware):
             outcome = error.code
             raise
         except asyncio.CancelledError:
-            outcome = "CANCELLED"
+            # A direct request is cancelled by nobody but a shutdown, and its client gets this code.
+            outcome = why_interrupted(CANCELLED if request.queued else OVERLOADED)
             raise
         else:
             outcome = "ok" if result.success else (result.error.code if result.error is not None else "failed")

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from streamer.contracts.middleware import Middleware, Next
 from streamer.core.errors import TIMEOUT, Error
+from streamer.core.interruption import may_be_interrupted
 from streamer.core.messages import Request, Result
 from streamer.core.stepping import EnterTask, Resumed
 from streamer.core.units import format_duration
@@ -54,6 +55,7 @@ class Timeout(Middleware):
             # Whoever stepped us by hand may have done so inside a task of its own, which the timer must not cancel.
             await EnterTask()
             async with asyncio.timeout(limit) as bound:
+                may_be_interrupted(lambda: TIMEOUT if bound.expired() else "")
                 return await rest  # type: ignore[no-any-return]  # as above
         except TimeoutError as problem:
             if not bound.expired():

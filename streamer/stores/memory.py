@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from streamer.contracts.stores import Claims, Existing, Key, Lease, Page
-from streamer.core.attempts import Cause
+from streamer.core.attempts import Cause, LastReport
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import LeaseLost, StoreClosed
 from streamer.core.messages import ErrorBody
@@ -143,9 +143,9 @@ class MemoryStore:
         """Part of `RequestQueue`."""
         self._apply(claim, Progressed(self._now(), claim.fence, seq, percentage, message, metadata))
 
-    async def complete(self, claim: Lease, /, *, seq: int, result: bytes) -> None:
+    async def complete(self, claim: Lease, /, *, seq: int, result: bytes, progress: LastReport | None = None) -> None:
         """Part of `RequestQueue`."""
-        self._end(claim, Completed(self._now(), claim.fence, seq, result))
+        self._end(claim, Completed(self._now(), claim.fence, seq, result, progress))
 
     async def fail(
         self,
@@ -156,9 +156,10 @@ class MemoryStore:
         error: ErrorBody,
         retry_at: float | None = None,
         cause: Cause | None = None,
+        progress: LastReport | None = None,
     ) -> None:
         """Part of `RequestQueue`."""
-        self._end(claim, Failed(self._now(), claim.fence, seq, error, retry_at, cause))
+        self._end(claim, Failed(self._now(), claim.fence, seq, error, retry_at, cause, progress))
 
     async def release(self, leases: Sequence[Lease], /) -> None:
         """Part of `RequestQueue`."""

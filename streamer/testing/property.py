@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 )
 
 from streamer.contracts.stores import Existing, Lease, RequestQueue
+from streamer.core.attempts import LastReport
 from streamer.core.errors import Error, LeaseLost, TransitionRefused
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
@@ -60,6 +61,7 @@ _PRINCIPALS = {
 }
 _OWNERS = st.sampled_from(sorted(_PRINCIPALS))
 _ACTIONS = st.sampled_from(["action0", "action1"])
+_REPORTS = st.sampled_from([None, LastReport(40.0, "nearly", b'{"rows":1}'), LastReport(100.0)])
 _ERRORS = st.builds(ErrorBody, st.sampled_from(["BROKEN", "TIMEOUT"]), st.text(max_size=5))
 
 _HEADROOM = st.none() | st.dictionaries(_ACTIONS, st.integers(0, 2))
@@ -268,23 +270,23 @@ class _StoreMachine(RuleBasedStateMachine):
         expected = self.by_model((lease.owner, lease.id), event, LeaseLost)
         assert (answer is LeaseLost) == (expected is LeaseLost)
 
-    @rule(lease=consumes(leases), result=st.sampled_from([b"1", b'{"success":true}']))
-    def complete(self, lease: Lease, result: bytes) -> None:
+    @rule(lease=consumes(leases), result=st.sampled_from([b"1", b'{"success":true}']), progress=_REPORTS)
+    def complete(self, lease: Lease, result: bytes, progress: LastReport | None) -> None:
         """The end with a result; twice is once."""
         self.held -= 1
-        event = Completed(self.clock.now(), lease.fence, 1, result)
+        event = Completed(self.clock.now(), lease.fence, 1, result, progress)
         for _ in range(2):
-            answer = self.run(self.store.complete(lease, seq=1, result=result))
+            answer = self.run(self.store.complete(lease, seq=1, result=result, progress=progress))
             expected = self.by_model((lease.owner, lease.id), event, LeaseLost)
             assert (answer is None) == (expected is not LeaseLost or self._repeated(lease, result=result))
 
-    @rule(lease=consumes(leases), error=_ERRORS, wait=st.sampled_from([None, 1.0, 60.0]))
-    def fail(self, lease: Lease, error: ErrorBody, wait: float | None) -> None:
+    @rule(lease=consumes(leases), error=_ERRORS, wait=st.sampled_from([None, 1.0, 60.0]), progress=_REPORTS)
+    def fail(self, lease: Lease, error: ErrorBody, wait: float | None, progress: LastReport | None) -> None:
         """The end with an error, or another attempt."""
         self.held -= 1
         retry_at = None if wait is None else self.clock.now() + wait
-        answer = self.run(self.store.fail(lease, seq=1, error=error, retry_at=retry_at))
-        event = Failed(self.clock.now(), lease.fence, 1, error, retry_at)
+        answer = self.run(self.store.fail(lease, seq=1, error=error, retry_at=retry_at, progress=progress))
+        event = Failed(self.clock.now(), lease.fence, 1, error, retry_at, None, progress)
         repeated = self._repeated(lease, error=error, retry_at=retry_at)
         expected = self.by_model((lease.owner, lease.id), event, LeaseLost)
         assert (answer is None) == (expected is not LeaseLost or repeated)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from streamer.contracts.stores import Claims, Existing, Key, Lease, Page, Waiting
-from streamer.core.attempts import Cause
+from streamer.core.attempts import Cause, LastReport
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.messages import ErrorBody
 from streamer.core.records import Cancelled, Completed, Failed, Progressed, RequestRecord, Requeued, Status
@@ -112,14 +112,14 @@ class DynamoStore:
         event = Progressed(self._writer.now(), claim.fence, seq, percentage, message, metadata)
         await self._writer.update_progress(claim, event)
 
-    async def complete(self, claim: Lease, /, *, seq: int, result: bytes) -> None:
+    async def complete(self, claim: Lease, /, *, seq: int, result: bytes, progress: LastReport | None = None) -> None:
         """Part of `RequestQueue`.
 
         Raises:
             LeaseLost: as there.
             Error: VALIDATION_ERROR, the result does not fit beside the payload into an item; the request still runs.
         """
-        await self._writer.complete(claim, Completed(self._writer.now(), claim.fence, seq, result))
+        await self._writer.complete(claim, Completed(self._writer.now(), claim.fence, seq, result, progress))
 
     async def fail(
         self,
@@ -130,9 +130,10 @@ class DynamoStore:
         error: ErrorBody,
         retry_at: float | None = None,
         cause: Cause | None = None,
+        progress: LastReport | None = None,
     ) -> None:
         """Part of `RequestQueue`."""
-        await self._writer.fail(claim, Failed(self._writer.now(), claim.fence, seq, error, retry_at, cause))
+        await self._writer.fail(claim, Failed(self._writer.now(), claim.fence, seq, error, retry_at, cause, progress))
 
     async def release(self, leases: Sequence[Lease], /) -> None:
         """Part of `RequestQueue`."""

@@ -196,6 +196,9 @@ def complete(
     else:
         change.set("result_at", text(away))
     change.set("percentage", number(100.0))
+    if event.progress is not None:
+        change.set("message", text(event.progress.message))
+        change.set("progress_metadata", data(event.progress.metadata))
     change.set("seq", number(event.seq))
     change.set("updated_at", number(event.at))
     change.set("finished_at", number(event.at))

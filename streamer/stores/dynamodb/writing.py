@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
+
 from streamer.contracts.stores import Existing, Key, Lease
 from streamer.core.clock import Clock
 from streamer.core.errors import Error, LeaseLost, StoreError, StoreUnavailable
@@ -125,6 +127,10 @@ class Writer:
         try:
             refused = await self._complete(claim, event)
         except TooLarge:
+            if event.progress is not None:
+                # The result matters more than how far it was before.
+                await self.complete(claim, msgspec.structs.replace(event, progress=None))
+                return
             raise too_large_result(len(event.result)) from None
         if refused is not None:
             await self._repeated_or_lost(claim, event, refused.item)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from streamer.contracts.stores import Claims, Existing, Key, Lease, Page
-from streamer.core.attempts import Cause
+from streamer.core.attempts import Cause, LastReport
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import LeaseLost
 from streamer.core.messages import ErrorBody
@@ -174,9 +174,9 @@ class SqliteStore:
         """Part of `RequestQueue`."""
         _held(claim, await self._do("update_progress", claim, seq, percentage, message, metadata))
 
-    async def complete(self, claim: Lease, /, *, seq: int, result: bytes) -> None:
+    async def complete(self, claim: Lease, /, *, seq: int, result: bytes, progress: LastReport | None = None) -> None:
         """Part of `RequestQueue`."""
-        _held(claim, await self._do("complete", claim, seq, result))
+        _held(claim, await self._do("complete", claim, seq, result, *(_columns(progress) or (None, None, None))[1:]))
 
     async def fail(
         self,
@@ -187,9 +187,11 @@ class SqliteStore:
         error: ErrorBody,
         retry_at: float | None = None,
         cause: Cause | None = None,
+        progress: LastReport | None = None,
     ) -> None:
         """Part of `RequestQueue`."""
-        _held(claim, await self._do("fail", claim, seq, encode_error(error), retry_at, encode_cause(cause)))
+        arguments = (seq, encode_error(error), retry_at, encode_cause(cause), _columns(progress))
+        _held(claim, await self._do("fail", claim, *arguments))
 
     async def release(self, leases: Sequence[Lease], /) -> None:
         """Part of `RequestQueue`."""
@@ -272,6 +274,10 @@ class SqliteStore:
 
     def _do(self, name: str, *arguments: Any) -> Awaitable[Any]:
         return self._link.ask(NUMBERS[name], self._time.now(), arguments)
+
+
+def _columns(progress: LastReport | None) -> tuple[float, str, bytes] | None:
+    return None if progress is None else (progress.percentage, progress.message, progress.metadata)
 
 
 def _held(claim: Lease, answer: Any) -> None:

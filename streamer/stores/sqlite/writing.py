@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from streamer.core.attempts import LastReport
 from streamer.core.records import Cancelled, Failed, Released, Requeued, Status, advance
 from streamer.stores.common import same_json
 from streamer.stores.fairness import Place
@@ -29,7 +30,8 @@ _PROGRESS: Final = (
     f"updated_at = ? {_HELD}"
 )
 _COMPLETE: Final = (
-    "UPDATE requests SET status = 'COMPLETED', due_at = NULL, result = ?, error = x'', percentage = 100, seq = ?, "  # noqa: S608 - constants
+    "UPDATE requests SET status = 'COMPLETED', due_at = NULL, result = ?, error = x'', percentage = 100, "  # noqa: S608 - constants
+    "message = coalesce(?, message), progress_metadata = coalesce(?, progress_metadata), seq = ?, "
     f"updated_at = ?, finished_at = ? {_HELD}"
 )
 _WAITING: Final = "SELECT 1 FROM requests WHERE owner = ? AND id = ? AND waiting = 1"
@@ -96,8 +98,18 @@ def update_progress(
     return None if changed else _lost(state.get(held[0], held[1]))
 
 
-def complete(state: State, _number: int, _again: bool, now: float, held: list[Any], seq: int, result: bytes) -> Any:
-    if state.execute(_COMPLETE, (result, seq, now, now, *held)).rowcount:
+def complete(
+    state: State,
+    _number: int,
+    _again: bool,
+    now: float,
+    held: list[Any],
+    seq: int,
+    result: bytes,
+    message: str | None = None,
+    metadata: bytes | None = None,
+) -> Any:
+    if state.execute(_COMPLETE, (result, message, metadata, seq, now, now, *held)).rowcount:
         return None
     row = state.get(held[0], held[1])
     if row is not None and row[9] == "COMPLETED" and row[12] == held[2] and row[18] == result:
@@ -115,6 +127,7 @@ def fail(
     error: bytes,
     retry_at: float | None,
     cause: bytes = b"",
+    progress: list[Any] | None = None,
 ) -> Any:
     row = state.get(held[0], held[1])
     if row is None or row[12] != held[2]:
@@ -123,7 +136,9 @@ def fail(
         same_end = retry_at is None and row[9] == "FAILED" and row[19] == error
         same_retry = retry_at is not None and row[9] == "RETRYING" and row[10] == retry_at
         return None if same_end or same_retry else _lost(row)
-    record = advance(to_record(row), Failed(now, held[2], seq, decode_error(error), retry_at, decode_cause(cause)))
+    last = None if progress is None else LastReport(*progress)
+    event = Failed(now, held[2], seq, decode_error(error), retry_at, decode_cause(cause), last)
+    record = advance(to_record(row), event)
     state.replace(record)
     if retry_at is not None:
         state.enter_waiting(place_of(record))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streamer.contracts.stores import RequestQueue
+from streamer.core.attempts import LastReport
 from streamer.core.errors import LeaseLost
 from streamer.core.records import Status, first_seq
 from streamer.testing.clock import ManualClock
@@ -36,6 +37,31 @@ class Ends(Suite):
         assert (found.due_at, found.finished_at, found.percentage) == (None, clock.now(), 100)
         await clock.advance(1000 * LEASE)
         assert (await store.claim("w2", 10, LEASE)).records == []
+
+    async def test_an_outcome_is_kept_with_the_progress_before_it(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
+        for name in ("completed", "silent", "retried", "failed"):
+            await store.enqueue(record(clock, id=name))
+        completed, silent, retried, failed = [lease_of(one) for one in (await store.claim("w1", 4, LEASE)).records]
+        last = LastReport(80, "Writing PDF", b'{"page":9}')
+        for lease in (completed, silent, retried, failed):
+            await store.update_progress(lease, seq=1, percentage=40, message="Reading", metadata=b'{"page":1}')
+        await store.complete(completed, seq=9, result=b"1", progress=last)
+        await store.complete(silent, seq=9, result=b"1")
+        await store.fail(retried, seq=9, error=BROKEN, retry_at=clock.now() + 5, progress=last)
+        await store.fail(failed, seq=9, error=BROKEN, progress=last)
+        found = {}
+        for lease in (completed, silent, retried, failed):
+            stored = await store.get((lease.owner, lease.id))
+            assert stored is not None
+            found[lease.id] = (stored.percentage, stored.message, stored.progress_metadata)
+        assert found == {
+            "completed": (100, "Writing PDF", b'{"page":9}'),
+            "silent": (100, "Reading", b'{"page":1}'),
+            "retried": (80, "Writing PDF", b'{"page":9}'),
+            "failed": (80, "Writing PDF", b'{"page":9}'),
+        }
 
     async def test_a_failed_attempt_with_a_time_is_tried_again_then(
         self, store: RequestQueue, clock: ManualClock

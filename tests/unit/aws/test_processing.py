@@ -24,7 +24,7 @@ NOTHING_FAILED = {"batchItemFailures": []}
 
 @pytest.fixture
 def departing(house):
-    return Departing(house.store, house.followers, house.worker, clock=house.clock, logger=house.log)
+    return Departing(house.followers, house.worker, clock=house.clock, logger=house.log)
 
 
 @pytest.fixture

@@ -225,7 +225,7 @@ async def test_a_result_that_the_store_cannot_keep_ends_the_request_with_what_th
     async def work(request):
         return "large"
 
-    async def refuse(claim, /, *, seq, result):
+    async def refuse(claim, /, *, seq, result, progress=None):
         raise Error("VALIDATION_ERROR", "too large", {"limit": 1})
 
     house.store.complete = refuse

@@ -45,7 +45,7 @@ def ends_with(value, clock=None, seconds=0.0):
         (Result(success=False, error=Error("HALF", "half")), "HALF"),
         (Error("BUSY", "busy"), "BUSY"),
         (KeyError("x"), "INTERNAL_ERROR"),
-        (asyncio.CancelledError(), "CANCELLED"),
+        (asyncio.CancelledError(), "INTERNAL_ERROR"),
     ],
 )
 async def test_each_outcome_is_one_line_with_ids_and_duration(value, outcome):

@@ -47,7 +47,7 @@ TestSqlite.settings = settings(
 
 def test_a_store_that_breaks_the_table_is_found_out():
     class Forgetful(MemoryStore):
-        async def complete(self, claim, /, *, seq, result):
+        async def complete(self, claim, /, *, seq, result, progress=None):
             await super().complete(claim, seq=seq, result=b"something else")
 
     async def open_forgetful(clock):
