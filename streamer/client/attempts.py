@@ -2,6 +2,9 @@
 
 A connection says only that it ended, never because of which request. What remains is to count: a request that is alone
 when connections end is the cause, or will never be answered. One that shared them with others is sent alone next.
+
+Where the service names its process in each handshake, the next handshake tells whether a connection ended with the
+process, or for the network's sake alone, which is borne for longer.
 """
 
 from __future__ import annotations
@@ -22,7 +25,10 @@ TOO_LARGE: Final = 1009
 MOST_BREAKS: Final = 3
 """So many connections may end while a request is alone on its way, before it is given up."""
 MOST_SHARED: Final = 10
-"""The same for a request that was never alone, and for asking after one that the service has stored."""
+"""The same for a request that was never alone, for asking after one that the service has stored, and for connections
+that the service's process outlived."""
+ABNORMAL: Final = 1006
+"""The close code of a connection that ended without one."""
 _NOBODYS: Final = frozenset({1012, 1013, 3001, TOKEN_EXPIRED, 3501})
 """Close codes of a service, or a proxy, that ends connections for reasons of its own."""
 
@@ -37,6 +43,14 @@ class Attempts:
     """And nothing has been heard of it since."""
     breaks: int = 0
     """Connections in a row that ended while it was unanswered."""
+    deaths: int = 0
+    """Of those the ones that the service's process did not outlive, as far as is known."""
+    outlived: int = 0
+    """Of those the ones that the process outlived, and on which nothing else was unanswered."""
+    alone: bool = False
+    """Nothing else was unanswered when the last of them ended."""
+    undecided: bool = False
+    """Whether the process outlived the last of them is still to be seen."""
     refusals: int = 0
     """Connections in a row that ended at a message that was too large, while it had not ended."""
     suspect: bool = False
@@ -49,7 +63,8 @@ class Attempts:
     def answered(self) -> None:
         """Something was heard of it."""
         self.unanswered = False
-        self.breaks = 0
+        self.undecided = False
+        self.breaks = self.deaths = self.outlived = 0
 
     def connection_ended(self) -> None:
         """The next connection begins anew."""
@@ -68,6 +83,8 @@ class Break(NamedTuple):
     """This client ended it for a reason of its own."""
     limit: int = 0
     """Bytes of one message that this client takes."""
+    process: str | None = None
+    """Of the service, as the connection's handshake named it."""
 
 
 def blamed(handles: Sequence[RequestHandle], how: Break) -> list[tuple[RequestHandle, StreamerError]]:
@@ -84,14 +101,48 @@ def blamed(handles: Sequence[RequestHandle], how: Break) -> list[tuple[RequestHa
     unanswered = [handle for handle in handles if handle.attempts.unanswered]
     if how.code == TOO_LARGE:
         return _request_too_large(unanswered, how)
+    # Where the service names its process, the next handshake tells more.
+    decided = how.process is None or how.code != ABNORMAL
     for handle in unanswered:
-        handle.attempts.breaks += 1
-        handle.attempts.suspect = handle.attempts.breaks >= MOST_BREAKS - 1
-    return [
-        (handle, NotAnswered(how.url, how.code, how.reason, request_id=handle.id, times=handle.attempts.breaks))
-        for handle in unanswered
-        if handle.attempts.breaks >= (MOST_BREAKS if len(unanswered) == 1 and handle.text else MOST_SHARED)
-    ]
+        attempts = handle.attempts
+        attempts.breaks += 1
+        attempts.suspect = attempts.breaks >= MOST_BREAKS - 1
+        attempts.alone = len(unanswered) == 1
+        attempts.undecided = not decided
+        attempts.deaths += decided
+    return _given_up(unanswered, how) if decided else []
+
+
+def blamed_later(
+    handles: Sequence[RequestHandle], how: Break, process: str | None
+) -> list[tuple[RequestHandle, StreamerError]]:
+    """The same once there is another connection, and the requests are about to be sent over it.
+
+    Args:
+        handles: all that wait.
+        how: the last connection ended.
+        process: of the service, as the handshake of the new connection names it.
+    """
+    undecided = [handle for handle in handles if handle.attempts.undecided]
+    for handle in undecided:
+        attempts = handle.attempts
+        attempts.undecided = False
+        if process != how.process:
+            attempts.deaths += 1
+        elif attempts.alone:
+            attempts.outlived += 1
+    return _given_up(undecided, how)
+
+
+def _given_up(handles: Sequence[RequestHandle], how: Break) -> list[tuple[RequestHandle, StreamerError]]:
+    verdicts: list[tuple[RequestHandle, StreamerError]] = []
+    for handle in handles:
+        attempts = handle.attempts
+        most = MOST_BREAKS if attempts.alone and handle.text is not None else MOST_SHARED
+        if attempts.deaths >= most or attempts.outlived >= MOST_SHARED:
+            error = NotAnswered(how.url, how.code, how.reason, request_id=handle.id, times=attempts.breaks)
+            verdicts.append((handle, error))
+    return verdicts
 
 
 def _answer_too_large(handles: Sequence[RequestHandle], how: Break) -> list[tuple[RequestHandle, StreamerError]]:

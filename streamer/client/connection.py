@@ -84,6 +84,7 @@ class Connection:
         self._wanted = False
         self._broken = False
         self._opened_before = False
+        self._last_break: Break | None = None
         self._lost: tuple[int, str] | None = None
         """How it ended; None while it was never opened."""
         self.link: Link | None = None
@@ -175,6 +176,9 @@ class Connection:
             self.link = link
             self._back_off.opened()
             self._on_open()
+            if self._last_break is not None:
+                self._pending.blame_later(self._last_break, link.process)
+                self._last_break = None
             again = self._broken and self._opened_before
             self._broken, self._opened_before = False, True
             self._report(ConnectionState("open"))
@@ -233,7 +237,8 @@ class Connection:
 
     def _blame(self, link: Link, code: int, reason: str) -> bool:
         expected = link.expected or not self._wanted
-        how = Break(self._url, code, reason, link.refused, expected, self._max_message_size)
+        how = Break(self._url, code, reason, link.refused, expected, self._max_message_size, link.process)
+        self._last_break = how
         return self._pending.blame(how)
 
     def _may_help(self, code: int) -> bool:

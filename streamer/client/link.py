@@ -23,12 +23,12 @@ from picows import (
 )
 from picows.url import WSParsedURL
 
-from streamer.client.attempts import TOO_LARGE
+from streamer.client.attempts import ABNORMAL, TOO_LARGE
 from streamer.client.dialling import connected_socket
 from streamer.client.errors import ConnectionFailed
+from streamer.core.ids import PROCESS_HEADER
 from streamer.core.parts import MARK, Joiner, TooLongError
 
-ABNORMAL: Final = 1006
 _NO_CODE: Final = 1005
 _CLOSE_TIMEOUT: Final = 5.0
 _PONG_TIMEOUT: Final = 20.0
@@ -72,6 +72,8 @@ class Link(WSListener):
         """Whether the connection has ended."""
         self.heard = False
         """Whether the service has said anything on it."""
+        self.process: str | None = None
+        """Which process of the service this is, where it says so."""
         self.refused = False
         """Whether it ended because a message of the service was over `max_message_size`."""
         self.expected = False
@@ -119,6 +121,7 @@ class Link(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Part of `picows.WSListener`."""
         self._transport = transport
+        self.process = transport.response.headers.get(PROCESS_HEADER)
         self._gone = self._loop.create_task(_wait_gone(transport))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:

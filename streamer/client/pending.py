@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from streamer.client.attempts import Break, blamed
+from streamer.client.attempts import Break, blamed, blamed_later
 from streamer.client.errors import (
     ConnectionLost,
     MessageTooLarge,
@@ -110,6 +110,11 @@ class PendingRequests:
         for handle in handles:
             handle.attempts.connection_ended()
         return bool(verdicts)
+
+    def blame_later(self, how: Break, process: str | None) -> None:
+        """There is another connection, to that process of the service: ends what the last one is blamed on by now."""
+        for handle, error in blamed_later([one for one in self._handles.values() if not one.helper], how, process):
+            self.end(handle, error)
 
     def too_large(self, request_id: str | None, limit: int) -> bool:
         """A message for a request was refused unread. Returns whether it is known for which one."""

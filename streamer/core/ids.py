@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 import time
 from itertools import count
+from typing import Final
+
+PROCESS_HEADER: Final = "Streamer-Process"
+"""Of a handshake's answer: names the process of the service, at random. A client whose connection broke sees by it
+whether the process died."""
 
 _process = os.urandom(6).hex()
 _counter = count(int.from_bytes(os.urandom(2)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 from typing import Any, Final
 
 from picows import WSUpgradeResponse
@@ -15,6 +16,7 @@ from streamer.contracts.connections import FrameReceiver, PeerRegistry
 from streamer.core.buckets import Buckets
 from streamer.core.clock import Clock
 from streamer.core.health import Health
+from streamer.core.ids import PROCESS_HEADER
 from streamer.core.networks import Address, household
 from streamer.core.owners import OwnerNames, new_key
 from streamer.core.principal import Principal
@@ -93,6 +95,7 @@ class WebSocketTransport:
             leeway = getattr(authenticator, "leeway", 0.0)
             self._admission = Admission(authenticator, settings.handshake_timeout, logger)
             self._expiry = self._receiver = self._registry = Expiry(receiver, registry, leeway=leeway, clock=clock)
+        self._process = (PROCESS_HEADER, secrets.token_hex(8))
         self._refused = Buckets(settings.refused_limit, settings.refused_limit.limit)
         self._draining = False
         self._acceptor: Acceptor | None = None
@@ -210,7 +213,7 @@ class WebSocketTransport:
         offered = offered_subprotocols(request.headers.getall("Sec-WebSocket-Protocol", []))
         # Chosen without authentication, too: a browser ends a connection whose offer nobody takes.
         chosen = (("Sec-WebSocket-Protocol", SUBPROTOCOL),) if SUBPROTOCOL in offered else ()
-        response = WSUpgradeResponse.create_101_response(chosen)
+        response = WSUpgradeResponse.create_101_response((*chosen, self._process))
         if self._admission is None:
             client_id = decision.client_id
             owner = None if client_id is None else self._owners.client(client_id)

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from streamer.client import ConnectionLost, MessageTooLarge, NotAnswered, RequestHandle, StreamerClient
-from streamer.client.attempts import MOST_SHARED, Break, blamed
+from streamer.client.attempts import MOST_SHARED, Attempts, Break, blamed, blamed_later
 
 LIMIT = 2000
 
@@ -166,6 +166,50 @@ async def test_what_shares_the_connections_of_a_deadly_request_is_answered(conne
     assert service.runs["r4"] <= 4
 
 
+def named(processes):
+    """A service that names its process in each handshake."""
+
+    def name(_connection, _request, response):
+        response.headers["Streamer-Process"] = next(processes)
+
+    return {"process_response": name}
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_where_the_process_dies_each_time_the_request_is_given_up_after_three(fake, shared):
+    service = Service(deadly=["kill"])
+    names = ["kill", "a", "b"] if shared else ["kill"]
+    url = await fake(service, **named(f"process {n}" for n in range(99)))
+    async with StreamerClient(url, max_reconnect_delay=0.01) as client:
+        ends = await outcomes(client, names)
+        assert isinstance(ends["kill"], NotAnswered)
+        assert service.runs["kill"] == 3
+        assert all(ends[name] == name for name in names[1:])
+
+
+async def test_where_the_process_outlives_the_connections_the_network_is_borne_for_longer(fake):
+    cuts = []
+
+    async def script(service):
+        request = await service.receive()
+        if len(cuts) < MOST_SHARED - 1:
+            cuts.append(request)
+            service.connection.transport.abort()
+        else:
+            await service.answer(request, 1)
+
+    url = await fake(script, **named(iter(lambda: "the same", None)))
+    async with StreamerClient(url, max_reconnect_delay=0.01) as client:
+        assert await client.request("do") == 1
+
+    service = Service(deadly=["cut"])
+    url = await fake(service, **named(iter(lambda: "the same", None)))
+    async with StreamerClient(url, max_reconnect_delay=0.01) as client:
+        with pytest.raises(NotAnswered, match="it was sent 10 times"):
+            await client.request("do", id="cut")
+        assert await client.request("do", id="fine") == "fine"
+
+
 @pytest.mark.parametrize("code", [1000, 1001, 1011, 3000, 3008])
 async def test_a_request_that_is_answered_by_a_close_alone_is_given_up_too(connected, code):
     runs = []
@@ -264,7 +308,7 @@ def test_a_request_that_was_never_alone_is_given_up_in_the_end():
     handles = [RequestHandle("a", b"a"), RequestHandle("b", b"b")]
     for how in (Break("u", 1009, "", refused=True, limit=5), Break("u", 1006, "")):
         for handle in handles:
-            handle.attempts.breaks = handle.attempts.refusals = 0
+            handle.attempts = Attempts()
         for _ in range(MOST_SHARED - 1):
             for handle in handles:
                 handle.attempts.begin()
@@ -278,6 +322,7 @@ def test_nobody_is_blamed_for_what_was_expected_or_when_nothing_was_sent():
     assert blamed([handle], Break("u", 1006, "", expected=True)) == []
     assert blamed([], Break("u", 1009, "too large")) == []
     assert blamed([], Break("u", 1009, "", refused=True)) == []
+    assert blamed_later([handle], Break("u", 1006, "", process="a"), "b") == []
 
 
 @pytest.mark.parametrize(
