@@ -12,9 +12,11 @@ from streamer.contracts.handlers import BaseHandler
 from streamer.contracts.stores import Key, RequestQueue
 from streamer.core.attempts import Attempt
 from streamer.core.clock import timestamp
-from streamer.core.errors import CONFLICT, NOT_FOUND, ConnectionGone, Error, TransitionRefused
+from streamer.core.errors import CONFLICT, NOT_FOUND, VALIDATION_ERROR, ConnectionGone, Error, TransitionRefused
 from streamer.core.messages import ProgressUpdate, Request, Result
+from streamer.core.owners import new_key
 from streamer.core.records import RequestRecord, Status
+from streamer.core.sealing import Sealer
 from streamer.core.summaries import RequestSummary
 from streamer.engine.outcomes import StoredResult, progress_message, terminal_message
 from streamer.engine.worker import Worker, current
@@ -62,28 +64,40 @@ class StatusOf(BaseHandler):
 
 
 class ListOf(BaseHandler):
-    """`streamer.list`: the caller's own requests, newest first, a page at a time and without their outcomes."""
+    """`streamer.list`: the caller's own requests, newest first, a page at a time and without their outcomes.
+
+    A store's cursor may say where a request is among those of everybody: clients get it sealed.
+    """
 
     def __init__(self, queue: RequestQueue) -> None:
         super().__init__()
         self._queue = queue
+        self._sealer: Sealer | None = None
 
     async def process(self, request: Request, /) -> Result:
         """One page."""
         asked = request.payload or {}
         status = asked.get("status")
+        sealed = asked.get("cursor")
         page = await self._queue.list(
             owner=request.owner,
             status=None if status is None else Status(status),
             limit=asked.get("limit", 50),
-            cursor=asked.get("cursor"),
+            cursor=None if sealed is None else await self._opened(sealed, request.owner),
         )
-        return Result(
-            data={
-                "requests": [describe_summary(summary) for summary in page.requests],
-                "cursor": page.cursor,
-            }
-        )
+        following = None if page.cursor is None else (await self._sealing()).seal(page.cursor, request.owner)
+        return Result(data={"requests": [describe_summary(summary) for summary in page.requests], "cursor": following})
+
+    async def _opened(self, sealed: str, owner: str) -> str:
+        cursor = (await self._sealing()).open(sealed, owner)
+        if cursor is None:
+            raise Error(VALIDATION_ERROR, "The cursor is not one that you were given")
+        return cursor
+
+    async def _sealing(self) -> Sealer:
+        if self._sealer is None:
+            self._sealer = Sealer(await self._queue.keep("cursor-key", new_key()))
+        return self._sealer
 
 
 class Cancel(BaseHandler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 
 import pytest
 
@@ -291,6 +292,23 @@ async def test_a_listing_is_the_callers_own_newest_first_in_pages(house, gated):
     assert [one["request_id"] for one in cancelled] == ["r1"]
     assert "error" not in cancelled[0]
     assert (await ask(house, peer, "list"))["data"]["requests"][0]["request_id"] == "r4"
+
+
+async def test_a_cursor_says_nothing_of_others_and_is_its_owners_alone(house, gated):
+    assert house.worker
+    mine, other = house.peer("c1"), house.peer("c2", "client:two")
+    cursors = []
+    for turn, owner in enumerate((mine, other, mine)):
+        for n in range(3):
+            await begin(house, owner, f"{turn}-{n}")
+        cursors.append((await ask(house, owner, "list", {"limit": 1}))["data"]["cursor"])
+    # Of the nine rows the last ones of these pages are number 2, 5 and 8.
+    plain = [base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)) for cursor in cursors]
+    assert all(int.from_bytes(text[-8:]) > 1000 for text in plain)
+    for bad in (cursors[1], cursors[0][:-1], cursors[0] + "A", "AAAA"):
+        refused = await ask(house, mine, "list", {"cursor": bad})
+        assert refused["error"]["code"] == "VALIDATION_ERROR"
+    assert len((await ask(house, mine, "list", {"cursor": cursors[0]}))["data"]["requests"]) == 2
 
 
 @pytest.mark.parametrize("action", ["status", "resume", "cancel"])
