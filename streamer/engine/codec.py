@@ -283,5 +283,5 @@ def body_of(error: object) -> ErrorBody | None:
 
 def plain_text(value: object) -> str:
     """The text of a value, with `?` for what UTF-8 cannot say: half a surrogate pair, as in names of files."""
-    text = safe_text(value, sys.maxsize)
+    text = value if type(value) is str else safe_text(value, sys.maxsize)
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

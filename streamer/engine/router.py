@@ -451,7 +451,8 @@ class Router:
         try:
             if not isinstance(value, Result):
                 value = Result(data=value)
-            answer = encode(Response(request.id, value.success, value.data, body_of(value.error), value.metadata))
+            body = None if value.error is None else body_of(value.error)
+            answer = encode(Response(request.id, value.success, value.data, body, value.metadata))
         except UNEXPECTED as problem:
             return self._failed(problem, request)
         # The service's own answers hold results that fit, and are bounded where they are made.

@@ -185,10 +185,11 @@ class Worker:
             self.running[record.key] = job
             self._lost.begun(record)
             job.start()
-        # After what was claimed has begun: a connection that takes nothing must not hold it up.
-        await asyncio.gather(
-            *(self.delivery.terminal(record.key, terminal_message(record)) for record in claims.abandoned)
-        )
+        if claims.abandoned:
+            # After what was claimed has begun: a connection that takes nothing must not hold it up.
+            await asyncio.gather(
+                *(self.delivery.terminal(record.key, terminal_message(record)) for record in claims.abandoned)
+            )
         return begun
 
     def log_abandoned(self, record: RequestRecord) -> None:
