@@ -95,6 +95,10 @@ class Sweep:
         await look("ended", lambda: self._end(abandoned))
         if self._waker.url:
             await look("woken", self._wake)
+        try:
+            await self._queue.count_queued()
+        except StoreError as problem:
+            self._logger.error("a sweep is not whole", part="counted", error=str(problem))
         sending = asyncio.gather(
             all_of(self._delivery.tell(one.key, terminal_message(one)) for one in abandoned),
             look("told", self._untold),

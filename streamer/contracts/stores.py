@@ -310,6 +310,13 @@ class WokenQueue(RequestQueue, Protocol):
         """
         ...
 
+    async def count_queued(self) -> int:
+        """Counts what is PENDING or RETRYING, for all processes that must know whether the queue is full.
+
+        They take what this counted last, and count only when nobody does.
+        """
+        ...
+
     async def untold(self, ended_after: float, ended_before: float, /, limit: int = 500) -> list[Key]:
         """Requests that ended in that time, and whose owners were not told. They were so a moment ago."""
         ...

@@ -1,33 +1,32 @@
-"""How many requests wait, well enough to refuse one more.
+"""Whether one more request may wait: of everybody together, and of one owner.
 
-An exact count would make every write two, and all of them meet at one item. So a process counts the index now and
-then, and its own writes in between. One process alone is exact but for what it writes during a count; several may let
-in more than `max_queued` by what the others stored since each counted last, `COUNT_INTERVAL` seconds ago at most.
+An exact count would make every write two, and all of them meet at one item. So the number is an estimate (see
+`queue_count`): several processes may let in more than `max_queued` by what the others stored since it was last counted.
+Only what is known refuses a request, never that something could not be counted.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from typing import Any, Final
+from typing import Final
 
 from streamer.contracts.stores import Key
 from streamer.core.clock import Clock
+from streamer.core.errors import StoreUnavailable
 from streamer.core.records import QUEUED, Status
-from streamer.dynamodb.calls import Calls, all_of
+from streamer.dynamodb.calls import Calls
 from streamer.stores.common import owner_full, queue_full
-from streamer.stores.dynamodb.items import READY, TIMED, Layout
-from streamer.stores.dynamodb.table import LANES, OPEN_BY_OWNER
+from streamer.stores.dynamodb.items import Layout
+from streamer.stores.dynamodb.queue_count import FULL_INTERVAL, READ_INTERVAL, QueueCount
+from streamer.stores.dynamodb.table import OPEN_BY_OWNER
 
-COUNT_INTERVAL: Final = 10.0
-FULL_INTERVAL: Final = 1.0
-_QUEUED: Final[dict[str, Any]] = {
-    "FilterExpression": "#status IN (:pending, :retrying)",
-    "ExpressionAttributeValues": {
-        ":pending": {"S": Status.PENDING.value},
-        ":retrying": {"S": Status.RETRYING.value},
-    },
-}
+COUNT_INTERVAL: Final = READ_INTERVAL
+OWNER_FULL_FOR: Final = 2.0
+"""Seconds for which an owner whose share was full is not counted anew."""
+MOST_FULL: Final = 1000
+"""Owners of which this is remembered at one time."""
+
+__all__ = ["COUNT_INTERVAL", "FULL_INTERVAL", "QueueRoom"]
 
 
 class QueueRoom:
@@ -44,18 +43,15 @@ class QueueRoom:
     def __init__(
         self, calls: Calls, layout: Layout, clock: Clock, max_queued: int, max_queued_per_owner: int | None
     ) -> None:
+        self.count = QueueCount(calls, layout, clock, max_queued, swept=layout.untold)
         self._calls = calls
-        self._layout = layout
         self._clock = clock
         self._max_queued = max_queued
         self._max_queued_per_owner = max_queued_per_owner
-        self._queued = 0
-        self._changed = 0
-        """By this process, since it began."""
-        self._counted_at: float | None = None
-        self._counting = asyncio.Lock()
         self._entering: Counter[Key] = Counter()
         """What is being stored just now: a count may know it, or not yet."""
+        self._full_owners: dict[str, float] = {}
+        """Until when their shares count as full."""
 
     async def enter(self, key: Key) -> None:
         """One more is about to be stored; say `left` if it is not, `entered` when it is.
@@ -63,22 +59,19 @@ class QueueRoom:
         Raises:
             Error: OVERLOADED.
         """
-        if self._counted_at is None:
-            async with self._counting:
-                if self._counted_at is None:
-                    await self._count()
-        elif self._stale(self._counted_at) and not self._counting.locked():
-            async with self._counting:
-                await self._count()
-        if self._queued >= self._max_queued:
+        await self.count.refresh()
+        if self.count.queued >= self._max_queued:
             raise queue_full(self._max_queued)
-        self._more(1)
+        self.count.more(1)
         self._entering[key] += 1
         # Nobody can have more than all have: an owner is counted only once that many wait at all.
-        if self._max_queued_per_owner is None or self._queued <= self._max_queued_per_owner:
+        if self._max_queued_per_owner is None or self.count.queued <= self._max_queued_per_owner:
             return
         try:
             full = await self._full(key[0], self._max_queued_per_owner)
+        except StoreUnavailable:
+            # Nobody is refused because of a count; the write itself says whether the table takes more.
+            return
         except BaseException:
             self.left(key)
             raise
@@ -88,7 +81,7 @@ class QueueRoom:
 
     def left(self, key: Key) -> None:
         """What was to enter did not."""
-        self._more(-1)
+        self.count.more(-1)
         self.entered(key)
 
     def entered(self, key: Key) -> None:
@@ -99,35 +92,25 @@ class QueueRoom:
 
     def less(self, count: int) -> None:
         """So many wait no longer."""
-        self._more(-count)
+        self.count.more(-count)
 
     def changed(self, before: Status, after: Status) -> None:
         """A record went from one state to another."""
-        self._more((after in QUEUED) - (before in QUEUED))
-
-    def _more(self, count: int) -> None:
-        self._queued += count
-        self._changed += count
-
-    def _stale(self, counted_at: float) -> bool:
-        # A queue that was full may have room by now; nobody who could be let in is refused for longer than that.
-        interval = FULL_INTERVAL if self._queued >= self._max_queued else COUNT_INTERVAL
-        return self._clock.monotonic() - counted_at >= interval
-
-    async def _count(self) -> None:
-        # What is written while the count goes on may be in it or not: it is counted twice rather than not at all.
-        entering = self._entering.total()
-        changed = self._changed
-        counted = await self._sum_up()
-        self._queued = counted + entering + self._changed - changed
-        self._counted_at = self._clock.monotonic()
-
-    async def _sum_up(self) -> int:
-        ready = [self._sum(_of_lane(f"{READY}#{shard}")) for shard in range(self._layout.shards)]
-        timed = [self._sum(_of_lane(f"{TIMED}#{shard}")) for shard in range(self._layout.shards)]
-        return sum(await all_of(ready + timed))
+        self.count.more((after in QUEUED) - (before in QUEUED))
 
     async def _full(self, owner: str, limit: int) -> bool:
+        now = self._clock.monotonic()
+        if self._full_owners.get(owner, now) > now:
+            return True
+        full = await self._counts_as_full(owner, limit)
+        self._full_owners.pop(owner, None)
+        if full:
+            if len(self._full_owners) >= MOST_FULL:
+                del self._full_owners[next(iter(self._full_owners))]
+            self._full_owners[owner] = self._clock.monotonic() + OWNER_FULL_FOR
+        return full
+
+    async def _counts_as_full(self, owner: str, limit: int) -> bool:
         """Whether the owner has more than that waiting, together with what is entering.
 
         What the owner has open or was not told of is more than what waits; only where that is too much, it is read.
@@ -147,24 +130,3 @@ class QueueRoom:
         )
         waiting = {item["id"]["S"] for item in items if Status(item["status"]["S"]) in QUEUED}
         return len(entering | waiting) > limit
-
-    async def _sum(self, parameters: dict[str, Any]) -> int:
-        """How many a query finds; once that is too many already, it asks no further."""
-        found = 0
-        start: dict[str, Any] = {}
-        while True:
-            page = await self._calls.make("query", TableName=self._calls.table, Select="COUNT", **parameters, **start)
-            found += int(page["Count"])
-            if "LastEvaluatedKey" not in page or found >= self._max_queued:
-                return found
-            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
-
-
-def _of_lane(lane: str) -> dict[str, Any]:
-    return {
-        "IndexName": LANES,
-        "KeyConditionExpression": "#lane = :lane",
-        **_QUEUED,
-        "ExpressionAttributeNames": {"#lane": "lane", "#status": "status"},
-        "ExpressionAttributeValues": {**_QUEUED["ExpressionAttributeValues"], ":lane": {"S": lane}},
-    }

@@ -101,6 +101,10 @@ class DynamoStore:
         """Part of `WokenQueue`: nothing, unless the store was made so that it can be asked."""
         return await self._sweeper.untold(ended_after, ended_before, limit)
 
+    async def count_queued(self) -> int:
+        """Part of `WokenQueue`."""
+        return await self._writer.queue.count.count()
+
     async def renew(self, leases: Sequence[Lease], lease: float, /) -> list[Lease]:
         """Part of `RequestQueue`."""
         return await self._writer.renew(leases, lease)
