@@ -1,8 +1,9 @@
-"""The child's end, and the program of a child process: `python -m streamer.children.child FD MODULE:FUNCTION`."""
+"""The child's end, and the program of a child process: `python -m streamer.children.child FD MODULE:FUNCTION LIMIT`."""
 
 from __future__ import annotations
 
 import importlib
+import resource
 import signal
 import socket
 import sys
@@ -54,7 +55,8 @@ class Channel:
 
 def main(arguments: list[str]) -> None:
     """Runs the target over the channel until it returns."""
-    descriptor, target = arguments
+    descriptor, target, limit = arguments
+    restore_limit(int(limit))
     print_to_stderr()
     # A handler, not SIG_IGN: a program that the target starts would inherit that and could not be ended politely.
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
@@ -72,6 +74,12 @@ def main(arguments: list[str]) -> None:
             sock.detach()
         else:
             sock.close()
+
+
+def restore_limit(soft: int) -> None:
+    """Takes the limit of open descriptors that the service was started with; below 0: leaves it as it is."""
+    if soft >= 0:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
 def _go_on(number: int, frame: FrameType | None) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+from streamer.children.descriptors import SPARE, limit_of_children
 from streamer.children.framing import Unframer, frame
 
 
@@ -55,12 +56,26 @@ class Child(asyncio.Protocol):
         """
         loop = self._loop = asyncio.get_running_loop()
         self._gone = loop.create_future()
+        with SPARE.lent():
+            ours = self._start()
+        ours.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        try:
+            await loop.create_connection(lambda: self, sock=ours)
+        except BaseException:
+            # Cancelled half-way: a child that nobody can speak to must not be left behind.
+            ours.close()
+            self.kill()
+            raise
+
+    def _start(self) -> socket.socket:
+        """Starts the process and returns our end of its socket."""
         ours, theirs = socket.socketpair()
+        number = str(theirs.fileno())
         try:
             # The child needs our import path, whatever made it (a script's folder, an editable install, PYTHONPATH).
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-            self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - returns at once, and runs this interpreter only
-                [sys.executable, "-m", "streamer.children.child", str(theirs.fileno()), self._target],
+            self._process = subprocess.Popen(  # noqa: S603 - runs this interpreter only
+                [sys.executable, "-m", "streamer.children.child", number, self._target, str(limit_of_children())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=environment,
@@ -72,14 +87,7 @@ class Child(asyncio.Protocol):
             raise
         finally:
             theirs.close()
-        ours.setblocking(False)  # noqa: FBT003 - the standard library's own signature
-        try:
-            await loop.create_connection(lambda: self, sock=ours)
-        except BaseException:
-            # Cancelled half-way: a child that nobody can speak to must not be left behind.
-            ours.close()
-            self.kill()
-            raise
+        return ours
 
     def send(self, message: bytes) -> None:
         """Sends one message, in one write and at once: under load a turn of the loop is long, and whoever has many

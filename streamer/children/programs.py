@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
-from streamer.children.descriptors import limit_of_children
+from streamer.children.descriptors import SPARE, limit_of_children
 from streamer.children.supervisor import LARGEST, end
 
 SCARCE: Final = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -112,6 +112,10 @@ class Programs:
         """
         if self._socket is not None:
             return self._socket
+        with SPARE.lent():
+            return self._connect()
+
+    def _connect(self) -> socket.socket:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, _KIND)
         try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from typing import Any
 
+from streamer.children.descriptors import raise_limit
 from streamer.config.settings import Settings
 from streamer.contracts.stores import RequestQueue
 from streamer.core.clock import Clock, SystemClock
@@ -14,6 +16,7 @@ from streamer.core.owners import OWNER_KEY, OwnerNames, new_key
 from streamer.engine.aging import AGES_KEY, Ages
 from streamer.engine.shared_delivery import SharedDelivery
 from streamer.runtime.assembly import Components, Service, open_service
+from streamer.runtime.descriptors import fit
 from streamer.runtime.loops import loop_factory, run_until_complete
 from streamer.runtime.patience import Patience
 from streamer.runtime.signals import on_stop
@@ -41,6 +44,8 @@ def serve(
     Raises:
         StreamerError: it could not start, in one line; or its store failed for good.
     """
+    limit = raise_limit()
+    settings = dataclasses.replace(settings, server=fit(settings, limit, logger))
     # Not asyncio.Runner: it would wait for ever for a handler that swallows its cancellation.
     loop = (loop_factory() or asyncio.new_event_loop)()
     asyncio.set_event_loop(loop)

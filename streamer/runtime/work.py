@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Collection
 from typing import Any
 
+from streamer.children.descriptors import raise_limit
 from streamer.config.settings import Settings
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError
@@ -37,6 +38,7 @@ def work(
     Raises:
         StreamerError: it could not start, in one line; or its store failed for good.
     """
+    raise_limit()
     loop = (loop_factory() or asyncio.new_event_loop)()
     asyncio.set_event_loop(loop)
     try:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import socket
 from typing import Any, Final, Self
 
 SECONDS: Final = 2.0
+SHARE: Final = 8
+"""At most this part of all descriptors is used for such sockets."""
 _PIECE: Final = 256 * 1024
 
 
@@ -34,8 +37,13 @@ class Linger:
         descriptor = stream.get_extra_info("socket").fileno()
         if descriptor < 0:
             return  # over TLS it is closed already; there the end of TLS itself drops what still comes
+        if len(everyone) >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] // SHARE > 0:
+            return  # a flood of refused connections must not take the descriptors that others need
         # Closing the transport closes only its own descriptor of the socket.
-        own = socket.socket(fileno=os.dup(descriptor))
+        try:
+            own = socket.socket(fileno=os.dup(descriptor))
+        except OSError:
+            return  # there is none left
         own.settimeout(0)
         try:
             own.shutdown(socket.SHUT_WR)

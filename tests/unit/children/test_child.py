@@ -87,7 +87,7 @@ def start_by_hand(target, **streams):
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", "streamer.children.child", str(theirs.fileno()), target],
+            [sys.executable, "-m", "streamer.children.child", str(theirs.fileno()), target, "-1"],
             pass_fds=[theirs.fileno()],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             **streams,

@@ -1,0 +1,46 @@
+"""How many sockets fit into the limit of open descriptors, with some kept for all else."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Final
+
+from streamer.config.settings import ServerSettings, Settings
+from streamer.transports.linger import SHARE
+
+OURS: Final = 64
+"""For files, the store, children, and the loop."""
+_EACH: Final = 4
+"""For what a running request may open: the pipes of a program, a connection to an endpoint."""
+_HANDSHAKES: Final = 4
+"""At most this part of what is left is used for sockets in their handshake."""
+
+
+def fit(settings: Settings, limit: int, logger: Any) -> ServerSettings:
+    """The `server` section with no more connections and handshakes than there are descriptors for.
+
+    Args:
+        settings: the file.
+        limit: of open descriptors.
+        logger: gets a line when the file allows more.
+    """
+    server = settings.server
+    kept = limit // SHARE + min(OURS, limit // _HANDSHAKES)
+    kept += min(_EACH * settings.worker.concurrency, max(0, limit - kept) // 2)
+    budget = max(2, limit - kept)
+    if server.max_connections + server.max_handshakes <= budget:
+        return server
+    handshakes = min(server.max_handshakes, max(1, budget // _HANDSHAKES))
+    connections = min(server.max_connections, budget - handshakes)
+    if connections < server.max_connections:
+        logger.warning(
+            "server.max_connections does not fit into the limit of open files, so fewer are accepted; "
+            "raise the limit (ulimit -n, LimitNOFILE=) or lower the setting",
+            limit=limit, max_connections=server.max_connections, accepted=connections,
+        )  # fmt: skip
+    return dataclasses.replace(
+        server,
+        max_connections=connections,
+        max_handshakes=handshakes,
+        max_handshakes_per_address=min(server.max_handshakes_per_address, handshakes),
+    )
