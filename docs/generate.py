@@ -12,6 +12,7 @@ import click
 
 from streamer.cli.app import app
 from streamer.config import CODES
+from streamer.config.problems import WARNINGS
 from streamer.config.settings import PluginSettings
 from streamer.config.shape import file_schema
 from streamer.contracts.components import Component, Kind
@@ -121,6 +122,10 @@ def problems() -> str:
     for code, meaning in CODES.items():
         told = (GOLDEN / code / "expected.txt").read_text().splitlines()
         example = next(line for line in told if f": {code}: " in line)
+        parts.append(f"## {code}\n\n{meaning}.\n\n```text\n{example}\n```\n")
+    parts.append("# Warnings\n\nWhat is not wrong and worth knowing. `streamer check --strict` fails for it.\n")
+    for code, meaning in WARNINGS.items():
+        example = (GOLDEN.parent / "warnings" / f"{code}.txt").read_text().strip()
         parts.append(f"## {code}\n\n{meaning}.\n\n```text\n{example}\n```\n")
     return "\n".join(parts)
 

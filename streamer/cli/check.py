@@ -18,21 +18,27 @@ from streamer.cli.options import config_option, examples
         "streamer check && streamer run",
     ),
 )
+@click.option("--strict", is_flag=True, help="Fail for warnings too.")
 @config_option
-def command(config_path: Path) -> None:
+def command(config_path: Path, strict: bool) -> None:
     """Check the configuration file, its schemas and the plugins that it uses. Nothing is started.
 
     Every problem goes to standard output, one a line, as FILE:LINE:COLUMN: CODE: PLACE: WHAT. The exit status is 0
-    when all is well and 1 when there is a problem.
+    when all is well and 1 when there is a problem. Warnings, which say so before their code, count with --strict only.
     """
     from streamer.cli.reading import read
     from streamer.core.errors import ConfigError
 
     try:
-        settings, registry = read(config_path)
+        settings, registry = read(config_path, examined=True)
     except ConfigError as error:
         problems = [str(problem) for problem in error.problems]
     else:
+        for warning in settings.warnings:
+            click.echo(warning)
+        if strict and settings.warnings:
+            click.echo(f"streamer: {config_path} has {_count(len(settings.warnings), 'warning')}", err=True)
+            click.get_current_context().exit(exits.FAILED)
         counts = (
             _count(len(settings.actions), "action"),
             f"{len(settings.middleware)} middleware",

@@ -33,6 +33,7 @@ class Document:
         file: as messages name it.
         data: plain dictionaries, lists and scalars; None when the text could not be taken apart.
         problems: what is wrong, in the order in which it was found.
+        warnings: what is not wrong and worth knowing.
         broken: places whose value is not what was written, because of a problem that is already told.
         filled: places that `${…}` took part in, with the names and values that were put in.
     """
@@ -41,6 +42,7 @@ class Document:
         self.file = file
         self.data: Any = None
         self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
         self.broken: set[Place] = set()
         self.filled: dict[Place, list[tuple[str, str]]] = {}
         self._values: dict[Place, Position] = {(): (1, 1)}
@@ -61,6 +63,10 @@ class Document:
         """
         line, column = self.position(place, key=key)
         self.note(code, line, column, place if within is None else within, message)
+
+    def warn(self, code: str, place: Place, message: str) -> None:
+        """Notes a warning about the value at a place."""
+        self.warnings.append(Problem(self.file, *self.position(place), code, spell(place), message))
 
     def note(self, code: str, line: int, column: int, place: Place, message: str) -> None:
         """Notes a problem at a line and column."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from streamer.config.access import check_access
+from streamer.config.addresses import check_addresses
 from streamer.config.build import with_defaults
 from streamer.config.document import Document, Place
 from streamer.config.environment import convert
@@ -70,6 +71,7 @@ class Linter:
             for index, use in enumerate(middleware):
                 self._use(use, Kind.MIDDLEWARE, ("middleware", index))
         check_access(self._document)
+        check_addresses(self._document)
         actions = data.get("actions")
         if isinstance(actions, Mapping):
             for name, action in actions.items():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from streamer.config.build import build, plugin_settings
-from streamer.config.document import Document, read_document
+from streamer.config.document import Document, Place, read_document
 from streamer.config.environment import fill
 from streamer.config.hiding import hide, secret_values
 from streamer.config.linter import Linter
@@ -45,6 +45,9 @@ class Found(Protocol):
         ...
 
 
+Examine = Callable[[Settings, Mapping[tuple[Kind, str], Component]], Iterable[tuple[str, Place, str]]]
+"""Finds problems of settings and components: each with its code, its place and what is wrong."""
+
 Discover = Callable[[PluginSettings], Found]
 
 
@@ -54,6 +57,7 @@ def load(
     discover: Discover,
     environ: Mapping[str, str] | None = None,
     compile_schema: Compile | None = None,
+    examine: Examine | None = None,
 ) -> Settings:
     """The settings of a file. It starts nothing and needs no network.
 
@@ -64,6 +68,7 @@ def load(
         environ: where `${…}` comes from; the process's environment when left out.
         compile_schema: compiles an action's JSON Schema as the service will, from the schema, the resources and the
             base URI (None for a schema that stands in no file) that its settings will hold; raises ValueError.
+        examine: finds what a start would refuse, in the settings of a file in which nothing else is wrong.
 
     Raises:
         ConfigError: with every problem that the file has, in the order of its lines.
@@ -82,7 +87,12 @@ def load(
         _check_allowed(document, found)
     if found is None or document.problems:
         raise _error(document, secrets)
-    return build(absolute, document.data, found.components, linter.schemas, secrets)
+    settings = build(absolute, document.data, found.components, linter.schemas, secrets)
+    for code, place, message in () if examine is None else examine(settings, found.components):
+        document.problem(code, place, message + document.source(place))
+    if document.problems:
+        raise _error(document, secrets)
+    return dataclasses.replace(settings, warnings=tuple(in_order(document.warnings, document.file)))
 
 
 def _discovered(document: Document, discover: Discover) -> Found | None:

@@ -40,6 +40,15 @@ CODES: Final = {
 }
 """Every code, with what it means."""
 
+WARNINGS: Final = {
+    "unlisted-errors": (
+        "A JSON Schema that contains itself by alternatives, so that listing all errors of a payload could take hours. "
+        "Its errors are searched in bounded time instead: those of the alternative that fits best are reported, and "
+        "for a payload with very many values perhaps only that it does not match"
+    ),
+}
+"""Codes of what is not wrong and worth knowing. `streamer check --strict` fails for them."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
@@ -51,14 +60,15 @@ class Problem:
     column: int
     """From 1, in characters."""
     code: str
-    """One of `CODES`."""
+    """One of `CODES`, or of `WARNINGS`."""
     place: str
     """Path in the file, such as `actions.echo.handler`; empty for the whole."""
     message: str
     """What is wrong, and the way out."""
 
     def __str__(self) -> str:
-        parts = (f"{self.file}:{self.line}:{self.column}", self.code, self.place, self.message)
+        position = f"{self.file}:{self.line}:{self.column}"
+        parts = (position, "warning" if self.code in WARNINGS else "", self.code, self.place, self.message)
         text = ": ".join(part for part in parts if part)
         # Names and values of the file may hold anything; a problem is one line all the same.
         return "".join(char if char.isprintable() else " " for char in text)

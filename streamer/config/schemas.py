@@ -31,6 +31,10 @@ _DRAFTS: Final = {
 }
 _UNBOUNDED: Final = {"look-around": re.compile(r"(?<!\\)\(\?<?[=!]"), "a back-reference": re.compile(r"\\[1-9k]")}
 """What ECMA-262 has, and what could make one match take time without measure."""
+_UNLISTED: Final = (
+    "the schema contains itself by alternatives, so not all errors of a payload are listed, but those of the "
+    "alternative that fits best; a constant that tells the alternatives apart, such as a type, makes them say more"
+)
 _URL: Final = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -108,6 +112,7 @@ class SchemaReader:
         self._document = document
         self._path = path
         self._compile = compile_schema
+        self._unlisted = False
         self._files: dict[Path, JsonFile | NotJson | str] = {}
         self._confinement = confinement(path, document.data)
 
@@ -156,6 +161,8 @@ class SchemaReader:
         drafts = [(resource, _draft(resource.schema, resource.source)) for resource in references.opened]
         sound = references.sound and all(draft is not None for _, draft in drafts)
         refused = self._refused(schema, references.resources, path)
+        if self._unlisted:
+            self._document.warn("unlisted-errors", place, _UNLISTED)
         if self._compile is None or refused is not None or not sound:
             for resource, draft in drafts:
                 if draft is not None:
@@ -167,9 +174,11 @@ class SchemaReader:
 
     def _refused(self, schema: Any, resources: Mapping[str, Any], path: Path | None) -> str | None:
         """Why the schema does not compile; None when it does, or when nobody can tell."""
+        self._unlisted = False
         if self._compile is not None:
             try:
-                self._compile(schema, resources, None if path is None else path.as_uri())
+                compiled = self._compile(schema, resources, None if path is None else path.as_uri())
+                self._unlisted = not getattr(compiled, "lists_errors", True)
             except ValueError as problem:
                 return str(problem).strip().partition("\n")[0]
         return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from streamer.config.problems import Problem
 from streamer.core.units import Rate
 
 
@@ -218,6 +219,8 @@ class Settings:
     are left out, for they would be found everywhere."""
     secret_places: frozenset[tuple[str | int, ...]] = frozenset()
     """Where secrets stand, literal ones too, as keys and positions from the root of the file."""
+    warnings: tuple[Problem, ...] = ()
+    """What is not wrong in the file and worth knowing."""
 
     @property
     def base_dir(self) -> Path:

@@ -56,7 +56,8 @@ class BuildContext:
 
 Factory = Callable[[Mapping[str, Any], BuildContext], Any]
 """Called with checked options, defaults filled in. Returns the component's object, or an async context manager that
-yields it and tidies up after the service has stopped."""
+yields it and tidies up after the service has stopped. It opens and starts nothing: `streamer check` calls it too, and
+does not enter the context manager."""
 
 
 @dataclass(frozen=True, slots=True)

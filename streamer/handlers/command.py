@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,14 +17,12 @@ from streamer.core.errors import INTERNAL_ERROR, TIMEOUT, VALIDATION_ERROR, Erro
 from streamer.core.leftovers import leave_running
 from streamer.core.messages import Request, Result
 from streamer.core.units import format_duration, parse_duration, parse_size
+from streamer.handlers.command_options import environment, problems, program
 from streamer.handlers.json_lines import JsonLines
 from streamer.handlers.logs import LineLog, request_logger
 from streamer.handlers.program import Program, exit_details
 
 GRACE: Final = 2.0
-
-INHERITED: Final = ("PATH", "HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LOGNAME", "TMPDIR", "TZ", "USER")
-"""What a program gets of our environment unless the file says more: enough to run, and none of our secrets."""
 
 _LONGEST_METADATA: Final = 64 * 1024
 """Bytes; the system refuses to start a program with more in one variable than about twice that."""
@@ -158,14 +154,14 @@ def build(options: Mapping[str, Any], context: BuildContext) -> CommandHandler:
     Raises:
         StartError: the program or its folder is not there, or may not be run.
     """
-    env = {**_inherited(options.get("inherit_env", False)), **options.get("env", {})}
+    env = environment(options)
     argv = options["argv"]
+    for problem in problems(options, context):
+        raise StartError(problem.message)
     cwd = context.path(options.get("cwd", "."))
-    if not cwd.is_dir():
-        raise StartError(f"the command {argv[0]!r} cannot run in {cwd}: there is no such folder; mend its option cwd")
     timeout = options.get("timeout")
     return CommandHandler(
-        [_program(argv[0], env.get("PATH"), context), *argv[1:]],
+        [str(program(argv[0], env.get("PATH"), context)), *argv[1:]],
         cwd=cwd,
         env=env,
         clock=context.clock,
@@ -173,30 +169,3 @@ def build(options: Mapping[str, Any], context: BuildContext) -> CommandHandler:
         timeout=None if timeout is None else parse_duration(timeout),
         max_output=parse_size(options.get("max_output", "1MiB")),
     )
-
-
-def _inherited(choice: bool | Sequence[str]) -> dict[str, str]:
-    if choice is True:
-        return dict(os.environ)
-    names = INHERITED if choice is False else (*INHERITED, *choice)
-    return {name: os.environ[name] for name in names if name in os.environ}
-
-
-def _program(name: str, search: str | None, context: BuildContext) -> str:
-    if "/" not in name:
-        found = shutil.which(name, path=search)
-        if found is None:
-            raise StartError(
-                f"the program {name!r} is not found in PATH ({search or 'which is not set'}); install it, "
-                f"or write ./{name} for one beside the configuration file"
-            )
-        return str(Path(found).absolute())
-    path = context.path(name)
-    if not path.is_file():
-        raise StartError(
-            f"the program {name!r} does not exist as a file at {path}; "
-            f"a path in argv is relative to the configuration file's folder"
-        )
-    if not os.access(path, os.X_OK):
-        raise StartError(f"the program {name!r} is not executable; try: chmod +x {path}")
-    return str(path)

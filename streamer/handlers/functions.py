@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import pickle
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from streamer.contracts.components import FunctionTarget
@@ -81,6 +81,7 @@ def _runner(target: FunctionTarget, pools: Pools) -> Run:
     call = called if inspect.isroutine(called) else type(called).__call__
     if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
         raise PluginError(f"the handler function {_name(function)} yields; it must return its result")
+    _check_signature(function, options)
     if target.cpu_bound:
         if inspect.iscoroutinefunction(call):
             raise PluginError(f"the handler function {_name(function)} is async and cpu_bound; write it as a plain def")
@@ -95,6 +96,21 @@ def _runner(target: FunctionTarget, pools: Pools) -> Run:
     if inspect.iscoroutinefunction(call):
         return functools.partial(function, **options) if options else function
     return lambda request: pools.in_thread(function, request, options)
+
+
+def _check_signature(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        # Some functions written in C do not say what they take.
+        return
+    try:
+        signature.bind(None, **options)
+    except TypeError as problem:
+        given = f"a request and {', '.join(options)}" if options else "a request"
+        raise PluginError(
+            f"the handler function {_name(function)}{signature} cannot be called with {given}: {problem}"
+        ) from None
 
 
 def _name(target: Any) -> str:

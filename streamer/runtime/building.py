@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from streamer.contracts.components import BuildContext, Component, Kind
+from streamer.contracts.stores import RequestQueue
 from streamer.core.errors import PluginError, StreamerError
 from streamer.core.foreign import is_our_own, one_line
 from streamer.stores.boundary import StoreBoundary
@@ -29,8 +30,17 @@ async def build(
             stack.push_async_exit(_Closing(made, component, context.logger).close)
             made = entered
     if component.kind is Kind.STORE and component.namespace:
+        missing = missing_methods(made, RequestQueue)
+        if missing:
+            raise PluginError(f"the store {component.full_name!r} has not all methods of one: {', '.join(missing)}")
         return StoreBoundary(made, component.full_name)
     return made
+
+
+def missing_methods(made: Any, protocol: type) -> list[str]:
+    """The methods of a protocol that an object has not."""
+    names = {name for base in protocol.__mro__ for name, value in vars(base).items() if callable(value)}
+    return sorted(name for name in names if not name.startswith("_") and not callable(getattr(made, name, None)))
 
 
 @contextlib.contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from streamer.config.build import Components
+    from streamer.config.document import Place
     from streamer.config.settings import PluginSettings, Settings
     from streamer.plugins.registry import Registry
 
@@ -24,12 +26,13 @@ def find_components(plugins: PluginSettings) -> Registry:
     return discover(plugins, builtins=[builtins])
 
 
-def read(path: Path, environ: Mapping[str, str] | None = None) -> tuple[Settings, Registry]:
+def read(path: Path, environ: Mapping[str, str] | None = None, *, examined: bool = False) -> tuple[Settings, Registry]:
     """The checked file, and the components that it may use.
 
     Args:
         path: of the file.
         environ: what `${NAME}` is filled from; the process's own when left out.
+        examined: whether what a start would refuse is a problem too. Components are built for that and not entered.
 
     Raises:
         ConfigError: with every problem of the file and of the plugins.
@@ -43,7 +46,16 @@ def read(path: Path, environ: Mapping[str, str] | None = None) -> tuple[Settings
         found.append(find_components(plugins))
         return found[-1]
 
+    def examine(settings: Settings, components: Components) -> Iterable[tuple[str, Place, str]]:
+        from streamer.runtime import examining  # noqa: PLC0415 - only a check needs all that a service consists of
+
+        return examining.examine(settings, components)
+
     settings = load(
-        path, discover=discover, environ=os.environ if environ is None else environ, compile_schema=Validator
+        path,
+        discover=discover,
+        environ=os.environ if environ is None else environ,
+        compile_schema=Validator,
+        examine=examine if examined else None,
     )
     return settings, found[-1]

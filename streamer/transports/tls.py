@@ -8,15 +8,29 @@ from streamer.config.settings import TlsSettings
 from streamer.core.errors import StartError
 
 
+class TlsProblem(StartError):
+    """The certificate or its key cannot be used.
+
+    Args:
+        field: of `server.tls`: `cert` or `key`; empty for both together.
+        reason: why.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"server.tls{'.' if field else ''}{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
 def server_context(settings: TlsSettings) -> ssl.SSLContext:
     """A context for connections that clients open.
 
     Raises:
-        StartError: the certificate or its key cannot be used.
+        TlsProblem: the certificate or its key cannot be used.
     """
 
     def refuse() -> str:
-        raise StartError(f"server.tls.key: {settings.key} is encrypted; give a key without a passphrase")
+        raise TlsProblem("key", f"{settings.key} is encrypted; give a key without a passphrase")
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     # Said here, so that neither an older Python nor a lax configuration of OpenSSL on this machine lowers it.
@@ -26,10 +40,10 @@ def server_context(settings: TlsSettings) -> ssl.SSLContext:
         try:
             path.open("rb").close()
         except OSError as problem:
-            raise StartError(f"server.tls.{place}: {path} cannot be read: {problem.strerror}") from None
+            raise TlsProblem(place, f"{path} cannot be read: {problem.strerror}") from None
     try:
         context.load_cert_chain(settings.cert, settings.key, password=refuse)
     except ssl.SSLError as problem:
         what = problem.reason or problem
-        raise StartError(f"server.tls: {settings.cert} with the key {settings.key} cannot be used: {what}") from None
+        raise TlsProblem("", f"{settings.cert} with the key {settings.key} cannot be used: {what}") from None
     return context

@@ -68,6 +68,35 @@ def test_check_prints_every_problem_with_its_place_and_fails(folder):
     assert result.stderr == f"streamer: broken.yaml has {len(lines)} problems\n"
 
 
+WARNED = """version: 1
+server: {port: 0}
+backends: {store: memory}
+actions: {a: {handler: echo, schema: {anyOf: [{items: {$ref: '#'}}, {items: {$ref: '#'}}]}}}
+"""
+
+
+def test_check_prints_warnings_and_fails_for_them_only_when_it_is_strict(folder):
+    (folder / "warned.yaml").write_text(WARNED)
+    result = run("check", "--config", "warned.yaml")
+    assert result.exit_code == 0
+    warning, summary = result.stdout.splitlines()
+    assert warning.startswith("warned.yaml:4:38: warning: unlisted-errors: actions.a.schema: ")
+    assert "all is well" in summary
+    result = run("check", "--strict", "--config", "warned.yaml")
+    assert (result.exit_code, result.stdout) == (1, f"{warning}\n")
+    assert result.stderr == "streamer: warned.yaml has 1 warning\n"
+
+
+def test_check_reports_what_run_would_refuse(folder):
+    refused = WARNED.replace("echo, schema", "command, with: {argv: [./nope.sh]}, schema")
+    (folder / "refused.yaml").write_text(refused)
+    result = run("check", "--config", "refused.yaml")
+    assert result.exit_code == 1
+    assert result.stdout.startswith(
+        "refused.yaml:4:47: bad-option: actions.a.with.argv[0]: the program './nope.sh' does"
+    )
+
+
 def test_other_commands_tell_the_problems_on_standard_error(folder):
     (folder / "broken.yaml").write_text(BROKEN)
     for command in ("run", "config"):

@@ -45,8 +45,8 @@ version: 1
 service: {name: shop, async_threshold: 1m30s, expose_errors: true, strict_messages: true, max_depth: 10}
 server:
   {host: 0.0.0.0, port: 0, path: /x, max_message_size: 1MiB, max_connections: 5, max_running: 6, max_service_actions: 7,
-   max_buffered: 2KB,
-   allowed_origins: [a, b], handshake_timeout: 1s, ping_interval: 2s, ping_timeout: 3s, idle_timeout: 4s,
+   max_buffered: 2KB, allowed_origins: ["http://a", "http://b"],
+   handshake_timeout: 1s, ping_interval: 2s, ping_timeout: 3s, idle_timeout: 4s,
    drain_timeout: 5s, tls: {cert: certs/c.pem, key: /k.pem}}
 backends: {store: {use: sqlite, path: q.db}, connections: local}
 worker:
@@ -86,7 +86,7 @@ actions:
             max_running=6,
             max_service_actions=7,
             max_buffered=2000,
-            allowed_origins=("a", "b"),
+            allowed_origins=("http://a", "http://b"),
             handshake_timeout=1.0,
             ping_interval=2.0,
             ping_timeout=3.0,

@@ -8,7 +8,7 @@ import pytest
 
 import streamer.config
 from streamer.config import CODES, Problem, load
-from streamer.config.problems import in_order
+from streamer.config.problems import WARNINGS, in_order
 from streamer.core.errors import ConfigError, PluginError
 from streamer.engine.validation import Validator
 
@@ -35,6 +35,16 @@ def test_every_code_is_told_as_its_golden_case_says(code, discover, monkeypatch)
 
 def test_there_is_no_golden_case_of_a_code_that_is_not():
     assert {folder.name for folder in GOLDEN.iterdir()} == set(CODES)
+
+
+@pytest.mark.parametrize("code", WARNINGS)
+def test_every_warning_is_given_as_its_case_says(code, discover, monkeypatch):
+    monkeypatch.chdir(GOLDEN.parent / "warnings")
+    settings = load(Path(f"{code}.yaml"), discover=discover, environ={}, compile_schema=Validator)
+    assert [f"{warning}\n" for warning in settings.warnings] == [Path(f"{code}.txt").read_text()]
+    assert code not in CODES
+    assert WARNINGS[code]
+    assert not WARNINGS[code].endswith(".")
 
 
 def test_every_code_that_is_written_in_the_package_is_in_the_set():

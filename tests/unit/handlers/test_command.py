@@ -15,8 +15,9 @@ from streamer.contracts.components import BuildContext
 from streamer.core.clock import SystemClock
 from streamer.core.errors import Error, StartError
 from streamer.core.messages import Request, Result
-from streamer.handlers import command
-from streamer.handlers.command import INHERITED, CommandHandler, build
+from streamer.handlers import command_options
+from streamer.handlers.command import CommandHandler, build
+from streamer.handlers.command_options import INHERITED
 from streamer.handlers.program import Program
 
 
@@ -424,7 +425,7 @@ async def test_a_program_in_the_path_needs_no_folder(run):
         (["./plain.txt"], {}, "is not executable; try: chmod +x "),
         (["no-such-program-anywhere"], {}, "is not found in PATH (/"),
         (["no-such-program-anywhere"], {"env": {"PATH": "/nowhere"}}, "is not found in PATH (/nowhere)"),
-        (["true"], {"cwd": "gone"}, "there is no such folder; mend its option cwd"),
+        (["true"], {"cwd": "gone"}, "there is no such folder; fix the option cwd"),
     ],
 )
 def test_what_cannot_run_is_said_when_the_service_starts(context, tmp_path, argv, options, said):
@@ -436,7 +437,7 @@ def test_what_cannot_run_is_said_when_the_service_starts(context, tmp_path, argv
 
 
 def test_a_program_without_a_path_variable_is_looked_for_where_the_system_does(context, monkeypatch):
-    monkeypatch.setattr(command, "INHERITED", ())
+    monkeypatch.setattr(command_options, "INHERITED", ())
     assert build({"argv": ["sh"]}, context)._argv[0].endswith("/sh")
 
 

@@ -12,6 +12,7 @@ from streamer.contracts.components import BuildContext, Component, Kind
 from streamer.core.errors import PluginError, StartError
 from streamer.runtime.building import build, naming
 from streamer.stores.boundary import StoreBoundary
+from streamer.stores.memory import MemoryStore
 from tests.unit.engine.conftest import RecordingLogger
 
 
@@ -116,6 +117,6 @@ async def test_what_ends_the_service_passes_through_the_objects_that_close(conte
 
 
 async def test_a_store_of_a_plugin_has_a_boundary_and_a_built_in_one_needs_none(context):
-    own, foreign = object(), object()
+    own, foreign = object(), MemoryStore()
     assert await made(component(lambda *_: own, namespace="", kind=Kind.STORE), context) is own
     assert isinstance(await made(component(lambda *_: foreign, kind=Kind.STORE), context), StoreBoundary)

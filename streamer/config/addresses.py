@@ -1,0 +1,95 @@
+"""The addresses that a file names: of pages that may connect, and of the machine to listen on."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from streamer.config.document import Document, Place
+from streamer.config.wording import shown
+
+_HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
+_LONGEST_NAME: Final = 253
+_NEVER: Final = frozenset({"ws", "wss"})
+"""Schemes of the connection, which the origin of a page never has."""
+
+
+def check_addresses(document: Document) -> None:
+    """Notes origins that no browser sends, and a host that nothing can listen on."""
+    server = document.data.get("server")
+    if not isinstance(server, Mapping):
+        return
+    origins = server.get("allowed_origins")
+    for index, origin in enumerate(origins if isinstance(origins, list) else ()):
+        place: Place = ("server", "allowed_origins", index)
+        problem = origin_problem(origin) if isinstance(origin, str) and not document.is_broken(place) else None
+        if problem is not None:
+            source = document.source(place)
+            document.problem("bad-value", place, f"{shown(origin, hidden=bool(source))}{source} {problem}")
+    host, place = server.get("host"), ("server", "host")
+    problem = host_problem(host) if isinstance(host, str) and host and not document.is_broken(place) else None
+    if problem is not None:
+        source = document.source(place)
+        document.problem("bad-value", place, f"{shown(host, hidden=bool(source))}{source} {problem}")
+
+
+def origin_problem(origin: str) -> str | None:
+    """Why no browser sends this as the `Origin` of a page; None when one may.
+
+    An origin is a scheme, a host and, unless it is the scheme's own, a port (RFC 6454, section 6.2); a page without
+    one, such as a file, sends `null`.
+    """
+    if origin in ("*", "null"):
+        return None
+    if "," in origin or any(character.isspace() for character in origin):
+        return "is not one origin; write each as an item of the list, without spaces"
+    scheme, separator, _ = origin.partition("://")
+    try:
+        parts = urlsplit(origin)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "is not an origin; write it as in https://app.example.com or http://localhost:3000"
+    if not separator or not host:
+        return f"has no scheme; write https://{origin}" if not separator else "names no host"
+    if scheme.lower() in _NEVER:
+        return f"is the address of a WebSocket; an origin is that of the page: http{scheme[2:]}://{parts.netloc}"
+    if "*" in host:
+        return "has a wildcard, and origins are compared as they are; list each one, or allow any page with '*'"
+    if not host.isascii():
+        return f"has letters that browsers send encoded; write {parts.scheme}://{_encoded(host)}"
+    right = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{'' if port is None else f':{port}'}"
+    if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
+        return f"is more than an origin, which is a scheme, a host and a port; write {right}"
+    return None
+
+
+def host_problem(host: str) -> str | None:
+    """Why nothing can listen on the host, by its text alone; None for an address and for what may be a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    else:
+        return None
+    if "/" in host:
+        return "is not a host; write the address alone, such as 127.0.0.1, and the path in server.path"
+    if host.startswith("[") and host.endswith("]"):
+        return f"has brackets; write {host[1:-1]}"
+    if ":" in host:
+        return "is not an address; the port has a setting of its own, server.port"
+    plain = host.removesuffix(".")
+    if all(part.isdigit() for part in plain.split(".")):
+        return "is not an address: four numbers from 0 to 255 make one"
+    if not host.isascii() or not _HOST_NAME.fullmatch(host) or len(plain) > _LONGEST_NAME:
+        return "is neither an address nor the name of a machine"
+    return None
+
+
+def _encoded(host: str) -> str:
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        return "the encoded name, which begins with xn--"

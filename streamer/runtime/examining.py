@@ -1,0 +1,141 @@
+"""What a start would refuse, found without one: components are built as a start builds them, and none is entered."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from streamer.config.document import Place
+from streamer.config.settings import ComponentUse, Settings
+from streamer.contracts.auth import Authenticator
+from streamer.contracts.components import BuildContext, Component, Kind
+from streamer.contracts.connections import ConnectionManager
+from streamer.contracts.middleware import Middleware
+from streamer.contracts.stores import RequestQueue
+from streamer.core.errors import StreamerError
+from streamer.core.foreign import one_line, safe_text
+from streamer.engine.pipeline import AnyMiddleware
+from streamer.handlers.functions import adapt
+from streamer.handlers.pools import Pools
+from streamer.runtime.assembly import Components
+from streamer.runtime.building import missing_methods, naming
+from streamer.runtime.compiler import compile_route
+from streamer.transports.tls import TlsProblem, server_context
+
+_QUIET: Final = logging.getLogger("streamer.examining")
+"""What components log while they are built is for the log of a service."""
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False
+
+
+class Refusal(NamedTuple):
+    """Something that a start would refuse."""
+
+    code: str
+    """A problem code."""
+    place: Place
+    message: str
+
+
+def examine(settings: Settings, components: Components) -> Iterator[Refusal]:
+    """What a start would refuse in a file without other problems.
+
+    A factory returns an object, or an async context manager that does its work when it is entered: calling it starts
+    nothing. Objects that hold something open are managers, so there is nothing to close.
+
+    Args:
+        settings: the file.
+        components: by kind and full name.
+    """
+    if settings.server.tls is not None:
+        try:
+            server_context(settings.server.tls)
+        except TlsProblem as problem:
+            place: Place = ("server", "tls", problem.field) if problem.field else ("server", "tls")
+            yield Refusal("bad-option", place, problem.reason)
+    yield from _Examiner(settings, components).run()
+
+
+class _Examiner:
+    def __init__(self, settings: Settings, components: Components) -> None:
+        self._settings = settings
+        self._components = components
+        self._context = BuildContext(
+            base_dir=settings.base_dir, service=settings.service.name, settings=settings, logger=_QUIET
+        )
+
+    def run(self) -> Iterator[Refusal]:
+        """Every refusal of the components that the file uses."""
+        settings = self._settings
+        yield from self._examined(Kind.STORE, settings.backends.store, ("backends", "store"), RequestQueue)
+        yield from self._examined(
+            Kind.CONNECTIONS, settings.backends.connections, ("backends", "connections"), ConnectionManager
+        )
+        yield from self._examined(Kind.AUTH, settings.auth, ("auth",), Authenticator)
+        middlewares: list[AnyMiddleware] = []
+        for index, use in enumerate(settings.middleware):
+            place: Place = ("middleware", index)
+            try:
+                made = self._built(Kind.MIDDLEWARE, use)
+            except _Refused as refused:
+                yield Refusal("bad-option", place, str(refused))
+                continue
+            if isinstance(made, Middleware) or (callable(made) and not hasattr(type(made), "__aenter__")):
+                middlewares.append(made)
+            elif not hasattr(type(made), "__aenter__"):
+                what = type(made).__name__
+                message = f"the middleware {use.name!r} is a {what}: no Middleware, and no callable around a handler"
+                yield Refusal("bad-option", place, message)
+        yield from self._actions(middlewares)
+
+    def _actions(self, middlewares: list[AnyMiddleware]) -> Iterator[Refusal]:
+        pools = Pools(threads=1, direct_threads=1, processes=1, direct_processes=1)
+        for action in self._settings.actions.values():
+            component = self._components[Kind.HANDLER, action.handler]
+            try:
+                made = self._built(Kind.HANDLER, ComponentUse(name=action.handler, options=action.options))
+                if not hasattr(type(made), "__aenter__"):
+                    with _refusing(component):
+                        handler = adapt(made, pools=pools)
+                        compile_route(action, self._settings.service, component, handler, middlewares)
+            except _Refused as refused:
+                yield Refusal("bad-option", ("actions", action.name, "handler"), str(refused))
+
+    def _examined(self, kind: Kind, use: ComponentUse, place: Place, protocol: type) -> Iterator[Refusal]:
+        try:
+            made = self._built(kind, use)
+        except _Refused as refused:
+            yield Refusal("bad-option", place, str(refused))
+            return
+        if made is None or hasattr(type(made), "__aenter__"):
+            return
+        missing = missing_methods(made, protocol)
+        if missing:
+            message = (
+                f"the {kind} {use.name!r} has not all methods of one: {', '.join(missing)}; the plugin must fix it"
+            )
+            yield Refusal("bad-option", place, message)
+
+    def _built(self, kind: Kind, use: ComponentUse) -> Any:
+        component = self._components[kind, use.name]
+        with _refusing(component):
+            return component.factory(use.options, self._context)
+
+
+class _Refused(Exception):
+    """Why a component cannot be used, in one line."""
+
+
+@contextlib.contextmanager
+def _refusing(component: Component) -> Iterator[None]:
+    """What is raised inside becomes a refusal."""
+    try:
+        with naming(component):
+            yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:
+        text = safe_text(problem) if isinstance(problem, StreamerError) else one_line(problem)
+        raise _Refused(text.partition("\n")[0]) from problem

@@ -1,0 +1,45 @@
+"""Whether a file can be a service's database, without opening it: a service may be running on it."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from streamer.contracts.components import OptionProblem
+from streamer.stores.sqlite.schema import APPLICATION_ID
+
+_MAGIC: Final = b"SQLite format 3\0"
+_HEADER: Final = 100
+"""Bytes of a database file before its first page (https://www.sqlite.org/fileformat2.html, section 1.3)."""
+_APPLICATION: Final = struct.Struct(">68xI")
+
+
+def problems(path: Path) -> Iterator[OptionProblem]:
+    """What would keep a start from opening the file."""
+    problem = _problem(path)
+    if problem is not None:
+        yield OptionProblem(("path",), problem)
+
+
+def _problem(path: Path) -> str | None:
+    folder = path.parent
+    if not folder.is_dir():
+        return f"{path} cannot be opened: there is no folder {folder}; make it, or give another path"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"{path} cannot be opened: the folder {folder} is not writable, and files are made next to it"
+    if not path.exists():
+        return None
+    if not path.is_file():
+        return f"{path} is no file; give backends.store another path"
+    if not os.access(path, os.R_OK | os.W_OK):
+        return f"{path} cannot be opened: this user may not read and write it"
+    with path.open("rb") as file:
+        header = file.read(_HEADER)
+    if header and not header.startswith(_MAGIC):
+        return f"{path} is not an SQLite file: give backends.store another path"
+    if len(header) == _HEADER and _APPLICATION.unpack_from(header)[0] not in (0, APPLICATION_ID):
+        return f"{path} belongs to another program: give backends.store another path"
+    return None
