@@ -73,7 +73,6 @@ def streamer_handlers() -> list[Component]:
             kind=Kind.HANDLER,
             name="command",
             factory=_command,
-            check=_check_command,
             summary="Runs a program: payload on stdin, progress and result as JSON lines on stdout",
             options=handler_options.COMMAND,
             estimated_duration="1s",
@@ -115,7 +114,6 @@ def streamer_backends() -> list[Component]:
             kind=Kind.STORE,
             name="sqlite",
             factory=_sqlite,
-            check=_check_sqlite,
             summary="Keeps requests durably in one SQLite file, for one service",
             options=SQLITE_OPTIONS,
         ),
@@ -180,18 +178,6 @@ def _http(options: Options, context: BuildContext) -> AbstractAsyncContextManage
     from streamer.handlers import http  # noqa: PLC0415 - as above; aiohttp alone costs more than all the rest
 
     return http.build(options, context)
-
-
-def _check_command(options: Options, context: BuildContext) -> Iterable[OptionProblem]:
-    from streamer.handlers import command_options  # noqa: PLC0415 - as above
-
-    return command_options.problems(options, context)
-
-
-def _check_sqlite(options: Options, context: BuildContext) -> Iterable[OptionProblem]:
-    from streamer.stores.sqlite import checking  # noqa: PLC0415 - as above
-
-    return checking.problems(context.path(options["path"]))
 
 
 def _check_http(options: Options, _context: BuildContext) -> Iterable[OptionProblem]:

@@ -10,24 +10,34 @@ from typing import Any, Final, NamedTuple
 from streamer.config.document import Place
 from streamer.config.settings import ComponentUse, Settings
 from streamer.contracts.auth import Authenticator
-from streamer.contracts.components import BuildContext, Component, Kind
+from streamer.contracts.components import BuildContext, Check, Component, Kind
 from streamer.contracts.connections import ConnectionManager
 from streamer.contracts.middleware import Middleware
 from streamer.contracts.stores import RequestQueue
 from streamer.core.errors import StreamerError
 from streamer.core.foreign import one_line, safe_text
 from streamer.engine.pipeline import AnyMiddleware
+from streamer.handlers import command_options
 from streamer.handlers.functions import adapt
 from streamer.handlers.pools import Pools
 from streamer.runtime.assembly import Components
 from streamer.runtime.building import missing_methods, naming
 from streamer.runtime.compiler import compile_route
+from streamer.stores.sqlite import checking
 from streamer.transports.tls import TlsProblem, server_context
 
 _QUIET: Final = logging.getLogger("streamer.examining")
 """What components log while they are built is for the log of a service."""
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
+
+
+_ON_THIS_MACHINE: Final[dict[tuple[Kind, str], Check]] = {
+    (Kind.HANDLER, "command"): command_options.problems,
+    (Kind.STORE, "sqlite"): checking.problems,
+}
+"""Of built-in components: what their options name and must be there. Other commands than `streamer check`, such as an
+export, may run where it is not."""
 
 
 class Refusal(NamedTuple):
@@ -40,7 +50,7 @@ class Refusal(NamedTuple):
 
 
 def examine(settings: Settings, components: Components) -> Iterator[Refusal]:
-    """What a start would refuse in a file without other problems.
+    """What a start on this machine would refuse in a file without other problems.
 
     A factory returns an object, or an async context manager that does its work when it is entered: calling it starts
     nothing. Objects that hold something open are managers, so there is nothing to close.
@@ -94,8 +104,12 @@ class _Examiner:
         pools = Pools(threads=1, direct_threads=1, processes=1, direct_processes=1)
         for action in self._settings.actions.values():
             component = self._components[Kind.HANDLER, action.handler]
+            use = ComponentUse(name=action.handler, options=action.options)
+            if refusals := self._named(Kind.HANDLER, use, ("actions", action.name, "with")):
+                yield from refusals
+                continue
             try:
-                made = self._built(Kind.HANDLER, ComponentUse(name=action.handler, options=action.options))
+                made = self._built(Kind.HANDLER, use)
                 if not hasattr(type(made), "__aenter__"):
                     with _refusing(component):
                         handler = adapt(made, pools=pools)
@@ -104,6 +118,7 @@ class _Examiner:
                 yield Refusal("bad-option", ("actions", action.name, "handler"), str(refused))
 
     def _examined(self, kind: Kind, use: ComponentUse, place: Place, protocol: type) -> Iterator[Refusal]:
+        yield from self._named(kind, use, place)
         try:
             made = self._built(kind, use)
         except _Refused as refused:
@@ -122,6 +137,12 @@ class _Examiner:
         component = self._components[kind, use.name]
         with _refusing(component):
             return component.factory(use.options, self._context)
+
+    def _named(self, kind: Kind, use: ComponentUse, place: Place) -> list[Refusal]:
+        """What is wrong with what built-in components name."""
+        check = _ON_THIS_MACHINE.get((kind, use.name))
+        found = () if check is None else check(use.options, self._context)
+        return [Refusal("bad-option", (*place, *problem.place), problem.message) for problem in found]
 
 
 class _Refused(Exception):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from streamer.contracts.components import OptionProblem
+from streamer.contracts.components import BuildContext, OptionProblem
 from streamer.stores.sqlite.schema import APPLICATION_ID
 
 _MAGIC: Final = b"SQLite format 3\0"
@@ -17,9 +17,9 @@ _HEADER: Final = 100
 _APPLICATION: Final = struct.Struct(">68xI")
 
 
-def problems(path: Path) -> Iterator[OptionProblem]:
+def problems(options: Mapping[str, Any], context: BuildContext) -> Iterator[OptionProblem]:
     """What would keep a start from opening the file."""
-    problem = _problem(path)
+    problem = _problem(context.path(options["path"]))
     if problem is not None:
         yield OptionProblem(("path",), problem)
 

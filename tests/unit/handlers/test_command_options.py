@@ -8,7 +8,6 @@ import pytest
 
 from streamer.contracts.components import BuildContext
 from streamer.handlers.command_options import problems
-from streamer.runtime.builtins import streamer_handlers
 
 
 @pytest.fixture
@@ -57,11 +56,3 @@ def test_a_folder_that_may_not_be_entered(context, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, _mode: path != context.base_dir)
     [problem] = problems({"argv": ["./run.sh"]}, context)
     assert "may not enter" in problem.message
-
-
-def test_the_handler_is_checked_with_its_options(context):
-    [component] = [one for one in streamer_handlers() if one.name == "command"]
-    assert [problem.place for problem in component.check({"argv": ["./nope.sh"], "cwd": "none"}, context)] == [
-        ("argv", 0),
-        ("cwd",),
-    ]

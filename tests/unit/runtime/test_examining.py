@@ -176,6 +176,23 @@ def test_what_fits_is_no_problem_and_nothing_is_entered(tmp_path):
     assert not Entered.entered
 
 
+def test_what_built_in_components_name_must_be_there(tmp_path):
+    text = "version: 1\nserver: {port: 0}\nbackends:\n  store: {use: sqlite, path: none/a.db}\nactions:\n"
+    text += "  a: {handler: command, with: {argv: [sh, ./nope.sh]}}\n"
+    text += "  b: {handler: command, with: {argv: [./nope.sh], cwd: none}}\n"
+    problems = checked(tmp_path, text)
+    assert [problem.partition(": the")[0].partition(": /")[0] for problem in problems] == [
+        "4:30: bad-option: backends.store.path",
+        "7:39: bad-option: actions.b.with.argv[0]",
+        "7:56: bad-option: actions.b.with.cwd",
+    ]
+    default = "version: 1\nserver: {port: 0}\nactions: {echo: {handler: echo}}\n"
+    assert checked(tmp_path, default) == []
+    (tmp_path / "streamer.db").write_text("something else")
+    [problem] = checked(tmp_path, default)
+    assert "is not an SQLite file" in problem
+
+
 def certificate(folder: Path, name: str) -> None:
     made = f"-nodes -subj /CN=a -days 2 -keyout {name}.key -out {name}.pem"
     subprocess.run(

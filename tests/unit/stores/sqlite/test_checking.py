@@ -8,13 +8,12 @@ import sqlite3
 import pytest
 
 from streamer.contracts.components import BuildContext
-from streamer.runtime.builtins import streamer_backends
 from streamer.stores.sqlite import SqliteStore
 from streamer.stores.sqlite.checking import problems
 
 
 def messages(path):
-    return [problem.message for problem in problems(path)]
+    return [problem.message for problem in problems({"path": str(path)}, BuildContext(base_dir=path.parent))]
 
 
 async def test_a_file_of_our_own_and_one_that_is_not_there_are_right(tmp_path):
@@ -58,9 +57,3 @@ def test_what_this_user_may_not_do_is_said(tmp_path, monkeypatch, refused, says)
     monkeypatch.setattr(os, "access", lambda _path, mode: mode != refused)
     [message] = messages(path)
     assert says in message
-
-
-def test_the_store_is_checked_with_its_file(tmp_path):
-    [component] = [one for one in streamer_backends() if one.name == "sqlite"]
-    [problem] = component.check({"path": "none/service.db"}, BuildContext(base_dir=tmp_path))
-    assert problem.place == ("path",)
