@@ -103,7 +103,7 @@ def test_the_components_that_are_taken_when_none_is_named_are_those_of_the_setti
 def test_every_section_of_the_file_is_in_the_settings():
     assert file_schema()["properties"].keys() - {"version"} == {
         field.name for field in dataclasses.fields(records.Settings)
-    } - {"path", "secrets", "secret_places"}
+    } - {"path", "secrets", "secret_places", "warnings"}
 
 
 def test_the_types_of_the_schema_are_those_of_the_settings():
