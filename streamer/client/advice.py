@@ -8,6 +8,8 @@ from typing import Final
 
 TOKEN_EXPIRED: Final = 3500
 """The close code of a connection whose token has run out: a fresh one is what helps."""
+TOO_LARGE: Final = 1009
+"""The close code of a connection over which a message came that was too large for the side that closed it."""
 _UNWELCOME: Final = range(3500, 4000)
 _UNREADABLE: Final = "client and service do not speak alike: run the same version of both, without a proxy that meddles"
 
@@ -16,7 +18,7 @@ _CLOSED: Final[Mapping[int, str]] = MappingProxyType(
         1003: _UNREADABLE,
         1007: _UNREADABLE,
         1008: "the service takes what was sent for abuse, its log says why; mend that before connecting again",
-        1009: "a message was too large: send less, or raise max_message_size of the side that would not take it",
+        TOO_LARGE: "a message was too large: send less, or raise max_message_size of the side that would not take it",
         TOKEN_EXPIRED: (
             "the token has run out: give the client a function for token= that brings a fresh one each time "
             "(if it has one, that brings old tokens, or the clocks differ)"

@@ -13,15 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from streamer.client.advice import TOKEN_EXPIRED
+from streamer.client.advice import TOKEN_EXPIRED, TOO_LARGE
 from streamer.client.errors import MessageTooLarge, NotAnswered
 from streamer.core.errors import StreamerError
 
 if TYPE_CHECKING:
     from streamer.client.handle import RequestHandle
 
-TOO_LARGE: Final = 1009
-"""The close code of a connection over which a message came that was too large for the side that closed it."""
 MOST_BREAKS: Final = 3
 """So many connections may end while a request is alone on its way, before it is given up."""
 MOST_SHARED: Final = 10
@@ -151,7 +149,7 @@ def _answer_too_large(handles: Sequence[RequestHandle], how: Break) -> list[tupl
         handle.attempts.refusals += 1
         handle.attempts.suspect = True
     return [
-        (handle, MessageTooLarge(handle.id, limit=how.limit))
+        (handle, MessageTooLarge(how.url, how.reason, request_id=handle.id, limit=how.limit))
         for handle in handles
         if len(handles) == 1 or handle.attempts.refusals >= MOST_SHARED
     ]
@@ -162,4 +160,5 @@ def _request_too_large(handles: Sequence[RequestHandle], how: Break) -> list[tup
     if not handles:
         return []
     largest = max(handles, key=lambda handle: len(handle.text or b""))
-    return [(largest, MessageTooLarge(largest.id, sent=len(largest.text or b""), reason=how.reason))]
+    size = len(largest.text or b"")
+    return [(largest, MessageTooLarge(how.url, how.reason, request_id=largest.id, sent=size))]

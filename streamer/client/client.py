@@ -372,7 +372,7 @@ class StreamerClient(OwnActions):
         )
 
     def _too_large(self, request_id: str | None) -> bool:
-        return self._pending.too_large(request_id, self._max_message_size)
+        return self._pending.too_large(self.url, request_id, self._max_message_size)
 
     def _opened(self) -> None:
         if self._opened_with is not None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
-from streamer.client.advice import TOKEN_EXPIRED, final_close
-from streamer.client.attempts import TOO_LARGE, Break
+from streamer.client.advice import TOKEN_EXPIRED, TOO_LARGE, final_close
+from streamer.client.attempts import Break
 from streamer.client.errors import ConnectionFailed, ConnectionLost
 from streamer.client.handle import RequestHandle
 from streamer.client.home import Home

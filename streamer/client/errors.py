@@ -5,8 +5,8 @@ The tree::
     StreamerError
     ├── ConnectionFailed      no connection could be opened
     ├── ConnectionLost        the connection ended while something waited on it
-    │   └── NotAnswered       again and again, while this one request was on its way
-    ├── MessageTooLarge       the request, or what came of it, is over the limit of one message
+    │   ├── NotAnswered       again and again, while this one request was on its way
+    │   └── MessageTooLarge   the request, or what came of it, is over the limit of one message
     └── RequestFailed         the service answered with an error; one subclass for each code of its own
         ├── ValidationFailed  NotFound  Unauthorized  Forbidden  InvalidAction  Conflict
         └── InternalError  TimedOut  RateLimited  Overloaded  Cancelled
@@ -17,7 +17,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-from streamer.client.advice import final_close, final_refusal, on_close
+from streamer.client.advice import TOO_LARGE, final_close, final_refusal, on_close
 from streamer.core import errors as codes
 from streamer.core.errors import StreamerError
 
@@ -115,17 +115,26 @@ class NotAnswered(ConnectionLost):
         return again, (self.url, self.code, self.reason), self.__dict__
 
 
-class MessageTooLarge(StreamerError):
+class MessageTooLarge(ConnectionLost):
     """The request, or a message of the service about it, is larger than the other side takes. Only this request ends.
 
     Attributes:
+        code: 1009, with which such a connection ends.
         request_id: the request. The service may have run it; if it was queued, its result is kept there.
         limit: bytes of one message that this client takes, its `max_message_size`; None when the service refused.
         sent: bytes of the request that the service refused; None when the client refused the answer.
-        reason: what the service said when it refused; may be empty.
     """
 
-    def __init__(self, request_id: str, *, limit: int | None = None, sent: int | None = None, reason: str = "") -> None:
+    def __init__(
+        self,
+        url: str,
+        reason: str = "",
+        *,
+        request_id: str | None = None,
+        limit: int | None = None,
+        sent: int | None = None,
+    ) -> None:
+        super().__init__(url, TOO_LARGE, reason, request_id=request_id)
         if sent is not None:
             said = f" ({reason})" if reason else ""
             text = (
@@ -137,15 +146,13 @@ class MessageTooLarge(StreamerError):
                 f"The answer to request {request_id!r} is too large: it is over the {limit:,} bytes of one message "
                 "that this client takes; raise max_message_size, or let the service send less"
             )
-        super().__init__(text)
-        self.request_id = request_id
+        self.args = (text,)
         self.limit = limit
         self.sent = sent
-        self.reason = reason
 
     def __reduce__(self) -> tuple[Any, ...]:
-        again = partial(type(self), limit=self.limit, sent=self.sent, reason=self.reason)
-        return again, (self.request_id,), self.__dict__
+        again = partial(type(self), request_id=self.request_id, limit=self.limit, sent=self.sent)
+        return again, (self.url, self.reason), self.__dict__
 
 
 class RequestFailed(StreamerError):

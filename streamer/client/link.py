@@ -23,7 +23,8 @@ from picows import (
 )
 from picows.url import WSParsedURL
 
-from streamer.client.attempts import ABNORMAL, TOO_LARGE
+from streamer.client.advice import TOO_LARGE
+from streamer.client.attempts import ABNORMAL
 from streamer.client.dialling import connected_socket
 from streamer.client.errors import ConnectionFailed
 from streamer.core.ids import PROCESS_HEADER

@@ -116,11 +116,11 @@ class PendingRequests:
         for handle, error in blamed_later([one for one in self._handles.values() if not one.helper], how, process):
             self.end(handle, error)
 
-    def too_large(self, request_id: str | None, limit: int) -> bool:
+    def too_large(self, url: str, request_id: str | None, limit: int) -> bool:
         """A message for a request was refused unread. Returns whether it is known for which one."""
         handle = None if request_id is None else self._handles.get(request_id)
         if handle is not None:
-            self.end(handle, MessageTooLarge(handle.id, limit=limit))
+            self.end(handle, MessageTooLarge(url, request_id=handle.id, limit=limit))
         return request_id is not None
 
     def interrupt(self, url: str, code: int, reason: str) -> bool:

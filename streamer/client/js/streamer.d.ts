@@ -248,6 +248,6 @@ export class NotAnswered extends ConnectionLost {
 
 /**
  * The request is larger than the service takes, or a message about it is larger than this client's WebSocket takes
- * (`maxPayload` of the package `ws`). Only this request ends. Its code is `MESSAGE_TOO_LARGE`.
+ * (`maxPayload` of the package `ws`). Only this request ends. Its code is `MESSAGE_TOO_LARGE`, its `closeCode` 1009.
  */
-export class MessageTooLarge extends StreamerError {}
+export class MessageTooLarge extends ConnectionLost {}

@@ -66,9 +66,10 @@ export class NotAnswered extends ConnectionLost {
 }
 
 /** The request, or what came of it, is larger than the other side takes. The other requests go on. */
-export class MessageTooLarge extends StreamerError {
-  constructor(message, requestId) {
-    super("MESSAGE_TOO_LARGE", message, { requestId });
+export class MessageTooLarge extends ConnectionLost {
+  constructor(url, reason, requestId, message) {
+    super(url, { code: TOO_LARGE, reason }, requestId);
+    Object.assign(this, { code: "MESSAGE_TOO_LARGE", message });
   }
 }
 
@@ -677,7 +678,7 @@ export class StreamerClient {
       }
       const guilty = sent.filter(({ _refusals: refusals }) => sent.length === 1 || refusals >= MOST_SHARED);
       const words = (id) => `The answer to request ${id} is too large for the WebSocket of this client; raise its maxPayload, or let the service send less`;
-      return guilty.map((handle) => [handle, new MessageTooLarge(words(handle.id), handle.id)]);
+      return guilty.map((handle) => [handle, new MessageTooLarge(this.url, how.reason, handle.id, words(handle.id))]);
     }
     const unanswered = sent.filter((handle) => handle._unanswered);
     if (how.code === TOO_LARGE) {
@@ -686,7 +687,7 @@ export class StreamerClient {
       const size = ({ _text: text }) => text?.length ?? 0;
       const largest = unanswered.reduce((one, other) => (size(other) > size(one) ? other : one));
       const words = `Request ${largest.id} is too large: the service does not take a message of ${size(largest)} characters; send less, or raise server.max_message_size in its configuration`;
-      return [[largest, new MessageTooLarge(words, largest.id)]];
+      return [[largest, new MessageTooLarge(this.url, how.reason, largest.id, words)]];
     }
     for (const handle of unanswered) {
       handle._breaks += 1;

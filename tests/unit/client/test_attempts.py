@@ -329,8 +329,8 @@ def test_nobody_is_blamed_for_what_was_expected_or_when_nothing_was_sent():
     "error",
     [
         NotAnswered("ws://h/ws", 1006, "gone", request_id="r", times=3),
-        MessageTooLarge("r", limit=5),
-        MessageTooLarge("r", sent=5, reason="too large"),
+        MessageTooLarge("ws://h/ws", request_id="r", limit=5),
+        MessageTooLarge("ws://h/ws", "too large", request_id="r", sent=5),
     ],
 )
 def test_the_errors_can_be_pickled(error):
