@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from streamer.config.settings import ServerSettings
+from streamer.connections.apigateway.rows import confirmed_by
 from streamer.contracts.auth import Authenticator
 from streamer.contracts.connections import Connected, Known
+from streamer.contracts.stores import Key
 from streamer.core.clock import Clock
 from streamer.core.errors import StoreError, StreamerError
 from streamer.core.owners import OWNER_KEY, OwnerNames, new_key
@@ -36,6 +39,7 @@ class GatewayDoor:
         clock: time.
         logger: for what the client need not know.
         leave: told of connections that have ended.
+        delivered: told of the requests whose outcomes a client has shown to have; None where no messages come.
     """
 
     def __init__(
@@ -47,7 +51,9 @@ class GatewayDoor:
         clock: Clock,
         logger: Any,
         leave: Any,
+        delivered: Callable[[Sequence[Key]], Awaitable[None]] | None = None,
     ) -> None:
+        self._delivered = delivered
         self._connections = connections
         self._connected: Connected = connections.connected
         self._leeway: float = getattr(authenticator, "leeway", 0.0)
@@ -80,6 +86,8 @@ class GatewayDoor:
         connection_id = event["requestContext"]["connectionId"]
         known = await self._connected.get(connection_id)
         if known is not None and not self._expired(known.principal):
+            if known.unconfirmed:
+                await self._confirm(connection_id, known, event)
             return EventPeer(connection_id, known)
         self._logger.info(
             "a connection was closed", connection_id=connection_id, reason="unknown" if known is None else "expired"
@@ -130,6 +138,21 @@ class GatewayDoor:
     def _not_now(self, problem: StoreError) -> Answered:
         self._logger.error("a connection could not be written down", error=str(problem))
         return _NOT_NOW
+
+    async def _confirm(self, connection_id: str, known: Known, event: Mapping[str, Any]) -> None:
+        """A client that sends a message is there: it has what was sent to it before."""
+        sent_at = event["requestContext"].get("requestTimeEpoch", self._clock.now() * 1000) / 1000
+        confirmed = confirmed_by(known.unconfirmed, sent_at)
+        if not confirmed or self._delivered is None:
+            return
+        try:
+            await asyncio.gather(
+                self._delivered([(known.owner, request_id) for request_id in confirmed.values()]),
+                self._connected.confirm(connection_id, confirmed),
+            )
+        except StoreError as problem:
+            # The worst that follows is that an owner hears of an outcome twice.
+            self._logger.warning("a delivery was not noted", connection_id=connection_id, error=str(problem))
 
     def _expired(self, principal: Principal | None) -> bool:
         return (

@@ -242,6 +242,7 @@ class Sandbox:
                 clock=clock,
                 logger=logger,
                 leave=delivery.leave,
+                delivered=queue.mark_delivered,
             )
             departing = Departing(connections.followers, service.worker, clock=clock, logger=logger)
             lease = settings.worker.lease

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -72,6 +72,8 @@ class Known(NamedTuple):
 
     owner: str
     principal: Principal | None
+    unconfirmed: tuple[str, ...] = ()
+    """Outcomes that were sent to the connection, as `Connected.sent` named them, and not confirmed yet."""
 
 
 class Connected(Protocol):
@@ -101,6 +103,24 @@ class Connected(Protocol):
 
         Raises:
             ConnectionGone: it has ended.
+            StoreError: it could not be written down.
+        """
+        ...
+
+    async def sent(self, connection_id: str, request_id: str, at: float, /) -> None:
+        """An outcome was handed to the gateway for this connection at that time. A later message confirms it.
+
+        Of very many that nothing confirms some may be passed over; they stay unconfirmed.
+
+        Raises:
+            StoreError: it could not be written down.
+        """
+        ...
+
+    async def confirm(self, connection_id: str, outcomes: Collection[str], /) -> None:
+        """The client has shown that it took these outcomes, named as in `Known.unconfirmed`.
+
+        Raises:
             StoreError: it could not be written down.
         """
         ...

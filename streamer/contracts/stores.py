@@ -310,6 +310,13 @@ class WokenQueue(RequestQueue, Protocol):
         """
         ...
 
+    async def mark_sent(self, keys: Sequence[Key], /) -> None:
+        """Notes that these outcomes were handed to connections: `untold` no longer names them.
+
+        Until `mark_delivered` they are `unsettled` all the same: nobody has shown that they arrived.
+        """
+        ...
+
     async def count_queued(self) -> int:
         """Counts what is PENDING or RETRYING, for all processes that must know whether the queue is full.
 

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
-from streamer.contracts.connections import ConnectionManager, Followers
-from streamer.contracts.stores import Key, RequestQueue
+from streamer.contracts.connections import Connected, ConnectionManager, Followers
+from streamer.contracts.stores import Key
+from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import ConnectionGone, NotSent, StoreError
 from streamer.core.foreign import is_our_own
 from streamer.engine.leaving import leaving
@@ -28,9 +29,22 @@ class SharedDelivery:
         followers: who follows.
         queue: is asked how a request stands, and noted in that its owner was told.
         logger: for what goes wrong with one follower, which must not concern the others.
+        connected: where it is noted which outcomes a connection was sent, until its next message confirms them. None:
+            what was sent counts as delivered.
+        clock: for when that was.
     """
 
-    def __init__(self, connections: ConnectionManager, followers: Followers, queue: RequestQueue, logger: Any) -> None:
+    def __init__(
+        self,
+        connections: ConnectionManager,
+        followers: Followers,
+        queue: Any,
+        logger: Any,
+        connected: Connected | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._connected = connected
+        self._clock = clock or SystemClock()
         self._connections = connections
         self._followers = followers
         self._queue = queue
@@ -111,12 +125,16 @@ class SharedDelivery:
         if ended:
             # Should somebody be about to tell it as well, one of both is enough.
             await self._followers.claim(key, connection_id)
+        at = self._clock.now()
         if state is not None and not await self._send(key, connection_id, state, final=ended):
             return
         if not ended:
             await self._join(key, connection_id, ends_after)
-        elif state is not None:
+        elif state is None:
+            # The client has said itself that it has it.
             await self._delivered(key)
+        else:
+            await self._sent(key, connection_id, at)
 
     async def progress(self, key: Key, message: bytes) -> None:
         """Part of `Teller`. Progress that cannot be sent is not worth more than a line in the log."""
@@ -139,12 +157,12 @@ class SharedDelivery:
         """
         try:
             followers = await self._followers.of(key, told_before)
-            told = [await self._tell(key, connection_id, message, told_before) for connection_id in followers]
+            for connection_id in followers:
+                at = self._clock.now()
+                if await self._tell(key, connection_id, message, told_before):
+                    await self._sent(key, connection_id, at)
         except StoreError as problem:
             self._logger.warning("an outcome was not told yet", request_id=key[1], error=str(problem))
-            return
-        if any(told):
-            await self._delivered(key)
 
     async def settle(self) -> None:
         """Returns when everything is written down."""
@@ -155,12 +173,13 @@ class SharedDelivery:
         try:
             await self._followers.add(key, connection_id, ends_after)
             record = await self._queue.get(key)
+            at = self._clock.now()
             if (
                 record is not None
                 and record.terminal
                 and await self._tell(key, connection_id, terminal_message(record), None)
             ):
-                await self._delivered(key)
+                await self._sent(key, connection_id, at)
         except StoreError as problem:
             # The request is stored and will run. Its owner hears of it on resuming.
             self._logger.error("a connection cannot follow its request", request_id=key[1], error=str(problem))
@@ -188,6 +207,17 @@ class SharedDelivery:
         else:
             return True
         return False
+
+    async def _sent(self, key: Key, connection_id: str, at: float) -> None:
+        """The outcome was handed over. A gateway takes it for a client that has gone, too, so that is no delivery."""
+        if self._connected is None:
+            await self._delivered(key)
+            return
+        try:
+            await asyncio.gather(self._queue.mark_sent([key]), self._connected.sent(connection_id, key[1], at))
+        except StoreError as problem:
+            # The worst that follows is that an owner hears of an outcome twice.
+            self._logger.warning("a delivery was not noted", request_id=key[1], error=str(problem))
 
     async def _delivered(self, key: Key) -> None:
         try:

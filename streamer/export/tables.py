@@ -26,12 +26,12 @@ GRANTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     },
     "processor": {
         REQUESTS: ("GetItem", "PutItem", "UpdateItem"),
-        CONNECTIONS: ("DeleteItem",),
+        CONNECTIONS: ("UpdateItem", "DeleteItem"),
         SUBSCRIPTIONS: ("Query", "PutItem", "UpdateItem", "DeleteItem"),
     },
     "sweep": {
         REQUESTS: ("GetItem", "Query", "PutItem", "UpdateItem"),
-        CONNECTIONS: ("DeleteItem",),
+        CONNECTIONS: ("UpdateItem", "DeleteItem"),
         SUBSCRIPTIONS: ("BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"),
     },
 }

@@ -108,7 +108,9 @@ async def open_service(
         if followers is None:
             delivery = Delivery(connections, logger, queue=store, tracker=deliveries)
         else:
-            delivery = SharedDelivery(connections, followers, store, logger)
+            delivery = SharedDelivery(
+                connections, followers, store, logger, connected=getattr(connections, "connected", None), clock=clock
+            )
         router = Router(
             RequestQueueAdapter(store, {}),
             connections,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -12,12 +14,14 @@ from streamer.core.errors import ConnectionGone
 from streamer.core.principal import Principal
 from streamer.dynamodb.calls import Calls, Refused
 from streamer.dynamodb.keeping import keep
-from streamer.dynamodb.values import Item, as_json, number, text
+from streamer.dynamodb.values import Item, as_json, before, number, text
 
 LIFETIME: Final = 2 * 3600
 """Seconds that API Gateway keeps a connection at most."""
 SLACK: Final = 600
 """Seconds more for which it is known: clocks differ, and nothing is lost by it."""
+MOST_UNCONFIRMED: Final = 100
+"""Outcomes of one connection that are noted until its next message. Each note costs what the item is large."""
 
 _principal: Final = msgspec.json.Decoder(Principal)
 
@@ -58,7 +62,42 @@ class ConnectionRows:
         if item is None or float(item["gone_at"]["N"]) <= self._clock.now():
             return None
         proof = item.get("principal")
-        return Known(item["owner"]["S"], None if proof is None else _principal.decode(proof["S"]))
+        return Known(
+            item["owner"]["S"],
+            None if proof is None else _principal.decode(proof["S"]),
+            tuple(item["unconfirmed"]["SS"]) if "unconfirmed" in item else (),
+        )
+
+    async def sent(self, connection_id: str, request_id: str, at: float, /) -> None:
+        """Part of `Connected`."""
+        outcome = f"{before(at)}#{request_id}"
+        with contextlib.suppress(Refused):
+            await self._change(
+                connection_id,
+                "ADD #unconfirmed :outcomes",
+                [outcome],
+                " AND (attribute_not_exists(#unconfirmed) OR size(#unconfirmed) < :most)",
+                {":most": number(MOST_UNCONFIRMED)},
+            )
+
+    async def confirm(self, connection_id: str, outcomes: Collection[str], /) -> None:
+        """Part of `Connected`."""
+        with contextlib.suppress(Refused):
+            await self._change(connection_id, "DELETE #unconfirmed :outcomes", list(outcomes))
+
+    async def _change(
+        self, connection_id: str, expression: str, outcomes: list[str], condition: str = "", values: Item | None = None
+    ) -> None:
+        await self._calls.make(
+            "update_item",
+            TableName=self._calls.table,
+            Key=_key(connection_id),
+            UpdateExpression=expression,
+            # One that has ended must not come back as an item that nobody deletes.
+            ConditionExpression=f"attribute_exists(#connection_id){condition}",
+            ExpressionAttributeNames={"#unconfirmed": "unconfirmed", "#connection_id": "connection_id"},
+            ExpressionAttributeValues={":outcomes": {"SS": outcomes}, **(values or {})},
+        )
 
     async def renew(self, connection_id: str, principal: Principal, /) -> None:
         """Part of `Connected`."""
@@ -92,6 +131,20 @@ class ConnectionRows:
             ExpressionAttributeValues={":value": text(value)},
         )
         return [item["connection_id"]["S"] for item in items]
+
+
+def confirmed_by(outcomes: Collection[str], sent_at: float) -> dict[str, str]:
+    """Which of the outcomes a message shows to have arrived that the client sent at that time: those sent before.
+
+    Returns the id of each one's request by its name.
+    """
+    until = before(sent_at)
+    found = {}
+    for outcome in outcomes:
+        moment, _, request_id = outcome.partition("#")
+        if moment <= until:
+            found[outcome] = request_id
+    return found
 
 
 def _key(connection_id: str) -> Item:

@@ -101,6 +101,10 @@ class DynamoStore:
         """Part of `WokenQueue`: nothing, unless the store was made so that it can be asked."""
         return await self._sweeper.untold(ended_after, ended_before, limit)
 
+    async def mark_sent(self, keys: Sequence[Key], /) -> None:
+        """Part of `WokenQueue`."""
+        await self._writer.mark_sent(keys)
+
     async def count_queued(self) -> int:
         """Part of `WokenQueue`."""
         return await self._writer.queue.count.count()

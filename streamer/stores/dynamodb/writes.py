@@ -223,6 +223,16 @@ def deliver(table: str, key: Key, event: Delivered, version: str) -> Parameters:
     return change.parameters()
 
 
+def sent(table: str, key: Key, version: str) -> Parameters:
+    """UpdateItem: its outcome was handed to a connection; whether it arrived is not known."""
+    change = Change(table, key, version)
+    change.only_if_there("owner", there=True)
+    change.only_if_there("due_at", there=False)
+    change.only_if_there("delivered_at", there=False)
+    change.remove("expiry", "expires")
+    return change.parameters()
+
+
 def _held(table: str, key: Key, fence: int, version: str) -> Change:
     change = Change(table, key, version)
     change.only_if("status", "=", text(Status.PROCESSING.value))

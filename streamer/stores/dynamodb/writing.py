@@ -164,6 +164,15 @@ class Writer:
 
         await all_of(map(one, keys))
 
+    async def mark_sent(self, keys: Sequence[Key]) -> None:
+        """Part of `WokenQueue`."""
+
+        async def one(key: Key) -> None:
+            version = self.new_version()
+            await self._changed(writes.sent(self._calls.table, key, version), version)
+
+        await all_of(map(one, keys))
+
     async def apply(self, key: Key, event: Event) -> Stored:
         """The record after the event, without what was put away.
 

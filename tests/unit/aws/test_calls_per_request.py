@@ -28,9 +28,11 @@ actions:
   steps: {handler: delay, with: {delay: 500ms}, mode: async}
 """
 
-QUEUED = {"PutItem": 2, "GetItem": 2, "Query": 1, "UpdateItem": 4}
+QUEUED = {"PutItem": 2, "GetItem": 2, "Query": 1, "UpdateItem": 5}
 """Who asks, and how the request stands once it is followed; the request and its follower; who follows it; its claim,
-its end, the claim of telling it, and that it was told."""
+its end, the claim of telling it, that it was sent, and to which connection."""
+CONFIRMED = 2
+"""With the connection's next message: that it was delivered, and that nothing is left to confirm."""
 REPORTS = 10
 """Of the handler; the last is written down with the end."""
 
@@ -70,11 +72,14 @@ async def counted(emulator, monkeypatch, *requests):
         for action in ("echo", "later"):
             await client.request(action, 1)
         await settled(emulator)
+        # It confirms the outcome before it.
+        await client.request("echo", 1)
+        await settled(emulator)
         monkeypatch.setattr(Socket, "send", noted)
         before = Counter(emulator.proxy.calls)
         for action in requests:
             await client.request(action, 1)
-        await settled(emulator)
+            await settled(emulator)
         after = Counter(emulator.proxy.calls)
     return dict(after - before), posts["posts"]
 
@@ -93,8 +98,14 @@ async def test_a_queued_request_costs_so_many_calls(emulator, monkeypatch):
     assert await counted(emulator, monkeypatch, "later") == (QUEUED, 2)
 
 
+async def test_the_next_message_confirms_the_outcome_for_two_calls_more(emulator, monkeypatch):
+    direct = {"GetItem": 1}
+    both = Counter(QUEUED) + Counter(direct) + Counter({"UpdateItem": CONFIRMED})
+    assert await counted(emulator, monkeypatch, "later", "echo") == (dict(both), 3)
+
+
 async def test_reports_cost_a_read_of_the_followers_and_a_post_each(emulator, monkeypatch):
     assert await counted(emulator, monkeypatch, "steps") == (
-        {**QUEUED, "Query": 1 + REPORTS, "UpdateItem": 4 + REPORTS - 1},
+        {**QUEUED, "Query": 1 + REPORTS, "UpdateItem": 5 + REPORTS - 1},
         2 + REPORTS,
     )

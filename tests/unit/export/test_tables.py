@@ -46,7 +46,12 @@ FOLLOWERS = {
     "${SubscriptionsTable.Arn}/index/*": QUERY,
 }
 FORGET = {"ConnectionsTable.Arn": dynamodb("DeleteItem")}
-RUN = {REQUESTS: dynamodb("GetItem", "PutItem", "UpdateItem"), **FORGET, **FOLLOWERS, **POSTS}
+RUN = {
+    REQUESTS: dynamodb("GetItem", "PutItem", "UpdateItem"),
+    "ConnectionsTable.Arn": dynamodb("UpdateItem", "DeleteItem"),
+    **FOLLOWERS,
+    **POSTS,
+}
 RECEIVE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"}
 
 
