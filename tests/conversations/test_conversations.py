@@ -20,8 +20,8 @@ a limit of a rate             counts what the service is asked            counts
 the newest report, as resume  is the last that was made                   may be older: another process runs the
 and status tell it                                                        request, and writes down one a second, and
                                                                           none in the first
-an outcome that was told      counts as delivered a moment later, if the  counts as delivered when API Gateway took
-                              connection still stands                     it
+an outcome that was sent      is delivered by the pong to a ping after    is delivered by the connection's next
+                              it, or by the connection's next message     message
 ============================  ==========================================  ==========================================
 """
 

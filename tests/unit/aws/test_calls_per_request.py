@@ -104,8 +104,11 @@ async def test_the_next_message_confirms_the_outcome_for_two_calls_more(emulator
     assert await counted(emulator, monkeypatch, "later", "echo") == (dict(both), 3)
 
 
-async def test_reports_cost_a_read_of_the_followers_and_a_post_each(emulator, monkeypatch):
-    assert await counted(emulator, monkeypatch, "steps") == (
-        {**QUEUED, "Query": 1 + REPORTS, "UpdateItem": 5 + REPORTS - 1},
-        2 + REPORTS,
-    )
+async def test_reports_cost_a_read_of_the_followers_a_post_and_a_write_each_at_the_most(emulator, monkeypatch):
+    calls, posts = await counted(emulator, monkeypatch, "steps")
+    # On a machine that is busy a newer report takes the place of an older one.
+    reports = posts - 2
+    assert 0 < reports <= REPORTS
+    # The last is written down with the end.
+    assert calls.pop("UpdateItem") <= QUEUED["UpdateItem"] + reports - 1
+    assert calls == {**{name: QUEUED[name] for name in ("PutItem", "GetItem")}, "Query": 1 + reports}
