@@ -46,6 +46,10 @@ WARNINGS: Final = {
         "Its errors are searched in bounded time instead: those of the alternative that fits best are reported, and "
         "for a payload with very many values perhaps only that it does not match"
     ),
+    "slow-pattern": (
+        "A regular expression in a JSON Schema with counts within counts, for which a long text can take seconds, and "
+        "no maxLength next to it"
+    ),
 }
 """Codes of what is not wrong and worth knowing. `streamer check --strict` fails for them."""
 

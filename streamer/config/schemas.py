@@ -16,6 +16,7 @@ from streamer.config.document import Document, spell
 from streamer.config.json_files import JsonFile, NotJson
 from streamer.config.lint import describe, leaves
 from streamer.config.paths import located
+from streamer.config.patterns import MAX_REPEATS, repeats
 from streamer.config.problems import Problem
 from streamer.config.references import NOWHERE, References, Source
 from streamer.config.subschemas import Place, patterns, walk
@@ -163,6 +164,7 @@ class SchemaReader:
         refused = self._refused(schema, references.resources, path)
         if self._unlisted:
             self._document.warn("unlisted-errors", place, _UNLISTED)
+        self._warn_of_patterns([resource.schema for resource in references.opened], place)
         if self._compile is None or refused is not None or not sound:
             for resource, draft in drafts:
                 if draft is not None:
@@ -171,6 +173,13 @@ class SchemaReader:
         if refused is not None and len(self._document.problems) == told and not self._document.holds_broken(place):
             source.note("bad-schema", (), f"it does not compile: {refused}")
         return LoadedSchema(schema, path, references.resources)
+
+    def _warn_of_patterns(self, schemas: list[Any], place: Place) -> None:
+        for part in (part for schema in schemas for _, part in walk(schema)):
+            pattern = part.get("pattern")
+            if isinstance(pattern, str) and "maxLength" not in part and repeats(pattern) > MAX_REPEATS:
+                message = f"the pattern {shown(pattern)} has counts within counts, so that a long text can take seconds"
+                self._document.warn("slow-pattern", place, f"{message}; put a maxLength next to it")
 
     def _refused(self, schema: Any, resources: Mapping[str, Any], path: Path | None) -> str | None:
         """Why the schema does not compile; None when it does, or when nobody can tell."""
