@@ -25,7 +25,7 @@ from streamer.handlers.http_answers import RETRY_STATUSES, is_streamed, refusal,
 from streamer.handlers.http_options import problems
 from streamer.handlers.json_lines import JsonLines
 from streamer.handlers.logs import request_logger
-from streamer.handlers.resolving import PrivateAddress, PublicResolver
+from streamer.handlers.resolving import OwnThreads, PrivateAddress, PublicResolver
 
 _SUCCESS: Final = range(200, 300)
 
@@ -203,7 +203,7 @@ async def build(options: Mapping[str, Any], context: BuildContext) -> AsyncItera
         timeout=aiohttp.ClientTimeout(total=timeout),
         # The action's own concurrency is the limit; a second one here would only hide it.
         connector=aiohttp.TCPConnector(
-            limit=0, resolver=None if options.get("allow_private", False) else PublicResolver()
+            limit=0, resolver=OwnThreads() if options.get("allow_private", False) else PublicResolver()
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:

@@ -5,16 +5,52 @@ It imports aiohttp, so nothing imports it before it is used.
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import functools
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 
 from streamer.core.networks import is_public, parse_address
 
 LOCAL: Final = "localhost"
+_THREADS: Final = 4
+_NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+
+
+class OwnThreads(AbstractResolver):
+    """Asks the system in threads of its own: neither other actions' slow names nor the threads that handlers take for
+    themselves (`asyncio.to_thread`) hold it up.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="streamer-resolver")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """The addresses of a name.
+
+        Raises:
+            OSError: it has none.
+        """
+        ask = functools.partial(
+            socket.getaddrinfo, host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+        )
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+        return [
+            ResolveResult(
+                hostname=host, host=str(address[0]), port=int(address[1]), family=kind, proto=protocol, flags=_NUMERIC
+            )
+            for kind, _, protocol, _, address in found
+        ]
+
+    async def close(self) -> None:
+        """Takes no more names; it does not wait for those that are being asked for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class PrivateAddress(OSError):
@@ -34,7 +70,7 @@ class PublicResolver(AbstractResolver):
     """
 
     def __init__(self, resolver: AbstractResolver | None = None) -> None:
-        self._resolver = ThreadedResolver() if resolver is None else resolver
+        self._resolver = OwnThreads() if resolver is None else resolver
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET

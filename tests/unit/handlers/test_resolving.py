@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import threading
 
-import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver
@@ -12,9 +13,9 @@ from aiohttp.test_utils import TestServer
 
 from streamer.contracts.components import BuildContext
 from streamer.core.errors import Error
-from streamer.handlers import resolving
+from streamer.handlers import http, resolving
 from streamer.handlers.http import build
-from streamer.handlers.resolving import PrivateAddress, PublicResolver
+from streamer.handlers.resolving import OwnThreads, PrivateAddress, PublicResolver
 
 
 class Zone(AbstractResolver):
@@ -96,8 +97,8 @@ def handler_for(monkeypatch, tmp_path, log, inside):
     """An http handler for a name of which a zone says where it leads."""
 
     def make(zone, name="api.example.com", **options):
-        monkeypatch.setattr(resolving, "ThreadedResolver", lambda: zone)
-        monkeypatch.setattr(aiohttp.connector, "DefaultResolver", lambda **_: zone)
+        monkeypatch.setattr(resolving, "OwnThreads", lambda: zone)
+        monkeypatch.setattr(http, "OwnThreads", lambda: zone)
         return build({"url": f"http://{name}:{inside.port}/", **options}, BuildContext(base_dir=tmp_path, logger=log))
 
     return make
@@ -140,3 +141,19 @@ async def test_no_payload_steers_a_request_elsewhere(handler_for, inside, reques
     [request] = inside.reached
     assert (request.path, request.host) == ("/", f"127.0.0.1:{inside.port}")
     assert "evil" not in "".join(value for name, value in request.headers.items())
+
+
+async def test_handlers_that_take_every_default_thread_do_not_hold_names_up():
+    go = threading.Event()
+    blocked = [asyncio.ensure_future(asyncio.to_thread(go.wait)) for _ in range(64)]
+    resolver = OwnThreads()
+    try:
+        found = await resolver.resolve("localhost", 80)
+        assert {one["host"] for one in found} == {"127.0.0.1"}
+        assert found[0]["port"] == 80
+        with pytest.raises(OSError, match="."):
+            await resolver.resolve("no-such-name.invalid", 80)
+    finally:
+        go.set()
+        await asyncio.gather(*blocked)
+        await resolver.close()
