@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from streamer.cli import exits
-from streamer.cli.output import write_json
-from streamer.cli.progress import Show, printable, shown_progress
-from streamer.core.clock import timestamp
+from streamer.cli.output import note, write_json
+from streamer.cli.progress import Display, display
+from streamer.core.clock import SystemClock
 
 if TYPE_CHECKING:
-    from streamer.client import RequestFailed, StreamerClient
-    from streamer.core.messages import ProgressUpdate, Result
+    from streamer.client import RequestFailed, RequestHandle, StreamerClient
+    from streamer.core.messages import Result
 
 
+LOOK: Final = 2.0
+"""Seconds between two looks at which attempt of a queued request runs, on a terminal."""
 _UNAUTHORIZED = 401
 _GIVE_ONE = "give one by --token or STREAMER_TOKEN"
 
@@ -49,15 +53,21 @@ class Call:
         from streamer.client import ConnectionFailed, ConnectionLost, RequestFailed, StreamerClient
         from streamer.client.tokens import UnusableToken
 
+        # What goes wrong is said once, in our own words.
+        logging.getLogger("streamer.client").setLevel(logging.CRITICAL)
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        shown = display(self.action, quiet=self.as_json or not self.show_progress)
         try:
-            client = StreamerClient(self.url, self.client_id, token=self.token, reconnect=self.reconnect)
+            client = StreamerClient(
+                self.url, self.client_id, token=self.token, reconnect=self.reconnect, on_state_change=shown.connection
+            )
         except UnusableToken as error:
             raise click.UsageError(f"--token: {error}") from None
         except ValueError as error:
             raise click.UsageError(f"--url: {error}") from None
         try:
-            with shown_progress(self.action, quiet=self.as_json or not self.show_progress) as show:
-                result = asyncio.run(self._ask(client, show))
+            with shown:
+                result = asyncio.run(self._ask(client, shown))
         except ConnectionFailed as error:
             # The client's own advice names its arguments.
             hint = "give another token by --token or STREAMER_TOKEN" if self.token else _GIVE_ONE
@@ -76,70 +86,66 @@ class Call:
         self._tell_result(result)
         return exits.SUCCESS
 
-    async def _ask(self, client: StreamerClient, show: Show) -> Result:
+    async def _ask(self, client: StreamerClient, shown: Display) -> Result:
         async with client, asyncio.timeout(self.timeout):
             handle = await client.submit(
                 self.action, self.payload, id=self.request_id, metadata=self.metadata, wait=self.wait
             )
             self.request_id = handle.id
+            if self.as_json:
+                handle.on_message = _write_message
             self.queued = await handle.acknowledged()
-            if self.queued and self.as_json:
-                write_json({"type": "acknowledgment", "request_id": handle.id, "status": "queued"}, pretty=False)
-            async for update in handle:
-                show(update)
-                if self.as_json:
-                    write_json(_progress_message(handle.id, update), pretty=False)
-            return await handle.outcome()
+            if not self.queued:
+                return await handle.outcome()
+            shown.queued(handle.id)
+            following = asyncio.create_task(self._follow(client, handle, shown))
+            try:
+                async for update in handle:
+                    shown.report(update)
+                result = await handle.outcome()
+                shown.succeeded()
+                return result
+            finally:
+                following.cancel()
+
+    async def _follow(self, client: StreamerClient, handle: RequestHandle, shown: Display) -> None:
+        """Shows which attempt runs. The service says it only when it is asked."""
+        from streamer.client import RequestFailed
+
+        before = (1, 0)
+        while shown.live:
+            await SystemClock.sleep(LOOK)
+            with contextlib.suppress(RequestFailed, KeyError, TypeError):
+                status = await client.status(handle.id)
+                attempt = (int(status["attempt"]), int(status["max_attempts"]))
+                if attempt[0] > before[0]:
+                    shown.attempt(*attempt)
+                    before = attempt
 
     def _tell_result(self, result: Result) -> None:
         if not self.as_json:
             write_json(result.data)
-            return
-        kind, field = ("complete", "result") if self.queued else ("response", "data")
-        message = {"type": kind, "request_id": self.request_id, "success": True, field: result.data}
-        if result.metadata is not None:
-            message["metadata"] = result.metadata
-        write_json(message, pretty=False)
 
     def _tell_failure(self, error: RequestFailed) -> None:
-        if self.as_json:
-            body = {
-                "code": error.code,
-                "message": error.message,
-                "retryable": error.retryable,
-                "details": error.details,
-            }
-            message = {"type": "error", "request_id": error.request_id, "error": body}
-            if error.data is not None:
-                message["data"] = error.data
-            write_json(message, pretty=False)
-        elif error.data is not None:
+        if error.data is not None and not self.as_json:
             write_json(error.data)
-        click.echo(f"streamer: {printable(error.code)}: {printable(error.message)}", err=True)
+        note(f"streamer: {error.code}: {' '.join(error.message.split())}")
         for violation in error.violations:
             where = violation.get("path") or "(the whole payload)"
-            click.echo(f"  {printable(str(where))}: {printable(str(violation.get('message')))}", err=True)
+            note(f"  {where}: {violation.get('message')}")
         others = {name: value for name, value in error.details.items() if name != "errors"}
         if others:
-            click.echo(f"  details: {printable(json.dumps(others, ensure_ascii=False))}", err=True)
+            note(f"  details: {json.dumps(others, ensure_ascii=False)}")
 
     def _goes_on(self) -> str:
         return f"; request {self.request_id!r} is queued and goes on" if self.queued else ""
 
 
-def _progress_message(request_id: str, update: ProgressUpdate) -> dict[str, Any]:
-    message: dict[str, Any] = {
-        "type": "progress",
-        "request_id": request_id,
-        "percentage": update.percentage,
-        "message": update.message,
-        "timestamp": timestamp(update.timestamp),
-    }
-    if update.metadata is not None:
-        message["metadata"] = update.metadata
-    return message
+def _write_message(text: bytes) -> None:
+    """Each message of the service as it came, on one line."""
+    write_json(json.loads(text), pretty=False)
 
 
 def _said(message: str, status: int) -> int:
-    click.echo(f"streamer: {message}", err=True)
+    note(f"streamer: {' '.join(message.split())}")
     return status

@@ -8,6 +8,7 @@ import click
 
 from streamer.cli import exits
 from streamer.cli.options import config_option, examples
+from streamer.cli.output import note, say
 
 
 @click.command(
@@ -45,13 +46,11 @@ def command(config_path: Path, strict: bool) -> None:
             _count(len(registry.components), "component"),
             _count(len({found.distribution for found in registry.components.values()}), "distribution"),
         )
-        click.echo(
-            f"{config_path}: all is well: checked {counts[0]}, {counts[1]}; {counts[2]} of {counts[3]} installed"
-        )
+        say(f"{config_path}: all is well: checked {counts[0]}, {counts[1]}; {counts[2]} of {counts[3]} installed")
         return
     for problem in problems:
-        click.echo(problem)
-    click.echo(f"streamer: {config_path} has {_count(len(problems), 'problem')}", err=True)
+        say(problem)
+    note(f"streamer: {config_path} has {_count(len(problems), 'problem')}")
     click.get_current_context().exit(exits.FAILED)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from streamer.cli.options import config_option, examples
+from streamer.cli.output import say_text
 
 
 @click.command(
@@ -27,4 +28,4 @@ def command(config_path: Path) -> None:
     from streamer.config import dump
 
     settings, _ = read(config_path)
-    click.echo(dump(settings).rstrip("\n"))
+    say_text(dump(settings))

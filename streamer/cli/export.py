@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from streamer.cli.options import config_option, examples
+from streamer.cli.output import note, say_text
 
 
 @click.group(
@@ -93,11 +94,11 @@ def sam(
         told += left_out(settings, raw, made.files)
         if made.size > LARGEST:
             told.append(f"{package}: it has {made.size >> 20} MB, and Lambda takes {LARGEST >> 20}; block some plugins")
-        click.echo(f"{package} is made: {made.size >> 20} MB", err=True)
-    for note in told:
-        click.echo(f"note: {note}", err=True)
+        note(f"{package} is made: {made.size >> 20} MB")
+    for one in told:
+        note(f"note: {one}")
     if output is None:
-        click.echo(text, nl=False)
+        say_text(text)
         return
     output.write_text(text, encoding="utf-8")
-    click.echo(f"{output} is written", err=True)
+    note(f"{output} is written")

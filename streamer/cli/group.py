@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -13,8 +13,9 @@ from typing import Any
 
 import click
 
-from streamer.cli import exits
+from streamer.cli import exits, output
 from streamer.core.errors import ConfigError, StreamerError
+from streamer.core.foreign import one_line, safe_repr
 
 
 class Commands(click.Group):
@@ -65,13 +66,13 @@ class Commands(click.Group):
         try:
             super().invoke(ctx)
             # What is still in the buffer would otherwise meet a broken pipe where no one handles it.
-            sys.stdout.flush()
+            output.flush()
         except BrokenPipeError:
-            _silence_stdout()
+            output.drop()
             ctx.exit(exits.BROKEN_PIPE)
-        except (click.exceptions.Exit, click.UsageError):
+        except (click.exceptions.Exit, click.UsageError, KeyboardInterrupt):
             raise
-        except Exception:
+        except BaseException:
             if ctx.params["debug"]:
                 traceback.print_exc()
             raise
@@ -87,26 +88,54 @@ class Commands(click.Group):
     ) -> Any:
         """Runs the command line and exits with its status. It always ends the process, by SystemExit."""
         del standalone_mode, prog_name
-        try:
-            status = super().main(
-                args, "streamer", complete_var, standalone_mode=False, windows_expand_args=windows_expand_args, **extra
-            )
-        except (click.Abort, KeyboardInterrupt):
-            status = exits.INTERRUPTED
-        except Exception as error:  # noqa: BLE001 - the last place that can turn it into a line for a person
-            status = _tell(error)
+        with output.own_stdout():
+            try:
+                arguments = sys.argv[1:] if args is None else list(args)
+                _refuse_what_is_no_text(arguments)
+                status = super().main(
+                    arguments, "streamer", complete_var, standalone_mode=False,
+                    windows_expand_args=windows_expand_args, **extra,
+                )  # fmt: skip
+            except (click.Abort, KeyboardInterrupt):
+                status = exits.INTERRUPTED
+            except SystemExit as wanted:
+                status = wanted.code
+            except BaseException as error:  # noqa: BLE001 - the last place that can turn it into a line for a person
+                status = _report(error)
         sys.exit(status)
 
 
-def _tell(error: Exception) -> int:
+def _refuse_what_is_no_text(arguments: Sequence[str]) -> None:
+    """Names of files may be any bytes; everything else on the command line is text.
+
+    Raises:
+        click.UsageError: an argument is not UTF-8.
+    """
+    for number, argument in enumerate(arguments, 1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            path = argument.partition("=")[2] if argument.startswith("-") else argument.removeprefix("@")
+            if not os.path.exists(path):  # noqa: PTH110 - a Path may refuse such a name
+                shown = os.fsencode(argument).decode("utf-8", "backslashreplace")
+                raise click.UsageError(f"argument {number} is not UTF-8: {shown}") from None
+
+
+def _report(error: BaseException) -> int:
     """Writes the error to stderr, each line naming the program, and returns the exit status."""
     status = exits.FAILED
     match error:
+        case click.exceptions.NoArgsIsHelpError():
+            # A group without a command: its help, as it is.
+            error.show()
+            return error.exit_code
         case click.UsageError():
             path = error.ctx.command_path if error.ctx is not None else "streamer"
             lines = [f"{_one_line(error.format_message()).rstrip('.')}; see '{path} --help'"]
             status = error.exit_code
         case click.ClickException():
+            if isinstance(error, output.OutputError):
+                output.drop()
             lines = [_one_line(error.format_message())]
             status = error.exit_code
         case ConfigError():
@@ -114,25 +143,23 @@ def _tell(error: Exception) -> int:
             lines = [*map(str, error.problems), f"the configuration has {count} problem{'s' * (count != 1)}"]
         case StreamerError():
             lines = str(error).splitlines() or [type(error).__name__]
-        case OSError(strerror=str(), filename=str()):
-            lines = [f"{error.filename}: {error.strerror}"]
+        case OSError(strerror=str(), filename=str() | bytes()):
+            lines = [f"{os.fsdecode(error.filename)}: {error.strerror}"]
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG | errno.EIO | errno.EBADF, strerror=str()):
+            # Of `--help`, which click writes itself.
+            output.drop()
+            lines = [f"the output cannot be written: {error.strerror}"]
+        case UnicodeEncodeError():
+            lines = [f"a value is not UTF-8: {safe_repr(error.object, 200)}"]
+            status = exits.USAGE
         case _:
-            what = f"unexpected {type(error).__name__}: {_one_line(str(error))}"
+            what = f"unexpected {one_line(error)}"
             lines = [f"{what}; this is a fault in streamer or in a plugin: 'streamer --debug …' shows where"]
             status = exits.FAULT
     for line in lines:
-        click.echo(f"streamer: {line}", err=True)
+        output.note(f"streamer: {line}")
     return status
 
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _silence_stdout() -> None:
-    """The interpreter flushes stdout once more at its end; nobody reads it any longer."""
-    with contextlib.suppress(OSError, ValueError):
-        descriptor = sys.stdout.fileno()
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, descriptor)
-        os.close(nowhere)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from streamer.cli.options import config_option, examples, json_option
-from streamer.cli.output import write_json, write_table
+from streamer.cli.output import note, write_json, write_table
 
 if TYPE_CHECKING:
     from streamer.contracts.components import Component
@@ -63,7 +63,7 @@ def command(config_path: Path, kind: str | None, as_json: bool) -> None:
     )
     for plugin in registry.plugins:
         if plugin.status.value == "blocked":
-            click.echo(f"not loaded: {plugin.name} of {plugin.origin}: {plugin.reason}", err=True)
+            note(f"not loaded: {plugin.name} of {plugin.origin}: {plugin.reason}")
 
 
 def _options(component: Component) -> list[str]:

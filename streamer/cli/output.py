@@ -1,17 +1,116 @@
-"""What goes to standard output: JSON and tables. Colours and frames only on a terminal."""
+"""All that our commands write: lines, JSON and tables to standard output, notes to standard error.
+
+Whatever a terminal might obey is escaped here, for every command. Colours and frames only on a terminal.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import click
 
+from streamer.cli import exits
+from streamer.core.printable import printable, printable_json, printable_lines
+from streamer.streams import standard
+
 _NARROWEST: Final = 20
 """Characters that a folding column keeps, however narrow the terminal is."""
+
+
+_own: TextIO | None = None
+"""Standard output as it was when the command began."""
+
+
+class OutputError(click.ClickException):
+    """Standard output cannot be written: a full disk, for one."""
+
+    exit_code = exits.FAILED
+
+    def __init__(self, problem: OSError) -> None:
+        super().__init__(f"standard output cannot be written: {problem.strerror or problem}")
+
+
+@contextlib.contextmanager
+def own_stdout() -> Iterator[None]:
+    """While it lasts, standard output can be kept for what our commands write, by `expect_foreign_code`."""
+    global _own  # noqa: PLW0603 - there is one standard output
+    before, _own = _own, sys.stdout
+    try:
+        yield
+    finally:
+        # At the end of the process plugins may print once more.
+        if sys.stdout is sys.stderr and not standard.has_whole_process():
+            sys.stdout = _own
+        _own = before
+
+
+def expect_foreign_code() -> None:
+    """From now on what others print, such as a plugin that is imported, goes to standard error: ours may be JSON."""
+    if _own is not None:
+        sys.stdout = sys.stderr
+
+
+def leave_stdout_to_foreign_code() -> None:
+    """For a command of a plugin, which writes as it likes."""
+    if _own is not None:
+        sys.stdout = _own
+        standard.give_back_stdout()
+
+
+def flush() -> None:
+    """Hands on what is still buffered.
+
+    Raises:
+        BrokenPipeError: whoever read it has gone.
+        OutputError: it cannot be written.
+    """
+    with _writing():
+        (_own or sys.stdout).flush()
+
+
+def drop() -> None:
+    """The interpreter flushes standard output once more at its end; it cannot be written any longer."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, (_own or sys.stdout).fileno())
+        os.close(nowhere)
+
+
+def say(line: str = "") -> None:
+    """Writes one line to standard output, whatever is in it."""
+    _write(printable(line))
+
+
+def say_text(text: str) -> None:
+    """Writes a text of several lines as it is, but for what a terminal might obey."""
+    _write(printable_lines(text).rstrip("\n"))
+
+
+def note(line: str) -> None:
+    """Writes one line to standard error, whatever is in it. That nobody reads it is no reason to fail."""
+    with contextlib.suppress(OSError):
+        click.echo(printable(line), err=True)
+
+
+def _write(text: str | bytes) -> None:
+    with _writing():
+        click.echo(text, file=_own or sys.stdout)
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        raise OutputError(problem) from problem
 
 
 def json_bytes(value: Any, *, pretty: bool = True) -> bytes:
@@ -27,12 +126,12 @@ def json_bytes(value: Any, *, pretty: bool = True) -> bytes:
         default=_plain,
     )
     # A lone surrogate has no UTF-8 form; it goes out as the question mark that it is to everyone.
-    return text.encode("utf-8", "replace")
+    return printable_json(text.encode("utf-8", "replace"))
 
 
 def write_json(value: Any, *, pretty: bool = True) -> None:
     """Writes one JSON value and a line break."""
-    click.echo(json_bytes(value, pretty=pretty))
+    _write(json_bytes(value, pretty=pretty))
 
 
 def _plain(value: Any) -> Any:
@@ -50,13 +149,13 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, foldin
         folding: titles of the columns that may take several lines a row on a terminal; the others, such as ids that
             will be copied, stay whole.
     """
-    clean = [[" ".join(cell.split()) or "-" for cell in row] for row in (columns, *rows)]
+    clean = [[printable(" ".join(cell.split())) or "-" for cell in row] for row in (columns, *rows)]
     widths = [max(map(len, column)) for column in zip(*clean, strict=True)]
-    if sys.stdout.isatty():
+    if (_own or sys.stdout).isatty():
         _write_rich_table(clean, widths, [column in folding for column in columns])
         return
     for row in clean:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        _write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _write_rich_table(rows: Sequence[Sequence[str]], widths: Sequence[int], folds: Sequence[bool]) -> None:
@@ -69,17 +168,18 @@ def _write_rich_table(rows: Sequence[Sequence[str]], widths: Sequence[int], fold
         table.add_column(title, overflow="fold", no_wrap=not fold)
     for row in rows[1:]:
         table.add_row(*map(Text, row))
-    console = Console()
+    console = Console(file=_own)
     # rich would cut what does not fit; a terminal that is too narrow rather breaks the line.
     needed = sum(2 + (min(width, _NARROWEST) if fold else width) for width, fold in zip(widths, folds, strict=True))
-    Console(width=max(console.width, needed)).print(table)
+    with _writing():
+        Console(file=_own, width=max(console.width, needed)).print(table)
 
 
 def write_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Writes names and what they are, one pair a line, aligned; further lines of a value stand under its first."""
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
-        first, *rest = value.splitlines() or ["-"]
-        click.echo(f"{click.style(name.ljust(width), bold=True)}  {first}")
+        first, *rest = map(printable, value.splitlines() or ["-"])
+        _write(f"{click.style(name.ljust(width), bold=True)}  {first}")
         for line in rest:
-            click.echo(f"{' ' * width}  {line}")
+            _write(f"{' ' * width}  {line}")

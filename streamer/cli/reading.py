@@ -9,14 +9,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from streamer.cli.options import DEFAULT_CONFIG
+from streamer.cli.output import expect_foreign_code
 from streamer.core.errors import ConfigError
-from streamer.runtime.reading import find_components, read
-
-__all__ = ["find_components", "read", "read_plugin_settings", "url_of_service"]
+from streamer.runtime import reading
 
 if TYPE_CHECKING:
     from streamer.config.document import Document
-    from streamer.config.settings import PluginSettings
+    from streamer.config.settings import PluginSettings, Settings
+    from streamer.plugins.registry import Registry
+
+
+def read(path: Path) -> tuple[Settings, Registry]:
+    """As `streamer.runtime.reading.read`; what plugins print does not get between what the command writes."""
+    expect_foreign_code()
+    return reading.read(path)
+
+
+def find_components(plugins: PluginSettings) -> Registry:
+    """As `streamer.runtime.reading.find_components`; otherwise as above."""
+    expect_foreign_code()
+    return reading.find_components(plugins)
 
 
 def read_plugin_settings(path: Path) -> PluginSettings:

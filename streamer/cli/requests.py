@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from streamer.cli.options import config_option, examples, json_option
-from streamer.cli.output import write_json, write_table
-from streamer.cli.progress import printable
+from streamer.cli.output import say, write_json, write_table
+from streamer.cli.progress import percent
 
 if TYPE_CHECKING:
     from streamer.contracts.stores import RequestQueue
@@ -160,8 +160,8 @@ def _row(record: RequestSummary) -> tuple[str, ...]:
         record.action,
         f"{timestamp(record.created_at)[:-5]}Z",
         f"{record.attempts}/{record.max_attempts}",
-        f"{record.percentage:g}%",
-        printable(message),
+        percent(record.percentage),
+        message,
     )
 
 
@@ -174,7 +174,7 @@ def _dead_letter(record: RequestSummary, now: float) -> tuple[str, ...]:
         _ago(now - ended),
         f"{record.attempts}/{record.max_attempts}",
         "" if error is None else error.code,
-        "" if error is None else printable(error.message),
+        "" if error is None else error.message,
     )
 
 
@@ -192,4 +192,4 @@ def _tell_change(record: RequestRecord, *, as_json: bool) -> None:
     if as_json:
         write_json(summary(record), pretty=False)
     else:
-        click.echo(f"{record.id} is {record.status.value}")
+        say(f"{record.id} is {record.status.value}")

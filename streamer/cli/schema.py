@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from streamer.cli.options import config_option, examples
-from streamer.cli.output import json_bytes, write_json
+from streamer.cli.output import json_bytes, note, write_json
 
 
 @click.command(
@@ -36,4 +36,4 @@ def command(config_path: Path, output: Path | None) -> None:
         write_json(schema)
         return
     output.write_bytes(json_bytes(schema) + b"\n")
-    click.echo(f"{output} is written", err=True)
+    note(f"{output} is written")

@@ -10,6 +10,8 @@ import click
 
 from streamer.cli.exits import FAILED
 from streamer.cli.options import config_option, examples
+from streamer.cli.output import note, say
+from streamer.core.printable import printable
 
 Answer = TypeVar("Answer")
 
@@ -33,7 +35,7 @@ def create(*, config_path: Path) -> None:
     A table that is there already is left as it is; 'streamer tables check' says whether it fits.
     """
     for name, made in _with_tables(config_path, lambda tables, *about: tables.create(*about)):
-        click.echo(f"{name} is made" if made else f"{name} is there already")
+        say(f"{name} is made" if made else f"{name} is there already")
 
 
 @command.command("check", epilog=examples("streamer tables check", "streamer tables check && streamer run"))
@@ -46,9 +48,9 @@ def check(*, config_path: Path) -> None:
     wrong = False
     for name, problems in _with_tables(config_path, lambda tables, *about: tables.check(*about)):
         for problem in problems:
-            click.echo(f"{name}: {problem}", err=True)
+            note(f"{name}: {problem}")
         if not problems:
-            click.echo(f"{name} is as it must be")
+            say(f"{name} is as it must be")
         wrong = wrong or bool(problems)
     if wrong:
         raise click.exceptions.Exit(FAILED)
@@ -61,12 +63,12 @@ def delete(*, config_path: Path, yes: bool) -> None:
     """Delete the tables, with every request and result in them."""
     if not yes:
         names = [definition["TableName"] for _, definition in _tables(config_path)]
-        click.confirm(f"Delete {', '.join(names)}, with every request and result in it?", abort=True)
+        click.confirm(f"Delete {printable(', '.join(names))}, with every request and result in it?", abort=True)
     deleting = _with_tables(
         config_path, lambda tables, client, definition, clock: tables.delete(client, definition["TableName"], clock)
     )
     for name, deleted in deleting:
-        click.echo(f"{name} is deleted" if deleted else f"{name} was not there")
+        say(f"{name} is deleted" if deleted else f"{name} was not there")
 
 
 def _tables(config_path: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:

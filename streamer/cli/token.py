@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from streamer.cli.options import Duration, config_option, examples
+from streamer.cli.output import note, say
 
 if TYPE_CHECKING:
     from streamer.config.settings import ComponentUse
@@ -96,7 +97,7 @@ def command(
     except ValueError as problem:
         raise click.UsageError(f"--key: {problem}") from None
     _warn(token, settings.auth, settings.base_dir)
-    click.echo(token)
+    say(token)
 
 
 def _text_of(key: Path) -> str:
@@ -120,7 +121,7 @@ def _warn(token: str, auth: ComponentUse, base_dir: Path) -> None:
         )
         building.rules(auth.options).principal(unchecked_payload(token), SystemClock.now())
     except Error as refusal:
-        click.echo(f"streamer: the service will refuse this token: {refusal.message}", err=True)
+        note(f"streamer: the service will refuse this token: {refusal.message}")
 
 
 def _write_pair(private_path: Path, algorithm: str) -> None:
@@ -141,5 +142,5 @@ def _write_pair(private_path: Path, algorithm: str) -> None:
         raise click.UsageError(f"--new-key: {problem.filename} is there already; a key is never replaced") from None
     except OSError as problem:
         raise click.UsageError(f"--new-key: {problem.filename} cannot be written: {problem.strerror}") from None
-    click.echo(f"private key: {private_path}    keep it to yourself; it signs with --key {private_path}", err=True)
-    click.echo(f"public key:  {public_path}    auth: {{use: jwt, public_key: {{file: {public_path}}}}}", err=True)
+    note(f"private key: {private_path}    keep it to yourself; it signs with --key {private_path}")
+    note(f"public key:  {public_path}    auth: {{use: jwt, public_key: {{file: {public_path}}}}}")

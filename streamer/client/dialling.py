@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import ssl
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,3 +52,36 @@ async def _connected(family: int, kind: int, protocol: int, _name: str, address:
         attempt.close()
         raise
     return attempt
+
+
+def words_of(error: OSError, shown: str) -> str:
+    """What went wrong and what to do, for the person who gave the address.
+
+    Args:
+        error: what dialling or the set-up of TLS raised.
+        shown: the address.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        # The library's words are for those who know its sources.
+        return f"what listens there does not speak TLS, or no version that this client takes; {_without_tls(shown)}"
+    # asyncio's own words name its call and not what happened; the system's do. Names that do not resolve have
+    # negative numbers and words of their own.
+    number = error.errno or 0
+    words = os.strerror(number) if number > 0 else error.strerror or str(error)
+    if not words:
+        words = "the connection was closed before it was open"
+    if (
+        isinstance(error, ConnectionError)
+        and not isinstance(error, ConnectionRefusedError)
+        and shown.startswith("wss:")
+    ):
+        return f"{words}; {_without_tls(shown)}"
+    if isinstance(error, socket.gaierror):
+        return f"{words} (is the name of the host right?)"
+    return f"{words} (is the server running there?)"
+
+
+def _without_tls(shown: str) -> str:
+    return f"if the service has no TLS, its address is {shown.replace('wss:', 'ws:', 1)}"

@@ -52,6 +52,8 @@ class RequestHandle:
         """Whether a refusal for now is waited out."""
         self.helper = helper
         """Whether it is asked on behalf of another request, which is the one that a break is blamed on."""
+        self.on_message: Callable[[bytes], None] | None = None
+        """Called with each message of this request as it came, before anything else learns of it."""
         self.sends = 0
         """How often `text` was sent."""
         self.attempts = Attempts()
@@ -154,8 +156,13 @@ class RequestHandle:
                 return
             await self._change()
 
-    def receive(self, message: Inbound) -> None:
-        """Takes one message of this request. What is not newer than the last one, or of unknown type, is dropped."""
+    def receive(self, message: Inbound, text: bytes = b"") -> None:
+        """Takes one message of this request. What is not newer than the last one, or of unknown type, is dropped.
+
+        Args:
+            message: the parts of it that matter here.
+            text: the whole of it.
+        """
         kind = message.type
         if message.seq is not None:
             if message.seq <= self._seq:
@@ -163,6 +170,8 @@ class RequestHandle:
             self._seq = message.seq
             self._queued, self.text = True, None
             self.attempts.answered()
+        if self.on_message is not None:
+            self.on_message(text)
         if kind == "progress":
             self._updates.append(progress_update(message))
         elif kind == "acknowledgment":

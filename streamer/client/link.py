@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from ssl import SSLContext
@@ -25,7 +24,7 @@ from picows.url import WSParsedURL
 
 from streamer.client.advice import TOO_LARGE
 from streamer.client.attempts import ABNORMAL
-from streamer.client.dialling import connected_socket
+from streamer.client.dialling import connected_socket, words_of
 from streamer.client.errors import ConnectionFailed
 from streamer.core.ids import PROCESS_HEADER
 from streamer.core.parts import MARK, Joiner, TooLongError
@@ -282,15 +281,17 @@ async def open_link(
         _hang_up(dialled)
         raise ConnectionFailed(shown, f"no answer within {open_timeout:g} s") from error
     except OSError as error:
-        # asyncio's own words name its call and not what happened; the system's do. Names that do not resolve have
-        # negative numbers and words of their own.
-        number = error.errno or 0
-        words = os.strerror(number) if number > 0 else error.strerror or str(error)
-        raise ConnectionFailed(shown, f"{words} (is the server running there?)") from error
+        raise ConnectionFailed(shown, words_of(error, shown)) from error
     if not isinstance(link, Link):
         # picows gives None when the peer hangs up in the middle of the upgrade.
-        raise ConnectionFailed(shown, "the server ended the connection during the upgrade; is it a WebSocket server?")
+        raise ConnectionFailed(shown, f"the server ended the connection during the upgrade; {_is_it(shown)}")
     return link
+
+
+def _is_it(shown: str) -> str:
+    """What else may listen there."""
+    tls = "" if shown.startswith("wss:") else " If it speaks TLS, its address begins with wss://"
+    return f"is it a WebSocket server?{tls}"
 
 
 def _hang_up(sockets: Iterable[socket.socket]) -> None:
@@ -303,7 +304,7 @@ def _hang_up(sockets: Iterable[socket.socket]) -> None:
 def _refused(shown: str, error: WSHandshakeError, advice: Callable[[int], str]) -> ConnectionFailed:
     response = error.response
     if response is None or response.status == 101:  # noqa: PLR2004 - Switching Protocols
-        return ConnectionFailed(shown, f"{error} (is it a WebSocket server?)")
+        return ConnectionFailed(shown, f"{error} ({_is_it(shown)})")
     status = response.status
     reason = f"the server refused with {status.value} {status.phrase}"
     words = (error.raw_body or b"")[:200].decode(errors="replace").strip()

@@ -77,7 +77,7 @@ class PendingRequests:
                     # What was sent before may have been stored; that the service is busy now says nothing about it.
                     self.when_busy(handle, refusal.retry_after)
                     return
-            handle.receive(message)
+            handle.receive(message, text)
             if handle.done:
                 self._handles.pop(handle.id, None)
 

@@ -63,7 +63,12 @@ def dump(settings: Settings) -> str:
         tls = settings.server.tls
         shown["server"]["tls"] = {"cert": str(tls.cert), "key": str(tls.key)}
     hidden = hide(shown, settings.secrets, settings.secret_places)
-    return yaml.dump(_escaped(hidden), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    values = _escaped(hidden)
+    text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    if all(map(str.isprintable, text.split("\n"))):
+        return text
+    # What a terminal might obey, such as a character that turns the direction of what follows, is written as an escape.
+    return str(yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=120))
 
 
 def _escaped(value: Any) -> Any:

@@ -66,6 +66,11 @@ def keep_stdout() -> None:
     )
 
 
+def has_whole_process() -> bool:
+    """Whether nobody else uses standard output before or after the command."""
+    return _whole_process
+
+
 def give_back_stdout() -> None:
     """Undoes `keep_stdout`: for code that may use standard output as it likes."""
     with contextlib.suppress(OSError, ValueError):

@@ -64,10 +64,12 @@ def test_wait_zero_is_sent_so_that_the_request_is_queued(scripted, call):
 
 
 def test_progress_goes_to_standard_error_and_the_result_to_standard_output(scripted, call):
-    result = call(scripted(ACKNOWLEDGED, progress(1, 25, "Batch 1"), progress(2, 50.5), COMPLETE), "report")
+    result = call(
+        scripted(ACKNOWLEDGED, progress(1, 25, "Batch 1"), progress(2, 50.5), COMPLETE), "report", "--id", "r1"
+    )
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {"url": "x"}
-    assert result.stderr == " 25.0%  Batch 1\n 50.5%\n"
+    assert result.stderr == "queued as r1\n   25%  Batch 1\n 50.5%\n"
 
 
 def test_no_progress_shows_none(scripted, call):
@@ -85,24 +87,24 @@ def test_json_is_a_line_for_each_message_the_outcome_last(scripted, call):
     )
     assert (result.exit_code, result.stderr) == (0, "")
     assert [json.loads(line) for line in result.stdout.splitlines()] == [
-        {"type": "acknowledgment", "request_id": "r1", "status": "queued"},
-        {
-            "type": "progress",
-            "request_id": "r1",
-            "percentage": 25.0,
-            "message": "Batch 1",
-            "timestamp": "2026-01-01T12:00:00.000Z",
-            "metadata": {"rows": 5},
-        },
-        {
-            "type": "progress",
-            "request_id": "r1",
-            "percentage": 30.0,
-            "message": "",
-            "timestamp": "2026-01-01T12:00:00.000Z",
-        },
-        {"type": "complete", "request_id": "r1", "success": True, "result": {"url": "x"}},
+        {"request_id": "r1", **message}
+        for message in (ACKNOWLEDGED, progress(1, 25, "Batch 1", metadata={"rows": 5}), progress(2, 30), COMPLETE)
     ]
+
+
+def test_json_holds_what_this_version_does_not_know(scripted, call):
+    service = scripted({"type": "response", "success": True, "data": 5, "newer": {"field": "\u202e"}})
+    result = call(service, "echo", "--json", "--id", "r1")
+    assert json.loads(result.stdout)["newer"] == {"field": "\u202e"}
+    assert "\\u202e" in result.stdout
+
+
+def test_json_of_a_result_that_is_no_success_is_the_whole_message(scripted, call):
+    message = {"type": "complete", "seq": 9, "success": False, "result": [1], "metadata": {"rows": 1}, "timestamp": "x"}
+    message["error"] = {"code": "ODD", "message": "odd", "retryable": False, "details": {}}
+    result = call(scripted(ACKNOWLEDGED, message), "report", "--json", "--id", "r1")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout.splitlines()[-1]) == {"request_id": "r1", **message}
 
 
 def test_json_of_a_direct_answer_is_one_line_with_the_handlers_metadata(scripted, call):
@@ -164,7 +166,7 @@ def test_every_violation_of_the_schema_is_listed_with_its_place(scripted, call):
 def test_other_details_of_an_error_are_shown_and_cannot_steer_the_terminal(scripted, call):
     result = call(scripted(error("INVALID_ACTION", "No \x1b[2J", {"did_you_mean": ["echo"]})), "ecko")
     assert result.stderr.splitlines() == [
-        "streamer: INVALID_ACTION: No  [2J",
+        "streamer: INVALID_ACTION: No \\x1b[2J",
         '  details: {"did_you_mean": ["echo"]}',
     ]
 
@@ -221,7 +223,9 @@ def test_a_connection_that_breaks_is_opened_again_and_the_request_goes_on(script
 def test_a_timeout_is_status_5_and_says_whether_the_request_goes_on(scripted, call):
     result = call(scripted(ACKNOWLEDGED), "report", "--id", "r1", "--timeout", "100ms")
     assert result.exit_code == 5
-    assert result.stderr == "streamer: no outcome within the --timeout of 0.1s; request 'r1' is queued and goes on\n"
+    assert result.stderr == (
+        "queued as r1\nstreamer: no outcome within the --timeout of 0.1s; request 'r1' is queued and goes on\n"
+    )
     silent = call(scripted(), "report", "--timeout", "100ms")
     assert (silent.exit_code, silent.stderr) == (5, "streamer: no outcome within the --timeout of 0.1s\n")
 
@@ -257,9 +261,10 @@ def test_ctrl_c_is_status_130_says_that_the_request_goes_on_and_shows_no_traceba
     service = scripted(ACKNOWLEDGED, progress(1, 10, "here"))
     command = [sys.executable, "-m", "streamer", "call", "report", "--id", "r1", "--url", service.url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr.readline() == " 10.0%  here\n"
+        shown = [process.stderr.readline() for _ in range(2)]
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
+    assert shown == ["queued as r1\n", "   10%  here\n"]
     assert (process.returncode, out) == (130, "")
     assert err == "streamer: interrupted; request 'r1' is queued and goes on\n"
 

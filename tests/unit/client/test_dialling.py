@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 
 import pytest
 
-from streamer.client.dialling import connected_socket, first_connected
+from streamer.client.dialling import connected_socket, first_connected, words_of
 
 
 @pytest.fixture
@@ -44,3 +45,28 @@ async def test_when_nobody_listens_the_systems_own_error_comes_out(listening):
     with pytest.raises(OSError) as refused:
         await first_connected(addresses(listening, "127.0.0.2", "127.0.0.3"))
     assert refused.value.errno == errno.ECONNREFUSED
+
+
+WSS = "wss://example.com/ws"
+
+
+@pytest.mark.parametrize(
+    ("error", "shown", "words"),
+    [
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER]"), WSS, "does not speak TLS"),
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER]"), WSS, "its address is ws://example.com/ws"),
+        (ConnectionResetError(), WSS, "the connection was closed before it was open; if the service has no TLS"),
+        (ConnectionAbortedError("SSL handshake is taking longer than 10 seconds"), WSS, "taking longer"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "x"), WSS, "Connection refused (is the server running there?)"),
+        (ConnectionResetError(), "ws://example.com/ws", "the connection was closed before it was open (is the server"),
+        (socket.gaierror(-2, "Name or service not known"), WSS, "Name or service not known (is the name of the host"),
+    ],
+)
+def test_what_went_wrong_is_said_in_words_that_help(error, shown, words):
+    assert words in words_of(error, shown)
+
+
+def test_a_certificate_that_is_not_trusted_is_named():
+    error = ssl.SSLCertVerificationError(1, "x")
+    error.verify_message = "self-signed certificate"
+    assert words_of(error, WSS) == "its certificate is not trusted: self-signed certificate"
