@@ -36,9 +36,9 @@ def command(config_path: Path, strict: bool) -> None:
         problems = [str(problem) for problem in error.problems]
     else:
         for warning in settings.warnings:
-            click.echo(warning)
+            say(str(warning))
         if strict and settings.warnings:
-            click.echo(f"streamer: {config_path} has {_count(len(settings.warnings), 'warning')}", err=True)
+            note(f"streamer: {config_path} has {_count(len(settings.warnings), 'warning')}")
             click.get_current_context().exit(exits.FAILED)
         counts = (
             _count(len(settings.actions), "action"),

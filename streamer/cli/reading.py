@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from streamer.plugins.registry import Registry
 
 
-def read(path: Path) -> tuple[Settings, Registry]:
+def read(path: Path, *, examined: bool = False) -> tuple[Settings, Registry]:
     """As `streamer.runtime.reading.read`; what plugins print does not get between what the command writes."""
     expect_foreign_code()
-    return reading.read(path)
+    return reading.read(path, examined=examined)
 
 
 def find_components(plugins: PluginSettings) -> Registry:
