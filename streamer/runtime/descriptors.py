@@ -12,17 +12,16 @@ OURS: Final = 64
 """For files, the store, children, and the loop."""
 _EACH: Final = 4
 """For what a running request may open: the pipes of a program, a connection to an endpoint."""
-_HANDSHAKES: Final = 4
+_HANDSHAKES: Final = 8
 """At most this part of what is left is used for sockets in their handshake."""
 
 
-def fit(settings: Settings, limit: int, logger: Any) -> ServerSettings:
+def fit(settings: Settings, limit: int) -> ServerSettings:
     """The `server` section with no more connections and handshakes than there are descriptors for.
 
     Args:
         settings: the file.
         limit: of open descriptors.
-        logger: gets a line when the file allows more.
     """
     server = settings.server
     kept = limit // SHARE + min(OURS, limit // _HANDSHAKES)
@@ -31,16 +30,19 @@ def fit(settings: Settings, limit: int, logger: Any) -> ServerSettings:
     if server.max_connections + server.max_handshakes <= budget:
         return server
     handshakes = min(server.max_handshakes, max(1, budget // _HANDSHAKES))
-    connections = min(server.max_connections, budget - handshakes)
-    if connections < server.max_connections:
-        logger.warning(
-            "server.max_connections does not fit into the limit of open files, so fewer are accepted; "
-            "raise the limit (ulimit -n, LimitNOFILE=) or lower the setting",
-            limit=limit, max_connections=server.max_connections, accepted=connections,
-        )  # fmt: skip
     return dataclasses.replace(
         server,
-        max_connections=connections,
+        max_connections=min(server.max_connections, budget - handshakes),
         max_handshakes=handshakes,
         max_handshakes_per_address=min(server.max_handshakes_per_address, handshakes),
     )
+
+
+def warn(wanted: ServerSettings, fitted: ServerSettings, limit: int, logger: Any) -> None:
+    """Logs that the file allows more connections than there are descriptors for, where it does."""
+    if fitted.max_connections < wanted.max_connections:
+        logger.warning(
+            "server.max_connections does not fit into the limit of open files, so fewer are accepted; "
+            "raise the limit (ulimit -n, LimitNOFILE=) or lower the setting",
+            limit=limit, max_connections=wanted.max_connections, accepted=fitted.max_connections,
+        )  # fmt: skip

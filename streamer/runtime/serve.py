@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import sys
 from typing import Any
 
 from streamer.children.descriptors import raise_limit
@@ -16,7 +17,7 @@ from streamer.core.owners import OWNER_KEY, OwnerNames, new_key
 from streamer.engine.aging import AGES_KEY, Ages
 from streamer.engine.shared_delivery import SharedDelivery
 from streamer.runtime.assembly import Components, Service, open_service
-from streamer.runtime.descriptors import fit
+from streamer.runtime.descriptors import fit, warn
 from streamer.runtime.loops import loop_factory, run_until_complete
 from streamer.runtime.patience import Patience
 from streamer.runtime.signals import on_stop
@@ -45,12 +46,11 @@ def serve(
         StreamerError: it could not start, in one line; or its store failed for good.
     """
     limit = raise_limit()
-    settings = dataclasses.replace(settings, server=fit(settings, limit, logger))
     # Not asyncio.Runner: it would wait for ever for a handler that swallows its cancellation.
     loop = (loop_factory() or asyncio.new_event_loop)()
     asyncio.set_event_loop(loop)
     try:
-        run_until_complete(loop, _serve(settings, components, logger, clock or SystemClock(), wait), logger)
+        run_until_complete(loop, _serve(settings, components, logger, clock or SystemClock(), wait, limit), logger)
     finally:
         end(loop)
 
@@ -70,7 +70,16 @@ def end(loop: asyncio.AbstractEventLoop) -> None:
     loop.close()
 
 
-async def _serve(settings: Settings, components: Components, logger: Any, clock: Clock, wait: float = 0.0) -> None:
+async def _serve(
+    settings: Settings,
+    components: Components,
+    logger: Any,
+    clock: Clock,
+    wait: float = 0.0,
+    limit: int = sys.maxsize,
+) -> None:
+    wanted = settings.server
+    settings = dataclasses.replace(settings, server=fit(settings, limit))
     stop, hurry = asyncio.Event(), asyncio.Event()
     on_stop(stop, hurry)
     start = Patience(wait, clock, logger, stop)
@@ -109,6 +118,8 @@ async def _serve(settings: Settings, components: Components, logger: Any, clock:
             background.append(asyncio.create_task(service.departures.run(), name="departures"))
         stopping = asyncio.create_task(stop.wait(), name="stop")
         logger.info("ready", url=_url(settings, transport.port), actions=len(service.router.routes))
+        # Not before: whoever starts the service may wait for its first line.
+        warn(wanted, settings.server, limit, logger)
         try:
             await asyncio.wait([*background, stopping], return_when=asyncio.FIRST_COMPLETED)
             for task in background:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamer.config.settings import ServerSettings, Settings, WorkerSettings
-from streamer.runtime.descriptors import fit
+from streamer.runtime.descriptors import fit, warn
 
 
 class Log:
@@ -25,7 +25,9 @@ def fitted(limit, *, concurrency=64, **server):
         server=ServerSettings(**server),
         worker=WorkerSettings(concurrency=concurrency),
     )
-    return fit(settings, limit, log), log.lines
+    fit_server = fit(settings, limit)
+    warn(settings.server, fit_server, limit, log)
+    return fit_server, log.lines
 
 
 def test_what_fits_is_left_as_it_is():
@@ -42,7 +44,7 @@ def test_a_reserve_is_kept_whatever_the_file_allows(limit, concurrency):
     assert server.max_handshakes >= 1
     assert server.max_handshakes_per_address <= server.max_handshakes
     if limit >= 100:
-        assert server.max_connections + server.max_handshakes <= limit - limit // 8 - min(64, limit // 4)
+        assert server.max_connections + server.max_handshakes <= limit - limit // 8 - min(64, limit // 8)
 
 
 def test_the_log_says_what_does_not_fit_and_how_to_change_it():
