@@ -7,7 +7,7 @@ import secrets
 from typing import Any, Final
 
 from streamer.connections.apigateway.rows import LIFETIME, SLACK
-from streamer.connections.apigateway.table import BY_CONNECTION, LEAVING
+from streamer.connections.apigateway.table import LEAVING
 from streamer.contracts.stores import Key
 from streamer.core.clock import Clock
 from streamer.dynamodb.calls import Calls, Refused, all_of
@@ -15,6 +15,11 @@ from streamer.dynamodb.values import LAST, Item, before, number, text
 
 LEFT: Final = "~left"
 """Stands in the place of a connection where a request was left. No connection is called so."""
+BACK: Final = "~connection#"
+"""Stands in the place of a request where the requests of a connection are kept that end with it. An index would lag
+behind, and what a connection left within a second or two of its beginning would run on for nobody."""
+_LONGEST_SORT: Final = 1000
+"""Bytes of a name in the second part of the key, which holds 1,024."""
 _LONGEST: Final = 2000
 """Bytes of a request's name in the key, which holds 2,048; a longer one is told by its hash."""
 _WEEK: Final = 7 * 86400
@@ -34,17 +39,18 @@ class FollowerRows:
 
     async def add(self, key: Key, connection_id: str, /, ends_after: float | None = None) -> None:
         """Part of `Followers`."""
-        item: Item = {
-            **_row(key, connection_id),
-            "gone_at": number(int(self._clock.now()) + LIFETIME + SLACK),
-        }
+        gone_at = number(int(self._clock.now()) + LIFETIME + SLACK)
         if ends_after is not None:
-            item |= {
-                "leaver": text(connection_id),
-                "ends_after": number(ends_after),
+            # First, so that no end of the connection from now on passes it over.
+            item: Item = {
+                **_back(connection_id, key),
                 "owner": text(key[0]),
                 "id": text(key[1]),
+                "ends_after": number(ends_after),
+                "gone_at": gone_at,
             }
+            await self._calls.make("put_item", TableName=self._calls.table, Item=item)
+        item = {**_row(key, connection_id), "gone_at": gone_at}
         await self._calls.make("put_item", TableName=self._calls.table, Item=item)
 
     async def of(self, key: Key, /, told_before: float | None = None) -> list[str]:
@@ -87,15 +93,12 @@ class FollowerRows:
     async def leave(self, connection_id: str, /) -> list[tuple[Key, float]]:
         """Part of `Followers`."""
         found = await self._calls.pages(
-            IndexName=BY_CONNECTION,
-            KeyConditionExpression="#leaver = :leaver",
-            ExpressionAttributeNames={"#leaver": "leaver"},
-            ExpressionAttributeValues={":leaver": text(connection_id)},
+            ConsistentRead=True,
+            KeyConditionExpression="#request = :request",
+            ExpressionAttributeNames={"#request": "request"},
+            ExpressionAttributeValues={":request": text(f"{BACK}{connection_id}")},
         )
-        left = await all_of(
-            self._leave({"request": row["request"], "connection_id": row["connection_id"]}) for row in found
-        )
-        return [one for one in left if one is not None]
+        return await all_of(self._leave(connection_id, item) for item in found)
 
     async def deserted(self, key: Key, now: float, /) -> bool:
         """Part of `Followers`."""
@@ -124,12 +127,8 @@ class FollowerRows:
         """Part of `Followers`."""
         await self.drop(key, LEFT)
 
-    async def _leave(self, row: Item) -> tuple[Key, float] | None:
-        """None where it had left already: the index lags behind."""
-        answer = await self._calls.make("delete_item", TableName=self._calls.table, Key=row, ReturnValues="ALL_OLD")
-        item: Item | None = answer.get("Attributes")
-        if item is None:
-            return None
+    async def _leave(self, connection_id: str, item: Item) -> tuple[Key, float]:
+        """Twice is once: what was done only in part is done again by whoever says once more that it has ended."""
         key = (item["owner"]["S"], item["id"]["S"])
         after = float(item["ends_after"]["N"])
         now = self._clock.now()
@@ -145,6 +144,8 @@ class FollowerRows:
                 "gone_at": number(int(now + after) + _WEEK),
             },
         )
+        await self.drop(key, connection_id)
+        await self._calls.make("delete_item", TableName=self._calls.table, Key=_back(connection_id, key))
         return key, after
 
     async def _rows(self, key: Key) -> list[Item]:
@@ -164,6 +165,14 @@ class FollowerRows:
 
 def _row(key: Key, connection_id: str) -> Item:
     return {"request": text(_name(key)), "connection_id": text(connection_id)}
+
+
+def _back(connection_id: str, key: Key) -> Item:
+    """The key of what says, by connection, that a request ends with it."""
+    name = _name(key)
+    if len(name.encode()) > _LONGEST_SORT:
+        name = hashlib.blake2b(name.encode(), digest_size=32).hexdigest()
+    return {"request": text(f"{BACK}{connection_id}"), "connection_id": text(name)}
 
 
 def _name(key: Key) -> str:

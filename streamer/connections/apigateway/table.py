@@ -4,8 +4,7 @@
 | --- | --- | --- | --- |
 | `connections` | connection_id | `by_user` (sparse): user | a user's connections |
 | | | `by_tenant` (sparse): tenant | a tenant's connections |
-| `subscriptions` | request, connection_id | `by_connection` (sparse): leaver | requests that end with this connection |
-| | | `leaving` (sparse): leaving, leaves_at | requests that were left, by when they end |
+| `subscriptions` | request, connection_id | `leaving` (sparse): leaving, leaves_at | requests that were left |
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from streamer.dynamodb.definitions import index, keys
 
 BY_USER: Final = "by_user"
 BY_TENANT: Final = "by_tenant"
-BY_CONNECTION: Final = "by_connection"
 LEAVING: Final = "leaving"
 
 
@@ -30,7 +28,7 @@ def subscriptions_definition(name: str) -> dict[str, Any]:
     return _definition(
         name,
         ("request", "connection_id"),
-        (index(BY_CONNECTION, "leaver", "request"), index(LEAVING, "leaving", "leaves_at")),
+        (index(LEAVING, "leaving", "leaves_at"),),
     )
 
 

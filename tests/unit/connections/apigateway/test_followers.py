@@ -8,6 +8,8 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from streamer.connections.apigateway.rows import LIFETIME, SLACK
+from streamer.core.errors import StoreUnavailable
+from streamer.dynamodb import calls
 
 KEY = ("client:one", "r1")
 
@@ -129,20 +131,52 @@ async def test_whoever_comes_back_in_time_keeps_it_alive_and_the_newest_departur
     assert await followers.deserted(KEY, clock.now())
 
 
-async def test_a_departure_that_the_index_still_shows_is_told_once(followers, new_followers, client):
-    class Lagging:
-        """An index that still shows what has gone."""
+class Lagging:
+    """A table whose indexes show nothing yet, and which fails where a test says so."""
 
-        async def query(self, **parameters):
-            answer = await client.query(**parameters)
-            if parameters.get("IndexName") == "by_connection":
-                return {"Items": [{"request": {"S": "10#client:one#r1"}, "connection_id": {"S": "c1"}}]}
-            return answer
+    def __init__(self, client):
+        self.client = client
+        self.fails = set()
 
-        def __getattr__(self, operation):
-            return getattr(client, operation)
+    def __getattr__(self, operation):
+        async def call(**parameters):
+            if "IndexName" in parameters:
+                return {"Items": []}
+            if operation in self.fails:
+                self.fails.discard(operation)
+                raise ReadTimeoutError(endpoint_url="https://dynamodb")
+            return await getattr(self.client, operation)(**parameters)
 
-    lagging = new_followers(Lagging())
-    await followers.add(KEY, "c1", 30.0)
-    assert await lagging.leave("c1") == [(KEY, 30.0)]
+        return call
+
+
+async def test_a_connection_that_ends_at_once_leaves_its_requests_whatever_an_index_shows(
+    followers, new_followers, client, clock
+):
+    lagging = new_followers(Lagging(client))
+    long = ("client:one", "r" * 128)
+    wide = ("o" * 1500, "r2")
+    for key in (KEY, long, wide):
+        await lagging.add(key, "c1", 30.0)
+    await lagging.add((KEY[0], "other"), "c1")
+    assert sorted(await lagging.leave("c1")) == sorted([(KEY, 30.0), (long, 30.0), (wide, 30.0)])
     assert await lagging.leave("c1") == []
+    clock.jump(31)
+    assert await lagging.deserted(wide, clock.now())
+    assert await followers.of((KEY[0], "other")) == ["c1"]
+
+
+@pytest.mark.parametrize("operation", ["put_item", "delete_item"])
+async def test_an_end_that_was_written_down_in_part_is_written_down_by_whoever_says_it_again(
+    new_followers, client, clock, operation, monkeypatch
+):
+    monkeypatch.setattr(calls, "TRIES_UNHEARD", 1)
+    wire = Lagging(client)
+    rows = new_followers(wire)
+    await rows.add(KEY, "c1", 30.0)
+    wire.fails.add(operation)
+    with pytest.raises(StoreUnavailable):
+        await rows.leave("c1")
+    assert await rows.leave("c1") == [(KEY, 30.0)]
+    clock.jump(31)
+    assert await rows.deserted(KEY, clock.now())
