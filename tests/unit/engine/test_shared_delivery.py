@@ -337,3 +337,15 @@ async def test_who_is_gone_before_the_state_reaches_it_does_not_follow(delivery,
     await delivery.settle()
     assert followers.rows == {}
     assert followers.departed == ["c1"]
+
+
+async def test_what_is_confirmed_is_recorded_and_nobody_waits_for_a_turn(delivery, store):
+    await complete(store)
+    delivery.confirmed([KEY])
+    await delivery.record_confirmed()
+    await delivery.settle()
+    assert (await store.get(KEY)).delivered_at is not None
+    delivery.begin_drain()
+    assert delivery.waits("c1")
+    async with delivery.turn(KEY, "c1"):
+        pass

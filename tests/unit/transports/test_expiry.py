@@ -52,9 +52,18 @@ def test_everything_is_handed_on(expiry, inner):
     peer = Peer("a", 2000)
     expiry.add(peer)
     expiry.receive(peer, b"frame")
+    expiry.confirmed(peer, ["r"])
+    expiry.waits(peer)
     expiry.disconnected(peer)
     expiry.remove(peer)
-    assert inner.calls == [("add", peer), ("receive", peer, b"frame"), ("disconnected", peer), ("remove", peer)]
+    assert inner.calls == [
+        ("add", peer),
+        ("receive", peer, b"frame"),
+        ("confirmed", peer, ["r"]),
+        ("waits", peer),
+        ("disconnected", peer),
+        ("remove", peer),
+    ]
 
 
 async def test_a_connection_is_closed_when_its_time_and_the_leeway_are_over(expiry, clock):

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from streamer.contracts.stores import Lease
-from streamer.core.attempts import MAX_HISTORY, Outcome
+from streamer.core.attempts import MAX_HISTORY, LastReport, Outcome
 from streamer.core.errors import NOT_FOUND, OVERLOADED, Error, LeaseLost, StoreError, StoreUnavailable
 from streamer.core.messages import ErrorBody
 from streamer.core.records import Status
@@ -300,3 +300,11 @@ async def test_now_and_then_a_claim_says_that_others_may_have_written(store, clo
     assert [(await store.claim("w1", 1, LEASE)).foreign for _ in range(2)] == [False, False]
     await clock.sleep(claiming.FOREIGN_INTERVAL)
     assert [(await store.claim("w1", 1, LEASE)).foreign for _ in range(2)] == [True, False]
+
+
+async def test_progress_that_does_not_fit_into_the_item_gives_way_to_the_result(store, clock):
+    await store.enqueue(record(clock, "r1"))
+    (one,) = await claimed(store, 1)
+    await store.complete(lease_of(one), seq=2, result=b"1", progress=LastReport(50, "x" * 500_000))
+    found = await store.get(one.key)
+    assert (found.status, found.result, found.message) == ("COMPLETED", b"1", "")
