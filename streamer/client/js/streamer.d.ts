@@ -54,7 +54,7 @@ export interface ClientOptions {
   openTimeout?: number;
   /** Silence after which the service is asked for a sign of life, while anything waits; 30,000 by default. */
   pingInterval?: number;
-  /** How long that may take; 20,000 by default. */
+  /** How long that may take; 20,000 by default. After a connection on which it took longer, twice as long. */
   pingTimeout?: number;
   /** The constructor to use where there is no global one, as in Node 20: that of the package `ws`. */
   WebSocket?: new (url: string, protocols: string[]) => WebSocketLike;

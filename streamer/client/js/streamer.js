@@ -16,6 +16,7 @@ const AFTER_OUTAGE = 5000; // a connection from before is more often dead than s
 const TOKEN_EXPIRED = 3500;
 const RENEW_AFTER = 0.8; // of the time that a token has left
 const CLOCKS_DIFFER = 60_000; // to the renewal of a token that was taken though it has run out by this clock
+const MOST_DOUBLINGS = 5; // of the time that the answer to a ping may take
 const LONGEST_TIMER = 2 ** 31 - 1; // a longer one fires at once
 const TOO_LARGE = 1009;
 const MOST_BREAKS = 3; // connections that may end while one request is alone on its way, before it is given up
@@ -263,6 +264,7 @@ export class StreamerClient {
   #openedAt = 0;
   #heardAt = 0;
   #probing = false;
+  #unanswered = 0; // pings in a row that were not answered in their time
   #parts = new Map(); // of messages that are too long for their way: by their names, what has come of them
   #timer; // one at a time: the next try, the limit of token and handshake, or the next look for a sign of life
   #line = []; // what is to be sent on this connection, once no request is alone on its way
@@ -747,14 +749,18 @@ export class StreamerClient {
     const left = () => this.#options.pingInterval - (performance.now() - this.#heardAt);
     this.#later(left(), () => {
       if (left() > 0) this.#watch();
-      else if (this.#handles.size > 0) this.#probe();
+      else if (this.#handles.size > 0) {
+        this.#probe(this.#options.pingTimeout * 2 ** Math.min(this.#unanswered, MOST_DOUBLINGS));
+      }
     });
   }
 
-  #probe(limit = this.#options.pingTimeout) {
+  /** Scripts cannot see a large message while it comes: over a slow line silence is given more time at each try. */
+  #probe(limit) {
     this.#probing = true;
     this.#socket.send(JSON.stringify({ id: randomId("ping_"), action: "streamer.ping" }));
     this.#later(limit, () => {
+      this.#unanswered = this.#probing ? this.#unanswered + 1 : 0;
       if (!this.#probing) this.#watch();
       else this.#giveUp("the service did not answer a ping");
     });

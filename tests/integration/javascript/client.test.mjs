@@ -676,6 +676,21 @@ test("silence is tested by a ping, and a service that does not answer is left", 
   assert.equal(await handle.result, "done");
 });
 
+test("a ping has twice the time on the next connection, where a large message may be long in coming", async () => {
+  const handle = client({ pingInterval: 5, pingTimeout: 400 }).start("report");
+  const first = await service.connection();
+  const sent = await first.next();
+  first.acknowledge(sent);
+  assert.equal((await first.next()).action, "streamer.ping");
+  const second = await service.connection();
+  assert.equal((await second.next()).action, "streamer.resume");
+  assert.equal((await second.next()).action, "streamer.ping");
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.equal(second.closedWith, null);
+  second.complete(sent, 1, "done");
+  assert.equal(await handle.result, "done");
+});
+
 test("nothing is pinged while nothing waits", async () => {
   const one = client({ pingInterval: 5, pingTimeout: 5 });
   const connected = one.connect();
