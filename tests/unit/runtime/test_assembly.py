@@ -223,6 +223,7 @@ async def test_a_rate_limit_stands_before_the_services_own_actions_too(house):
 async def test_the_services_own_actions_are_there(house):
     async with house.open() as service:
         peer = Peer()
+        service.connections.add(peer)
         service.router.receive(peer, b'{"action":"streamer.actions"}')
         await settle()
         assert [action["action"] for action in peer.sent[0]["data"]["actions"]] == ["echo"]
