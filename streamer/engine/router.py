@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from msgspec import structs
+
 from streamer.contracts.connections import ConnectionManager, Peer
 from streamer.contracts.handlers import Handler
 from streamer.contracts.stores import RequestStore
@@ -371,8 +373,11 @@ class Router:
         peer.send(answer)
 
     async def _queue(self, peer: Peer, route: Route, request: Request) -> None:
+        storing = self._store(peer, route, request)
+        # However many wait for a slow disk: from when it is encoded for the store, nothing here keeps the payload.
+        request = structs.replace(request, payload=None)
         try:
-            ended, is_new = await self._store(peer, route, request)
+            ended, is_new = await storing
         except Error as error:
             refusal = error
         except StoreError as problem:
@@ -414,7 +419,9 @@ class Router:
         if route.cancel_after is not None:
             self.delivery.ends_after(key, route.cancel_after)
         try:
-            existing = await self.store.enqueue(request)
+            storing = self.store.enqueue(request)
+            request = structs.replace(request, payload=None)
+            existing = await storing
             if existing is None:
                 return None, True
             if not existing.same:

@@ -29,6 +29,9 @@ PAUSE: Final = 1.0
 """Seconds without accepting when the system has nothing left to accept with, and nothing here can be let go."""
 READ_BUFFER: Final = 2048
 """Bytes that an idle connection's read buffer takes, the least that the library allows; it grows with what comes."""
+RECEIVE_BUFFER: Final = 128 * 1024
+"""Bytes that the kernel keeps of one connection until they are read. It would let that grow to many MiB for a client
+that sends fast; all of it is read at once, into a buffer that the library keeps for the life of the connection."""
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 Accept = Callable[[Address, HttpRequest], Answered | Upgrade]
@@ -198,6 +201,8 @@ def _listener(family: int, kind: int, protocol: int, address: Sequence[Any]) -> 
         if family == socket.AF_INET6:
             # Otherwise :: would take IPv4's port as well, and 0.0.0.0 beside it could not be listened on.
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # Before it listens: what it accepts inherits it.
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         made.bind(tuple(address))
         made.listen(BACKLOG)
         made.setblocking(False)  # noqa: FBT003 - the standard library's shape
