@@ -20,7 +20,6 @@ from streamer.core.errors import (
     Error,
     NotSent,
     StoreError,
-    StoreUnavailable,
 )
 from streamer.core.foreign import safe_text, task_is_cancelled
 from streamer.core.ids import new_id
@@ -56,6 +55,7 @@ from streamer.engine.outcomes import terminal_message
 from streamer.engine.pipeline import AnyMiddleware, compose
 from streamer.engine.routes import Route
 from streamer.engine.sizes import ENVELOPE, MAX_RESULT_SIZE, fitting, result_too_large
+from streamer.engine.storing import store
 from streamer.engine.telling import Teller
 from streamer.engine.waiting import STOP_GRACE, bounded, ends_within
 
@@ -419,22 +419,12 @@ class Router:
         if route.cancel_after is not None:
             self.delivery.ends_after(key, route.cancel_after)
         try:
-            storing = self.store.enqueue(request)
-            request = structs.replace(request, payload=None)
-            existing = await storing
-            if existing is None:
-                return None, True
-            if not existing.same:
-                raise refusals.id_taken(request, existing.request)  # noqa: TRY301 - undone like every refusal
-            if not existing.request.terminal:
-                return None, False
-            record = await self.store.get(key)
-            if record is None:
-                raise StoreUnavailable(f"request {key[1]!r} was deleted while it was sent again")  # noqa: TRY301 - as above
+            storing = store(self.store, request)
+            del request
+            return await storing
         except BaseException:
             self.delivery.refused(key, peer.id)
             raise
-        return (record if record.terminal else None), False
 
     async def _acknowledged(self, peer: Peer, route: Route, request: Request) -> None:
         """The acknowledgment is on its way; what follows it may go now."""
