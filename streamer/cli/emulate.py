@@ -7,7 +7,6 @@ import contextlib
 import importlib
 import importlib.util
 import os
-import signal
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -180,13 +179,14 @@ async def _run(plan: Plan, logger: Any) -> None:
     from streamer.aws.emulator import ministack
     from streamer.aws.emulator.emulator import open_emulator, without_aws
     from streamer.core.clock import SystemClock
+    from streamer.runtime.signals import STOPPING
 
     # For all that runs inside this process: nothing here may reach an account.
     own = without_aws(os.environ)
     os.environ.clear()
     os.environ.update(own)
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPPING:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     clock = SystemClock()
     stopping = asyncio.ensure_future(stop.wait())
