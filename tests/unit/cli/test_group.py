@@ -10,7 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from streamer.cli.group import Commands
+from streamer.cli.output import OutputError
 from streamer.core.errors import ConfigError, PluginError, StartError
+
+
+class Panic(BaseException):
+    """What a Rust extension raises."""
+
 
 RAISED = {
     "usage": click.UsageError("not so."),
@@ -26,6 +32,12 @@ RAISED = {
     "abort": click.Abort(),
     "pipe": BrokenPipeError(),
     "exit": click.exceptions.Exit(7),
+    "leave": SystemExit(11),
+    "panic": Panic("boom"),
+    "text": UnicodeEncodeError("utf-8", "a\udcff", 1, 2, "surrogates not allowed"),
+    "full": OSError(28, "No space left on device"),
+    "output": OutputError(OSError(28, "No space left on device")),
+    "name": OSError(2, "No such file or directory", b"/x/\xff"),
 }
 
 FAULT = "this is a fault in streamer or in a plugin: 'streamer --debug …' shows where"
@@ -80,6 +92,12 @@ def run(monkeypatch):
         ("abort", 130, ""),
         ("pipe", 141, ""),
         ("exit", 7, ""),
+        ("leave", 11, ""),
+        ("panic", 70, f"streamer: unexpected Panic: boom; {FAULT}\n"),
+        ("text", 2, "streamer: a value is not UTF-8: 'a\\udcff'\n"),
+        ("full", 1, "streamer: the output cannot be written: No space left on device\n"),
+        ("output", 1, "streamer: standard output cannot be written: No space left on device\n"),
+        ("name", 1, "streamer: /x/\\udcff: No such file or directory\n"),
     ],
 )
 def test_an_error_is_told_in_lines_and_by_its_status(run, name, status, said):

@@ -83,3 +83,68 @@ def test_a_table_on_a_narrow_terminal_keeps_ids_whole_and_folds_what_may_fold(mo
 def test_facts_stand_under_one_another(capsys, value, shown):
     output.write_facts([("a", value), ("bb", "x")])
     assert capsys.readouterr().out == shown + "bb  x\n"
+
+
+EVIL = "\x1b[2J\x1b]0;t\x07\x00\x9b31m\u202e\u2066\u200b\u2028[red]x[/red]"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_nothing_that_is_written_steers_a_terminal(terminal, monkeypatch, capsys):
+    stream = io.StringIO()
+    stream.isatty = lambda: terminal
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(output, "_own", stream)
+    output.write_table(("ID", "MESSAGE"), [(EVIL, f"{EVIL}\nforged line")], folding=["MESSAGE"])
+    output.write_facts([("name", f"{EVIL}\nsecond")])
+    output.say(f"{EVIL}\nforged line")
+    output.say_text(f"one {EVIL}\ntwo\n")
+    output.note(f"{EVIL}\nforged line")
+    written = stream.getvalue() + capsys.readouterr().err
+    assert "[red]x[/red]" in written
+    for character in written.replace("\x1b[1m", "").replace("\x1b[0m", ""):
+        assert character.isprintable() or character == "\n", repr(character)
+    assert "\nforged line" not in written
+
+
+@pytest.mark.parametrize("pretty", [True, False])
+def test_json_has_escapes_for_what_is_not_printable_and_is_the_same_json(pretty):
+    data = output.json_bytes({EVIL: [EVIL, "grün"]}, pretty=pretty)
+    assert json.loads(data) == {EVIL: [EVIL, "grün"]}
+    assert all(line.isprintable() for line in data.decode().split("\n"))
+    assert "grün" in data.decode()
+
+
+def test_output_that_cannot_be_written_says_why(monkeypatch):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(28, "No space left on device")
+
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(output, "_own", Full())
+    with pytest.raises(output.OutputError, match="standard output cannot be written: No space left on device"):
+        output.say("x")
+    monkeypatch.setattr(output, "_own", Gone())
+    with pytest.raises(BrokenPipeError):
+        output.say("x")
+
+
+def test_standard_output_is_kept_while_a_command_runs_and_given_back(monkeypatch, capsys):
+    output.expect_foreign_code()
+    print("before")
+    with output.own_stdout():
+        output.expect_foreign_code()
+        print("of a plugin")
+        output.say("ours")
+        output.flush()
+        monkeypatch.setattr(output.standard, "give_back_stdout", lambda: None)
+        output.leave_stdout_to_foreign_code()
+        print("of its command")
+        output.expect_foreign_code()
+    print("after")
+    output.leave_stdout_to_foreign_code()
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == ["before", "ours", "of its command", "after"]
+    assert captured.err == "of a plugin\n"
