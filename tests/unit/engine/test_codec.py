@@ -76,6 +76,29 @@ def test_brackets_inside_text_are_not_levels():
     assert decode(json.dumps({"action": "a", "payload": "[" * 200}).encode()).payload == "[" * 200
 
 
+TEXTS = st.text(st.sampled_from('[]{}"\\\\ a\\n'), max_size=8)
+VALUES = st.recursive(
+    st.none() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=20,
+)
+
+
+def levels(value):
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(levels, inner), default=0)
+
+
+@given(VALUES, st.booleans())
+def test_levels_are_counted_right_whatever_the_texts_hold(payload, escaped):
+    frame = json.dumps({"action": "a", "payload": payload}, ensure_ascii=escaped, indent=1).encode()
+    deepest = 1 + levels(payload)
+    assert Codec(max_depth=deepest).decode(frame).payload == payload
+    if deepest > 1:
+        with pytest.raises(MalformedError, match=f"more than {deepest - 1} levels"):
+            Codec(max_depth=deepest - 1).decode(frame)
+
+
 @pytest.mark.parametrize(
     "frame",
     [
