@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
 from itertools import count
 from typing import Final
 
 MOST: Final = 10_000
 """Messages of one connection that may wait to be confirmed; of more, the oldest stay unconfirmed."""
-_PREFIX: Final = b"streamer"
-"""The pong repeats the ping's payload, so no other pong of the client is mistaken for it."""
+_PREFIX: Final = secrets.token_bytes(8)
+"""The pong repeats the ping's payload, so no other pong of the client is mistaken for it, and none can be guessed."""
 _SIZE: Final = len(_PREFIX) + 8
 _HEADER: Final = bytes((0x89, _SIZE))
 _markers: Final = count(1)
@@ -26,7 +27,7 @@ class Confirmations:
 
     def __init__(self) -> None:
         self.size = 0
-        """Bytes of them."""
+        """Bytes of those that may still be on their way."""
         self._due = 0
         self._waiting: deque[tuple[int, str, int]] = deque()
 
@@ -56,6 +57,11 @@ class Confirmations:
         """The payload of the newest ping: one sent now shows no less."""
         return _payload(self._waiting[-1][0])
 
+    def arrived(self) -> None:
+        """Nothing of them is on its way any more. Whether the client took them, its pongs say, if they ever come."""
+        self.size = 0
+        self._waiting = deque((marker, name, 0) for marker, name, _ in self._waiting)
+
     def answered(self, payload: bytes) -> list[str]:
         """The names of the messages that this pong shows to have been taken; none when it answers no ping of these."""
         if len(payload) != _SIZE or not payload.startswith(_PREFIX):
@@ -64,6 +70,8 @@ class Confirmations:
         waiting = self._waiting
         # What the ping that is due will ask about has not been sent: nothing can answer for it.
         sent = self._due or marker + 1
+        if waiting and marker > waiting[-1][0]:
+            return []
         names = []
         while waiting and waiting[0][0] <= marker and waiting[0][0] < sent:
             _, name, size = waiting.popleft()

@@ -23,7 +23,7 @@ WINDOW: Final = 1 / 4
 """Of `max_buffered`: so much of final messages may be unconfirmed before the next one waits for the client, which is to
 take one after the other. So what is on its way is little, whatever the kernel would buffer: a pong, or a client that
 comes back after a break, does not wait for much."""
-CONFIRM_CHECK: Final = 1.0
+CONFIRM_CHECK: Final = 0.25
 """Seconds between two looks at whether a client that confirms nothing has taken everything all the same."""
 CHUNK: Final = 64 * 1024
 """Bytes that one turn may queue before they are handed on without waiting for its end, and so are counted."""
@@ -141,6 +141,8 @@ class Sender(WSListener):
         if self._stream.get_write_buffer_size() or unacknowledged(self._stream):
             self._checking = self._shared.loop.call_later(CONFIRM_CHECK, self._check_taken)
         else:
+            if self._confirmations is not None:
+                self._confirmations.arrived()
             self._say_caught_up()
 
     def _send_final(self, name: str, data: bytes) -> None:

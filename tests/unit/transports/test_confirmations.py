@@ -150,6 +150,16 @@ def test_nothing_answers_a_ping_that_has_not_been_sent():
     assert confirmations.answered(confirmations.ping_frame()[2:]) == ["r1"]
 
 
+def test_a_payload_that_no_ping_had_answers_nothing():
+    confirmations = Confirmations()
+    confirmations.expect("r1", 1)
+    sent = confirmations.ping_frame()[2:]
+    ahead = int.from_bytes(sent[8:]) + 1
+    assert confirmations.answered(sent[:8] + ahead.to_bytes(8)) == []
+    assert confirmations.answered(b"streamer" + sent[8:]) == []
+    assert confirmations.answered(sent) == ["r1"]
+
+
 class TestRoom:
     """An outcome that can wait is sent when the client has taken what was sent before."""
 
@@ -184,14 +194,20 @@ class TestRoom:
         await eventually(lambda: server.receiver.taken == ["r1"])
         assert peer.room() is not None
 
-    async def test_a_client_that_answers_no_ping_has_room_when_it_has_taken_everything(self, serve):
+    async def test_a_client_that_answers_no_ping_has_room_when_it_has_taken_everything(self, serve, frame, eventually):
         server = await serve(max_buffered=64 * 1024)
         client = await server.raw()
         (peer,) = server.peers
         peer.send_latest("r1", b"x" * 20_000, True)
         await client.text()
+        payload = await next_ping(client)
         await peer.room()
-        assert server.receiver.taken == []
+        assert (peer.room(), server.receiver.taken) == (None, [])
+        peer.send_latest("r2", b"x" * 20_000, True)
+        assert peer.room() is not None
+        # It may answer after all.
+        client.write(frame(payload, PONG))
+        await eventually(lambda: server.receiver.taken == ["r1"])
 
     async def test_a_client_that_takes_nothing_has_no_room_until_it_does(self, serve, monkeypatch):
         monkeypatch.setattr("streamer.transports.sending.CONFIRM_CHECK", 0.01)
