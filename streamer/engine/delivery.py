@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any
 
 from streamer.contracts.connections import ConnectionManager
@@ -60,6 +60,7 @@ class Delivery:
         self._followers: dict[Key, dict[str, _Following]] = {}
         self._followed: dict[str, set[Key]] = {}
         self._ends_after: dict[Key, float] = {}
+        self._resuming: dict[str, list[set[Key]]] = {}
         self._pacing = Pacing(connections, self._send_stored, self._logger)
 
     def follow(self, key: Key, connection_id: str) -> bool:
@@ -137,6 +138,20 @@ class Delivery:
             self._pacing.withdraw(key, connection_id)
         return self._pacing.turn(connection_id)
 
+    @contextmanager
+    def resuming(self, connection_id: str) -> Iterator[Collection[Key]]:
+        """While it lasts, gathers the requests whose outcomes the connection is sent, by whatever way."""
+        sent: set[Key] = set()
+        self._resuming.setdefault(connection_id, []).append(sent)
+        try:
+            yield sent
+        finally:
+            others = [one for one in self._resuming[connection_id] if one is not sent]
+            if others:
+                self._resuming[connection_id] = others
+            else:
+                del self._resuming[connection_id]
+
     def confirmed(self, keys: Iterable[Key]) -> None:
         """The owners of these requests have shown that they took the outcomes."""
         if self._tracker is not None:
@@ -177,6 +192,9 @@ class Delivery:
             ended: the state is terminal.
         """
         following = self._followers.get(key, {}).get(connection_id)
+        if following is None and not ended:
+            # It was sent the outcome meanwhile, which is newer than the state that was read, or has ended.
+            return
         if following is not None and following.held is not None:
             # Progress that was held back is older than the state that was read after it.
             following.held = [] if ended else [one for one in following.held if one[1]]
@@ -232,6 +250,9 @@ class Delivery:
             await self._send(key, connection_id, terminal_message(record), final=True)
 
     async def _send(self, key: Key, connection_id: str, message: bytes, *, final: bool) -> None:
+        if final and self._resuming:
+            for sent in self._resuming.get(connection_id, ()):
+                sent.add(key)
         try:
             await self._connections.send(connection_id, message, replaces=key[1], final=final)
         except ConnectionGone:

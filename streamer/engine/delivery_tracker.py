@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,6 +29,7 @@ class DeliveryTracker:
         self._clock = clock
         self._logger = logger
         self._confirmed: dict[Key, None] = {}
+        self._writing = asyncio.Lock()
 
     def confirmed(self, keys: Iterable[Key]) -> None:
         """The owners have these outcomes."""
@@ -41,11 +43,19 @@ class DeliveryTracker:
 
     async def write(self) -> None:
         """Returns when what was confirmed before the call is in the store, or the store has refused it for now."""
-        confirmed, self._confirmed = self._confirmed, {}
-        if not confirmed:
-            return
-        try:
-            await self._queue.mark_delivered(list(confirmed))
-        except StoreError as problem:
-            self._logger.warning("deliveries were not recorded", count=len(confirmed), error=str(problem))
-            self._confirmed = dict.fromkeys([*self._confirmed, *confirmed][:MOST])
+        async with self._writing:
+            confirmed, self._confirmed = self._confirmed, {}
+            if not confirmed:
+                return
+            try:
+                await self._queue.mark_delivered(list(confirmed))
+            except StoreError as problem:
+                self._logger.warning("deliveries were not recorded", count=len(confirmed), error=str(problem))
+                self._keep(confirmed)
+            except asyncio.CancelledError:
+                # The service stops, and writes once more: twice does no harm.
+                self._keep(confirmed)
+                raise
+
+    def _keep(self, confirmed: Iterable[Key]) -> None:
+        self._confirmed = dict.fromkeys([*self._confirmed, *confirmed][:MOST])

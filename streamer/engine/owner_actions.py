@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -133,6 +133,10 @@ class Resume(BaseHandler):
 
     async def process(self, request: Request, /) -> Result:
         """Which requests the connection follows now, or was sent the outcome of."""
+        with self._worker.delivery.resuming(request.connection_id) as sent:
+            return await self._resume(request, sent)
+
+    async def _resume(self, request: Request, sent: Collection[Key]) -> Result:
         asked = request.payload or {}
         after = asked.get("after_seq", -1)
         if "request_id" in asked:
@@ -148,21 +152,25 @@ class Resume(BaseHandler):
         with contextlib.suppress(ConnectionGone):
             for key in keys:
                 if key in at_once:
-                    await self._attach(key, request.connection_id, after)
+                    await self._attach(key, request.connection_id, after, sent)
             for key in keys:
                 if key not in at_once:
-                    await self._attach_in_turn(key, request.connection_id, after)
+                    await self._attach_in_turn(key, request.connection_id, after, sent)
         told: dict[str, Any] = {"requests": [key[1] for key in keys]}
         if len(found) > MAX_RESUMED:
             told["more"] = True
         return Result(data=told)
 
-    async def _attach_in_turn(self, key: Key, connection_id: str, after: int) -> None:
-        delivery = self._worker.delivery
-        async with delivery.turn(key, connection_id):
-            await self._attach(key, connection_id, after, has_turn=True)
+    async def _attach_in_turn(self, key: Key, connection_id: str, after: int, sent: Collection[Key]) -> None:
+        if key in sent:
+            # The request ended meanwhile, and the connection followed it; or it was resumed twice at once.
+            return
+        async with self._worker.delivery.turn(key, connection_id):
+            await self._attach(key, connection_id, after, sent, has_turn=True)
 
-    async def _attach(self, key: Key, connection_id: str, after: int, *, has_turn: bool = False) -> None:
+    async def _attach(
+        self, key: Key, connection_id: str, after: int, sent: Collection[Key], *, has_turn: bool = False
+    ) -> None:
         delivery = self._worker.delivery
         if delivery.awaits_acknowledgment(key, connection_id):
             # Its acknowledgment is under way on this very connection, and must be the first that it hears.
@@ -176,10 +184,10 @@ class Resume(BaseHandler):
         if record.terminal and not has_turn:
             delivery.unfollow(key, connection_id)
             del record
-            await self._attach_in_turn(key, connection_id, after)
+            await self._attach_in_turn(key, connection_id, after, sent)
             return
         if record.terminal:
-            state = terminal_message(record) if record.seq > after else None
+            state = terminal_message(record) if record.seq > after and key not in sent else None
             await delivery.attach(key, connection_id, state, ended=True)
             return
         route = self._worker.routes.get(record.action)

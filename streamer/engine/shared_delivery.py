@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Any
 
 from streamer.contracts.connections import Connected, ConnectionManager, Followers
@@ -100,6 +100,10 @@ class SharedDelivery:
     def turn(self, key: Key | None, connection_id: str) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 - part of `Teller`
         """Part of `Teller`: every message is a call that is waited for, which is pace enough."""
         return nullcontext()
+
+    def resuming(self, connection_id: str) -> AbstractContextManager[Collection[Key]]:  # noqa: ARG002 - part of `Teller`
+        """Part of `Teller`: other processes send outcomes, too, and say nothing of it."""
+        return nullcontext(())
 
     def confirmed(self, keys: Iterable[Key]) -> None:
         """Part of `Teller`."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Collection, Iterable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
 from streamer.contracts.stores import Key
@@ -66,6 +66,10 @@ class Teller(Protocol):
             ConnectionGone: the connection has ended.
             Error: OVERLOADED: the service is shutting down, and waits for no slow client.
         """
+        ...
+
+    def resuming(self, connection_id: str) -> AbstractContextManager[Collection[Key]]:
+        """While it lasts, gathers the requests whose outcomes the connection is sent, as far as this process knows."""
         ...
 
     def confirmed(self, keys: Iterable[Key]) -> None:

@@ -7,9 +7,12 @@ import base64
 
 import pytest
 
+from streamer.contracts.stores import Lease
 from streamer.core.errors import StoreUnavailable
+from streamer.core.messages import Result
 from streamer.engine import owner_actions
 from streamer.engine.delivery import Delivery
+from streamer.engine.outcomes import stored_result
 
 
 class Gated:
@@ -377,6 +380,51 @@ class TestConfirmations:
         await house.tracker.write()
         assert await house.store.unsettled("client:one") == []
 
+    async def test_what_is_being_written_is_waited_for(self, house, gated):
+        await house.start()
+        gated.gate.set()
+        peer = house.peer("c1")
+        await begin(house, peer)
+        mark_delivered = house.store.mark_delivered
+        writes = asyncio.Event()
+
+        async def slowly(keys):
+            await writes.wait()
+            await mark_delivered(keys)
+
+        house.store.mark_delivered = slowly
+        house.router.confirmed(peer, ["r"])
+        first = asyncio.create_task(house.tracker.write())
+        await house.settle()
+        again = house.peer("c2")
+        house.send(again, action="streamer.resume", id="q")
+        await house.settle()
+        assert again.messages == []
+        writes.set()
+        await first
+        await house.settle()
+        assert [one["data"] for one in again.messages] == [{"requests": []}]
+
+    async def test_a_write_that_is_cancelled_is_made_up_for(self, house, gated):
+        await house.start()
+        gated.gate.set()
+        peer = house.peer("c1")
+        await begin(house, peer)
+        mark_delivered = house.store.mark_delivered
+
+        async def never(_keys):
+            await asyncio.Event().wait()
+
+        house.store.mark_delivered = never
+        house.router.confirmed(peer, ["r"])
+        writing = asyncio.create_task(house.tracker.write())
+        await house.settle()
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        house.store.mark_delivered = mark_delivered
+        await house.tracker.write()
+        assert await house.store.unsettled("client:one") == []
+
     async def test_without_a_tracker_nobody_records_it(self, house):
         delivery = Delivery(house.connections)
         delivery.confirmed([("client:one", "r")])
@@ -469,6 +517,61 @@ class TestSlowConnections:
         await house.settle()
         assert slow.kinds("r1").count("complete") == 1
         assert slow.kinds("q") == ["response"]
+
+    async def test_two_resumes_at_once_send_each_outcome_once(self, house, gated):
+        await self.ended(house, gated, "r1", "r2")
+        slow = house.peer("slow")
+        room = slow.caught_up = asyncio.get_running_loop().create_future()
+        house.send(slow, action="streamer.resume", id="q1")
+        house.send(slow, action="streamer.resume", id="q2")
+        house.send(slow, action="streamer.resume", id="q3", payload={"request_id": "r2"})
+        await house.settle()
+        slow.caught_up = None
+        room.set_result(None)
+        await house.settle()
+        assert (slow.kinds("r1"), slow.kinds("r2")) == (["complete"], ["complete"])
+        assert [slow.kinds(name) for name in ("q1", "q2", "q3")] == [["response"]] * 3
+        # One after the other is asking again.
+        await ask(house, slow, "resume", {"request_id": "r2"}, "q4")
+        assert slow.kinds("r2") == ["complete", "complete"]
+
+    async def test_what_ends_while_its_connection_resumes_is_sent_once(self, house, gated):
+        await self.ended(house, gated, "r1")
+        gated.gate.clear()
+        slow = house.peer("slow")
+        house.worker.pause()
+        await begin(house, slow, "live")
+        room = slow.caught_up = asyncio.get_running_loop().create_future()
+        house.send(slow, action="streamer.resume", id="q")
+        await house.settle()
+        # It is still queued: its turn is the last. It ends before that.
+        slow.caught_up = None
+        gated.gate.set()
+        for record in (await house.store.claim("w1", 1, 30.0)).records:
+            await house.store.complete(
+                Lease(record.owner, record.id, record.fence), seq=record.seq + 1, result=stored_result(Result())
+            )
+            await house.delivery.terminal(record.key, b'{"type": "complete", "request_id": "live"}')
+        room.set_result(None)
+        await house.settle()
+        assert slow.kinds("live") == ["acknowledgment", "complete"]
+        assert (slow.kinds("r1"), slow.kinds("q")) == (["complete"], ["response"])
+
+    async def test_no_progress_comes_after_the_outcome_that_was_sent_while_it_was_read(self, house, gated):
+        await house.start()
+        peer = house.peer("c1")
+        await begin(house, peer, "r1")
+        read = house.store.get
+
+        async def ends_meanwhile(key):
+            record = await read(key)
+            await house.delivery.terminal(key, b'{"type": "complete", "request_id": "r1"}')
+            return record
+
+        house.store.get = ends_meanwhile
+        await ask(house, peer, "resume")
+        house.store.get = read
+        assert peer.kinds("r1")[-1] == "complete"
 
     async def test_a_drain_waits_for_no_slow_client(self, house, gated):
         await house.start()
