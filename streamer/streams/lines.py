@@ -22,6 +22,12 @@ class LineStream(io.TextIOBase):
         descriptor: what `fileno` says, for programs that are started with this stream as theirs.
     """
 
+    # Libraries look at these of a standard stream, some of them while they are imported.
+    name = "<lines>"
+    mode = "w"
+    line_buffering = True
+    write_through = True
+
     def __init__(self, take: Callable[[str], object], descriptor: int) -> None:
         super().__init__()
         self._take = take
@@ -53,6 +59,9 @@ class LineStream(io.TextIOBase):
                     self._take(line)
         return len(text)
 
+    def reconfigure(self, **_options: object) -> None:
+        """Does nothing: no encoding and no buffering makes a difference to lines."""
+
     def end(self) -> None:
         """Hands on what this thread has written without a line break."""
         if getattr(self._begun, "text", ""):
@@ -73,6 +82,9 @@ class LineStream(io.TextIOBase):
 
 class _Bytes(io.RawIOBase):
     """The stream for those who write bytes."""
+
+    name = LineStream.name
+    mode = "wb"
 
     def __init__(self, text: LineStream) -> None:
         super().__init__()

@@ -114,11 +114,11 @@ def decide(
 def _no_upgrade(request: HttpRequest) -> Answered | None:
     """Why the request does not ask for a WebSocket as RFC 6455, section 4.2.1, has it; None when it does."""
     headers = request.headers
-    if request.method == "HEAD" or headers.get("Upgrade", "").strip().lower() != "websocket":
+    if request.method == "HEAD" or not lists(headers.getall("Upgrade", []), "websocket"):
         return _NOT_AN_UPGRADE
     if request.version != "1.1":
         return _OLD_UPGRADE
-    if not asks_for_upgrade(headers.getall("Connection", [])):
+    if not lists(headers.getall("Connection", []), "upgrade"):
         return _NOT_CONNECTED
     if headers.get("Sec-WebSocket-Version", "").strip() != VERSION:
         return _OTHER_VERSION
@@ -192,6 +192,6 @@ def _normal(origin: str) -> tuple[str, str, int | None] | str:
     return (parts.scheme, host, {"http": 80, "https": 443}.get(parts.scheme) if port is None else port)
 
 
-def asks_for_upgrade(connection: list[str]) -> bool:
-    """Whether the values of the Connection header hold the word; browsers may write `keep-alive, Upgrade`."""
-    return any(token.strip().lower() == "upgrade" for value in connection for token in value.split(","))
+def lists(values: list[str], word: str) -> bool:
+    """Whether the values of a header that lists words hold this one; browsers may write `keep-alive, Upgrade`."""
+    return any(token.strip().lower() == word for value in values for token in value.split(","))

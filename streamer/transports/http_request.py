@@ -21,6 +21,9 @@ _SHOWN: Final = re.compile(r":? ?(?:bytearray\(|b?['\"])")
 _VERSIONS: Final = (b"1.1", b"1.0")
 
 _OTHER_VERSION: Final = Answered(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 and HTTP/1.0 are spoken\n")
+_TOO_LARGE: Final = Answered(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the request line and the headers may have {MAX_HEAD} bytes together\n"
+)
 _BAD_TARGET: Final = Answered(
     HTTPStatus.BAD_REQUEST, "the request target must be a path such as /healthz, or an absolute http URL\n"
 )
@@ -48,15 +51,25 @@ class RequestReader:
 
     def __init__(self) -> None:
         self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        self._size = 0
 
     def feed(self, data: bytes) -> HttpRequest | Answered | None:
         """The request once it is whole, or the answer to what is none; None while more is to come."""
+        if self._size == 0:
+            # Empty lines before a request are passed over (RFC 9112, section 2.2).
+            data = data.lstrip(b"\r\n")
+            if not data:
+                return None
+        self._size += len(data)
         try:
             self._parser.receive_data(data)
             event = self._parser.next_event()
         except h11.RemoteProtocolError as problem:
             return _refusal(problem)
-        return _checked(event) if isinstance(event, h11.Request) else None
+        if not isinstance(event, h11.Request):
+            return None
+        # The parser minds its limit only while the end of the headers is missing.
+        return _TOO_LARGE if self._size - len(self.rest) > MAX_HEAD else _checked(event)
 
     @property
     def rest(self) -> bytes:
@@ -66,10 +79,7 @@ class RequestReader:
 
 def _refusal(problem: h11.RemoteProtocolError) -> Answered:
     if problem.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-        return Answered(
-            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            f"the request line and the headers may have {MAX_HEAD} bytes together\n",
-        )
+        return _TOO_LARGE
     # The library names the rule, such as "Missing mandatory Host: header", and may add the bytes as Python shows them.
     rule = _SHOWN.split(str(problem), maxsplit=1)[0]
     return Answered(HTTPStatus.BAD_REQUEST, f"this is not a valid HTTP request: {rule}\n")

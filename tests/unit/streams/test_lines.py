@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import threading
@@ -52,6 +53,17 @@ def test_it_looks_like_a_stream_that_is_no_terminal():
     assert (stream.encoding, stream.errors) == ("utf-8", "backslashreplace")
     subprocess.run([sys.executable, "-c", ""], stdout=stream, check=True)
     assert taken == []
+
+
+def test_libraries_may_set_it_up_as_they_do_with_a_standard_stream():
+    taken, stream = printed()
+    stream.reconfigure(encoding="utf-8", line_buffering=True)
+    wrapped = io.TextIOWrapper(stream.buffer, encoding="utf-8", write_through=True)
+    assert (wrapped.name, stream.name, stream.mode, stream.buffer.mode) == (stream.name, stream.name, "w", "wb")
+    assert (stream.line_buffering, stream.write_through) == (True, True)
+    print("grün", file=wrapped)
+    wrapped.detach()
+    assert taken == ["grün"]
 
 
 def test_nobody_who_prints_fails_with_what_takes_it():

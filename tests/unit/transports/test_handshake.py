@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 from streamer.config.settings import ServerSettings
 from streamer.transports.answers import Answered
 from streamer.transports.client_files import ClientFile
-from streamer.transports.handshake import Accepted, asks_for_upgrade, decide, origin_allowed
+from streamer.transports.handshake import Accepted, decide, lists, origin_allowed
 from streamer.transports.http_request import HttpRequest
 
 UPGRADE = {
@@ -57,6 +57,11 @@ def test_a_browser_that_only_looks_is_told_to_upgrade():
     answer = decided(headers={"Upgrade": ""})
     assert answer.status == HTTPStatus.UPGRADE_REQUIRED
     assert ("Upgrade", "websocket") in answer.headers
+
+
+@pytest.mark.parametrize("value", ["WebSocket", "h2c, websocket", " websocket ,h2c"])
+def test_an_upgrade_may_name_other_protocols_as_well(value):
+    assert decided(headers={"Upgrade": value}) == Accepted(None)
 
 
 @pytest.mark.parametrize("version", ["", "8", "14", "x"])
@@ -239,7 +244,7 @@ def test_what_sends_no_origin_is_no_browser_and_allowed():
     ],
 )
 def test_upgrade_is_found_among_the_connection_options(values, expected):
-    assert asks_for_upgrade(values) is expected
+    assert lists(values, "upgrade") is expected
 
 
 @given(

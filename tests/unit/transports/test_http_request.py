@@ -89,6 +89,30 @@ def test_a_head_without_end_is_refused_at_its_limit():
     assert str(MAX_HEAD) in answer.body
 
 
+@pytest.mark.parametrize("piece", [MAX_HEAD * 2, 4096, 1000])
+def test_a_head_that_is_whole_is_held_to_the_same_limit(piece):
+    """The parser minds it only while the end is missing."""
+
+    def answer_to(data):
+        reader, answer = RequestReader(), None
+        for place in range(0, len(data), piece):
+            answer = reader.feed(data[place : place + piece])
+            if answer is not None:
+                return answer
+        return answer
+
+    head = b"GET / HTTP/1.1\r\nHost: x\r\nX: %b\r\n\r\n"
+    room = MAX_HEAD - len(head % b"")
+    assert isinstance(answer_to(head % (b"y" * room) + b"body" * 1000), HttpRequest)
+    assert answer_to(head % (b"y" * (room + 1))).status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+
+
+def test_empty_lines_before_a_request_are_passed_over():
+    reader = RequestReader()
+    assert [reader.feed(piece) for piece in (b"\r\n", b"\r", b"\n")] == [None, None, None]
+    assert reader.feed(b"\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").target == "/healthz"
+
+
 LINES = st.text(max_size=100).map(lambda text: f"GET {text} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
 
 
