@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 MOST_BREAKS: Final = 3
 """So many connections may end while a request is alone on its way, before it is given up."""
+MOST_OUTLIVED: Final = 5
+"""The same where the service's process outlived them, so that the network may be to blame."""
 MOST_SHARED: Final = 10
-"""The same for a request that was never alone, for asking after one that the service has stored, and for connections
-that the service's process outlived."""
+"""The same for a request that was never alone, and for asking after one that the service has stored."""
 ABNORMAL: Final = 1006
 """The close code of a connection that ended without one."""
 _NOBODYS: Final = frozenset({1012, 1013, 3001, TOKEN_EXPIRED, 3501})
@@ -50,7 +51,7 @@ class Attempts:
     undecided: bool = False
     """Whether the process outlived the last of them is still to be seen."""
     refusals: int = 0
-    """Connections in a row that ended at a message that was too large, while it had not ended."""
+    """Connections that ended at a message that was too large, while it had not ended, and no cause was found."""
     suspect: bool = False
     """The next connection sends it alone, to see whether it is the cause."""
 
@@ -136,8 +137,9 @@ def _given_up(handles: Sequence[RequestHandle], how: Break) -> list[tuple[Reques
     verdicts: list[tuple[RequestHandle, StreamerError]] = []
     for handle in handles:
         attempts = handle.attempts
-        most = MOST_BREAKS if attempts.alone and handle.text is not None else MOST_SHARED
-        if attempts.deaths >= most or attempts.outlived >= MOST_SHARED:
+        stored = handle.text is None
+        most = MOST_BREAKS if attempts.alone and not stored else MOST_SHARED
+        if attempts.deaths >= most or attempts.outlived >= (MOST_SHARED if stored else MOST_OUTLIVED):
             error = NotAnswered(how.url, how.code, how.reason, request_id=handle.id, times=attempts.breaks)
             verdicts.append((handle, error))
     return verdicts
@@ -148,11 +150,10 @@ def _answer_too_large(handles: Sequence[RequestHandle], how: Break) -> list[tupl
     for handle in handles:
         handle.attempts.refusals += 1
         handle.attempts.suspect = True
-    return [
-        (handle, MessageTooLarge(how.url, how.reason, request_id=handle.id, limit=how.limit))
-        for handle in handles
-        if len(handles) == 1 or handle.attempts.refusals >= MOST_SHARED
-    ]
+    guilty = [handle for handle in handles if len(handles) == 1 or handle.attempts.refusals >= MOST_SHARED]
+    # A stored one is asked after within moments, so that it would have been found.
+    guilty = [handle for handle in guilty if handle.text is not None] or guilty
+    return [(handle, MessageTooLarge(how.url, how.reason, request_id=handle.id, limit=how.limit)) for handle in guilty]
 
 
 def _request_too_large(handles: Sequence[RequestHandle], how: Break) -> list[tuple[RequestHandle, StreamerError]]:

@@ -44,9 +44,10 @@ class StreamerClient(OwnActions):
     acknowledged is resumed; what it has not, or has refused because it is going down, is sent again, with the same
     id. The service takes a queued request for the same one, but a direct one that it was just running may run again:
     where that does harm, say `resend=False`. A request for which connection after connection ends is given up with
-    NotAnswered after three of them, and one whose message is too large for either side with MessageTooLarge; the
-    other requests go on. All waiting ends with ConnectionLost when the close code says that connecting again is no use
-    (`ConnectionLost.reconnect`), and with ConnectionFailed when the service refuses with 400, 401, 403 or 404.
+    NotAnswered after three of them (five where the service's process outlived them), and one whose message is too
+    large for either side with MessageTooLarge; the other requests go on. All waiting ends with ConnectionLost when
+    the close code says that connecting again is no use (`ConnectionLost.reconnect`), and with ConnectionFailed when
+    the service refuses with 400, 401, 403 or 404.
 
     With a function for `token`, a fresh one is asked for before each handshake, once more where the service refuses it,
     and some time before it runs out: then the connection is kept by `streamer.authenticate`. When that is, the

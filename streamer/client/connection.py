@@ -101,6 +101,8 @@ class Connection:
         self._home.check()
         self._wanted = True
         self._refreshed = False
+        if self.link is None and not self._broken:
+            self._lost = None  # a request opens it, if this try fails
         await self._open()
 
     async def close(self) -> None:
@@ -122,6 +124,15 @@ class Connection:
             self._report(ConnectionState("closed", code=CLOSED_HERE[0], reason=CLOSED_HERE[1]))
         self._opened_before = False
         self._opening = asyncio.Lock()
+
+    def leave(self) -> bool:
+        """Lets another loop use it, where it is not open and nobody waits for it; the next use opens it.
+
+        Returns:
+            whether that is so.
+        """
+        idle = self.link is None and not self._broken and not self._opening.locked()
+        return idle and self._home.leave()
 
     async def ready(self) -> Link:
         """The link, once it is open and has room. The first call opens it.

@@ -22,7 +22,8 @@ class Home:
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop, self._process = loop, os.getpid()
-        elif self._loop is not loop:
+        elif self._loop is not loop or self._process != os.getpid():
+            # A fork copies a loop with its sockets: what is sent here would come out of the other process's connection.
             raise RuntimeError(self._explained())
 
     def leave(self) -> bool:

@@ -109,6 +109,8 @@ class PendingRequests:
             self.end(handle, error)
         for handle in handles:
             handle.attempts.connection_ended()
+            if verdicts and how.refused:
+                handle.attempts.refusals = 0  # the cause was another request
         return bool(verdicts)
 
     def blame_later(self, how: Break, process: str | None) -> None:

@@ -47,8 +47,9 @@ class Resumption:
         last, self._alone = self._alone, None
         waiting = self._pending.forget_abandoned()
         suspects = [handle for handle in waiting if handle.attempts.suspect]
-        # The one that was just sent when the connection ended is the likeliest.
-        suspects.sort(key=lambda handle: handle is not last)
+        # The one that was just sent when the connection ended is the likeliest. A stored one is under way after its
+        # turn too and would be suspected again, so those that end with their answer come before.
+        suspects.sort(key=lambda handle: (handle is not last, handle.text is None))
         self._line = deque([*suspects, *(handle for handle in waiting if not handle.attempts.suspect)])
         self._advance(link)
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from streamer.client.client import StreamerClient
 from streamer.client.connection import CLOSED_HERE
-from streamer.client.errors import ConnectionLost
+from streamer.client.errors import ConnectionFailed, ConnectionLost
 from streamer.client.handle import RequestHandle
 from streamer.client.state import ConnectionState
 from streamer.client.threads import LoopThread, ThreadedFunction
@@ -51,7 +51,7 @@ class SyncStreamerClient:
         on_state_change: Callable[[ConnectionState], Any] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._client = StreamerClient(
+        self._client = _Client(
             url,
             client_id,
             token=_not_blocking(token),
@@ -96,17 +96,32 @@ class SyncStreamerClient:
             ConnectionFailed: the service cannot be reached, or refused.
         """
         self._closed = False
+        thread = self._running()
+        thread.check()
         try:
-            self._running().run(self._client.connect())
+            thread.run(self._client.connect())
+        except ConnectionFailed:
+            self._let_go(thread)
+            raise
         except BaseException:
             self.close()
-            self._closed = False
             raise
+
+    def _let_go(self, thread: LoopThread) -> None:
+        """Ends a thread that nobody uses. The next use begins another one."""
+        with self._starting:
+            if self._thread is not thread or not thread.run(self._client.leave()):
+                return
+            self._thread = None
+        thread.stop()
 
     def close(self) -> None:
         """Ends the connection and its thread. Requests that still wait raise ConnectionLost."""
+        thread = self._thread
+        if thread is not None and not thread.inherited:
+            thread.check()
         self._closed = True
-        thread, self._thread = self._thread, None
+        self._thread = None
         if thread is not None and not thread.inherited:
             try:
                 thread.run(self._client.close())
@@ -208,6 +223,14 @@ class SyncStreamerClient:
                     raise ConnectionLost(self.url, *CLOSED_HERE)
                 thread = self._thread = self._thread or LoopThread()
         return thread
+
+
+class _Client(StreamerClient):
+    """Uses one loop after the other."""
+
+    async def leave(self) -> bool:
+        """As `Connection.leave`."""
+        return self._connection.leave()
 
 
 def _not_blocking(token: Token | None) -> Token | None:

@@ -8,7 +8,7 @@ import inspect
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
@@ -40,7 +40,7 @@ class LoopThread:
         """
         if self._loop.is_closed():
             # All requests have ended with the connection; what they ended with can still be had.
-            return asyncio.run(work)
+            return _run_anywhere(work)
         future = self._begin(work)
         try:
             return future.result()
@@ -48,19 +48,26 @@ class LoopThread:
             future.cancel()
             raise
 
-    def _begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        problem = ""
+    def check(self) -> None:
+        """Raises the RuntimeError of a use that would never end."""
+        if problem := self._problem():
+            raise RuntimeError(problem)
+
+    def _problem(self) -> str:
         if self.inherited:
-            problem = (
+            return (
                 "This SyncStreamerClient was opened before a fork, and its connection stayed in the other process; "
                 "make a new client in each process, after the fork"
             )
-        elif threading.current_thread() is self._thread:
-            problem = (
+        if threading.current_thread() is self._thread:
+            return (
                 "A callback of this SyncStreamerClient uses the client in the thread of its connection, and would wait "
                 "for itself; let another thread do it"
             )
-        if problem:
+        return ""
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        if problem := self._problem():
             work.close()
             raise RuntimeError(problem)
         return asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -100,6 +107,16 @@ class LoopThread:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+def _run_anywhere(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    # The caller's thread runs a loop, as notebooks do.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 class ThreadedFunction:

@@ -166,7 +166,7 @@ class RequestHandle {
   _sent = false; // on the present connection
   _unanswered = false; // and nothing has been heard of it since
   _breaks = 0; // connections in a row that ended while it was unanswered
-  _refusals = 0; // and at a message that was too large, while it had not ended
+  _refusals = 0; // and at a message that was too large, while it had not ended, and no cause was found
   _suspect = false; // sent alone next, to see whether it is the cause
   _helper = false; // asked on behalf of another request, which is the one to blame
   _seq = -1;
@@ -445,7 +445,9 @@ export class StreamerClient {
     const waiting = [...this.#handles.values()];
     const likeliest = this.#alone; // it was just sent when the connection ended
     const suspects = waiting.filter((handle) => handle._suspect);
-    suspects.sort((one, other) => (other === likeliest) - (one === likeliest));
+    // One that is stored stays under way after its turn and would be suspected again: those that end with their answer come before.
+    const rank = (handle) => (handle === likeliest ? 0 : handle._text !== null ? 1 : 2);
+    suspects.sort((one, other) => rank(one) - rank(other));
     this.#line = [...suspects, ...waiting.filter((handle) => !handle._suspect)];
     this.#advance();
   }
@@ -667,7 +669,10 @@ export class StreamerClient {
   #blame(how) {
     const sent = [...this.#handles.values()].filter((handle) => handle._sent && !handle._helper);
     const verdicts = this.#expected || NOBODYS.has(how.code) ? [] : this.#verdicts(sent, how);
-    for (const handle of this.#handles.values()) handle._sent = handle._unanswered = false;
+    for (const handle of this.#handles.values()) {
+      handle._sent = handle._unanswered = false;
+      if (verdicts.length > 0 && this.#refused) handle._refusals = 0; // the cause was another request
+    }
     for (const [handle, error] of verdicts) this.#end(handle, error);
     return verdicts.length > 0;
   }
@@ -678,7 +683,10 @@ export class StreamerClient {
         handle._refusals += 1;
         handle._suspect = true;
       }
-      const guilty = sent.filter(({ _refusals: refusals }) => sent.length === 1 || refusals >= MOST_SHARED);
+      const possible = sent.filter(({ _refusals: refusals }) => sent.length === 1 || refusals >= MOST_SHARED);
+      // A stored one is asked after within moments, so that it would have been found.
+      const direct = possible.filter(({ _text: text }) => text !== null);
+      const guilty = direct.length > 0 ? direct : possible;
       const words = (id) => `The answer to request ${id} is too large for the WebSocket of this client; raise its maxPayload, or let the service send less`;
       return guilty.map((handle) => [handle, new MessageTooLarge(this.url, how.reason, handle.id, words(handle.id))]);
     }

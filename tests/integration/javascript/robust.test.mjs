@@ -300,6 +300,30 @@ test("a queued request whose result is too large is found among others when it i
   assert.ok(outcomes[1].reason instanceof MessageTooLarge);
 });
 
+test("what goes on beside many answers that are too large is never taken for the cause", async () => {
+  const one = client();
+  const long = one.start("report", null, { id: "long" });
+  let socket = await service.connection();
+  await socket.next();
+  socket.acknowledge(long);
+  for (let n = 0; n < 12; n += 1) {
+    const big = assert.rejects(one.request("do", null, { id: `big${n}` }), MessageTooLarge);
+    for (let sends = 0; sends < 2; sends += 1) {
+      assert.equal((await socket.next()).id, `big${n}`);
+      await turn();
+      assert.ok(socket.silent);
+      tooLarge(socket);
+      socket = await service.connection();
+    }
+    await big;
+    const asked = await socket.next();
+    assert.equal(asked.payload.request_id, "long");
+    socket.answer(asked, { requests: ["long"] });
+  }
+  socket.complete(long, 5, "its result");
+  assert.equal(await long.result, "its result");
+});
+
 test("the request that the service does not take for its size is the largest, and the others are sent again", async () => {
   const one = client();
   const small = one.request("do", "x");

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from streamer.client import ConnectionLost, MessageTooLarge, NotAnswered, RequestHandle, StreamerClient
-from streamer.client.attempts import MOST_SHARED, Attempts, Break, blamed, blamed_later
+from streamer.client.attempts import MOST_OUTLIVED, MOST_SHARED, Attempts, Break, blamed, blamed_later
 
 LIMIT = 2000
 
@@ -109,6 +109,35 @@ async def test_what_is_asked_while_the_cause_is_looked_for_waits_for_its_turn_an
     assert [isinstance(end, MessageTooLarge) for end in ends] == [True, False, False, False, False, True]
 
 
+async def test_what_goes_on_beside_many_answers_that_are_too_large_is_never_taken_for_the_cause(connected):
+    names = [f"r{n}" for n in range(MOST_SHARED + 2)]
+    service = Service(large=names)
+    going = {}
+
+    async def script(connection):
+        while True:
+            request = await connection.receive()
+            if request["id"] == "long":
+                await connection.acknowledge(request)
+            elif request["action"] == "streamer.resume":
+                await connection.answer(request, {})
+                going[request["payload"]["request_id"]] = connection
+            else:
+                await service._take(connection, request)
+
+    async with await connected(script) as client:
+        long = await client.submit("do", id="long")
+        assert await long.acknowledged()
+        for name in names:
+            with pytest.raises(MessageTooLarge, match=name):
+                await client.request("do", id=name)
+        assert not long.done
+        await client.request("do", id="small")  # the connection is open again, and has asked after the long one
+        await going["long"].complete({"id": "long"}, 5, "its result")
+        assert await long == "its result"
+    assert max(service.runs[name] for name in names) == 2
+
+
 @pytest.mark.parametrize("size", [100, LIMIT * 3])
 async def test_a_status_over_the_limit_ends_the_asking_only(connected, fake, size):
     async def script(service):
@@ -192,7 +221,7 @@ async def test_where_the_process_outlives_the_connections_the_network_is_borne_f
 
     async def script(service):
         request = await service.receive()
-        if len(cuts) < MOST_SHARED - 1:
+        if len(cuts) < MOST_OUTLIVED - 1:
             cuts.append(request)
             service.connection.transport.abort()
         else:
@@ -205,7 +234,7 @@ async def test_where_the_process_outlives_the_connections_the_network_is_borne_f
     service = Service(deadly=["cut"])
     url = await fake(service, **named(iter(lambda: "the same", None)))
     async with StreamerClient(url, max_reconnect_delay=0.01) as client:
-        with pytest.raises(NotAnswered, match="it was sent 10 times"):
+        with pytest.raises(NotAnswered, match="it was sent 5 times"):
             await client.request("do", id="cut")
         assert await client.request("do", id="fine") == "fine"
 
@@ -314,6 +343,15 @@ def test_a_request_that_was_never_alone_is_given_up_in_the_end():
                 handle.attempts.begin()
             assert blamed(handles, how) == []
         assert [handle for handle, _ in blamed(handles, how)] == handles
+
+
+def test_of_those_that_were_never_alone_the_ones_that_are_not_stored_are_the_cause():
+    stored, direct = RequestHandle("a"), RequestHandle("b", b"b")
+    how = Break("u", 1009, "", refused=True, limit=5)
+    for handle in (stored, direct):
+        handle.attempts.refusals = MOST_SHARED - 1
+        handle.attempts.begin()
+    assert [handle for handle, _ in blamed([stored, direct], how)] == [direct]
 
 
 def test_nobody_is_blamed_for_what_was_expected_or_when_nothing_was_sent():

@@ -179,16 +179,17 @@ def test_a_callback_that_uses_its_own_blocking_client_is_told_instead_of_waiting
 
     def use(state):
         if state.name == "open":
-            try:
-                client.request("do", 1)
-            except RuntimeError as error:
-                said.append(str(error))
+            for own in (lambda: client.request("do", 1), client.connect, client.close):
+                try:
+                    own()
+                except RuntimeError as error:
+                    said.append(str(error))
 
     client = SyncStreamerClient(fake_in_thread(echo), on_state_change=use)
-    assert client.request("do", 2) == 2
+    assert [client.request("do", n) for n in range(2)] == [0, 1]
     client.close()
-    assert len(said) == 1
-    assert "would wait for itself" in said[0]
+    assert len(said) == 3
+    assert all("would wait for itself" in one for one in said)
 
 
 def test_the_first_request_opens_a_blocking_client_whichever_thread_makes_it(fake_in_thread):
@@ -270,3 +271,35 @@ def test_an_option_that_is_no_time_or_size_is_refused_by_name(client, name):
     for odd in ("5s", True, [], float("nan"), float("inf")):
         with pytest.raises((TypeError, ValueError), match=f"{name} must be"):
             client("ws://h/ws", **{name: odd})
+
+
+FORKED_LOOP = """
+import asyncio, os, sys
+from streamer.client import StreamerClient
+
+client = StreamerClient(sys.argv[1])
+loop = asyncio.new_event_loop()
+loop.run_until_complete(client.connect())
+pid = os.fork()
+if pid == 0:
+    try:
+        loop.run_until_complete(client.request("do", 1))
+    except RuntimeError as error:
+        print(error, flush=True)
+    finally:
+        os._exit(0)
+os.waitpid(pid, 0)
+print(loop.run_until_complete(client.request("do", 2)))
+loop.run_until_complete(client.close())
+"""
+
+
+def test_a_client_in_a_loop_that_was_forked_says_so_and_sends_nothing_over_the_others_connection(fake_in_thread):
+    url = fake_in_thread(echo)
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED_LOOP, url], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.splitlines() == [
+        "This StreamerClient was used before a fork, in another process; make a new one in each process",
+        "2",
+    ]

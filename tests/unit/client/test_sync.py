@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -161,6 +162,62 @@ def test_a_failed_connection_leaves_no_thread_behind():
     with pytest.raises(ConnectionFailed):
         SyncStreamerClient("ws://127.0.0.1:1/ws").connect()
     assert threading.active_count() == before
+
+
+def test_after_a_failed_connection_a_request_opens_one_as_soon_as_there_is_a_service(fake_in_thread):
+    refusals = [503]
+
+    def refuse(connection, _request):
+        return connection.respond(refusals.pop(), "not yet") if refusals else None
+
+    async def echo(service):
+        while True:
+            request = await service.receive()
+            await service.answer(request, request["payload"])
+
+    client = SyncStreamerClient(fake_in_thread(echo, process_request=refuse), max_reconnect_delay=0.01)
+    for first in (True, False):
+        refusals[:] = [503]
+        with pytest.raises(ConnectionFailed):
+            client.connect()
+        assert client.request("do", first) is first
+        client.close()
+
+
+def test_a_connecting_that_fails_does_not_end_what_other_threads_wait_for(fake_in_thread):
+    waits, is_up = threading.Event(), threading.Event()
+
+    def refuse(connection, _request):
+        return None if is_up.is_set() else connection.respond(503, "not yet")
+
+    def watch(state):
+        if state.name == "waiting":
+            waits.set()
+
+    async def answer(service):
+        await service.answer(await service.receive(), "answered")
+
+    url = fake_in_thread(answer, process_request=refuse)
+    client = SyncStreamerClient(url, max_reconnect_delay=0.01, on_state_change=watch)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.request, "do")
+        waits.wait()
+        with pytest.raises(ConnectionFailed):
+            client.connect()
+        is_up.set()
+        assert waiting.result() == "answered"
+    client.close()
+
+
+def test_what_a_request_ended_with_can_be_had_after_the_client_was_closed_inside_a_loop_too(fake_in_thread):
+    with SyncStreamerClient(fake_in_thread(lives)) as client:
+        handle = client.submit("do", 7)
+        assert handle.result() == 7
+
+    async def notebook():
+        return handle.result()
+
+    assert asyncio.run(notebook()) == 7
 
 
 def test_closing_while_other_threads_wait_ends_their_waits(fake_in_thread):
