@@ -10,7 +10,9 @@ from streamer.contracts.connections import ConnectionManager
 from streamer.contracts.stores import Key, RequestQueue
 from streamer.core.errors import ConnectionGone
 from streamer.core.foreign import is_our_own
+from streamer.engine import refusals
 from streamer.engine.boundary import default_logger
+from streamer.engine.codec import encode_error
 from streamer.engine.delivery_tracker import DeliveryTracker
 from streamer.engine.outcomes import terminal_message
 from streamer.engine.pacing import Pacing
@@ -182,6 +184,15 @@ class Delivery:
         if following.ended:
             self.unfollow(key, connection_id)
 
+    def ended(self, key: Key, connection_id: str) -> None:
+        """A request that had ended was sent again, and that was acknowledged: its outcome follows.
+
+        It is read when its turn comes, so that of many such requests no more than one outcome is in memory.
+        """
+        if key in self._followed.get(connection_id, ()):
+            self.unfollow(key, connection_id)
+            self._pacing.later(key, connection_id)
+
     async def attach(self, key: Key, connection_id: str, state: bytes | None, *, ended: bool) -> None:
         """Ends the holding back for a connection that follows anew: the request's state first, then what is newer.
 
@@ -246,8 +257,20 @@ class Delivery:
     async def _send_stored(self, key: Key, connection_id: str) -> None:
         assert self._queue is not None, "without a queue no outcome is sent later"
         record = await self._queue.get(key)
-        if record is not None and record.terminal:
-            await self._send(key, connection_id, terminal_message(record), final=True)
+        if record is not None and not record.terminal:
+            # An operator has made it run again.
+            self.follow(key, connection_id)
+            await self.acknowledged(key, connection_id)
+            record = await self._queue.get(key)
+            if record is not None and not record.terminal:
+                return
+            self.unfollow(key, connection_id)
+        if record is None:
+            message = encode_error(refusals.not_stored(), key[1])
+        else:
+            message = terminal_message(record)
+            del record
+        await self._send(key, connection_id, message, final=True)
 
     async def _send(self, key: Key, connection_id: str, message: bytes, *, final: bool) -> None:
         if final and self._resuming:

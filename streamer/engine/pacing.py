@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from streamer.contracts.connections import ConnectionManager
 from streamer.contracts.stores import Key
 from streamer.core.errors import ConnectionGone, Error, StoreError
 from streamer.engine import refusals
+
+_AGAIN: Final = 1.0
+"""Seconds between tries to read an outcome while the store does not answer."""
 
 Deliver = Callable[[Key, str], Awaitable[None]]
 
@@ -115,16 +119,33 @@ class Pacing:
                     await self._room(connection_id)
                     if not line.keys:
                         break
-                    key = line.keys.popleft()
-                    try:
-                        await self._deliver(key, connection_id)
-                    except StoreError as problem:
-                        self._logger.warning("an outcome could not be read", request_id=key[1], error=str(problem))
+                    if not await self._delivered(line.keys.popleft(), connection_id):
+                        line.keys.clear()
         except (ConnectionGone, Error):
             line.keys.clear()
         finally:
             line.task = None
             self._left(connection_id, line)
+
+    async def _delivered(self, key: Key, connection_id: str) -> bool:
+        """Returns False where the outcome could not be read until the service shut down: it stays in the store."""
+        reported = False
+        while True:
+            try:
+                await self._deliver(key, connection_id)
+            except StoreError as problem:
+                if not reported:
+                    reported = True
+                    self._logger.warning(
+                        "an outcome could not be read; trying again", request_id=key[1], error=str(problem)
+                    )
+            else:
+                return True
+            if self._stopping.is_set():
+                return False
+            self._connections.room(connection_id)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _AGAIN)
 
     def _left(self, connection_id: str, line: _Line) -> None:
         line.users -= 1

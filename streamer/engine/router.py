@@ -25,7 +25,6 @@ from streamer.core.foreign import safe_text, task_is_cancelled
 from streamer.core.ids import new_id
 from streamer.core.messages import Acknowledgment, ErrorMessage, Request, Response, Result
 from streamer.core.principal import Principal
-from streamer.core.records import RequestRecord
 from streamer.core.stepping import Resumed
 from streamer.core.units import as_seconds
 from streamer.engine import refusals
@@ -51,7 +50,6 @@ from streamer.engine.codec import (
 from streamer.engine.complaints import Complaints
 from streamer.engine.delivery import Delivery
 from streamer.engine.events import Door, EventPeer, frame_of
-from streamer.engine.outcomes import terminal_message
 from streamer.engine.pipeline import AnyMiddleware, compose
 from streamer.engine.routes import Route
 from streamer.engine.sizes import ENVELOPE, MAX_RESULT_SIZE, fitting, result_too_large
@@ -398,18 +396,18 @@ class Router:
                 # It is stored, and must run whatever became of its acknowledgment.
                 if is_new and self.on_queued is not None and (waking := self.on_queued(request)) is not None:
                     await waking
-            if ended is not None:
-                # The same request sent again, which has ended: its outcome follows.
-                await self.delivery.terminal(ended.key, terminal_message(ended))
+            if ended:
+                # The same request sent again: its outcome follows.
+                self.delivery.ended((request.owner, request.id), peer.id)
             return
         finally:
             peer.running -= 1
         peer.send(encode_error(refusal, request.id))
 
-    async def _store(self, peer: Peer, route: Route, request: Request) -> tuple[RequestRecord | None, bool]:
+    async def _store(self, peer: Peer, route: Route, request: Request) -> tuple[bool, bool]:
         """Admits and stores. The connection follows the request from before, so that it misses nothing of it.
 
-        Returns the record where the same request was sent before and has ended, and whether the request is new.
+        Returns whether the same request was sent before and has ended, and whether the request is new.
         """
         if route.pipeline.admit is not None:
             await route.pipeline.admit(request)

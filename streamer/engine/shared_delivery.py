@@ -122,6 +122,9 @@ class SharedDelivery:
         self.unfollow(key, connection_id)
         await self._join(key, connection_id, ends_after)
 
+    def ended(self, key: Key, connection_id: str) -> None:
+        """Part of `Teller`: it was told after the acknowledgment, as to every follower of a request that has ended."""
+
     async def attach(self, key: Key, connection_id: str, state: bytes | None, *, ended: bool) -> None:
         """Part of `Teller`."""
         ends_after = self._ends_after.get(key)

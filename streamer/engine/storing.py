@@ -5,16 +5,14 @@ from __future__ import annotations
 from msgspec import structs
 
 from streamer.contracts.stores import RequestStore
-from streamer.core.errors import StoreUnavailable
 from streamer.core.messages import Request
-from streamer.core.records import RequestRecord
 from streamer.engine import refusals
 
 
-async def store(queue: RequestStore, request: Request) -> tuple[RequestRecord | None, bool]:
+async def store(queue: RequestStore, request: Request) -> tuple[bool, bool]:
     """Stores the request.
 
-    Returns the record where the same request was sent before and has ended, and whether the request is new.
+    Returns whether the same request was sent before and has ended, and whether the request is new.
 
     Raises:
         Error: CONFLICT: another request has its id. OVERLOADED: as the store says.
@@ -25,12 +23,7 @@ async def store(queue: RequestStore, request: Request) -> tuple[RequestRecord | 
     request = structs.replace(request, payload=None)
     existing = await storing
     if existing is None:
-        return None, True
+        return False, True
     if not existing.same:
         raise refusals.id_taken(request, existing.request)
-    if not existing.request.terminal:
-        return None, False
-    record = await queue.get((request.owner, request.id))
-    if record is None:
-        raise StoreUnavailable(f"request {request.id!r} was deleted while it was sent again")
-    return (record if record.terminal else None), False
+    return existing.request.terminal, False

@@ -88,6 +88,10 @@ class Teller(Protocol):
         """The acknowledgment was sent: what was held back for it follows."""
         ...
 
+    def ended(self, key: Key, connection_id: str) -> None:
+        """A request that had ended was sent again, and that was acknowledged: its outcome follows."""
+        ...
+
     async def attach(self, key: Key, connection_id: str, state: bytes | None, *, ended: bool) -> None:
         """Ends the holding back for a connection that follows anew: the request's state first, then what is newer.
 

@@ -10,7 +10,7 @@ import pytest
 from streamer.contracts.stores import Lease
 from streamer.core.errors import StoreUnavailable
 from streamer.core.messages import Result
-from streamer.engine import owner_actions
+from streamer.engine import owner_actions, pacing
 from streamer.engine.delivery import Delivery
 from streamer.engine.outcomes import stored_result
 
@@ -573,6 +573,73 @@ class TestSlowConnections:
         house.store.get = read
         assert peer.kinds("r1")[-1] == "complete"
 
+    async def test_outcomes_of_what_is_sent_again_are_read_one_at_a_time_when_there_is_room(self, house, gated):
+        names = ("r1", "r2", "r3")
+        await self.ended(house, gated, *names)
+        slow = house.peer("slow")
+        room = slow.caught_up = asyncio.get_running_loop().create_future()
+        read, reading = house.store.get, []
+
+        async def counted(key):
+            assert not reading, "one outcome at a time"
+            reading.append(key)
+            await asyncio.sleep(0)
+            reading.clear()
+            return await read(key)
+
+        house.store.get = counted
+        for name in names:
+            house.send(slow, action="work", id=name)
+        await house.settle()
+        assert [slow.kinds(name) for name in names] == [["acknowledgment"]] * 3
+        slow.caught_up = None
+        room.set_result(None)
+        await house.settle()
+        assert [slow.kinds(name) for name in names] == [["acknowledgment", "complete"]] * 3
+
+    async def test_what_was_deleted_before_its_outcome_could_be_sent_ends_with_an_error(self, house, gated):
+        await self.ended(house, gated, "r1")
+        slow = house.peer("slow")
+        room = slow.caught_up = asyncio.get_running_loop().create_future()
+        await begin(house, slow, "r1")
+        await house.store.purge(house.clock.now() + 1)
+        slow.caught_up = None
+        room.set_result(None)
+        await house.settle()
+        assert slow.kinds("r1") == ["acknowledgment", "error"]
+        assert slow.of("r1")[-1]["error"]["code"] == "OVERLOADED"
+
+    @pytest.mark.parametrize("ends_meanwhile", [False, True])
+    async def test_what_runs_again_before_its_outcome_could_be_sent_is_followed(self, house, gated, ends_meanwhile):
+        await house.start()
+        slow = house.peer("slow")
+        await begin(house, slow, "r1")
+        await house.worker.cancel(("client:one", "r1"), "An operator")
+        await house.settle()
+        room = slow.caught_up = asyncio.get_running_loop().create_future()
+        await begin(house, slow, "r1")
+        await house.store.requeue(("client:one", "r1"))
+        read = house.store.get
+
+        async def read_and_end(key):
+            record = await read(key)
+            house.store.get = read
+            gated.gate.set()
+            await house.settle()
+            return record
+
+        if ends_meanwhile:
+            house.store.get = read_and_end
+        house.worker.wake()
+        await house.settle()
+        slow.caught_up = None
+        room.set_result(None)
+        await house.settle()
+        gated.gate.set()
+        await house.settle()
+        assert slow.kinds("r1")[-1] == "complete"
+        assert slow.kinds("r1").count("complete") == 1
+
     async def test_a_drain_waits_for_no_slow_client(self, house, gated):
         await house.start()
         slow = house.peer("slow")
@@ -608,7 +675,8 @@ class TestSlowConnections:
         assert not house.delivery.waits("slow")
         assert slow.kinds("live")[-1] == "progress"
 
-    async def test_an_outcome_that_cannot_be_read_is_left_for_the_next_resume(self, house, gated):
+    async def test_an_outcome_that_cannot_be_read_is_read_again_until_it_can(self, house, gated, monkeypatch):
+        monkeypatch.setattr(pacing, "_AGAIN", 0.001)
         await house.start()
         slow = house.peer("slow")
         await begin(house, slow, "live")
@@ -624,8 +692,9 @@ class TestSlowConnections:
         slow.caught_up = None
         room.set_result(None)
         await house.settle()
-        house.store.get = read
-        assert any("could not be read" in event for _, event, _ in house.logger.lines)
         assert slow.kinds("live")[-1] == "progress"
-        await ask(house, slow, "resume")
-        assert slow.kinds("live")[-1] == "complete"
+        house.store.get = read
+        async with asyncio.timeout(10):
+            while slow.kinds("live")[-1] != "complete":
+                await asyncio.sleep(0.001)
+        assert sum("could not be read" in event for _, event, _ in house.logger.lines) == 1
