@@ -118,11 +118,11 @@ class SyncStreamerClient:
     def close(self) -> None:
         """Ends the connection and its thread. Requests that still wait raise ConnectionLost."""
         thread = self._thread
-        if thread is not None and not thread.inherited:
+        if thread is not None and not thread.gone:
             thread.check()
         self._closed = True
         self._thread = None
-        if thread is not None and not thread.inherited:
+        if thread is not None and not thread.gone:
             try:
                 thread.run(self._client.close())
             finally:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import os
+import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,15 +29,18 @@ class LoopThread:
         self._thread.start()
 
     @property
-    def inherited(self) -> bool:
-        """Whether it was started before a fork: it runs in the other process only."""
-        return self._process != os.getpid()
+    def gone(self) -> bool:
+        """Whether it runs nothing any more: it was started before a fork and runs in the other process only, or Python
+        is ending, which stops it.
+        """
+        return self._process != os.getpid() or sys.is_finalizing()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Returns what the coroutine returns. An interrupted caller (Ctrl-C) cancels it.
 
         Raises:
-            RuntimeError: it would never end: this is another process than the thread's, or the thread itself.
+            RuntimeError: it would never end: this is another process than the thread's, or the thread itself, or Python
+                is ending.
         """
         if self._loop.is_closed():
             # All requests have ended with the connection; what they ended with can still be had.
@@ -54,7 +58,7 @@ class LoopThread:
             raise RuntimeError(problem)
 
     def _problem(self) -> str:
-        if self.inherited:
+        if self._process != os.getpid():
             return (
                 "This SyncStreamerClient was opened before a fork, and its connection stayed in the other process; "
                 "make a new client in each process, after the fork"
@@ -64,6 +68,8 @@ class LoopThread:
                 "A callback of this SyncStreamerClient uses the client in the thread of its connection, and would wait "
                 "for itself; let another thread do it"
             )
+        if sys.is_finalizing():
+            return "This SyncStreamerClient is used while Python ends, which has stopped the thread of its connection"
         return ""
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
@@ -98,7 +104,7 @@ class LoopThread:
             while (item := self.run(_next(items))) is not _END:
                 yield item  # type: ignore[misc]  # the sentinel never comes this far
         finally:
-            if not self.inherited:
+            if not self.gone:
                 self.run(_finish(items))
 
     def stop(self) -> None:

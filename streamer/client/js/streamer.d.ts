@@ -27,7 +27,8 @@ export interface StateDetail {
 export interface ClientOptions {
   /**
    * A secret that makes requests this client's own: whoever knows it may resume and cancel them. A random one by
-   * default. Where the service authenticates, requests belong to the token's principal instead.
+   * default. Where the service authenticates, requests belong to the token's principal instead. 1 to 128 printable
+   * characters.
    */
   clientId?: string;
   /** Where `clientId` is kept, so that a page finds its requests after a reload: `sessionStorage`. */

@@ -280,7 +280,7 @@ export class StreamerClient {
     options = given(options);
     this.#options = { WebSocket: globalThis.WebSocket, ...DEFAULTS, ...options };
     for (const name of DURATIONS) this.#options[name] = duration(name, this.#options[name]);
-    checkFunctions(this.#options, ["onStateChange", "random"]);
+    checkFunctions(this.#options, ["onStateChange", "random", "WebSocket"]);
     if (this.#options.WebSocket === undefined) {
       throw new TypeError("There is no WebSocket here; give one as an option, such as that of the package ws");
     }
@@ -289,8 +289,12 @@ export class StreamerClient {
     address.protocol = address.protocol.replace("http", "ws");
     address.hash = "";
     const { storage, storageKey } = this.#options;
-    const known = options.clientId ?? address.searchParams.get("client_id") ?? storage?.getItem(storageKey);
-    this.clientId = known ?? randomId();
+    const named = options.clientId ?? address.searchParams.get("client_id");
+    // A browser would not say why the service refuses it, and the client would try for ever.
+    if (named !== null && !/^[^\p{C}\p{Zl}\p{Zp}]{1,128}$/u.test(named)) {
+      throw new TypeError("clientId must be a text of 1 to 128 printable characters");
+    }
+    this.clientId = named ?? (storage?.getItem(storageKey) || randomId());
     storage?.setItem(storageKey, this.clientId);
     address.searchParams.set("client_id", this.clientId);
     this.url = address.origin + address.pathname;
@@ -322,6 +326,7 @@ export class StreamerClient {
   /** Sends a request and returns at once, with a handle. */
   start(action, payload, options) {
     const { id = randomId("req_"), metadata, wait, signal, ...others } = given(options);
+    if (signal !== undefined && typeof signal.addEventListener !== "function") throw new TypeError("signal must be an AbortSignal");
     if (typeof id !== "string" || id === "") throw new TypeError("id must be a text of 1 to 128 characters");
     if (typeof wait === "number" && !(wait >= 0 && wait < Infinity)) {
       throw new RangeError(`wait must be zero or more seconds, or a text such as "2s"; it is ${wait}`);
@@ -612,7 +617,10 @@ export class StreamerClient {
       // A browser fails a handshake in which it offered a subprotocol and none was taken.
       socket = new this.#options.WebSocket(this.#address, token == null ? [] : ["bearer", token]);
     } catch (error) {
-      this.#finish({ code: 1006, reason: "it cannot be opened", cause: error });
+      const how = { code: 1006, reason: `it cannot be opened: ${error?.message ?? error}`, cause: error };
+      // The next token may be one that the WebSocket takes.
+      if (typeof this.#token === "function") this.#closed(how);
+      else this.#finish(how);
       return;
     }
     this.#socket = socket;

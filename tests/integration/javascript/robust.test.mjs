@@ -112,6 +112,9 @@ test("a service that asks to wait for ever is not asked again at once", async ()
 test("what is no function, text or number is refused where it is given", async () => {
   assert.throws(() => client({ onStateChange: "log" }), /onStateChange must be a function/);
   assert.throws(() => client({ random: 0.5 }), /random must be a function/);
+  assert.throws(() => client({ WebSocket: {} }), /WebSocket must be a function/);
+  for (const clientId of ["", "a\nb", "x".repeat(129)]) assert.throws(() => client({ clientId }), /clientId must be a text of 1 to 128/);
+  assert.throws(() => new StreamerClient("ws://service/ws?client_id=", { WebSocket: service.WebSocket }), /clientId must be/);
   const one = client();
   for (const [options, wrong] of [
     [{ onProgress: 1 }, /onProgress must be a function/],
@@ -121,6 +124,7 @@ test("what is no function, text or number is refused where it is given", async (
     [{ wait: NaN }, /wait must be zero or more/],
     [{ wait: -1 }, /wait must be zero or more/],
     [{ wait: Infinity }, /wait must be zero or more/],
+    [{ signal: {} }, /signal must be an AbortSignal/],
   ]) {
     assert.throws(() => one.start("echo", null, options), wrong);
     await assert.rejects(one.request("echo", null, options), wrong);
@@ -192,6 +196,23 @@ for (const [name, once] of [
     assert.equal(states[2][1].tries, 2);
   });
 }
+
+test("a token from a function that the WebSocket itself does not take is reported and another one asked for", async () => {
+  const reasons = [];
+  class Strict extends service.WebSocket {
+    constructor(url, protocols) {
+      if (new Set(protocols).size < protocols.length) throw new SyntaxError("a subprotocol is doubled");
+      super(url, protocols);
+    }
+  }
+  const tokens = ["bearer", "good"];
+  const one = client({ WebSocket: Strict, token: () => tokens.shift(), onStateChange: (_, { reason }) => reasons.push(reason) });
+  const going = one.request("echo");
+  const socket = await service.connection();
+  socket.answer(await socket.next(), 1);
+  assert.equal(await going, 1);
+  assert.ok(reasons.includes("it cannot be opened: a subprotocol is doubled"));
+});
 
 test("connect says at once what is wrong with the token", async () => {
   await assert.rejects(client({ token: () => null }).connect(), /the token function failed: a token must be a string; it is null/);

@@ -19,6 +19,13 @@ async def echo(service):
         await service.answer(request, request.get("payload"))
 
 
+async def reporting(service):
+    while True:
+        request = await service.receive()
+        await service.acknowledge(request)
+        await service.progress(request, 1, 0)
+
+
 async def mute(service):
     while True:
         await service.receive()
@@ -172,6 +179,31 @@ handle = client.submit("do", 1)
 print(client.connected)
 """
     assert run(program, fake_in_thread(mute)) == (0, ["True", ""], "")
+
+
+def test_a_program_ends_though_a_stream_is_left_and_clients_are_closed_as_python_ends(fake_in_thread):
+    program = """
+import sys
+from streamer.client import SyncStreamerClient
+
+class Owner:
+    def __init__(self):
+        self.client = SyncStreamerClient(sys.argv[1])
+        self.client.connect()
+
+    def __del__(self):
+        try:
+            self.client.request("do")
+        except RuntimeError as error:
+            sys.stdout.write(f"{error}\\n")
+        self.client.close()
+
+owner = Owner()
+reports = SyncStreamerClient(sys.argv[1]).stream("do")
+next(reports)
+"""
+    said = "This SyncStreamerClient is used while Python ends, which has stopped the thread of its connection"
+    assert run(program, fake_in_thread(reporting)) == (0, [said, ""], "")
 
 
 def test_a_callback_that_uses_its_own_blocking_client_is_told_instead_of_waiting_for_itself(fake_in_thread):
