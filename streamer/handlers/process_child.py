@@ -61,9 +61,11 @@ class Outbox:
         except IndexError:
             return []
         try:
-            return [pickle.dumps(("progress", percentage, message, metadata))]
-        except BaseException:  # noqa: BLE001 - metadata that cannot be sent costs itself, not the job
-            return [pickle.dumps(("progress", percentage, message, {}))]
+            # By itself: metadata that cannot be read again costs itself, not the job.
+            packed = pickle.dumps(metadata) if metadata else b""
+        except BaseException:  # noqa: BLE001 - nor does metadata that cannot be sent
+            packed = b""
+        return [pickle.dumps(("progress", percentage, message, packed))]
 
 
 class ChannelReporter(Reporter):
@@ -79,7 +81,7 @@ class ChannelReporter(Reporter):
         """Part of `Reporter`."""
         outbox = self._outbox
         if outbox is not None:
-            outbox.put(_number(percentage), str(message), {**self._metadata, **metadata})
+            outbox.put(_number(percentage), str.__str__(str(message)), {**self._metadata, **metadata})
 
     def set_metadata(self, key: str, value: Any) -> None:
         """Part of `Reporter`."""
@@ -128,13 +130,18 @@ def run(job: bytes, reporter: Reporter) -> bytes:
 
 
 def _pickled_error(error: Error) -> bytes:
-    notes = list(getattr(error, "__notes__", ()))
+    notes = _notes(error)
     try:
         return pickle.dumps(("error", error.code, error.message, error.details, error.retryable, notes))
     except BaseException as problem:  # noqa: BLE001 - as above
-        notes = [safe_text(note) for note in notes]
         notes.append(f"the details of this error cannot be sent: {describe(problem)}")
         return pickle.dumps(("error", safe_text(error.code), safe_text(error.message), {}, _holds(error), notes))
+
+
+def _notes(error: Error) -> list[str]:
+    """Whatever is in their place, for some libraries put their own there."""
+    found = getattr(error, "__notes__", ())
+    return [safe_text(note) for note in found] if isinstance(found, list | tuple) else []
 
 
 def _holds(error: Error) -> bool:

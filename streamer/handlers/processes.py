@@ -160,11 +160,10 @@ class _Worker:
             )
             return
         if kind == "progress":
-            percentage, text, metadata = rest
+            percentage, text, packed = rest
             try:
-                self._reporter.report(percentage, text, **metadata)
-            except TypeError:
-                # Metadata under the name of an argument.
+                self._reporter.report(percentage, text, **(pickle.loads(packed) if packed else {}))  # noqa: S301 - as above
+            except BaseException:  # noqa: BLE001 - as above; or metadata under the name of an argument
                 self._reporter.report(percentage, text)
         elif kind == "returned":
             self._job.set_result(rest[0])

@@ -71,6 +71,16 @@ SOURCE = """
         request.progress.report(5, "first")
         threading.Event().wait(0.05)
 
+    def report_what_cannot_be_read(request):
+        request.progress.report(5, "first", problem=OnlyHere())
+        threading.Event().wait(0.2)
+        return "mine"
+
+    def refuse_with_notes_that_are_no_text(request):
+        error = Error("NOTED", "noted")
+        error.__notes__ = [5, Panic()] if request.payload else 5
+        raise error
+
     def die(request):
         os._exit(7)
 
@@ -206,6 +216,23 @@ async def test_a_panic_fails_its_own_job_and_its_process_lives(pool, jobs, reque
 async def test_metadata_under_the_name_of_an_argument_costs_itself_alone(pool, jobs, request_of, recorder):
     await pool.run(jobs.report_under_the_name_of_an_argument, {}, request_of())
     assert recorder.reports == [(5.0, "first", {})]
+
+
+async def test_metadata_that_cannot_be_read_costs_itself_and_no_other_job_gets_the_result(
+    pool, jobs, request_of, recorder
+):
+    assert await pool.run(jobs.report_what_cannot_be_read, {}, request_of()) == "mine"
+    assert recorder.reports == [(5.0, "first", {})]
+    assert isinstance(await pool.run(jobs.pid, {}, request_of()), int)
+
+
+@pytest.mark.parametrize("payload", [True, False])
+async def test_notes_that_are_no_text_do_not_end_the_process(pool, jobs, request_of, payload):
+    before = await pool.run(jobs.pid, {}, request_of())
+    with pytest.raises(Error, match="noted") as caught:
+        await pool.run(jobs.refuse_with_notes_that_are_no_text, {}, request_of(payload))
+    assert caught.value.code == "NOTED"
+    assert await pool.run(jobs.pid, {}, request_of()) == before
 
 
 @pytest.mark.parametrize(
