@@ -115,13 +115,36 @@ class Supervisor:
 
 
 def end(leader: int) -> None:
-    """Kills a program's process group and, where the system shows them, what of its session has another group."""
+    """Kills a program's process group and, where the system shows them, what of its session has another group, and
+    what has a session of its own while its parent still runs.
+    """
+    # Before the first of them is killed: of an orphan nobody can say whose it was.
+    family = _family(leader)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
+    for pid in family:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _family(leader: int) -> set[int]:
+    """All processes of a session, and their descendants of any."""
+    children: dict[int, list[int]] = {}
+    found = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, IndexError, ValueError):
-            if int(entry.read_bytes().rpartition(b")")[2].split()[3]) == leader:
-                os.kill(int(entry.parent.name), signal.SIGKILL)
+            _, parent, _, session, *_ = entry.read_bytes().rpartition(b")")[2].split()
+            pid = int(entry.parent.name)
+            children.setdefault(int(parent), []).append(pid)
+            if int(session) == leader:
+                found.append(pid)
+    family: set[int] = set()
+    while found:
+        pid = found.pop()
+        if pid not in family:
+            family.add(pid)
+            found += children.get(pid, [])
+    return family
 
 
 def _go_on(_number: int, _frame: FrameType | None) -> None:

@@ -38,6 +38,7 @@ def command(config_path: Path, host: str | None, port: int | None, wait: float) 
     """
     from streamer.cli.reading import read
     from streamer.config.access import NOBODY_ASKED, WAY_OUT, is_open
+    from streamer.runtime.ending import ending_in_time
     from streamer.runtime.logs import configure, take_over
     from streamer.runtime.serve import serve
     from streamer.streams.standard import guard_service
@@ -52,5 +53,5 @@ def command(config_path: Path, host: str | None, port: int | None, wait: float) 
     if settings.auth.name == NOBODY_ASKED and is_open(server.host, settings.auth.options):
         raise click.UsageError(f"other machines can reach {server.host}, and nobody is asked who they are; {WAY_OUT}")
     logger = configure(settings.logs.level, settings.logs.format, secrets=settings.secrets)
-    with take_over(logger):
+    with ending_in_time(), take_over(logger):
         serve(dataclasses.replace(settings, server=server), registry.components, logger=logger, wait=wait)

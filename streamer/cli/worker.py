@@ -33,6 +33,7 @@ def command(config_path: Path, actions: tuple[str, ...]) -> None:
     Any number of workers may run.
     """
     from streamer.cli.reading import read
+    from streamer.runtime.ending import ending_in_time
     from streamer.runtime.logs import configure, take_over
     from streamer.runtime.work import work
     from streamer.streams.standard import guard_service
@@ -45,5 +46,5 @@ def command(config_path: Path, actions: tuple[str, ...]) -> None:
             f"--action {unknown[0]}: {config_path} declares no such action; there are {', '.join(settings.actions)}"
         )
     logger = configure(settings.logs.level, settings.logs.format, secrets=settings.secrets)
-    with take_over(logger):
+    with ending_in_time(), take_over(logger):
         work(settings, registry.components, logger=logger, actions=actions)

@@ -6,7 +6,17 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from streamer.runtime.loop_threads import LoopThreads
+
 Ended = TypeVar("Ended")
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """A loop for a service, made this thread's own."""
+    loop = (loop_factory() or asyncio.new_event_loop)()
+    loop.set_default_executor(LoopThreads())
+    asyncio.set_event_loop(loop)
+    return loop
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

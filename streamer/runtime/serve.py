@@ -18,7 +18,8 @@ from streamer.engine.aging import AGES_KEY, Ages
 from streamer.engine.shared_delivery import SharedDelivery
 from streamer.runtime.assembly import Components, Service, open_service
 from streamer.runtime.descriptors import fit, warn
-from streamer.runtime.loops import loop_factory, run_until_complete
+from streamer.runtime.ending import HeldLoop
+from streamer.runtime.loops import new_loop, run_until_complete
 from streamer.runtime.patience import Patience
 from streamer.runtime.signals import on_stop
 from streamer.transports.websocket import WebSocketTransport
@@ -47,8 +48,7 @@ def serve(
     """
     limit = raise_limit()
     # Not asyncio.Runner: it would wait for ever for a handler that swallows its cancellation.
-    loop = (loop_factory() or asyncio.new_event_loop)()
-    asyncio.set_event_loop(loop)
+    loop = new_loop()
     try:
         run_until_complete(loop, _serve(settings, components, logger, clock or SystemClock(), wait, limit), logger)
     finally:
@@ -56,14 +56,18 @@ def serve(
 
 
 def end(loop: asyncio.AbstractEventLoop) -> None:
-    """Cancels what is left and closes the loop, with or without what does not let itself be cancelled."""
+    """Cancels what is left and closes the loop, with or without what does not let itself be cancelled.
+
+    Functions in the loop's threads are not waited for: they cannot be stopped, and end with the process.
+    """
     left = asyncio.all_tasks(loop)
     for task in left:
         task.cancel()
     if left:
         loop.run_until_complete(asyncio.wait(left, timeout=END_GRACE))
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.run_until_complete(loop.shutdown_default_executor())
+    # A generator of a handler may wait for anything when it is closed.
+    closing = loop.create_task(loop.shutdown_asyncgens())
+    loop.run_until_complete(asyncio.wait({closing}, timeout=END_GRACE))
     # The drain has told whose handlers do not stop; that their tasks end unfinished needs no line each.
     loop.set_exception_handler(lambda _loop, _context: None)
     asyncio.set_event_loop(None)
@@ -81,7 +85,7 @@ async def _serve(
     wanted = settings.server
     settings = dataclasses.replace(settings, server=fit(settings, limit))
     stop, hurry = asyncio.Event(), asyncio.Event()
-    on_stop(stop, hurry)
+    on_stop(stop, hurry, HeldLoop(asyncio.get_running_loop(), settings.server.drain_timeout, logger).told_to_stop)
     start = Patience(wait, clock, logger, stop)
     async with contextlib.AsyncExitStack() as stack:
         service = await start.until_free(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
+from types import FrameType
 from typing import Final
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
@@ -11,10 +13,17 @@ _LEFT_IGNORED: Final = frozenset({signal.SIGHUP, signal.SIGQUIT})
 """`nohup`, and a shell for what it runs in the background, let a process ignore them: then it is meant to go on."""
 
 
-def on_stop(stop: asyncio.Event, force_stop: asyncio.Event) -> None:
+def on_stop(
+    stop: asyncio.Event, force_stop: asyncio.Event, at_once: Callable[[int, FrameType | None], None] | None = None
+) -> None:
     """Sets `stop` at the first signal that asks the service to stop, and `force_stop` at a second one.
 
     A second SIGHUP is no second request: a terminal that is closed may send it twice.
+
+    Args:
+        stop: set by the loop.
+        force_stop: likewise.
+        at_once: called for each signal, in whatever code runs just then, also where that holds the loop.
     """
     loop = asyncio.get_running_loop()
 
@@ -27,3 +36,7 @@ def on_stop(stop: asyncio.Event, force_stop: asyncio.Event) -> None:
     for number in STOPPING:
         if number not in _LEFT_IGNORED or signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, received, number)
+            if at_once is not None:
+                # The loop hears of signals by a descriptor, and its own handler does nothing.
+                signal.signal(number, at_once)
+                signal.siginterrupt(number, False)  # noqa: FBT003 - the standard library's own signature

@@ -13,7 +13,8 @@ from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError
 from streamer.engine.shared_delivery import SharedDelivery
 from streamer.runtime.assembly import Components, open_service
-from streamer.runtime.loops import loop_factory, run_until_complete
+from streamer.runtime.ending import HeldLoop
+from streamer.runtime.loops import new_loop, run_until_complete
 from streamer.runtime.serve import end, fail_with
 from streamer.runtime.signals import on_stop
 
@@ -39,8 +40,7 @@ def work(
         StreamerError: it could not start, in one line; or its store failed for good.
     """
     raise_limit()
-    loop = (loop_factory() or asyncio.new_event_loop)()
-    asyncio.set_event_loop(loop)
+    loop = new_loop()
     try:
         run_until_complete(loop, _work(settings, components, logger, clock or SystemClock(), actions), logger)
     finally:
@@ -51,7 +51,7 @@ async def _work(
     settings: Settings, components: Components, logger: Any, clock: Clock, actions: Collection[str]
 ) -> None:
     stop, hurry = asyncio.Event(), asyncio.Event()
-    on_stop(stop, hurry)
+    on_stop(stop, hurry, HeldLoop(asyncio.get_running_loop(), settings.server.drain_timeout, logger).told_to_stop)
     async with contextlib.AsyncExitStack() as stack:
         service = await stack.enter_async_context(
             open_service(settings, components, logger=logger, clock=clock, actions=actions)

@@ -24,7 +24,8 @@ from streamer.children.programs import Programs
 
 async def main():
     streams = [os.open("/dev/null", os.O_RDWR)] * 3
-    source = '''set -m; trap "" TERM HUP; sleep 1000 & echo $! $$ > "$0.new"; mv "$0.new" "$0"; wait'''
+    source = '''set -m; trap "" TERM HUP; sleep 1000 & in_group=$!
+set +m; setsid sleep 1000 & echo $! $in_group $$ > "$0.new"; mv "$0.new" "$0"; wait'''
     paths = [Path(sys.argv[1]) / name for name in ("one", "two")]
     for path in paths:
         await Programs().start(["/bin/sh", "-c", source, str(path)], cwd=Path("/"), env={"PATH": os.environ["PATH"]},

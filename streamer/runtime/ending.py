@@ -1,0 +1,97 @@
+"""The end of a service's process comes in time, whatever handlers have left running or do with the loop."""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any, Final
+
+from streamer.core.errors import StreamerError
+from streamer.engine.waiting import STOP_GRACE
+from streamer.streams.standard import has_whole_process, stderr_sink
+
+EXIT_GRACE: Final = 2.0
+"""Seconds that threads and the exit handlers of foreign code get once the service has stopped."""
+_FLUSH: Final = 0.5
+_FAILED: Final = 1
+_FAULT: Final = 70
+"""As `streamer.cli.exits` has them."""
+
+
+class HeldLoop:
+    """Ends the process where the loop is held by a handler that does not wait, and so cannot begin to drain.
+
+    Args:
+        loop: of the service.
+        drain_timeout: seconds that handlers have to end.
+        logger: gets why the process ended.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, drain_timeout: float, logger: Any) -> None:
+        self._loop = loop
+        self._drain_timeout = drain_timeout
+        self._logger = logger
+        self._watching = False
+
+    def told_to_stop(self, *_: Any) -> None:
+        """To be called by the interpreter's own signal handler: that runs although the loop does not."""
+        if not self._watching and has_whole_process():
+            self._watching = True
+            # Not `threading.Thread`: the signal may have come while the lock was held that starting one needs.
+            _thread.start_new_thread(self._watch, ())
+
+    def _watch(self) -> None:
+        _wait(self._drain_timeout + STOP_GRACE)
+        answered = threading.Event()
+        try:
+            self._loop.call_soon_threadsafe(answered.set)
+        except RuntimeError:
+            # It is closed: the service has ended.
+            return
+        if not answered.wait(STOP_GRACE):
+            with contextlib.suppress(Exception):
+                self._logger.error(
+                    "a handler holds the event loop, so that the service cannot stop; the process ends without it"
+                )
+            _leave(_FAILED)
+
+
+@contextlib.contextmanager
+def ending_in_time() -> Iterator[None]:
+    """After it the process ends within `EXIT_GRACE`. The interpreter would wait for each thread that is not a daemon,
+    such as those of `asyncio.to_thread`, and for what foreign code has registered with `atexit`.
+    """
+    status = 0
+    try:
+        yield
+    except BaseException as problem:
+        status = _FAILED if isinstance(problem, StreamerError) else _FAULT
+        raise
+    finally:
+        if has_whole_process():
+            _thread.start_new_thread(_leave_after, (EXIT_GRACE, status))
+
+
+def _leave_after(seconds: float, status: int) -> None:
+    _wait(seconds)
+    _leave(status)
+
+
+def _leave(status: int) -> None:
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+    with contextlib.suppress(Exception):
+        stderr_sink().flush(_FLUSH)
+    os._exit(status)
+
+
+def _wait(seconds: float) -> None:
+    # The module `threading` may have been told already that the process ends; a bare lock does not mind.
+    lock = _thread.allocate_lock()
+    lock.acquire()
+    lock.acquire(timeout=seconds)

@@ -1,0 +1,179 @@
+"""The process of a service ends in time, whatever its handlers have left running or do with the loop."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from streamer.runtime import ending
+from streamer.runtime.ending import HeldLoop, ending_in_time
+
+PROCESS = """
+import asyncio, atexit, os, signal, sys, threading, time
+from streamer.core.errors import StartError
+from streamer.runtime import ending
+from streamer.runtime.loops import new_loop
+from streamer.runtime.serve import end
+from streamer.runtime.signals import on_stop
+from streamer.streams import standard
+import streamer.runtime.serve
+
+standard._whole_process = True
+ending.EXIT_GRACE = ending.STOP_GRACE = streamer.runtime.serve.END_GRACE = 0.05
+
+class Logger:
+    def error(self, event):
+        print(event, file=sys.stderr, flush=True)
+
+def hour():
+    time.sleep(3600)
+
+async def slowly():
+    try:
+        while True:
+            yield 1
+    finally:
+        await asyncio.sleep(3600)
+
+async def left_behind():
+    global kept
+    kept = slowly()
+    await kept.__anext__()
+
+async def held():
+    stop = asyncio.Event()
+    on_stop(stop, stop, ending.HeldLoop(asyncio.get_running_loop(), 0.05, Logger()).told_to_stop)
+    os.kill(os.getpid(), signal.SIGTERM)
+    hour()
+
+async def not_held():
+    stop = asyncio.Event()
+    on_stop(stop, stop, ending.HeldLoop(asyncio.get_running_loop(), 0.05, Logger()).told_to_stop)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await stop.wait()
+    await asyncio.sleep(0.3)
+    raise StartError("ended by itself")
+
+async def main():
+    match sys.argv[1]:
+        case "to_thread":
+            asyncio.create_task(asyncio.to_thread(hour))
+        case "thread":
+            threading.Thread(target=hour).start()
+        case "atexit":
+            atexit.register(hour)
+        case "generator":
+            await left_behind()
+        case "held":
+            await held()
+        case "not held":
+            await not_held()
+        case "fault":
+            threading.Thread(target=hour).start()
+            raise ValueError("a fault")
+    await asyncio.sleep(0.05)
+    print("served", flush=True)
+
+with ending.ending_in_time():
+    loop = new_loop()
+    try:
+        loop.run_until_complete(main())
+    finally:
+        end(loop)
+"""
+
+
+def run(what):
+    return subprocess.run(
+        [sys.executable, "-c", PROCESS, what], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("what", ["to_thread", "thread", "atexit", "generator"])
+def test_what_handlers_left_running_does_not_keep_the_process(what):
+    ended = run(what)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "served\n", "")
+
+
+def test_a_service_that_failed_says_so_with_its_status():
+    ended = run("fault")
+    assert ended.returncode == 70
+    assert "ValueError: a fault" in ended.stderr
+
+
+def test_a_handler_that_holds_the_loop_cannot_keep_the_service_from_stopping():
+    ended = run("held")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "holds the event loop" in ended.stderr
+
+
+def test_a_service_that_answers_is_left_to_end_by_itself():
+    ended = run("not held")
+    assert ended.returncode == 1
+    assert "ended by itself" in ended.stderr
+    assert "holds the event loop" not in ended.stderr
+
+
+@pytest.fixture
+def exits(monkeypatch):
+    """Statuses of this process's ends, which do not come."""
+    found = []
+    monkeypatch.setattr(ending, "has_whole_process", lambda: True)
+    monkeypatch.setattr(ending, "_wait", lambda _: None)
+    monkeypatch.setattr(ending._thread, "start_new_thread", lambda run, given: run(*given))
+    monkeypatch.setattr(ending.os, "_exit", found.append)
+    monkeypatch.setattr(ending, "STOP_GRACE", 0.01)
+    return found
+
+
+class Loop:
+    def __init__(self, answer):
+        self.call_soon_threadsafe = answer
+
+
+def closed(_call):
+    raise RuntimeError("Event loop is closed")
+
+
+class Logger:
+    def __init__(self):
+        self.lines = []
+
+    def error(self, line):
+        self.lines.append(line)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [(lambda call: call(), []), (lambda _call: None, [1]), (closed, [])],
+    ids=["answers", "is held", "is closed"],
+)
+def test_only_a_loop_that_does_not_answer_ends_the_process(exits, answer, expected):
+    logger = Logger()
+    held = HeldLoop(Loop(answer), 0.01, logger)
+    held.told_to_stop(15, None)
+    held.told_to_stop(15, None)
+    assert exits == expected
+    assert len(logger.lines) == len(expected)
+
+
+def test_the_status_is_that_of_what_was_raised(exits):
+    with ending_in_time():
+        pass
+    with pytest.raises(ValueError, match="x"), ending_in_time():
+        raise ValueError("x")
+    assert exits == [0, 70]
+
+
+def test_where_the_process_is_not_ours_nothing_ends_it(monkeypatch):
+    monkeypatch.setattr(ending, "has_whole_process", lambda: False)
+    monkeypatch.setattr(ending._thread, "start_new_thread", lambda *_: pytest.fail("a thread was started"))
+    HeldLoop(Loop(closed), 0.01, Logger()).told_to_stop()
+    with ending_in_time():
+        pass
+
+
+def test_a_wait_lasts_as_long_as_it_says():
+    ending._wait(0.001)
