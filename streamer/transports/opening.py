@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
@@ -111,7 +112,8 @@ class Opening(asyncio.BufferedProtocol):
         transport.write(data)
         if more and transport.can_write_eof():
             # Closed while something unread waits, a socket is reset, and the client may lose its answer.
-            transport.write_eof()
+            with contextlib.suppress(OSError):  # the client has gone already
+                transport.write_eof()
             self._ending = self._loop.call_later(LINGER, transport.close)
         else:
             transport.close()
@@ -120,8 +122,14 @@ class Opening(asyncio.BufferedProtocol):
         protocol = self._make_protocol(lambda _: WSUpgradeResponseWithListener(upgrade.response, upgrade.listener))
         transport, self._transport = self._transport, None
         transport.set_protocol(protocol)
-        protocol.connection_made(transport)
         self.finished.set_result(None)
+        try:
+            protocol.connection_made(transport)
+        except OSError:
+            # The library sets options of the socket, whose client has gone already.
+            transport.set_protocol(asyncio.Protocol())
+            transport.abort()
+            return
         for piece in (_CANONICAL % key.encode("ascii"), rest):
             _feed(protocol, piece)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from http import HTTPStatus
 from http.client import responses
@@ -228,7 +229,8 @@ class Socket(asyncio.Protocol):
                 transport.write(data)
             else:
                 # Only half: closing while the other side still writes could cost it our last frame.
-                transport.write_eof()
+                with contextlib.suppress(OSError):  # the other side has gone already
+                    transport.write_eof()
         if self._protocol.close_expected() and not self._hanging_up:
             self._hanging_up = True
             self._timers.append(asyncio.ensure_future(self._hang_up()))

@@ -86,3 +86,58 @@ async def test_nothing_of_the_request_is_kept_with_the_connection(serve):
     request = server.peers[0]._transport.request
     assert b"secret" not in request.path
     assert "client_id" not in str(request.headers)
+
+
+@pytest.mark.parametrize("broken", ["write_eof", "connection_made"])
+async def test_a_client_that_has_gone_in_the_meantime_is_nobodys_trouble(
+    serve, upgrade, monkeypatch, broken, eventually
+):
+    server = await serve()
+    problems = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+
+    def gone(*_):
+        raise OSError(107, "Transport endpoint is not connected")
+
+    if broken == "write_eof":
+        made = opening.Opening.connection_made
+
+        def without_end(self, transport):
+            made(self, _Gone(transport, gone))
+
+        monkeypatch.setattr(opening.Opening, "connection_made", without_end)
+        sent = b"POST /ws HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"
+        monkeypatch.setattr(opening, "LINGER", 0.01)
+    else:
+        original = opening.Opening.__init__
+
+        def init(self, decide, make_protocol, loop, logger):
+            original(self, decide, lambda _: _GoneProtocol(gone), loop, logger)
+
+        monkeypatch.setattr(opening.Opening, "__init__", init)
+        sent = upgrade()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.transport.port)
+    writer.write(sent)
+    with contextlib.suppress(ConnectionError):
+        await reader.read()
+    writer.close()
+    await eventually(lambda: len(server.transport._acceptor.waiting) == 0)
+    assert problems == []
+
+
+class _Gone:
+    """A transport whose client has gone when the end of writing is sent."""
+
+    def __init__(self, transport, gone):
+        self._transport = transport
+        self.write_eof = gone
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+
+class _GoneProtocol(asyncio.BufferedProtocol):
+    """The library's, where a socket's options can no longer be set."""
+
+    def __init__(self, gone):
+        self.connection_made = gone
