@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,6 +47,8 @@ class Call:
     """Whether a connection that breaks is opened again."""
     queued: bool = False
     """Whether the service has acknowledged it; then it goes on without us."""
+    _unwritten: Exception | None = field(default=None, init=False, repr=False)
+    """Why a message could not be written to standard output."""
 
     def run(self) -> int:
         """Makes the call, shows what comes of it and returns the exit status."""
@@ -87,13 +89,21 @@ class Call:
         return exits.SUCCESS
 
     async def _ask(self, client: StreamerClient, shown: Display) -> Result:
+        try:
+            return await self._outcome(client, shown)
+        except asyncio.CancelledError:
+            if self._unwritten is not None:
+                raise self._unwritten from None
+            raise
+
+    async def _outcome(self, client: StreamerClient, shown: Display) -> Result:
         async with client, asyncio.timeout(self.timeout):
             handle = await client.submit(
                 self.action, self.payload, id=self.request_id, metadata=self.metadata, wait=self.wait
             )
             self.request_id = handle.id
             if self.as_json:
-                handle.on_message = _write_message
+                handle.on_message = self._message_writer()
             self.queued = await handle.acknowledged()
             if not self.queued:
                 return await handle.outcome()
@@ -107,6 +117,24 @@ class Call:
                 return result
             finally:
                 following.cancel()
+
+    def _message_writer(self) -> Callable[[bytes], None]:
+        """Writes each message of the service as it came, on one line, for as long as somebody reads them.
+
+        The client calls it: a failure must not look to it like one of the connection, after which it sends again.
+        """
+        waiting = asyncio.current_task()
+        assert waiting is not None, "called by the task that makes the call"
+
+        def write(text: bytes) -> None:
+            if self._unwritten is None:
+                try:
+                    write_json(json.loads(text), pretty=False)
+                except (OSError, click.ClickException) as problem:
+                    self._unwritten = problem
+                    waiting.cancel()
+
+        return write
 
     async def _follow(self, client: StreamerClient, handle: RequestHandle, shown: Display) -> None:
         """Shows which attempt runs. The service says it only when it is asked."""
@@ -139,11 +167,6 @@ class Call:
 
     def _goes_on(self) -> str:
         return f"; request {self.request_id!r} is queued and goes on" if self.queued else ""
-
-
-def _write_message(text: bytes) -> None:
-    """Each message of the service as it came, on one line."""
-    write_json(json.loads(text), pretty=False)
 
 
 def _said(message: str, status: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import importlib
@@ -127,7 +128,8 @@ def _report(error: BaseException) -> int:
     match error:
         case click.exceptions.NoArgsIsHelpError():
             # A group without a command: its help, as it is.
-            error.show()
+            with contextlib.suppress(OSError):
+                error.show()
             return error.exit_code
         case click.UsageError():
             path = error.ctx.command_path if error.ctx is not None else "streamer"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,7 +22,7 @@ def payload_of(argument: str | None) -> Any:
         return None
     text, source = _text(argument)
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, parse_float=_number)
     except RecursionError:
         raise _bad(f"{source} is nested too deeply") from None
     except ValueError as error:
@@ -50,6 +51,14 @@ def _decoded(data: bytes, source: str) -> str:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a JSON number")
+
+
+def _number(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        # It would be sent as null.
+        raise ValueError(f"{digits} is beyond what a number can hold")
+    return number
 
 
 def metadata_of(pairs: Iterable[str]) -> dict[str, str] | None:

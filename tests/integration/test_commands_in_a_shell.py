@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,10 +151,15 @@ def test_problems_cannot_steer_the_terminal(home: Path) -> None:
         assert all(line.isprintable() for line in written.split("\n"))
 
 
-def test_on_a_terminal_a_call_shows_its_id_and_leaves_no_bar_over_a_direct_answer(home: Path) -> None:
+@contextlib.contextmanager
+def service_that_answers() -> Iterator[tuple[str, list[str]]]:
+    """Its URL, and the actions that it was asked for."""
+    asked = []
+
     def answer(connection: Any) -> None:
         for text in connection:
             request = json.loads(text)
+            asked.append(request["action"])
             name = {"request_id": request["id"]}
             if request["action"] == "queued":
                 connection.send(json.dumps({"type": "acknowledgment", "seq": 0, "status": "queued", **name}))
@@ -162,7 +169,45 @@ def test_on_a_terminal_a_call_shows_its_id_and_leaves_no_bar_over_a_direct_answe
 
     with serve(answer, "127.0.0.1", 0) as service:
         threading.Thread(target=service.serve_forever, daemon=True).start()
-        url = f"ws://127.0.0.1:{service.socket.getsockname()[1]}/ws"
+        try:
+            yield f"ws://127.0.0.1:{service.socket.getsockname()[1]}/ws", asked
+        finally:
+            service.shutdown()
+
+
+def without_reader() -> int:
+    """The end of a pipe that nobody reads any more."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+@pytest.mark.parametrize("action", ["queued", "direct"])
+def test_a_call_whose_messages_nobody_reads_ends_and_asks_once(home: Path, action: str) -> None:
+    with service_that_answers() as (url, asked):
+        writing = without_reader()
+        ran = command(home, "call", action, "--json", "--url", url, stdout=writing)
+        os.close(writing)
+    assert (ran.returncode, ran.stderr, asked) == (141, b"", [action])
+
+
+@pytest.mark.skipif(not FULL, reason="this system has no full device")
+def test_a_call_whose_messages_cannot_be_written_says_so_and_asks_once(home: Path) -> None:
+    with service_that_answers() as (url, asked), open("/dev/full", "wb") as full:
+        ran = command(home, "call", "direct", "--json", "--url", url, stdout=full)
+    assert (ran.returncode, asked) == (1, ["direct"])
+    assert ran.stderr == b"streamer: standard output cannot be written: No space left on device\n"
+
+
+def test_help_that_nobody_reads_is_no_fault(home: Path) -> None:
+    writing = without_reader()
+    ran = command(home, "requests", stderr=writing)
+    os.close(writing)
+    assert ran.returncode == 2
+
+
+def test_on_a_terminal_a_call_shows_its_id_and_leaves_no_bar_over_a_direct_answer(home: Path) -> None:
+    with service_that_answers() as (url, _):
         shown = {}
         for action in ("queued", "direct"):
             ours, theirs = pty.openpty()
@@ -178,7 +223,6 @@ def test_on_a_terminal_a_call_shows_its_id_and_leaves_no_bar_over_a_direct_answe
             os.close(ours)
             assert (ran.returncode, ran.stdout) == (0, b"7\n")
             shown[action] = written
-        service.shutdown()
     assert b"queued as r-17" in shown["queued"]
     assert b"100%" in shown["queued"]
     assert shown["direct"] == b""

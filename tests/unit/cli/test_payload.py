@@ -49,6 +49,7 @@ def test_a_payload_is_read_from_standard_input(monkeypatch):
         ("", "the text is not JSON"),
         ("NaN", "NaN is not a JSON number"),
         ('{"a": -Infinity}', "-Infinity is not a JSON number"),
+        ('{"a": -1e400}', "-1e400 is beyond what a number can hold"),
         ("hello", "a string needs its own quotes"),
         ("[" * 100_000, "the text is nested too deeply"),
     ],
