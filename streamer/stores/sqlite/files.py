@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 import stat
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +28,11 @@ _INDEX: Final = struct.Struct("=32x8s56xI28xI")
 """The shared index of the write-ahead log, as SQLite's own "WAL-mode File Format" lays it out: the salts, which change
 each time that the log begins anew, how many frames a checkpoint has copied into the database file, and how many it
 began to copy."""
+_EXTENT: Final = struct.Struct("=14xHI12x8s")
+"""Of the same: the size of a page, how many frames of the log count, and the salts."""
+_LOG_HEADER: Final = 32
+_FRAME_HEADER: Final = 24
+"""Bytes in the log before its frames, and before the page of each."""
 
 
 def create_private(path: Path, end: str = "") -> int:
@@ -70,21 +77,26 @@ class FileWatch:
 
     Args:
         path: the database, open in WAL mode and used at least once, so that all its files are there.
+        save: copies what is in the log, which is open although its name is gone, into the database file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, save: Callable[[], object]) -> None:
         self._path = path
+        self._save = save
         # Kept open: closing it would end the locks that SQLite has on this file, too.
         self._index = os.open(f"{path}-shm", os.O_RDONLY | os.O_CLOEXEC)
-        files = (path, Path(f"{path}-wal"), Path(f"{path}-shm"))
+        self._log_name = Path(f"{path}-wal")
+        self._log = os.open(self._log_name, os.O_RDONLY | os.O_CLOEXEC)
+        files = (path, self._log_name, Path(f"{path}-shm"))
         self._identities = [(file, _identity(file.stat())) for file in files]
         self._seen = self._read_index()
         self._main = _content(path.stat())
-        self._overwritten = False
+        self._overwritten: Path | None = None
+        self._saved = False
 
     def problem(self) -> str | None:
         """What has become of the files, in one line; None when they are what they were."""
-        if self._overwritten:
+        if self._overwritten is not None:
             return self._was_overwritten()
         before = self._read_index()
         main = self._main
@@ -92,13 +104,18 @@ class FileWatch:
             try:
                 found = file.stat()
             except OSError as problem:
+                if file is self._log_name and main == self._main:
+                    self._save_log()
                 return f"{file} was deleted or moved away while it was in use ({problem.strerror}): {REPAIR}"
             if _identity(found) != identity:
                 return f"{file} was replaced by another file while it was in use: {REPAIR}"
             if file is self._path:
                 main = _content(found)
         if main != self._main and not self._checkpointed():
-            self._overwritten = True
+            self._overwritten = self._path
+        elif not self._log_is_whole():
+            self._overwritten = self._log_name
+        if self._overwritten is not None:
             return self._was_overwritten()
         self._main, self._seen = main, before
         return None
@@ -112,14 +129,37 @@ class FileWatch:
         _, copied, begun = index = self._read_index()
         return begun > copied or index != self._seen
 
+    def _log_is_whole(self) -> bool:
+        """Whether the log still begins as the index says, and is as long.
+
+        Whoever begins it anew writes that to the index first, and a frame counts there when it has been written.
+        """
+        index = os.pread(self._index, _EXTENT.size, 0)
+        page, frames, salts = _EXTENT.unpack(index)
+        if not frames:
+            return True
+        # A page of 65536 bytes has the size 1 there.
+        extent = _LOG_HEADER + frames * (_FRAME_HEADER + (page if page > 1 else 1 << 16))
+        header = os.pread(self._log, _LOG_HEADER, 0)
+        if header[16:24] == salts and os.fstat(self._log).st_size >= extent:
+            return True
+        return os.pread(self._index, _EXTENT.size, 0) != index
+
+    def _save_log(self) -> None:
+        """What was acknowledged may be in the log alone, whose name is gone."""
+        if not self._saved:
+            self._saved = True
+            with contextlib.suppress(sqlite3.Error):
+                self._save()
+
     def _read_index(self) -> tuple[bytes, int, int]:
         salts, copied, begun = _INDEX.unpack(os.pread(self._index, _INDEX.size, 0))
         return salts, copied, begun
 
     def _was_overwritten(self) -> str:
         return (
-            f"{self._path} was overwritten by another program while it was in use: nothing is stored any more; "
-            "stop the service, put the right file there, delete its -wal and -shm, and start it again"
+            f"{self._overwritten} was overwritten by another program while it was in use: nothing is stored any more; "
+            f"stop the service, put the right file at {self._path}, delete its -wal and -shm, and start it again"
         )
 
 

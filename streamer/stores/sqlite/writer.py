@@ -88,8 +88,13 @@ def open_state(options: Mapping[str, Any]) -> State:
             database.close()
             raise StoreUnavailable(f"{path} could not be written: {problem}") from None
     if lock is not None:
-        state.guard = Guard(path, FileWatch(path).problem, lock.problem)
+        state.guard = Guard(path, watch_of(path, database).problem, lock.problem)
     return state
+
+
+def watch_of(path: Path, database: sqlite3.Connection) -> FileWatch:
+    """Watches the files of the open database."""
+    return FileWatch(path, lambda: database.execute("PRAGMA wal_checkpoint(FULL)").fetchone())
 
 
 def _put_right(state: State, now: float, *, recover: bool) -> None:

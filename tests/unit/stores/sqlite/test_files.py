@@ -14,13 +14,13 @@ import pytest
 from streamer.core.errors import StoreUnavailable
 from streamer.stores.sqlite import SqliteStore, writer
 from streamer.stores.sqlite.database import open_database
-from streamer.stores.sqlite.files import FileWatch, make_private
+from streamer.stores.sqlite.files import make_private
 from streamer.stores.sqlite.guard import Guard
 from streamer.stores.sqlite.locking import ServiceLock
 from streamer.stores.sqlite.operations import NUMBERS
 from streamer.stores.sqlite.rows import to_row
 from streamer.stores.sqlite.state import State
-from streamer.stores.sqlite.writer import BROKEN, DONE, TROUBLE, apply
+from streamer.stores.sqlite.writer import BROKEN, DONE, TROUBLE, apply, watch_of
 from streamer.testing.conformance import record
 
 SIDES = ("", "-wal", "-shm")
@@ -90,7 +90,7 @@ def watched(path):
     lock = ServiceLock(path, 1)
     database = open_database(path, create=True)
     state = State(database, 1000)
-    state.guard = Guard(path, FileWatch(path).problem, lock.problem)
+    state.guard = Guard(path, watch_of(path, database).problem, lock.problem)
     yield state
     database.close()
     lock.close()
@@ -144,6 +144,21 @@ def cut_short(path, _backup):
     os.truncate(path, 0)
 
 
+def empty_the_log(path, _backup):
+    os.truncate(f"{path}-wal", 0)
+
+
+def cut_the_log(path, _backup):
+    os.truncate(f"{path}-wal", 1000)
+
+
+def write_another_log(path, _backup):
+    log = Path(f"{path}-wal")
+    content = bytearray(log.read_bytes())
+    content[16:24] = b"anothers"
+    log.write_bytes(content)
+
+
 def move_the_folder(path, _backup):
     path.parent.rename(path.parent.with_name("elsewhere"))
 
@@ -152,7 +167,7 @@ def move_the_folder(path, _backup):
     "damage",
     [
         remove, remove_all, remove_log, remove_index, move_away, move_another_there, write_over, cut_short,
-        move_the_folder,
+        move_the_folder, empty_the_log, cut_the_log, write_another_log,
     ],
 )  # fmt: skip
 def test_nothing_is_acknowledged_once_the_file_is_not_what_was_opened(watched, path, backup, clock, damage):
@@ -164,7 +179,20 @@ def test_nothing_is_acknowledged_once_the_file_is_not_what_was_opened(watched, p
     assert outcomes(apply(watched, [enqueue(5, clock)])) == [BROKEN], "said once"
 
 
-@pytest.mark.parametrize("damage", [remove, move_another_there, write_over])
+def test_what_is_in_a_log_that_was_deleted_is_put_into_the_file(watched, path, clock):
+    numbers = range(1, 6)
+    for number in numbers:
+        assert outcomes(apply(watched, [enqueue(number, clock)])) == [DONE]
+    remove_log(path, None)
+    for _ in range(2):
+        assert BROKEN in outcomes(apply(watched, [enqueue(7, clock)]))
+    copy = path.with_name("after.db")
+    copy.write_bytes(path.read_bytes())
+    with contextlib.closing(sqlite3.connect(copy)) as found:
+        assert {name for (name,) in found.execute("SELECT id FROM requests")} == {f"r{number}" for number in numbers}
+
+
+@pytest.mark.parametrize("damage", [remove, move_another_there, write_over, empty_the_log])
 def test_what_was_just_committed_to_a_file_that_is_gone_is_not_acknowledged(
     watched, path, backup, clock, damage, monkeypatch
 ):
