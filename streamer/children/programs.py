@@ -40,7 +40,30 @@ class Programs:
         self._running: dict[int, tuple[int, Callable[[int], None]]] = {}
         self._socket: socket.socket | None = None
         self._end: weakref.finalize[Any, Any] | None = None
+        self._taken = 0
+        self._given_back: asyncio.Future[None] | None = None
         self.supervisor_pid: int | None = None
+
+    def take(self) -> None:
+        """Says that the caller holds a program's pipes."""
+        self._taken += 1
+
+    def give_back(self) -> None:
+        """Says that it holds them no more."""
+        self._taken -= 1
+        waited, self._given_back = self._given_back, None
+        if waited is not None and not waited.done():
+            waited.set_result(None)
+
+    async def until_given_back(self) -> bool:
+        """Waits until pipes are given back. Returns False at once when nobody holds any."""
+        if not self._taken:
+            return False
+        if self._given_back is None:
+            self._given_back = asyncio.get_running_loop().create_future()
+        # Several wait for the same one.
+        await asyncio.shield(self._given_back)
+        return True
 
     @classmethod
     def of_loop(cls) -> Programs:

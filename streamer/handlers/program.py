@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from streamer.core.clock import Clock
 from streamer.core.errors import Error
 from streamer.handlers.pipes import InputPipe, OutputPipe
 
+_NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _PIECE_OF_STDOUT: Final = 4096
 _PIECE_OF_STDERR: Final = 512
 """Each of its lines becomes a line of the log, which costs more."""
@@ -51,6 +53,7 @@ class Program:
         self._stdin: InputPipe | None = None
         self._outputs: list[OutputPipe] = []
         self._group = 0
+        self._holds_pipes = False
 
     @classmethod
     async def start(
@@ -71,13 +74,15 @@ class Program:
             OSError, ValueError: the system refuses to run it.
         """
         program = cls(on_stdout, on_stderr, clock, grace)
-        ours, theirs = _pipes()
+        ours, theirs = await _pipes_in_turn(program._programs)
+        program._holds_pipes = True
         try:
             program._group = await program._programs.start(
                 argv, cwd=cwd, env=env, streams=theirs, on_end=program._ended
             )
         except BaseException:
             _close(ours)
+            program._give_back()
             program.done.cancel()
             raise
         finally:
@@ -136,6 +141,12 @@ class Program:
             self._stdin.close()
         for output in self._outputs:
             output.close()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        held, self._holds_pipes = self._holds_pipes, False
+        if held:
+            self._programs.give_back()
 
     def _is_open(self) -> bool:
         # It may end before its pipes are looked at.
@@ -167,6 +178,21 @@ class Program:
     async def _linger(self) -> None:
         await self._clock.sleep(self._grace)
         self._finish()
+
+
+async def _pipes_in_turn(programs: Programs) -> tuple[list[int], list[int]]:
+    """As `_pipes`, when there are descriptors for them: while other programs run, those will give theirs back, and an
+    attempt must not be lost for that.
+    """
+    while True:
+        try:
+            pipes = _pipes()
+        except OSError as problem:
+            if problem.errno not in _NO_DESCRIPTORS or not await programs.until_given_back():
+                raise
+        else:
+            programs.take()
+            return pipes
 
 
 def _pipes() -> tuple[list[int], list[int]]:

@@ -18,6 +18,7 @@ from streamer.contracts.components import BuildContext
 from streamer.core.clock import SystemClock
 from streamer.core.errors import Error
 from streamer.core.leftovers import current_leftovers
+from streamer.handlers import program
 from streamer.handlers.command import build
 from streamer.handlers.program import Program
 
@@ -233,3 +234,47 @@ async def test_a_program_that_is_started_while_its_request_is_cancelled_is_kille
     while programs._starting or programs._running:
         await asyncio.sleep(0.002)
     assert not mark.exists()
+
+
+@pytest.fixture
+def few_pipes(monkeypatch):
+    """The system has pipes for one program at a time."""
+    real, let_go = program._pipes, Program._let_go
+    held = []
+
+    def pipes():
+        if held:
+            raise OSError(errno.EMFILE, "Too many open files")
+        held.append(1)
+        return real()
+
+    def given_back(self):
+        held.clear()
+        let_go(self)
+
+    monkeypatch.setattr(program, "_pipes", pipes)
+    monkeypatch.setattr(Program, "_let_go", given_back)
+    return held
+
+
+async def test_programs_wait_for_the_descriptors_of_those_that_run_before_them(run, few_pipes):
+    async with asyncio.timeout(30):
+        assert await asyncio.gather(*(run('echo "{\\"result\\": 1}"') for _ in range(5))) == [1] * 5
+
+
+async def test_one_that_waits_for_descriptors_may_be_cancelled_and_the_others_go_on(run, few_pipes):
+    first = asyncio.ensure_future(run("sleep 0.2"))
+    await asyncio.sleep(0)
+    waiting = [asyncio.ensure_future(run('echo "{\\"result\\": 1}"')) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    waiting[0].cancel()
+    async with asyncio.timeout(30):
+        assert await waiting[1] == 1
+        await first
+
+
+async def test_where_no_program_runs_nobody_waits_for_descriptors(run, few_pipes):
+    few_pipes.append(1)
+    with pytest.raises(Error) as caught:
+        await run("true")
+    assert caught.value.retryable
