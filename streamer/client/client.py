@@ -17,7 +17,7 @@ from streamer.client.errors import Conflict, ConnectionFailed, ConnectionLost
 from streamer.client.handle import RequestHandle
 from streamer.client.link import Link, open_link
 from streamer.client.messages import encode_request
-from streamer.client.options import checked_seconds, checked_size, checked_timeout
+from streamer.client.options import checked_id, checked_seconds, checked_size, checked_timeout, checked_wait
 from streamer.client.own_actions import OwnActions
 from streamer.client.pending import PendingRequests
 from streamer.client.state import ConnectionState
@@ -188,11 +188,11 @@ class StreamerClient(OwnActions):
             ConnectionLost: the connection has ended for good.
             ConnectionFailed: the service refuses the next one.
             RuntimeError: the client belongs to another event loop.
-            TypeError: the payload has no JSON form.
-            ValueError: a request with this id is already waiting on this connection.
+            TypeError: the payload has no JSON form, or the id is no string.
+            ValueError: a request with this id is already waiting on this connection, or no request can have it.
         """
-        request_id = id or new_id("req_")
-        text = encode_request(request_id, action, payload, metadata, wait)
+        request_id = checked_id(id) if id else new_id("req_")
+        text = encode_request(request_id, action, payload, metadata, checked_wait(wait))
         link = await self._connection.ready()
         handle = RequestHandle(
             request_id, text, resend=self._resend if resend is None else resend, canceller=self._cancel
@@ -256,7 +256,7 @@ class StreamerClient(OwnActions):
             ConnectionFailed: the service refused the next one.
             TimeoutError: it took longer than `timeout`; the message names the request.
         """
-        request_id = id or new_id("req_")
+        request_id = checked_id(id) if id else new_id("req_")
         deadline = asyncio.timeout(checked_timeout(timeout))
         try:
             async with deadline:

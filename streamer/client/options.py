@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
+
+from streamer.core.ids import MAX_ID_LENGTH
 
 
 def checked_seconds(name: str, value: Any) -> float:
@@ -32,15 +35,40 @@ def checked_timeout(value: Any) -> float | None:
     return checked_seconds("timeout", value)
 
 
+def checked_wait(value: Any) -> Any:
+    """How long to wait for a direct answer. The service says what is wrong with it, but of what JSON has no word for.
+
+    Raises:
+        ValueError: it is infinite or not a number at all.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f'wait must be zero or more seconds, or a text such as "2s"; it is {value!r}')
+    return value
+
+
+def checked_id(value: Any) -> str:
+    """A request's name. The service cannot say for which request it refuses another one.
+
+    Raises:
+        TypeError: it is no string.
+        ValueError: it is too long, or has characters that are not printable.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"id must be a string; it is {value!r}")
+    if not 0 < len(value) <= MAX_ID_LENGTH or not value.isprintable():
+        raise ValueError(f"id must be 1 to {MAX_ID_LENGTH} printable characters; it is {value[:200]!r}")
+    return value
+
+
 def checked_size(name: str, value: Any) -> int:
     """A number of bytes above zero.
 
     Raises:
         TypeError: it is no whole number.
-        ValueError: it is zero or negative.
+        ValueError: it is zero or negative, or beyond what a machine can address.
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be a whole number of bytes; it is {value!r}")
-    if value <= 0:
-        raise ValueError(f"{name} must be above 0 bytes; it is {value!r}")
+    if not 0 < value <= sys.maxsize:
+        raise ValueError(f"{name} must be above 0 bytes, and at most {sys.maxsize}; it is {value!r}")
     return value

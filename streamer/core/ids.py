@@ -7,6 +7,8 @@ import time
 from itertools import count
 from typing import Final
 
+MAX_ID_LENGTH: Final = 128
+"""Characters of the id that a client gives a request."""
 PROCESS_HEADER: Final = "Streamer-Process"
 """Of a handshake's answer: names the process of the service, at random. A client whose connection broke sees by it
 whether the process died."""

@@ -11,11 +11,11 @@ import msgspec
 
 from streamer.core.errors import INTERNAL_ERROR, VALIDATION_ERROR, Error
 from streamer.core.foreign import describe, safe_text
+from streamer.core.ids import MAX_ID_LENGTH
 from streamer.core.messages import ErrorBody, ErrorMessage, Outgoing
 from streamer.core.units import parse_duration
 
 ACTION_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
-MAX_ID_LENGTH: Final = 128
 DEFAULT_MAX_DEPTH: Final = 64
 _LONGEST_WAIT: Final = 100
 """Characters of a duration; what is wrong with one repeats it."""

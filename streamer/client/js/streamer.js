@@ -19,6 +19,7 @@ const CLOCKS_DIFFER = 60_000; // to the renewal of a token that was taken though
 const MOST_DOUBLINGS = 5; // of the time that the answer to a ping may take
 const LONGEST_TIMER = 2 ** 31 - 1; // a longer one fires at once
 const TOO_LARGE = 1009;
+const NAME = /^(?:[^\p{C}\p{Z}]| ){1,128}$/u; // what a service takes for an id or a client's id
 const MOST_BREAKS = 3; // connections that may end while one request is alone on its way, before it is given up
 const MOST_SHARED = 10; // the same for one that was never alone, and for asking after one that the service has stored
 const TURN = 10_000; // how long others wait at most for the answer to a request that is sent alone
@@ -291,7 +292,7 @@ export class StreamerClient {
     const { storage, storageKey } = this.#options;
     const named = options.clientId ?? address.searchParams.get("client_id");
     // A browser would not say why the service refuses it, and the client would try for ever.
-    if (named !== null && !/^[^\p{C}\p{Zl}\p{Zp}]{1,128}$/u.test(named)) {
+    if (named !== null && !NAME.test(named)) {
       throw new TypeError("clientId must be a text of 1 to 128 printable characters");
     }
     this.clientId = named ?? (storage?.getItem(storageKey) || randomId());
@@ -327,7 +328,8 @@ export class StreamerClient {
   start(action, payload, options) {
     const { id = randomId("req_"), metadata, wait, signal, ...others } = given(options);
     if (signal !== undefined && typeof signal.addEventListener !== "function") throw new TypeError("signal must be an AbortSignal");
-    if (typeof id !== "string" || id === "") throw new TypeError("id must be a text of 1 to 128 characters");
+    // The service cannot say for which request it refuses another one.
+    if (typeof id !== "string" || !NAME.test(id)) throw new TypeError("id must be a text of 1 to 128 printable characters");
     if (typeof wait === "number" && !(wait >= 0 && wait < Infinity)) {
       throw new RangeError(`wait must be zero or more seconds, or a text such as "2s"; it is ${wait}`);
     }

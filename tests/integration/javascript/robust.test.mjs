@@ -121,6 +121,8 @@ test("what is no function, text or number is refused where it is given", async (
     [{ onAcknowledged: {} }, /onAcknowledged must be a function/],
     [{ id: 7 }, /id must be a text/],
     [{ id: "" }, /id must be a text/],
+    [{ id: "a\nb" }, /id must be a text/],
+    [{ id: "x".repeat(129) }, /id must be a text/],
     [{ wait: NaN }, /wait must be zero or more/],
     [{ wait: -1 }, /wait must be zero or more/],
     [{ wait: Infinity }, /wait must be zero or more/],

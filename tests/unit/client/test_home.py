@@ -287,6 +287,27 @@ async def test_a_timeout_that_is_no_time_is_refused_and_nothing_sent(fake, timeo
     assert arrived == []
 
 
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"id": "x" * 129}, ValueError, "id must be 1 to 128 printable characters"),
+        ({"id": "a\nb"}, ValueError, "id must be 1 to 128 printable characters"),
+        ({"id": 5}, TypeError, "id must be a string"),
+        ({"wait": float("nan")}, ValueError, "wait must be zero or more seconds"),
+        ({"wait": float("inf")}, ValueError, "wait must be zero or more seconds"),
+    ],
+)
+async def test_what_the_service_could_refuse_without_a_name_only_is_refused_here(fake, options, kind, words):
+    """An error that names no request would end none, while others wait."""
+    async with StreamerClient(await fake(mute)) as client:
+        for _ in range(2):
+            await client.submit("do")
+        with pytest.raises(kind, match=words):
+            await client.submit("do", **options)
+        with pytest.raises(kind, match=words):
+            await client.request("do", timeout=30, **options)
+
+
 async def test_an_infinite_timeout_is_none_and_a_text_is_refused(fake):
     async with StreamerClient(await fake(echo)) as client:
         assert await client.request("do", 1, timeout=float("inf")) == 1
