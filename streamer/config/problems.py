@@ -47,8 +47,8 @@ WARNINGS: Final = {
         "for a payload with very many values perhaps only that it does not match"
     ),
     "slow-pattern": (
-        "A regular expression in a JSON Schema with counts within counts, for which a long text can take seconds, and "
-        "no maxLength next to it"
+        "A regular expression in a JSON Schema with counts within counts, for which some long text may take seconds, "
+        "and no maxLength next to it. One that is slow on the texts that are tried is a problem, bad-pattern"
     ),
 }
 """Codes of what is not wrong and worth knowing. `streamer check --strict` fails for them."""

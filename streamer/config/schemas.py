@@ -164,7 +164,8 @@ class SchemaReader:
         refused = self._refused(schema, references.resources, path)
         if self._unlisted:
             self._document.warn("unlisted-errors", place, _UNLISTED)
-        self._warn_of_patterns([resource.schema for resource in references.opened], place)
+        if refused is None:
+            self._warn_of_patterns([resource.schema for resource in references.opened], place)
         if self._compile is None or refused is not None or not sound:
             for resource, draft in drafts:
                 if draft is not None:
@@ -178,7 +179,9 @@ class SchemaReader:
         for part in (part for schema in schemas for _, part in walk(schema)):
             pattern = part.get("pattern")
             if isinstance(pattern, str) and "maxLength" not in part and repeats(pattern) > MAX_REPEATS:
-                message = f"the pattern {shown(pattern)} has counts within counts, so that a long text can take seconds"
+                message = (
+                    f"the pattern {shown(pattern)} has counts within counts, so that some long text may take seconds"
+                )
                 self._document.warn("slow-pattern", place, f"{message}; put a maxLength next to it")
 
     def _refused(self, schema: Any, resources: Mapping[str, Any], path: Path | None) -> str | None:
@@ -195,8 +198,14 @@ class SchemaReader:
     def _check_patterns(self, schema: Any, source: Source) -> None:
         for place, part in walk(schema):
             for where, pattern in patterns(part):
-                if self._refused({"pattern": pattern}, {}, None) is not None:
-                    source.note("bad-pattern", (*place, *where), _pattern_sentence(pattern))
+                alone = {"pattern": pattern}
+                if where == ("pattern",) and isinstance(part.get("maxLength"), int):
+                    alone["maxLength"] = part["maxLength"]
+                refused = self._refused(alone, {}, None)
+                if refused is not None:
+                    # What compiles and takes long says so itself.
+                    slow = repeats(pattern) > MAX_REPEATS and refused.startswith("the pattern ")
+                    source.note("bad-pattern", (*place, *where), refused if slow else _pattern_sentence(pattern))
 
     def _open(self, path: Path, place: Place) -> JsonFile | str | None:
         """A file, or why it cannot be read; None for one that is not JSON, which is then told at its own line."""

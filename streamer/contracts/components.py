@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from streamer.core.clock import Clock, SystemClock
+from streamer.core.errors import StartError
 from streamer.core.health import Health
 
 NO_OPTIONS: Final[Mapping[str, Any]] = {"type": "object", "additionalProperties": False}
@@ -50,7 +51,13 @@ class BuildContext:
     """Where a component reports that it does not work, and that it does again: the health check answers 503 then."""
 
     def path(self, text: str) -> Path:
-        """An option's path, absolute: relative ones from the file's folder, `~` expanded."""
+        """An option's path, absolute: relative ones from the file's folder, `~` expanded.
+
+        Raises:
+            StartError: it holds a null character.
+        """
+        if "\0" in text:
+            raise StartError(f"{text!r} is no path: it holds a null character")
         return (self.base_dir / Path(text).expanduser()).resolve()
 
 

@@ -8,9 +8,9 @@ in a schema that contains itself with each level of the payload.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from streamer.engine.schema_graph import Graph, Node
 
@@ -20,9 +20,20 @@ MAX_LOOKS: Final = 100_000
 """Looks at one value that a schema may need to validate it: some five milliseconds."""
 LEVELS: Final = 64
 """Of a payload: `service.max_depth` as shipped."""
+MAX_WORK: Final = 10_000_000
+"""Work that the values of one payload together may need, in looks: a fifth of a second."""
+_COUNTED: Final = 100
+"""Work of one value up to which no payload that fits into a message needs that much."""
+_INTEGER: Final = 16
+"""Looks that comparing two numbers takes the validator, which does so exactly."""
+_FLOAT: Final = 60
+"""The same where one is no whole number."""
+_MULTIPLE: Final = 300
+"""And of finding out whether a number is a multiple of one that is not whole."""
 _AGAIN: Final = 3
 """How often the nodes at its place are looked at by one with `unevaluatedProperties` or `unevaluatedItems`."""
 
+_Weigh = Callable[[Node], int]
 _Targets = dict[str | int | None, Counter[Node]]
 
 
@@ -38,11 +49,18 @@ class Cost:
         validate: to find out whether it is valid: what contains itself is remembered by the validator.
         list_errors: to list what is wrong, where nothing is remembered; `UNBOUNDED` where it grows with each level.
         simple: nothing is an alternative, so the first error found is one.
+        work: as `validate`, with comparisons of numbers, objects and arrays as many looks as they take time.
     """
 
     validate: int
     list_errors: int
     simple: bool
+    work: int
+
+    @property
+    def most_values(self) -> int | None:
+        """How many values a payload may have, so that it is validated in bounded time; None: as many as there are."""
+        return None if self.work <= _COUNTED else MAX_WORK // self.work
 
 
 def cost_of(graph: Graph) -> Cost:
@@ -51,13 +69,15 @@ def cost_of(graph: Graph) -> Cost:
     Raises:
         EndlessReference: it refers to itself at the same value.
     """
-    analysis = _Analysis(graph)
+    analysis = _Analysis(graph, _weight)
     listing = analysis.with_recursion() if graph.certain else UNBOUNDED
-    return Cost(analysis.without_recursion(), listing, all(node.is_simple for node in graph.nodes))
+    work = _Analysis(graph, _work).without_recursion()
+    return Cost(analysis.without_recursion(), listing, all(node.is_simple for node in graph.nodes), work)
 
 
 class _Analysis:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, weigh: _Weigh) -> None:
+        self._weigh = weigh
         self._root = graph.root
         self._order = _in_order(graph)
         self._here: dict[Node, Counter[Node]] = {}
@@ -69,7 +89,7 @@ class _Analysis:
             if entry in self._below:
                 continue
             if entry.is_leaf:
-                self._here[entry], self._sizes[entry], self._below[entry] = Counter(), _weight(entry), {}
+                self._here[entry], self._sizes[entry], self._below[entry] = Counter(), weigh(entry), {}
             else:
                 self._here[entry] = self._ways(entry)
                 self._sizes[entry] = min(UNBOUNDED, sum(self._here[entry].values()))
@@ -88,7 +108,7 @@ class _Analysis:
                     waiting.append(node)
         for node in sorted(reached, key=self._order.__getitem__):
             often = ways[node] * (_AGAIN if node.looks_again else 1)
-            ways[node] = min(UNBOUNDED, ways[node] * _weight(node))
+            ways[node] = min(UNBOUNDED, ways[node] * self._weigh(node))
             for inner in node.in_place():
                 ways[inner] = min(UNBOUNDED, ways[inner] + often)
         return ways
@@ -149,6 +169,37 @@ def _weight(node: Node) -> int:
     """Looks that its own keywords are worth: most are one, but each missing name is an error of its own."""
     required, dependent = node.leaf.get("required", ()), node.leaf.get("dependentRequired", {})
     return 1 + len(required) // 8 + sum(map(len, dependent.values())) // 8
+
+
+def _work(node: Node) -> int:
+    """The same as time: what the validator compares one by one."""
+    leaf = node.leaf
+    work = 1 + len(leaf.get("required", ())) // 8 + sum(map(len, leaf.get("dependentRequired", {}).values()))
+    if "const" in leaf:
+        work += _comparing(leaf["const"])
+    values = leaf.get("enum", ())
+    # Texts alone, and whole numbers alone, are looked up at once.
+    if not (len(values) > 1 and all(type(value) is int for value in values)):
+        work += sum(map(_comparing, values))
+    for limit in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
+        work += _FLOAT if isinstance(leaf.get(limit), float) else 0
+    return work + (_MULTIPLE if isinstance(leaf.get("multipleOf"), float) else 0)
+
+
+def _comparing(value: Any) -> int:
+    """Looks that comparing another value with this one is worth."""
+    looks = 0
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict | list):
+            looks += 2
+            waiting.extend(one.values() if isinstance(one, dict) else one)
+        elif isinstance(one, float):
+            looks += _FLOAT
+        elif isinstance(one, int) and not isinstance(one, bool):
+            looks += _INTEGER
+    return looks
 
 
 def _targets(here: Mapping[Node, int]) -> _Targets:

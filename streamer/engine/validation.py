@@ -12,6 +12,7 @@ import jsonschema_rs
 from streamer.core.errors import VALIDATION_ERROR, Error
 from streamer.engine.schema_cost import MAX_LOOKS, EndlessReference, cost_of
 from streamer.engine.schema_graph import Graph, Node
+from streamer.engine.schema_patterns import has_counts_within_counts, slow_pattern
 from streamer.engine.schema_search import Search
 from streamer.engine.schema_violations import Leaf, Path
 
@@ -49,22 +50,31 @@ class Validator:
         schema: a JSON Schema; 2020-12 unless its `$schema` says otherwise.
         resources: schemas that `$ref`s may name, by URI. Nothing is ever fetched.
         base_uri: what relative `$ref`s are relative to.
+        bounded: whether a value that could take long to validate is refused. Payloads are strangers'; results are not.
 
     Attributes:
         is_valid: whether a value is valid.
 
     Raises:
-        SchemaError: it does not compile, it refers to itself at one value, or its references multiply.
+        SchemaError: it does not compile, it refers to itself at one value, its references multiply, or one of its
+            patterns takes long for long texts.
     """
 
-    def __init__(self, schema: Any, resources: Mapping[str, Any] | None = None, base_uri: str | None = None) -> None:
+    def __init__(
+        self,
+        schema: Any,
+        resources: Mapping[str, Any] | None = None,
+        base_uri: str | None = None,
+        *,
+        bounded: bool = True,
+    ) -> None:
         resources = resources or {}
         try:
             registry = jsonschema_rs.Registry([*resources.items()], draft=jsonschema_rs.Draft202012)
             validator = jsonschema_rs.validator_for(schema, registry=registry, base_uri=base_uri, **_OPTIONS)
         except (ValueError, jsonschema_rs.ReferencingError) as problem:
             raise SchemaError(str(problem)) from None
-        self.is_valid: Callable[[Any], bool] = validator.is_valid
+        self._is_valid: Callable[[Any], bool] = validator.is_valid
         self._iter_errors = validator.iter_errors
         self._validate = validator.validate
         graph = Graph(schema, resources, base_uri)
@@ -77,6 +87,13 @@ class Validator:
                 "one value could be looked at more than 100,000 times, as references to the same subschema multiply; "
                 "let fewer of the alternatives lead to it"
             )
+        for leaf in (one.leaf for node in graph.nodes for one in (node, *node.matchers.values())):
+            if slow := slow_pattern(leaf, _compiled):
+                raise SchemaError(slow)
+        # The library would try these on texts that are longer than their maxLength too.
+        self._has_slow = any("maxLength" in node.leaf and has_counts_within_counts(node.leaf) for node in graph.nodes)
+        self._most_values = self._cost.most_values if bounded else None
+        self.is_valid = self._is_valid if self._most_values is None else self._is_small_and_valid
         self._root = graph.root
         self._marks = any(node.looks_again for node in graph.nodes)
         self._has_names = any(node.names is not None for node in graph.nodes)
@@ -86,6 +103,12 @@ class Validator:
     def lists_errors(self) -> bool:
         """Whether all errors of a small payload can be listed; otherwise those of the alternative that fits best."""
         return self._cost.list_errors <= MAX_LISTED
+
+    def _is_small_and_valid(self, value: Any) -> bool:
+        return not self._is_too_large(value) and self._is_valid(value)
+
+    def _is_too_large(self, value: Any) -> bool:
+        return self._most_values is not None and _more_values_than(value, self._most_values)
 
     def check(self, value: Any, what: str = "payload") -> None:
         """Returns if the value is valid.
@@ -100,6 +123,13 @@ class Validator:
 
     def error(self, value: Any, what: str = "payload") -> Error:
         """The VALIDATION_ERROR of a value that is not valid. It takes milliseconds, whatever the value and schema."""
+        if self._is_too_large(value):
+            message = (
+                f"it holds more than {self._most_values:,} values, the most that this schema is checked against in one "
+                "request; send fewer in each"
+            )
+            errors = [{"path": "", "message": message}]
+            return Error(VALIDATION_ERROR, f"Invalid {what}: the {what}: {message}", {"errors": errors})
         large = _more_values_than(value, MANY_VALUES)
         violations, more = self._violations(value, large=large)
         errors = [{"path": pointer([*path]), "message": _shortened(message)} for path, message in violations] or [
@@ -121,7 +151,7 @@ class Validator:
             return [(tuple(one.instance_path), one.message) for one in listed], False
         limit = 1 if large else MAX_VIOLATIONS
         found, is_all = Search(self._leaf, limit=limit, marks=self._marks).run(self._root, value)
-        if not found and self._cost.simple and self.lists_errors:
+        if not found and self._cost.simple and self.lists_errors and not self._has_slow:
             # Without alternatives the library stops at the first error.
             try:
                 self._validate(value)
@@ -131,8 +161,10 @@ class Validator:
 
     def _is_listed(self, value: Any) -> bool:
         """Whether the library lists all errors of the value soon enough."""
-        looks = self._cost.list_errors
-        return looks <= MAX_LISTED and _work(value, MAX_LISTED // looks, names=self._has_names) <= MAX_LISTED // looks
+        if self._has_slow or not self.lists_errors:
+            return False
+        most = MAX_LISTED // self._cost.list_errors
+        return _work(value, most, names=self._has_names) <= most
 
     def _leaf(self, node: Node) -> Leaf | None:
         if node not in self._leaves:
@@ -148,12 +180,15 @@ class _Leaf:
         self._keywords = node.leaf
         self._whole = self._compile(node.leaf)
         self._single: dict[str, Any] = {}
+        self._longest = self._keywords.get("maxLength") if has_counts_within_counts(node.leaf) else None
         self.is_valid: Callable[[Any], bool] = self._whole.is_valid
 
     def _compile(self, keywords: Mapping[str, Any]) -> Any:
-        return jsonschema_rs.validator_for({**self._draft, **keywords}, **_OPTIONS)
+        return _compiled({**self._draft, **keywords})
 
     def failing(self, value: Any, /) -> list[str]:
+        if self._is_too_long(value):
+            return ["maxLength"]
         if len(self._keywords) == 1:
             return [*self._keywords]
         if not self._single:
@@ -161,8 +196,14 @@ class _Leaf:
         return [name for name, one in self._single.items() if not one.is_valid(value)]
 
     def messages(self, value: Any, keyword: str, /) -> list[str]:
+        if self._is_too_long(value):
+            return [self.message(value, keyword)]
         found = islice(self._whole.iter_errors(value), MAX_VIOLATIONS)
         return [one.message for one in found if one.schema_path[-1] == keyword or keyword not in one.schema_path]
+
+    def _is_too_long(self, value: Any) -> bool:
+        """Whether it is a text that a slow pattern must not be tried on."""
+        return self._longest is not None and isinstance(value, str) and len(value) > self._longest
 
     def message(self, value: Any, keyword: str, /) -> str:
         if keyword == "required":
@@ -170,6 +211,10 @@ class _Leaf:
             return f'"{missing}" is a required property'
         what = "object" if isinstance(value, dict) else "array" if isinstance(value, list) else "text"
         return f"this {what} does not meet {keyword!r}: {json.dumps(self._keywords[keyword], ensure_ascii=False)}"
+
+
+def _compiled(keywords: Mapping[str, Any]) -> Any:
+    return jsonschema_rs.validator_for(dict(keywords), **_OPTIONS)
 
 
 def _work(value: Any, most: int, *, names: bool) -> int:

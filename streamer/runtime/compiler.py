@@ -59,7 +59,8 @@ def _validator(action: str, field: str, schema: Any, resources: Mapping[str, Any
     if schema is None or schema is True:
         return None
     try:
-        return Validator(schema, resources, None if path is None else path.as_uri())
+        base_uri = None if path is None else path.as_uri()
+        return Validator(schema, resources, base_uri, bounded=field == "schema")
     except SchemaError as problem:
         first_line = str(problem).partition("\n")[0]
         raise StartError(f"actions.{action}.{field} does not compile: {first_line}") from None

@@ -19,6 +19,9 @@ _APPLICATION: Final = struct.Struct(">68xI")
 
 def problems(options: Mapping[str, Any], context: BuildContext) -> Iterator[OptionProblem]:
     """What would keep a start from opening the file."""
+    if "\0" in options["path"]:
+        yield OptionProblem(("path",), "this is no path: it holds a null character")
+        return
     problem = _problem(context.path(options["path"]))
     if problem is not None:
         yield OptionProblem(("path",), problem)

@@ -237,6 +237,13 @@ def test_a_regular_expression_that_is_refused_says_why(problems_of, pattern, rea
     assert line.startswith(f"{start}'{pattern}' is not a regular expression that can be used{reason}")
 
 
+def test_a_regular_expression_that_is_slow_says_so_at_its_own_place(problems_of):
+    slow = "pattern: '(a{1,100}){1,100}b'"
+    (line,) = problems_of(action(f"{{properties: {{a: {{{slow}}}, b: {{{slow}, maxLength: 200}}}}}}"))
+    assert "bad-pattern: actions.a.schema.properties.a.pattern: the pattern '(a{1,100}){1,100}b' has counts" in line
+    assert "put a maxLength of at most 256 next to it" in line
+
+
 @pytest.mark.parametrize("pattern", ["^(a+)+$", "^(a|a)*$", r"^(\w+\s?)*$", "(x+x+)+y", "^(([a-z])+.)+[A-Z]([a-z])+$"])
 def test_a_regular_expression_that_backtracking_would_never_end_is_linear(validator_of, pattern):
     # With backtracking the first of them would take 2 to the power of 50,000 steps.

@@ -8,6 +8,7 @@ import sqlite3
 import pytest
 
 from streamer.contracts.components import BuildContext
+from streamer.core.errors import StartError
 from streamer.stores.sqlite import SqliteStore
 from streamer.stores.sqlite.checking import problems
 
@@ -57,3 +58,11 @@ def test_what_this_user_may_not_do_is_said(tmp_path, monkeypatch, refused, says)
     monkeypatch.setattr(os, "access", lambda _path, mode: mode != refused)
     [message] = messages(path)
     assert says in message
+
+
+def test_a_path_with_a_null_character_is_no_path(tmp_path):
+    context = BuildContext(base_dir=tmp_path)
+    [problem] = problems({"path": "a\0b"}, context)
+    assert "null character" in problem.message
+    with pytest.raises(StartError, match="null character"):
+        context.path("a\0b")
