@@ -43,10 +43,14 @@ class Load(WSListener):
         self._writers.append(transport.underlying_transport.write)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type != WSMsgType.TEXT:
+        if frame.msg_type == WSMsgType.PING:
+            # Not left to the library, which would not say that it was the last frame of a buffer.
+            transport.send_pong(frame.get_payload_as_bytes())
+        elif frame.msg_type == WSMsgType.TEXT:
+            self.take(frame.get_payload_as_bytes())
+        else:
             self.wrong(f"a frame of type {frame.msg_type.name}: {frame.get_payload_as_bytes()!r}")
             return
-        self.take(frame.get_payload_as_bytes())
         if frame.last_in_buffer:
             self.go_on(transport)
 
@@ -108,6 +112,8 @@ class LatencyLoad(SyncLoad):
         self._sent = time.perf_counter()
 
     def go_on(self, transport: WSTransport) -> None:
+        if not self._answered:
+            return
         self.times.append(time.perf_counter() - self._sent)
         self._sent = time.perf_counter()
         super().go_on(transport)
@@ -162,7 +168,7 @@ async def measure(plan: dict[str, Any]) -> list[dict[str, float]]:
     loads = [_load(job) for job in plan["jobs"]]
     for job, load in zip(plan["jobs"], loads, strict=True):
         for _ in range(job["connections"]):
-            await ws_connect(lambda load=load: load, plan["url"])
+            await ws_connect(lambda load=load: load, plan["url"], enable_auto_pong=False)
     for load in loads:
         load.start()
     await _run(loads, plan["warmup"])
