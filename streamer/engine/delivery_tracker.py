@@ -33,7 +33,9 @@ class DeliveryTracker:
 
     def confirmed(self, keys: Iterable[Key]) -> None:
         """The owners have these outcomes."""
-        self._confirmed.update(dict.fromkeys(keys))
+        confirmed = self._confirmed
+        for key in keys:
+            confirmed[key] = None
 
     async def run(self) -> None:
         """Writes until it is cancelled."""

@@ -88,7 +88,8 @@ class FileWatch:
         self._log_name = Path(f"{path}-wal")
         self._log = os.open(self._log_name, os.O_RDONLY | os.O_CLOEXEC)
         files = (path, self._log_name, Path(f"{path}-shm"))
-        self._identities = [(file, _identity(file.stat())) for file in files]
+        # With their names as texts: they are looked at twice in each transaction, and a Path costs more than the look.
+        self._identities = [(file, os.fspath(file), _identity(file.stat())) for file in files]
         self._seen = self._read_index()
         self._main = _content(path.stat())
         self._overwritten: Path | None = None
@@ -100,14 +101,14 @@ class FileWatch:
             return self._was_overwritten()
         before = self._read_index()
         main = self._main
-        for file, identity in self._identities:
+        for file, name, identity in self._identities:
             try:
-                found = file.stat()
+                found = os.stat(name)  # noqa: PTH116 - as above
             except OSError as problem:
                 if file is self._log_name and main == self._main:
                     self._save_log()
                 return f"{file} was deleted or moved away while it was in use ({problem.strerror}): {REPAIR}"
-            if _identity(found) != identity:
+            if (found.st_dev, found.st_ino) != identity:
                 return f"{file} was replaced by another file while it was in use: {REPAIR}"
             if file is self._path:
                 main = _content(found)

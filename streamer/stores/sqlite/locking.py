@@ -38,10 +38,11 @@ class ServiceLock:
 
     def __init__(self, path: Path, owner_pid: int, wait: float = LOCK_WAIT) -> None:
         self._path = path
-        self._file = Path(f"{path}.lock")
+        self._file = f"{path}.lock"
         self._owner = owner_pid
         deadline = time.monotonic() + wait
         self._named = self._take(".lock", deadline)
+        self._held = _identity(self._named)
         try:
             # Another service that still runs may have lost its `.lock`.
             self._database = self._take("", deadline)
@@ -52,8 +53,8 @@ class ServiceLock:
     def problem(self) -> str | None:
         """Makes a `.lock` that was deleted anew. Returns why this service must not write; None when it may."""
         try:
-            held, found = os.fstat(self._named), self._file.stat()
-            if (held.st_dev, held.st_ino) == (found.st_dev, found.st_ino):
+            found = os.stat(self._file)  # noqa: PTH116 - a text: this is looked at twice in each transaction
+            if (found.st_dev, found.st_ino) == self._held:
                 return None
         except FileNotFoundError:
             pass
@@ -65,6 +66,7 @@ class ServiceLock:
             return f"{self._path}.lock was deleted, and another service has taken the file since: stop one of the two"
         os.close(self._named)
         self._named = taken
+        self._held = _identity(taken)
         return None
 
     def close(self) -> None:
@@ -103,3 +105,8 @@ def _locked(descriptor: int, *, named: bool) -> bool:
         if named or problem.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOLCK):
             raise
     return True
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    found = os.fstat(descriptor)
+    return (found.st_dev, found.st_ino)
