@@ -140,7 +140,9 @@ def _given_up(handles: Sequence[RequestHandle], how: Break) -> list[tuple[Reques
         stored = handle.text is None
         most = MOST_BREAKS if attempts.alone and not stored else MOST_SHARED
         if attempts.deaths >= most or attempts.outlived >= (MOST_SHARED if stored else MOST_OUTLIVED):
-            error = NotAnswered(how.url, how.code, how.reason, request_id=handle.id, times=attempts.breaks)
+            error = NotAnswered(
+                how.url, how.code, how.reason, request_id=handle.id, times=attempts.breaks, stored=stored
+            )
             verdicts.append((handle, error))
     return verdicts
 

@@ -90,20 +90,40 @@ class NotAnswered(ConnectionLost):
     """Each time the request was sent, the connection ended before its answer. It is not sent again.
 
     The service may have run it each time: what ends the connection may be the request itself, by killing the service
-    or by taking longer than a proxy waits.
+    or by taking longer than a proxy waits. Or it is queued, and each time that it was asked after the connection ended.
 
     Attributes:
         times: how many connections ended so, one after the other.
+        stored: whether the service had acknowledged it; then it goes on.
     """
 
-    def __init__(self, url: str, code: int, reason: str = "", *, request_id: str | None = None, times: int = 0) -> None:
+    def __init__(
+        self,
+        url: str,
+        code: int,
+        reason: str = "",
+        *,
+        request_id: str | None = None,
+        times: int = 0,
+        stored: bool = False,
+    ) -> None:
         super().__init__(url, code, reason, request_id=request_id)
-        self.args = (
-            f"Request {request_id!r} was not answered: it was sent {times} times to {url}, and each time the "
-            f"connection ended first (at last with {code} {reason}".rstrip()
-            + "). It is not sent again. The service may have run it each time; its log may say what became of it",
-        )
+        ended = f"each time the connection ended first (at last with {code} {reason}".rstrip() + ")"
+        if stored:
+            text = (
+                f"Request {request_id!r} is queued and goes on, but {url} was asked {times} times what has become of it"
+                f", and {ended}. Find out what ends the connections, then ask status({request_id!r})"
+            )
+        else:
+            text = (
+                f"Request {request_id!r} was not answered: it was sent {times} times to {url}, and {ended}. It is not "
+                "sent again. The service may have run it each time: its log may say what became of it, and a proxy "
+                "before it may wait for less time than it takes; if it was queued it goes on: "
+                f"ask status({request_id!r})"
+            )
+        self.args = (text,)
         self.times = times
+        self.stored = stored
 
     @property
     def reconnect(self) -> bool:
@@ -111,7 +131,7 @@ class NotAnswered(ConnectionLost):
         return False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        again = partial(type(self), request_id=self.request_id, times=self.times)
+        again = partial(type(self), request_id=self.request_id, times=self.times, stored=self.stored)
         return again, (self.url, self.code, self.reason), self.__dict__
 
 

@@ -245,6 +245,8 @@ export class ConnectionLost extends StreamerError {
 export class NotAnswered extends ConnectionLost {
   /** How many connections ended so. */
   readonly times: number;
+  /** Whether the service had acknowledged it; then it goes on. */
+  readonly stored: boolean;
 }
 
 /**

@@ -57,13 +57,17 @@ export class ConnectionLost extends StreamerError {
 
 /** Each time the request was sent, the connection ended before its answer. The service may have run it each time. */
 export class NotAnswered extends ConnectionLost {
-  constructor(url, how, requestId, times) {
+  constructor(url, how, requestId, times, stored) {
     super(url, how, requestId);
     const why = [how.code, how.reason].filter(Boolean).join(" ");
-    this.message =
-      `Request ${requestId} was not answered: it was sent ${times} times to ${url}, and each time the connection ended ` +
-      `first (at last with ${why}). It is not sent again. The service may have run it each time`;
-    Object.assign(this, { code: "NOT_ANSWERED", retryable: false, times });
+    const ended = `each time the connection ended first (at last with ${why})`;
+    this.message = stored
+      ? `Request ${requestId} is queued and goes on, but ${url} was asked ${times} times what has become of it, and ${ended}. ` +
+        `Find out what ends the connections, then resume it or ask for its status`
+      : `Request ${requestId} was not answered: it was sent ${times} times to ${url}, and ${ended}. It is not sent again. ` +
+        `The service may have run it each time: its log may say what became of it, and a proxy before it may wait for less ` +
+        `time than it takes; if it was queued it goes on, and can be resumed`;
+    Object.assign(this, { code: "NOT_ANSWERED", retryable: false, times, stored });
   }
 }
 
@@ -716,7 +720,7 @@ export class StreamerClient {
     const most = (handle) => (unanswered.length === 1 && handle._text !== null ? MOST_BREAKS : MOST_SHARED);
     return unanswered
       .filter((handle) => handle._breaks >= most(handle))
-      .map((handle) => [handle, new NotAnswered(this.url, how, handle.id, handle._breaks)]);
+      .map((handle) => [handle, new NotAnswered(this.url, how, handle.id, handle._breaks, handle._text === null)]);
   }
 
   #finish(how) {

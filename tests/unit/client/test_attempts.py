@@ -291,8 +291,9 @@ async def test_a_stored_request_is_asked_after_for_longer_but_not_without_end(co
 
     async with await connected(script) as client:
         handle = await client.submit("do", id="r")
-        with pytest.raises(NotAnswered):
+        with pytest.raises(NotAnswered, match=r"is queued and goes on.*10 times.*then ask status\('r'\)") as raised:
             await handle
+    assert raised.value.stored
     assert len(asked) == MOST_SHARED
 
 
