@@ -30,7 +30,7 @@ FROZEN = {
     "": "--debug --version",
     "run": "--config --host --port --wait",
     "worker": "--action --config",
-    "check": "--config",
+    "check": "--config --strict",
     "list": "--config --json --kind",
     "explain": "--config --json --wait ACTION",
     "config": "--config",
