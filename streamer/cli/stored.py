@@ -133,6 +133,7 @@ def whole(record: RequestRecord) -> dict[str, Any]:
         "fence": record.fence,
         "seq": record.seq,
         "connection_id": record.connection_id,
+        "address": record.address,
         "principal": _principal(record.principal),
         "expires_at": _time(record.expires_at),
         "history": [_attempt(one) for one in record.history],

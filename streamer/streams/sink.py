@@ -24,6 +24,8 @@ AT_ONCE: Final = 64
 PIECE: Final = 512
 """Bytes of one write where only a poll says whether it would wait: the least that POSIX lets a pipe take at once."""
 
+_ANEW: Final = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_APPEND
+
 Put = Callable[[bytes], int]
 """Writes what fits without waiting, and returns how many bytes that was; none may also be a BlockingIOError."""
 
@@ -197,13 +199,22 @@ def _way_to(descriptor: int) -> tuple[int, Put]:
 def _opened_anew(descriptor: int) -> int | None:
     """Another description of the same pipe or terminal, one that does not wait; None where the system has none."""
     try:
-        own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_APPEND)
+        own = os.open(f"/proc/self/fd/{descriptor}", _ANEW)
     except OSError:
-        return None
+        return _controlling_terminal(descriptor)
     if os.path.sameopenfile(own, descriptor):
         return own
     os.close(own)
     return None
+
+
+def _controlling_terminal(descriptor: int) -> int | None:
+    """The same for a terminal that belongs to another user, as under `sudo -u` and `su`."""
+    try:
+        os.tcgetpgrp(descriptor)  # fails for all but the controlling terminal, which /dev/tty stands for
+        return os.open("/dev/tty", _ANEW)
+    except OSError:
+        return None
 
 
 def _polled(descriptor: int, data: bytes) -> int:

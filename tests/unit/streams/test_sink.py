@@ -8,6 +8,8 @@ import pty
 import resource
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import tty
 
@@ -246,3 +248,37 @@ def test_a_system_that_gives_no_thread_still_has_the_callers(pipe, monkeypatch):
         sink.flush(0.0)
         came += os.read(pipe[0], 1 << 20)
     assert came == b"".join(wanted)
+
+
+ANOTHER_USERS_TERMINAL = """
+import os, sys
+
+os.setsid()
+terminal = os.open(sys.argv[1], os.O_RDWR)
+opened = os.open
+
+def refusing(path, *arguments):
+    if path.startswith("/proc/self/fd/"):
+        raise PermissionError(path)
+    return opened(path, *arguments)
+
+os.open = refusing
+from streamer.streams.sink import Sink
+
+sink = Sink(terminal)
+for _ in range(5_000):
+    sink.write(b"y" * 99 + b"\\n")
+print("written or waiting", flush=True)
+os._exit(0)
+"""
+
+
+def test_a_terminal_of_another_user_that_nobody_reads_is_not_waited_for():
+    """As under `sudo -u` and `su`: it cannot be opened under its own name."""
+    ours, theirs = os.openpty()
+    ran = subprocess.run(
+        [sys.executable, "-c", ANOTHER_USERS_TERMINAL, os.ttyname(theirs)], capture_output=True, timeout=30, check=False
+    )
+    os.close(theirs)
+    os.close(ours)
+    assert (ran.stdout, ran.stderr) == (b"written or waiting\n", b"")
