@@ -37,8 +37,8 @@ class LineLog:
     """
 
     def __init__(self, logger: Any, name: str) -> None:
-        self.last: deque[str] = deque(maxlen=LAST_LINES)
-        """The newest lines, for the error that may follow."""
+        # As they came: in a flood most are never shown.
+        self._last: deque[bytes] = deque(maxlen=LAST_LINES)
         self._logger = logger
         self._name = name
         self._rest = b""
@@ -62,9 +62,13 @@ class LineLog:
         if self._count > MOST_LINES:
             self._logger.warning("%s: %d more lines of stderr are not shown", self._name, self._count - MOST_LINES)
 
+    @property
+    def last(self) -> list[str]:
+        """The newest lines, for the error that may follow."""
+        return [clean(line) for line in self._last]
+
     def _log(self, line: bytes) -> None:
-        text = clean(line)
         self._count += 1
-        self.last.append(text)
+        self._last.append(line)
         if self._count <= MOST_LINES:
-            self._logger.info("%s: %s", self._name, text)
+            self._logger.info("%s: %s", self._name, clean(line))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 
+from streamer.handlers import logs
 from streamer.handlers.logs import LineLog, clean, request_logger
 
 
@@ -26,4 +27,12 @@ def test_lines_are_put_together_from_pieces(log):
         lines.feed(piece)
     lines.end()
     assert log.lines == [("info", "p: one"), ("info", "p: two")]
-    assert list(lines.last) == ["one", "two"]
+    assert lines.last == ["one", "two"]
+
+
+def test_lines_that_are_never_shown_cost_next_to_nothing(log, monkeypatch):
+    cleaned = []
+    monkeypatch.setattr(logs, "clean", lambda line: cleaned.append(line) or "")
+    lines = LineLog(log, "sh")
+    lines.feed(b"x\n" * 50_000)
+    assert len(cleaned) == logs.MOST_LINES
