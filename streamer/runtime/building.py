@@ -5,13 +5,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
+from streamer.contracts.auth import Authenticator
 from streamer.contracts.components import BuildContext, Component, Kind
+from streamer.contracts.connections import ConnectionManager
+from streamer.contracts.middleware import Middleware
 from streamer.contracts.stores import RequestQueue
 from streamer.core.errors import PluginError, StreamerError
 from streamer.core.foreign import is_our_own, one_line
 from streamer.stores.boundary import StoreBoundary
+
+_PROTOCOLS: Final[Mapping[Kind, type]] = {
+    Kind.STORE: RequestQueue,
+    Kind.CONNECTIONS: ConnectionManager,
+    Kind.AUTH: Authenticator,
+}
 
 
 async def build(
@@ -29,11 +38,19 @@ async def build(
             entered = await made.__aenter__()
             stack.push_async_exit(_Closing(made, component, context.logger).close)
             made = entered
-    if component.kind is Kind.STORE and component.namespace:
-        missing = missing_methods(made, RequestQueue)
-        if missing:
-            raise PluginError(f"the store {component.full_name!r} has not all methods of one: {', '.join(missing)}")
-        return StoreBoundary(made, component.full_name)
+    if component.namespace:
+        protocol = _PROTOCOLS.get(component.kind)
+        # No authenticator is one that asks nobody.
+        if protocol is not None and not (made is None and component.kind is Kind.AUTH):
+            missing = missing_methods(made, protocol)
+            if missing:
+                what = f"the {component.kind} {component.full_name!r}"
+                raise PluginError(f"{what} has not all methods of one: {', '.join(missing)}")
+        if component.kind is Kind.MIDDLEWARE and not callable(made) and not isinstance(made, Middleware):
+            what = f"the middleware {component.full_name!r} is a {type(made).__name__}"
+            raise PluginError(f"{what}: no Middleware, and no callable around a handler")
+        if component.kind is Kind.STORE:
+            return StoreBoundary(made, component.full_name)
     return made
 
 

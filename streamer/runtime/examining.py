@@ -124,7 +124,8 @@ class _Examiner:
         except _Refused as refused:
             yield Refusal("bad-option", place, str(refused))
             return
-        if made is None or hasattr(type(made), "__aenter__"):
+        # No authenticator is one that asks nobody.
+        if (made is None and kind is Kind.AUTH) or hasattr(type(made), "__aenter__"):
             return
         missing = missing_methods(made, protocol)
         if missing:

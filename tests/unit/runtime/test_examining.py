@@ -228,6 +228,28 @@ async def test_a_store_without_its_methods_is_refused_at_start(tmp_path):
             await build(stack, named, {}, BuildContext(base_dir=tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("kind", "made", "says"),
+    [
+        (Kind.STORE, None, "the store 'acme.odd' has not all methods of one: cancel"),
+        (Kind.CONNECTIONS, object(), "the connections 'acme.odd' has not all methods of one"),
+        (Kind.AUTH, object(), "the auth 'acme.odd' has not all methods of one: authenticate"),
+        (Kind.MIDDLEWARE, 7, "the middleware 'acme.odd' is a int: no Middleware"),
+    ],
+)
+async def test_a_start_refuses_what_is_no_component_as_check_does(tmp_path, kind, made, says):
+    component = Component(kind=kind, name="odd", factory=lambda _options, _context: made, namespace="acme")
+    async with contextlib.AsyncExitStack() as stack:
+        with pytest.raises(PluginError, match=says):
+            await build(stack, component, {}, BuildContext(base_dir=tmp_path))
+
+
+async def test_no_authenticator_is_one_that_asks_nobody(tmp_path):
+    component = Component(kind=Kind.AUTH, name="none", factory=lambda _options, _context: None, namespace="acme")
+    async with contextlib.AsyncExitStack() as stack:
+        assert await build(stack, component, {}, BuildContext(base_dir=tmp_path)) is None
+
+
 def test_the_stores_that_are_built_in_have_all_methods():
     assert missing_methods(MemoryStore(), RequestQueue) == []
     assert "claim" in missing_methods(object(), RequestQueue)
