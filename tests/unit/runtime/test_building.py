@@ -44,7 +44,7 @@ class Opens:
             raise self.leaving
 
 
-def component(factory, namespace="lab", kind=Kind.AUTH):
+def component(factory, namespace="lab", kind=Kind.HANDLER):
     return Component(
         kind=kind, name="part", factory=factory, namespace=namespace, distribution="lab-plugin", version="1.0"
     )
@@ -64,7 +64,7 @@ async def made(given, context):
     "problem", [Panic("boom"), OSError("boom"), SystemExit("boom"), asyncio.CancelledError("boom")]
 )
 async def test_whatever_a_plugins_factory_raises_names_the_plugin(context, problem):
-    expected = rf"the auth 'lab.part' of lab-plugin 1.0 cannot be started: {type(problem).__name__}: boom"
+    expected = rf"the handler 'lab.part' of lab-plugin 1.0 cannot be started: {type(problem).__name__}: boom"
     with pytest.raises(PluginError, match=expected):
         await made(component(raising(problem)), context)
     with pytest.raises(PluginError, match=expected):
