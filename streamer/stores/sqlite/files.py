@@ -90,17 +90,47 @@ class FileWatch:
         files = (path, self._log_name, Path(f"{path}-shm"))
         # With their names as texts: they are looked at twice in each transaction, and a Path costs more than the look.
         self._identities = [(file, os.fspath(file), _identity(file.stat())) for file in files]
+        self._main_name, self._log_text = os.fspath(path), os.fspath(self._log_name)
+        self._log_size = 0
+        self._header = os.pread(self._log, _LOG_HEADER, 0)
         self._seen = self._read_index()
         self._main = _content(path.stat())
         self._overwritten: Path | None = None
         self._saved = False
+
+    def log_unchanged(self) -> bool:
+        """A short look before a transaction: the log has its name, and nobody has shortened it or written another.
+
+        False also when the log has begun anew since: then `problem` tells.
+        """
+        try:
+            size = os.stat(self._log_text).st_size  # noqa: PTH116 - as above
+        except OSError:
+            return False
+        shorter, self._log_size = size < self._log_size, size
+        return not shorter and os.pread(self._log, _LOG_HEADER, 0) == self._header
+
+    def unchanged(self) -> bool:
+        """A short look after a commit: the database has its name, nobody has written into it or shortened the log.
+
+        False also after a checkpoint: then `problem` tells.
+        """
+        try:
+            main = os.stat(self._main_name)  # noqa: PTH116 - as above
+        except OSError:
+            return False
+        return (
+            (main.st_dev, main.st_ino) == self._identities[0][2]
+            and _content(main) == self._main
+            and os.fstat(self._log).st_size >= self._log_size
+        )
 
     def problem(self) -> str | None:
         """What has become of the files, in one line; None when they are what they were."""
         if self._overwritten is not None:
             return self._was_overwritten()
         before = self._read_index()
-        main = self._main
+        main, header = self._main, os.pread(self._log, _LOG_HEADER, 0)
         for file, name, identity in self._identities:
             try:
                 found = os.stat(name)  # noqa: PTH116 - as above
@@ -118,7 +148,7 @@ class FileWatch:
             self._overwritten = self._log_name
         if self._overwritten is not None:
             return self._was_overwritten()
-        self._main, self._seen = main, before
+        self._main, self._seen, self._header = main, before, header
         return None
 
     def _checkpointed(self) -> bool:

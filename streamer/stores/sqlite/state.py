@@ -235,9 +235,10 @@ class State:
     def _count(self, owner: str, share: str, change: int) -> None:
         self.queued += change
         for counts, name in ((self.queued_by, owner), (self.queued_from, share)):
-            counts[name] += change
-            if not counts[name]:
-                del counts[name]
+            if left := counts.get(name, 0) + change:
+                counts[name] = left
+            else:
+                counts.pop(name, None)
 
     def full_for(self, owner: str) -> bool:
         """Whether the owner has as many records in the queue as one owner may have."""

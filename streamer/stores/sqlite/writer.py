@@ -55,7 +55,7 @@ def main(channel: Channel) -> None:
                 channel.send(_encode(answers))
                 messages = channel.receive()
         finally:
-            if state.guard.closed() is None:
+            if state.guard.closed_since() is None:
                 state.database.close()
             else:
                 # SQLite tidies up when it is closed, by the names of the files, which other files have now.
@@ -88,13 +88,14 @@ def open_state(options: Mapping[str, Any]) -> State:
             database.close()
             raise StoreUnavailable(f"{path} could not be written: {problem}") from None
     if lock is not None:
-        state.guard = Guard(path, watch_of(path, database).problem, lock.problem)
+        state.guard = guard_of(path, database, lock)
     return state
 
 
-def watch_of(path: Path, database: sqlite3.Connection) -> FileWatch:
-    """Watches the files of the open database."""
-    return FileWatch(path, lambda: database.execute("PRAGMA wal_checkpoint(FULL)").fetchone())
+def guard_of(path: Path, database: sqlite3.Connection, lock: ServiceLock) -> Guard:
+    """Watches the files of the open database, and the lock."""
+    watch = FileWatch(path, lambda: database.execute("PRAGMA wal_checkpoint(FULL)").fetchone())
+    return Guard(path, watch.problem, lock.problem, before=watch.log_unchanged, after=watch.unchanged)
 
 
 def _put_right(state: State, now: float, *, recover: bool) -> None:
@@ -114,8 +115,9 @@ def apply(state: State, operations: list[list[Any]]) -> Answers:
     Where the file is not what was opened, nothing is done, and what had just been done is not acknowledged.
     """
     guard = state.guard
-    answers = _applied(state, operations) if guard.closed() is None else []
-    if (closed := guard.closed()) is not None:
+    closed = guard.closed(operations[0][2])
+    answers = _applied(state, operations) if closed is None else []
+    if (closed := closed or guard.closed_since()) is not None:
         answers = [(number, BROKEN, closed) for number, _, _, _ in operations]
     if (news := guard.news()) is not None:
         answers.append((0, TROUBLE, news[0]))
