@@ -31,7 +31,7 @@ async def mapped(sqs, handlers, faults, logger):
     tasks = []
 
     async def start(*, concurrency=5, **limits):
-        given = Limits(**{"visibility": 30, "receives": 2, "queue_wait": 1, **limits})
+        given = Limits(**{"batch": 10, "visibility": 30, "receives": 2, "queue_wait": 1, **limits})
         queue = await make_queue(f"queue-{next(names)}", sqs, given)
         mapping = QueueMapping(
             sqs,

@@ -90,7 +90,7 @@ async def reading(handlers, faults, logger, clock):
             invoke=handlers.invoke,
             pattern=pattern,
             bisect=bisect,
-            limits=Limits(**limits),
+            limits=Limits(**{"batch": 10, **limits}),
             faults=faults,
             clock=clock,
             logger=logger,
