@@ -217,8 +217,12 @@ class Delivery:
 
     async def progress(self, key: Key, message: bytes) -> None:
         """Sends progress to all followers; where a client is slow only the newest survives."""
-        for connection_id, following in list(self._followers.get(key, {}).items()):
-            if self._followers.get(key, {}).get(connection_id) is not following:
+        followers = self._followers.get(key)
+        if followers is None:
+            return
+        several = len(followers) > 1
+        for connection_id, following in tuple(followers.items()):
+            if several and self._followers.get(key, {}).get(connection_id) is not following:
                 # While another connection was being served this one got its terminal message, or ended.
                 continue
             if following.held is None:
@@ -231,7 +235,11 @@ class Delivery:
         for connection_id, following in list(self._followers.get(key, {}).items()):
             if following.held is None:
                 self.unfollow(key, connection_id)
-                await self._send_outcome(key, connection_id, message)
+                if self._queue is not None and self._pacing.behind(connection_id):
+                    # Once it has caught up: outcomes of many requests at once must not cut off a slow one.
+                    self._pacing.later(key, connection_id)
+                else:
+                    await self._send(key, connection_id, message, final=True)
             elif not following.ended:
                 following.held.append((message, True))
                 following.ended = True

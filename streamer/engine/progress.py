@@ -66,7 +66,7 @@ class JobReporter(Reporter):
                 metadata = {**self._metadata, **metadata}
             update = ProgressUpdate(
                 percentage=percentage,
-                message=plain_text(message),
+                message=message if type(message) is str and message.isascii() else plain_text(message),
                 metadata=metadata or None,
                 timestamp=pump.clock.now(),
             )
