@@ -170,7 +170,7 @@ async def test_the_logging_middleware_logs_failures_and_keeps_progress():
 
     with pytest.raises(Error):
         await wrap(simple_handler("broken", broken)).process(Request(id="r", action="broken"))
-    assert lines[-1] == "request r failed after 0s: it broke"
+    assert lines[-1] == "request r failed after 0s: Error: it broke"
 
     class WithProgress(BaseHandler):
         async def process_with_progress(self, request, reporter):

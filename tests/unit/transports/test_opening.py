@@ -56,6 +56,7 @@ async def test_a_client_that_goes_on_sending_is_cut_after_a_moment(serve, monkey
             with contextlib.suppress(ConnectionError):
                 await writer.drain()
             await asyncio.sleep(0.001)
+    writer.transport.abort()
 
 
 async def test_a_decision_that_fails_is_answered_and_logged(serve, upgrade, monkeypatch):

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from streamer.contracts.stores import Claims
 from streamer.core.errors import StoreUnavailable
 from streamer.core.messages import ErrorBody
 from streamer.core.records import Status
@@ -50,14 +51,14 @@ async def test_nobody_takes_what_runs_has_ended_waits_for_its_retry_or_was_never
     await store.enqueue(record(clock))
     assert (await store.take(key("nothing"), "w1", LEASE)).records == []
     (taken,) = (await store.take(key("r1"), "w1", LEASE)).records
-    assert await store.take(key("r1"), "w2", LEASE) == ([], [], None, False)
+    assert await store.take(key("r1"), "w2", LEASE) == Claims([], [], None)
     await store.fail(lease_of(taken), seq=5, error=BROKEN, retry_at=clock.now() + 10)
     assert (await store.take(key("r1"), "w2", LEASE)).records == []
     clock.jump(10)
     (again,) = (await store.take(key("r1"), "w2", LEASE)).records
     assert (again.attempts, again.fence) == (2, 2)
     await store.complete(lease_of(again), seq=9, result=b"1")
-    assert await store.take(key("r1"), "w3", LEASE) == ([], [], None, False)
+    assert await store.take(key("r1"), "w3", LEASE) == Claims([], [], None)
 
 
 async def test_a_lease_that_ran_out_is_taken_over_or_abandoned(store, clock):
