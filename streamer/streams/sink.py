@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import select
@@ -37,7 +38,7 @@ class Sink:
     lock that anybody holds for long. A daemon thread is started the first time that something has to wait.
 
     Args:
-        descriptor: where to; it is not closed.
+        descriptor: where to; it is not closed. Once it turns out to be closed, lines are dropped without a word.
         limit: bytes that may wait.
         clock: time.
     """
@@ -85,7 +86,11 @@ class Sink:
             written = self._put(line)
         except BlockingIOError:
             written = 0
-        except OSError:
+        except OSError as problem:
+            if problem.errno == errno.EBADF:
+                # Never again: the next file that somebody opens may get the number, and would get the lines.
+                self._put = len
+                return b""
             self._retry_at = self._clock.monotonic() + PAUSE
             return line
         self._retry_at = 0.0
@@ -183,7 +188,7 @@ def _way_to(descriptor: int) -> tuple[int, Put]:
     try:
         mode = os.fstat(descriptor).st_mode
     except OSError:
-        mode = 0
+        return descriptor, len  # it is closed: whatever gets its number later is not meant
     if stat.S_ISSOCK(mode):
         sock = socket.socket(fileno=os.dup(descriptor))
         return sock.fileno(), lambda data: sock.send(data, socket.MSG_DONTWAIT)

@@ -179,12 +179,37 @@ def test_a_socket_that_is_not_read_holds_nobody_up():
         assert theirs.getblocking()
 
 
-def test_a_descriptor_that_is_closed_fails_nobody():
+def open_as(number, path):
+    """Opens a file so that it gets that number, as the next file of a process may."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    if descriptor != number:
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+
+
+def test_a_descriptor_that_was_closed_before_is_not_written_to_when_a_file_gets_its_number(tmp_path):
     descriptor = os.open(os.devnull, os.O_WRONLY)
     os.close(descriptor)
     sink = Sink(descriptor)
+    open_as(descriptor, tmp_path / "other")
     sink.write(b"nobody reads this\n")
-    assert not sink.flush(0.0)
+    assert sink.flush(GUARD)
+    os.close(descriptor)
+    assert (tmp_path / "other").read_bytes() == b""
+
+
+def test_a_descriptor_that_is_closed_meanwhile_is_not_written_to_when_a_file_gets_its_number(tmp_path):
+    descriptor = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+    sink = Sink(descriptor)
+    sink.write(b"one\n")
+    os.close(descriptor)
+    sink.write(b"two\n")
+    open_as(descriptor, tmp_path / "other")
+    sink.write(b"three\n")
+    assert sink.flush(GUARD)
+    os.close(descriptor)
+    assert (tmp_path / "log").read_bytes() == b"one\n"
+    assert (tmp_path / "other").read_bytes() == b""
 
 
 def test_another_file_of_the_same_number_is_not_taken_for_it(tmp_path, monkeypatch):
