@@ -21,7 +21,9 @@ the newest report, as resume  is the last that was made                   may be
 and status tell it                                                        request, and writes down one a second, and
                                                                           none in the first
 an outcome that was sent      is delivered by the pong to a ping after    is delivered by the connection's next
-                              it, or by the connection's next message     message
+                              it                                          message
+reports to a connection that  begin with the next one after its           begin some moments after its
+sent the same id              acknowledgment                              acknowledgment; the outcome always comes
 ============================  ==========================================  ==========================================
 """
 
@@ -175,17 +177,20 @@ async def test_what_failed_for_now_is_tried_again_in_silence(open_client: Open) 
     ]
 
 
-async def test_the_same_id_again_is_the_same_request(open_client: Open, gates: Gates, owner: str) -> None:
+async def test_the_same_id_again_is_the_same_request(open_client: Open, gates: Gates, owner: str, home: Home) -> None:
     first, again = await open_client(owner), await open_client(owner)
     await first.ask("steps", gates.payload, id="r1")
     await first.said("r1", "progress", percentage=25)
     await again.ask("steps", gates.payload, id="r1")
     await again.said("r1", "acknowledgment")
     gates.open(1)
-    await gates.walk(first, again, first=2)
+    await gates.walk(first, *([] if home.is_aws else [again]), first=2)
     rest = [step("r1", 2), step("r1", 3), complete("r1", STEPS)]
     assert await first.heard("r1") == [acknowledgment("r1"), step("r1", 1), *rest]
-    assert await again.heard("r1") == [acknowledgment("r1"), *rest]
+    acknowledged, *heard = await again.heard("r1")
+    assert acknowledged == acknowledgment("r1")
+    assert heard == (rest[-len(heard) :] if home.is_aws else rest)
+    assert heard[-1] == complete("r1", STEPS)
 
     late = await open_client(owner)
     await late.ask("steps", gates.payload, id="r1")

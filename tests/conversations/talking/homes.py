@@ -135,7 +135,7 @@ class Starter:
             endpoint_url=self.ministack(),
             region=REGION,
             handlers=handlers if name == "aws" else "streamer.aws",
-            sandboxes=100 if name == "aws" else 2,
+            sandboxes=100 if name == "aws" else 4,
             limits=Limits(queue_wait=1, sweep_every=2.0),
         )
         with pytest.MonkeyPatch.context() as patch:
