@@ -25,7 +25,10 @@ MOST_BREAKS: Final = 3
 MOST_OUTLIVED: Final = 5
 """The same where the service's process outlived them, so that the network may be to blame."""
 MOST_SHARED: Final = 10
-"""The same for a request that was never alone, and for asking after one that the service has stored."""
+"""The same for a request that was never alone, for asking after one that the service has stored, and where a gateway
+ended the connections in good order, as API Gateway does after two hours."""
+GOING_AWAY: Final = 1001
+"""The close code of such an end."""
 ABNORMAL: Final = 1006
 """The close code of a connection that ended without one."""
 _NOBODYS: Final = frozenset({1012, 1013, 3001, TOKEN_EXPIRED, 3501})
@@ -138,7 +141,7 @@ def _given_up(handles: Sequence[RequestHandle], how: Break) -> list[tuple[Reques
     for handle in handles:
         attempts = handle.attempts
         stored = handle.text is None
-        most = MOST_BREAKS if attempts.alone and not stored else MOST_SHARED
+        most = MOST_BREAKS if attempts.alone and not stored and how.code != GOING_AWAY else MOST_SHARED
         if attempts.deaths >= most or attempts.outlived >= (MOST_SHARED if stored else MOST_OUTLIVED):
             error = NotAnswered(
                 how.url, how.code, how.reason, request_id=handle.id, times=attempts.breaks, stored=stored

@@ -21,7 +21,8 @@ const LONGEST_TIMER = 2 ** 31 - 1; // a longer one fires at once
 const TOO_LARGE = 1009;
 const NAME = /^(?:[^\p{C}\p{Z}]| ){1,128}$/u; // what a service takes for an id or a client's id
 const MOST_BREAKS = 3; // connections that may end while one request is alone on its way, before it is given up
-const MOST_SHARED = 10; // the same for one that was never alone, and for asking after one that the service has stored
+const MOST_SHARED = 10; // the same for one that was never alone, for asking after one that the service has stored, and where a gateway ended the connections in good order
+const GOING_AWAY = 1001; // the close code of such an end, as after API Gateway's two hours
 const TURN = 10_000; // how long others wait at most for the answer to a request that is sent alone
 // A service or a proxy closes with them for reasons of its own.
 const NOBODYS = new Set([1012, 1013, 3001, 3500, 3501]);
@@ -717,7 +718,8 @@ export class StreamerClient {
       handle._breaks += 1;
       handle._suspect = handle._breaks >= MOST_BREAKS - 1;
     }
-    const most = (handle) => (unanswered.length === 1 && handle._text !== null ? MOST_BREAKS : MOST_SHARED);
+    const alone = unanswered.length === 1 && how.code !== GOING_AWAY;
+    const most = (handle) => (alone && handle._text !== null ? MOST_BREAKS : MOST_SHARED);
     return unanswered
       .filter((handle) => handle._breaks >= most(handle))
       .map((handle) => [handle, new NotAnswered(this.url, how, handle.id, handle._breaks, handle._text === null)]);
