@@ -58,6 +58,8 @@ def components() -> str:
 
 def _component(component: Component) -> str:
     lines = [f"### {component.full_name}\n", f"{component.summary}. Stability: {component.stability.value}.\n"]
+    if component.capabilities:
+        lines.append(f"Declares: {', '.join(f'`{name}`' for name in component.capabilities)}.\n")
     properties: Mapping[str, Any] = component.options.get("properties", {})
     if properties:
         lines += ["| option | type | default | meaning |", "| --- | --- | --- | --- |"]

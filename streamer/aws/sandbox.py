@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from streamer.contracts.components import Kind
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError
 from streamer.engine.waiting import STOP_GRACE, ends_within
@@ -156,11 +157,16 @@ class Sandbox:
     def _read(self) -> tuple[Settings, Registry, Any]:
         if self._file is None:
             settings, registry = read(self._path, self._environ)
-            connections = settings.backends.connections.name
-            if connections == "local":
+            backends = settings.backends
+            if not registry.components[Kind.CONNECTIONS, backends.connections.name].several_processes:
                 raise StartError(
-                    f"{self._path}: the connections are 'local', which are those of one process; behind API Gateway "
-                    "they are 'backends: {connections: {use: apigateway}}'"
+                    f"{self._path}: the connections are {backends.connections.name!r}, which are those of one process; "
+                    "behind API Gateway they are 'backends: {connections: {use: apigateway}}'"
+                )
+            if not registry.components[Kind.STORE, backends.store.name].claims_by_key:
+                raise StartError(
+                    f"{self._path}: the store is {backends.store.name!r}, which cannot claim the one request that a "
+                    "function is woken for; on AWS it is 'backends: {store: {use: dynamodb}}'"
                 )
             self._file = settings, registry
         settings, registry = self._file
@@ -222,12 +228,7 @@ class Sandbox:
             )
             queue: Any = service.store
             delivery, connections = service.delivery, service.connections
-            if not isinstance(delivery, SharedDelivery) or not hasattr(queue, "take"):
-                raise StartError(
-                    f"{self._path}: the store {settings.backends.store.name!r} and the connections "
-                    f"{settings.backends.connections.name!r} do not work in many processes at once; on AWS they are "
-                    "'dynamodb' and 'apigateway'"
-                )
+            assert isinstance(delivery, SharedDelivery), "the connections declare several_processes"
             routes = service.router.routes
             waker = self._waker(settings, lambda action: (route := routes.get(action)) is None or fits(route))
             stack.push_async_callback(waker.close)

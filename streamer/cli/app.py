@@ -20,7 +20,7 @@ PLACES: Final = {
     "schema": "streamer.cli.schema",
     "call": "streamer.cli.call",
     "requests": "streamer.cli.requests",
-    "tables": "streamer.cli.tables",
+    "backend": "streamer.cli.backend",
     "export": "streamer.cli.export",
     "token": "streamer.cli.token",
     "emulate": "streamer.cli.emulate",

@@ -79,6 +79,7 @@ def _described(component: Component) -> dict[str, Any]:
         "version": component.version,
         "stability": component.stability.value,
         "summary": component.summary,
+        "capabilities": list(component.capabilities),
         "options": component.options,
         "schema": component.schema,
         "result_schema": component.result_schema,

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from streamer.core.clock import SystemClock, timestamp
+from streamer.core.clock import timestamp
 
 if TYPE_CHECKING:
     from streamer.contracts.stores import RequestQueue
@@ -35,28 +36,21 @@ async def open_store(config_path: Path) -> AsyncIterator[RequestQueue]:
         click.ClickException: the store is one that no other process can see.
     """
     from streamer.cli.reading import read
-    from streamer.contracts.components import BuildContext, Kind
-    from streamer.runtime.building import build
+    from streamer.contracts.components import Kind
+    from streamer.runtime.building import build, build_context
 
     settings, registry = read(config_path)
     use = settings.backends.store
-    context = BuildContext(base_dir=settings.base_dir, service=settings.service.name, settings=settings)
-    if use.name == "memory":
+    context = build_context(settings, registry.components)
+    component = registry.components[Kind.STORE, use.name]
+    if component.operator is not None:
+        component = replace(component, factory=component.operator)
+    elif not component.several_processes:
         raise click.ClickException(
-            f"{config_path}: the store 'memory' lives inside the service's own process; nothing else can look into it"
+            f"{config_path}: the store {use.name!r} belongs to the service's own process; no other process can open it"
         )
-    if use.name == "sqlite":
-        from streamer.stores.sqlite import SqliteStore
-
-        path = context.path(use.options["path"])
-        store: RequestQueue = await SqliteStore.open(path, clock=SystemClock(), operator=True)
-        try:
-            yield store
-        finally:
-            await store.close()
-        return
     async with contextlib.AsyncExitStack() as stack:
-        yield await build(stack, registry.components[Kind.STORE, use.name], use.options, context)
+        yield await build(stack, component, use.options, context)
 
 
 def with_store(config_path: Path, work: Callable[[RequestQueue], Coroutine[Any, Any, Found]]) -> Found:

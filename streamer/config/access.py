@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from streamer.config.document import Document
@@ -12,16 +12,19 @@ from streamer.core.addresses import is_loopback
 NOBODY_ASKED: Final = "none"
 """The way of authentication that lets everybody in."""
 
-LOCAL: Final = "local"
-"""The connections of the service's own server, which `server.host` says who can reach."""
-
 WAY_OUT: Final = (
     "say who may connect, with auth: {use: jwt, …}; or let everybody in, with auth: {use: none, allow_anyone: true}"
 )
 
 
-def check_access(document: Document) -> None:
-    """Notes a server that everybody can reach and nobody is asked at, and actions that nobody could use."""
+def check_access(document: Document, served: Callable[[str], bool]) -> None:
+    """Notes a server that everybody can reach and nobody is asked at, and actions that nobody could use.
+
+    Args:
+        document: filled already.
+        served: whether the connections of this name are those of the service's own server, of which `server.host` says
+            who can reach it.
+    """
     data = document.data
     written = data.get("auth", NOBODY_ASKED)
     options = written if isinstance(written, Mapping) else {"use": written}
@@ -39,9 +42,9 @@ def check_access(document: Document) -> None:
     backends = data.get("backends")
     place = ("backends", "connections")
     if isinstance(backends, Mapping) and not document.is_broken(place):
-        connections = backends.get("connections", LOCAL)
+        connections = backends.get("connections")
         name = connections.get("use") if isinstance(connections, Mapping) else connections
-        if isinstance(name, str) and name != LOCAL and options.get("allow_anyone") is not True:
+        if isinstance(name, str) and not served(name) and options.get("allow_anyone") is not True:
             message = f"{shown(name, hidden=False)} lets everybody connect who can reach it, and nobody is asked who"
             document.problem("open-to-anyone", place, f"{message} they are; {WAY_OUT}")
     actions = data.get("actions")

@@ -70,12 +70,19 @@ class Linter:
         if isinstance(middleware, list):
             for index, use in enumerate(middleware):
                 self._use(use, Kind.MIDDLEWARE, ("middleware", index))
-        check_access(self._document)
+        check_access(self._document, self._served)
         check_addresses(self._document)
         actions = data.get("actions")
         if isinstance(actions, Mapping):
             for name, action in actions.items():
                 self._action(name, action)
+
+    def _served(self, connections: str) -> bool:
+        """Whether the service's own server holds these connections. Of an unknown name the worse is assumed."""
+        if self._components is None:
+            return True
+        component = self._components.get((Kind.CONNECTIONS, connections))
+        return component is not None and component.holds_sockets
 
     def _use(self, value: Any, kind: Kind, place: Place) -> None:
         if isinstance(value, str):

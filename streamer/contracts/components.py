@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from streamer.contracts.provisioning import Resource
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError
 from streamer.core.health import Health
@@ -49,6 +51,9 @@ class BuildContext:
     logger: Any = field(default_factory=lambda: logging.getLogger("streamer"))
     health: Health = field(default_factory=Health)
     """Where a component reports that it does not work, and that it does again: the health check answers 503 then."""
+    shared_connections: bool = False
+    """The file's connections declare `several_processes`: a request may end in another process than the one that its
+    connection belongs to, and a message between the two may be lost."""
 
     def path(self, text: str) -> Path:
         """An option's path, absolute: relative ones from the file's folder, `~` expanded.
@@ -79,6 +84,9 @@ class OptionProblem:
 
 Check = Callable[[Mapping[str, Any], BuildContext], Iterable[OptionProblem]]
 
+Provision = Callable[[Mapping[str, Any], BuildContext], AbstractAsyncContextManager[Sequence[Resource]]]
+"""Called with checked options, as a `Factory`. What it yields is used until the context ends."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
@@ -87,6 +95,10 @@ class Component:
     kind: Kind
     name: str
     """As the plugin calls it. In the file: `<entry point>.<name>`; built-ins have no prefix."""
+    prefixed: bool = True
+    """False: a plugin's component that the file names without the prefix, as if it were built in. Choose a name that no
+    other plugin uses: a second component of that name and kind is refused at the start. A command always has
+    its prefix."""
     factory: Factory
     summary: str = ""
     """One line, shown by `streamer list`."""
@@ -98,6 +110,24 @@ class Component:
     stability: Stability = Stability.STABLE
     immediate: bool = False
     """The object promises what `Middleware.immediate` says: it may be stepped without a task."""
+    check_machine: Check | None = None
+    """As `check`, for what must be on the machine that the service starts on: files, folders, programs. Only `streamer
+    check` calls it; other commands, such as an export, may run on another machine."""
+
+    # Of stores and connections: what they can do. What is not declared is not asked of them.
+    several_processes: bool = False
+    """Of a store: any number of processes may have it open at once. Of connections: any process can send to them; the
+    object is then a `SharedConnections`."""
+    holds_sockets: bool = False
+    """Of connections: they are the sockets of this process's own server, so that `streamer run` can serve them. The
+    object is then a `PeerRegistry`, too."""
+    claims_by_key: bool = False
+    """Of a store: the object is a `WokenQueue`."""
+    operator: Factory | None = None
+    """Of a store: makes the object that `streamer requests` looks through and changes single requests with, while a
+    service may be running. A store for several processes needs none: its own factory does."""
+    provision: Provision | None = None
+    """What `streamer backend check | create | migrate | delete` works on. None: there is nothing to provide."""
 
     # Of handlers only: defaults that an action in the file may override.
     schema: Mapping[str, Any] | None = None
@@ -115,7 +145,13 @@ class Component:
     @property
     def full_name(self) -> str:
         """The name that the file uses."""
-        return f"{self.namespace}.{self.name}" if self.namespace else self.name
+        return f"{self.namespace}.{self.name}" if self.namespace and self.prefixed else self.name
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """The names of what a store or connections declare that they can do, for listings and docs."""
+        declared = ("several_processes", "holds_sockets", "claims_by_key", "operator", "provision")
+        return tuple(name for name in declared if getattr(self, name))
 
 
 def handler(

@@ -79,7 +79,7 @@ class Known(NamedTuple):
 class Connected(Protocol):
     """Connections whose messages come one by one, each to another process: what is known of them is kept elsewhere.
 
-    A connection manager that has such connections offers this as its attribute `connected`.
+    A connection manager that has such connections offers this as `SharedConnections.connected`.
     """
 
     async def add(self, connection_id: str, known: Known, /) -> None:
@@ -145,7 +145,7 @@ class Connected(Protocol):
 class Followers(Protocol):
     """Who follows which request, where whoever runs it and whoever holds the connection are different processes.
 
-    A connection manager for such connections offers this as its attribute `followers`. Every method is strongly
+    A connection manager for such connections offers this as `SharedConnections.followers`. Every method is strongly
     consistent: what one process has written, all others see when the call has returned. Every method raises
     StoreError when it cannot be done right now.
     """
@@ -202,6 +202,16 @@ class Followers(Protocol):
     async def settle(self, key: Key, /) -> None:
         """What was left needs no further look."""
         ...
+
+
+class SharedConnections(ConnectionManager, Protocol):
+    """Connections that any process can send to: what their component declares as `several_processes`."""
+
+    followers: Followers
+    connected: Connected | None
+    """None: each connection stays with one process, which knows it."""
+    progress_interval: float
+    """Seconds between two progress messages of one request, where `worker.progress_interval` is less."""
 
 
 class Peer(Protocol):

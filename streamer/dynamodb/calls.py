@@ -189,8 +189,8 @@ class Calls:
             return StoreUnavailable(f"{self._service} fails: {code}: {message}")
         if code == "ResourceNotFoundException":
             raise StoreUnavailable(
-                f"the table {self.table!r}, or one of its indexes, is not there: 'streamer tables check' says what is, "
-                "'streamer tables create' makes it"
+                f"the table {self.table!r}, or one of its indexes, is not there: 'streamer backend check' says what "
+                "is, 'streamer backend create' makes it"
             ) from problem
         raise StoreUnavailable(
             f"{self._service} refuses {problem.operation_name} on {self.table!r}: {code}: {message}"

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from jsonschema.validators import validator_for
 
-from streamer.contracts.components import Component
+from streamer.contracts.components import Component, Kind
 from streamer.core.units import parse_duration
 from streamer.plugins.hookspecs import KINDS
 
@@ -52,9 +52,12 @@ def _component_problems(component: Component) -> Iterator[str]:
     factory: object = component.factory
     if not callable(factory):
         yield f"its factory is a {type(factory).__name__}, not a callable of options and context"
-    check: object = component.check
-    if check is not None and not callable(check):
-        yield f"its check is a {type(check).__name__}, not a callable of options and context"
+    for what in ("check", "check_machine", "operator", "provision"):
+        given: object = getattr(component, what)
+        if given is not None and not callable(given):
+            yield f"its {what} is a {type(given).__name__}, not a callable of options and context"
+    if component.kind is Kind.COMMAND and not component.prefixed:
+        yield "a command has its plugin's prefix; leave prefixed out"
     yield from _schema_problems("options", component.options)
     for what, schema in (("schema", component.schema), ("result_schema", component.result_schema)):
         if schema is not None:

@@ -13,6 +13,7 @@ from streamer.config.hiding import hide
 from streamer.config.settings import ActionSettings, ComponentUse, Settings
 from streamer.contracts.auth import Authenticator
 from streamer.contracts.components import BuildContext, Component, Kind
+from streamer.contracts.connections import SharedConnections
 from streamer.contracts.stores import RequestQueue
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.health import Health
@@ -32,7 +33,7 @@ from streamer.engine.worker import Worker
 from streamer.handlers.functions import adapt
 from streamer.handlers.pools import Pools
 from streamer.middlewares.rate_limit import RateLimit
-from streamer.runtime.building import build, naming
+from streamer.runtime.building import build, build_context, naming
 from streamer.runtime.compiler import compile_route
 
 Components = Mapping[tuple[Kind, str], Component]
@@ -88,7 +89,7 @@ async def open_service(
     """
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        context = _context(settings, logger, clock)
+        context = _context(settings, components, logger, clock)
         builder = _Builder(stack, components, context)
         store = await builder.build(Kind.STORE, settings.backends.store)
         connections = await builder.build(Kind.CONNECTIONS, settings.backends.connections)
@@ -102,15 +103,14 @@ async def open_service(
             logger=logger,
         )
 
-        followers = getattr(connections, "followers", None)
+        # What the component declares: its object is that of an outsider, which nothing else can say the type of.
+        shared: SharedConnections | None = connections if context.shared_connections else None
         deliveries = DeliveryTracker(store, clock=clock, logger=logger)
         delivery: Delivery | SharedDelivery
-        if followers is None:
+        if shared is None:
             delivery = Delivery(connections, logger, queue=store, tracker=deliveries)
         else:
-            delivery = SharedDelivery(
-                connections, followers, store, logger, connected=getattr(connections, "connected", None), clock=clock
-            )
+            delivery = SharedDelivery(shared, shared.followers, store, logger, connected=shared.connected, clock=clock)
         router = Router(
             RequestQueueAdapter(store, {}),
             connections,
@@ -143,8 +143,10 @@ async def open_service(
             tenant_concurrency=settings.worker.tenant_concurrency,
             lease=settings.worker.lease,
             poll_interval=settings.worker.poll_interval,
-            progress_interval=max(settings.worker.progress_interval, getattr(connections, "progress_interval", 0.0)),
-            remote=followers is not None,
+            progress_interval=max(
+                settings.worker.progress_interval, 0.0 if shared is None else shared.progress_interval
+            ),
+            remote=shared is not None,
             actions=actions,
             max_result_size=settings.service.max_result_size,
             expose_errors=settings.service.expose_errors,
@@ -157,8 +159,8 @@ async def open_service(
         renewal = None
         if authenticator is not None:
             renewal = Authenticate(authenticator)
-            if (connected := getattr(connections, "connected", None)) is not None:
-                renewal.on_renewed = connected.renew
+            if shared is not None and shared.connected is not None:
+                renewal.on_renewed = shared.connected.renew
             around = for_service_actions(middlewares)
             router.add_service_routes({**router.service_routes, RENEWAL: renewal_route(renewal, authenticator, around)})
         router.on_queued = worker.wake
@@ -198,28 +200,21 @@ async def open_entrance(
         StreamerError: as the component's factory raises.
     """
     async with contextlib.AsyncExitStack() as stack:
-        builder = _Builder(stack, components, _context(settings, logger, clock or SystemClock()))
+        builder = _Builder(stack, components, _context(settings, components, logger, clock or SystemClock()))
         yield (
             await builder.build(Kind.CONNECTIONS, settings.backends.connections),
             await builder.build(Kind.AUTH, settings.auth),
         )
 
 
-def _context(settings: Settings, logger: Any, clock: Clock) -> BuildContext:
+def _context(settings: Settings, components: Components, logger: Any, clock: Clock) -> BuildContext:
     def changed(part: str, problem: str | None) -> None:
         if problem is None:
             logger.warning("works again", part=part)
         else:
             logger.error("does not work", part=part, error=problem)
 
-    return BuildContext(
-        base_dir=settings.base_dir,
-        clock=clock,
-        service=settings.service.name,
-        settings=settings,
-        logger=logger,
-        health=Health(changed),
-    )
+    return build_context(settings, components, clock=clock, logger=logger, health=Health(changed))
 
 
 def _rate_limits(action: ActionSettings, clock: Clock) -> list[AnyMiddleware]:

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final
 
+from streamer.config.settings import Settings
 from streamer.contracts.auth import Authenticator
 from streamer.contracts.components import BuildContext, Component, Kind
-from streamer.contracts.connections import ConnectionManager
+from streamer.contracts.connections import ConnectionManager, PeerRegistry, SharedConnections
 from streamer.contracts.middleware import Middleware
-from streamer.contracts.stores import RequestQueue
+from streamer.contracts.stores import RequestQueue, WokenQueue
 from streamer.core.errors import PluginError, StreamerError
 from streamer.core.foreign import is_our_own, one_line
 from streamer.stores.boundary import StoreBoundary
@@ -21,6 +22,35 @@ _PROTOCOLS: Final[Mapping[Kind, type]] = {
     Kind.CONNECTIONS: ConnectionManager,
     Kind.AUTH: Authenticator,
 }
+
+
+def protocols_of(component: Component) -> list[type]:
+    """The contracts that the component's object must fulfil, by its kind and by what it declares."""
+    declared = (
+        (component.claims_by_key, WokenQueue),
+        (component.several_processes and component.kind is Kind.CONNECTIONS, SharedConnections),
+        (component.holds_sockets, PeerRegistry),
+    )
+    base = _PROTOCOLS.get(component.kind)
+    return [] if base is None else [base, *(protocol for given, protocol in declared if given)]
+
+
+def build_context(settings: Settings, components: Mapping[tuple[Kind, str], Component], **more: Any) -> BuildContext:
+    """What the factories of a file's components may use.
+
+    Args:
+        settings: the file.
+        components: by kind and full name.
+        more: further fields of the context.
+    """
+    connections = components[Kind.CONNECTIONS, settings.backends.connections.name]
+    return BuildContext(
+        base_dir=settings.base_dir,
+        service=settings.service.name,
+        settings=settings,
+        shared_connections=connections.several_processes,
+        **more,
+    )
 
 
 async def build(
@@ -39,13 +69,12 @@ async def build(
             stack.push_async_exit(_Closing(made, component, context.logger).close)
             made = entered
     if component.namespace:
-        protocol = _PROTOCOLS.get(component.kind)
         # No authenticator is one that asks nobody.
-        if protocol is not None and not (made is None and component.kind is Kind.AUTH):
-            missing = missing_methods(made, protocol)
+        if not (made is None and component.kind is Kind.AUTH):
+            missing = missing_members(made, *protocols_of(component))
             if missing:
                 what = f"the {component.kind} {component.full_name!r}"
-                raise PluginError(f"{what} has not all methods of one: {', '.join(missing)}")
+                raise PluginError(f"{what} lacks {', '.join(missing)}")
         if component.kind is Kind.MIDDLEWARE and not callable(made) and not isinstance(made, Middleware):
             what = f"the middleware {component.full_name!r} is a {type(made).__name__}"
             raise PluginError(f"{what}: no Middleware, and no callable around a handler")
@@ -54,10 +83,14 @@ async def build(
     return made
 
 
-def missing_methods(made: Any, protocol: type) -> list[str]:
-    """The methods of a protocol that an object has not."""
-    names = {name for base in protocol.__mro__ for name, value in vars(base).items() if callable(value)}
-    return sorted(name for name in names if not name.startswith("_") and not callable(getattr(made, name, None)))
+def missing_members(made: Any, *protocols: type) -> list[str]:
+    """The methods and attributes of protocols that an object has not."""
+    bases = [base for protocol in protocols for base in protocol.__mro__]
+    methods = {name for base in bases for name, value in vars(base).items() if callable(value)}
+    attributes = {name for base in bases for name in vars(base).get("__annotations__", ())}
+    missing = {name for name in methods if not callable(getattr(made, name, None))}
+    missing |= {name for name in attributes if not hasattr(made, name)}
+    return sorted(name for name in missing if not name.startswith("_"))
 
 
 @contextlib.contextmanager

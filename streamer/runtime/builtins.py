@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
 from streamer.auth import options as auth_options
 from streamer.contracts.components import BuildContext, Component, Kind, OptionProblem
+from streamer.contracts.provisioning import Resource
 from streamer.core.units import parse_duration, parse_size
 from streamer.handlers import options as handler_options
 from streamer.plugins.hookspecs import hookimpl
@@ -75,6 +76,7 @@ def streamer_handlers() -> list[Component]:
             factory=_command,
             summary="Runs a program: payload on stdin, progress and result as JSON lines on stdout",
             options=handler_options.COMMAND,
+            check_machine=_check_command,
             estimated_duration="1s",
         ),
         Component(
@@ -116,6 +118,9 @@ def streamer_backends() -> list[Component]:
             factory=_sqlite,
             summary="Keeps requests durably in one SQLite file, for one service",
             options=SQLITE_OPTIONS,
+            check_machine=_check_sqlite,
+            operator=_sqlite_operator,
+            provision=_sqlite_file,
         ),
         dynamodb(),
         Component(
@@ -123,6 +128,7 @@ def streamer_backends() -> list[Component]:
             name="local",
             factory=_local,
             summary="Connections of this process's own server",
+            holds_sockets=True,
         ),
         apigateway(),
     ]
@@ -174,6 +180,12 @@ def _command(options: Options, context: BuildContext) -> Any:
     return command.build(options, context)
 
 
+def _check_command(options: Options, context: BuildContext) -> Iterable[OptionProblem]:
+    from streamer.handlers import command_options  # noqa: PLC0415 - as above
+
+    return command_options.problems(options, context)
+
+
 def _http(options: Options, context: BuildContext) -> AbstractAsyncContextManager[Any]:
     from streamer.handlers import http  # noqa: PLC0415 - as above; aiohttp alone costs more than all the rest
 
@@ -215,6 +227,30 @@ async def _sqlite(options: Options, context: BuildContext) -> AsyncIterator[Any]
         yield store
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def _sqlite_operator(options: Options, context: BuildContext) -> AsyncIterator[Any]:
+    from streamer.stores.sqlite import SqliteStore  # noqa: PLC0415 - as above
+
+    store = await SqliteStore.open(context.path(options["path"]), clock=context.clock, operator=True)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def _sqlite_file(options: Options, context: BuildContext) -> AsyncIterator[Sequence[Resource]]:
+    from streamer.stores.sqlite.provisioning import DatabaseFile  # noqa: PLC0415 - as above
+
+    yield [DatabaseFile(context.path(options["path"]))]
+
+
+def _check_sqlite(options: Options, context: BuildContext) -> Iterable[OptionProblem]:
+    from streamer.stores.sqlite import checking  # noqa: PLC0415 - as above
+
+    return checking.problems(options, context)
 
 
 def _local(_options: Options, _context: BuildContext) -> Any:

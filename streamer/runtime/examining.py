@@ -9,35 +9,22 @@ from typing import Any, Final, NamedTuple
 
 from streamer.config.document import Place
 from streamer.config.settings import ComponentUse, Settings
-from streamer.contracts.auth import Authenticator
-from streamer.contracts.components import BuildContext, Check, Component, Kind
-from streamer.contracts.connections import ConnectionManager
+from streamer.contracts.components import Component, Kind
 from streamer.contracts.middleware import Middleware
-from streamer.contracts.stores import RequestQueue
 from streamer.core.errors import StreamerError
 from streamer.core.foreign import one_line, safe_text
 from streamer.engine.pipeline import AnyMiddleware
-from streamer.handlers import command_options
 from streamer.handlers.functions import adapt
 from streamer.handlers.pools import Pools
 from streamer.runtime.assembly import Components
-from streamer.runtime.building import missing_methods, naming
+from streamer.runtime.building import build_context, missing_members, naming, protocols_of
 from streamer.runtime.compiler import compile_route
-from streamer.stores.sqlite import checking
 from streamer.transports.tls import TlsProblem, server_context
 
 _QUIET: Final = logging.getLogger("streamer.examining")
 """What components log while they are built is for the log of a service."""
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
-
-
-_ON_THIS_MACHINE: Final[dict[tuple[Kind, str], Check]] = {
-    (Kind.HANDLER, "command"): command_options.problems,
-    (Kind.STORE, "sqlite"): checking.problems,
-}
-"""Of built-in components: what their options name and must be there. Other commands than `streamer check`, such as an
-export, may run where it is not."""
 
 
 class Refusal(NamedTuple):
@@ -72,18 +59,14 @@ class _Examiner:
     def __init__(self, settings: Settings, components: Components) -> None:
         self._settings = settings
         self._components = components
-        self._context = BuildContext(
-            base_dir=settings.base_dir, service=settings.service.name, settings=settings, logger=_QUIET
-        )
+        self._context = build_context(settings, components, logger=_QUIET)
 
     def run(self) -> Iterator[Refusal]:
         """Every refusal of the components that the file uses."""
         settings = self._settings
-        yield from self._examined(Kind.STORE, settings.backends.store, ("backends", "store"), RequestQueue)
-        yield from self._examined(
-            Kind.CONNECTIONS, settings.backends.connections, ("backends", "connections"), ConnectionManager
-        )
-        yield from self._examined(Kind.AUTH, settings.auth, ("auth",), Authenticator)
+        yield from self._examined(Kind.STORE, settings.backends.store, ("backends", "store"))
+        yield from self._examined(Kind.CONNECTIONS, settings.backends.connections, ("backends", "connections"))
+        yield from self._examined(Kind.AUTH, settings.auth, ("auth",))
         middlewares: list[AnyMiddleware] = []
         for index, use in enumerate(settings.middleware):
             place: Place = ("middleware", index)
@@ -117,7 +100,7 @@ class _Examiner:
             except _Refused as refused:
                 yield Refusal("bad-option", ("actions", action.name, "handler"), str(refused))
 
-    def _examined(self, kind: Kind, use: ComponentUse, place: Place, protocol: type) -> Iterator[Refusal]:
+    def _examined(self, kind: Kind, use: ComponentUse, place: Place) -> Iterator[Refusal]:
         yield from self._named(kind, use, place)
         try:
             made = self._built(kind, use)
@@ -127,11 +110,9 @@ class _Examiner:
         # No authenticator is one that asks nobody.
         if (made is None and kind is Kind.AUTH) or hasattr(type(made), "__aenter__"):
             return
-        missing = missing_methods(made, protocol)
+        missing = missing_members(made, *protocols_of(self._components[kind, use.name]))
         if missing:
-            message = (
-                f"the {kind} {use.name!r} has not all methods of one: {', '.join(missing)}; the plugin must fix it"
-            )
+            message = f"the {kind} {use.name!r} lacks {', '.join(missing)}; the plugin must fix it"
             yield Refusal("bad-option", place, message)
 
     def _built(self, kind: Kind, use: ComponentUse) -> Any:
@@ -140,9 +121,15 @@ class _Examiner:
             return component.factory(use.options, self._context)
 
     def _named(self, kind: Kind, use: ComponentUse, place: Place) -> list[Refusal]:
-        """What is wrong with what built-in components name."""
-        check = _ON_THIS_MACHINE.get((kind, use.name))
-        found = () if check is None else check(use.options, self._context)
+        """What is wrong with what the options name on this machine."""
+        component = self._components[kind, use.name]
+        if component.check_machine is None:
+            return []
+        try:
+            with _refusing(component):
+                found = list(component.check_machine(use.options, self._context))
+        except _Refused as refused:
+            return [Refusal("bad-option", place, str(refused))]
         return [Refusal("bad-option", (*place, *problem.place), problem.message) for problem in found]
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from streamer.children.descriptors import raise_limit
 from streamer.config.settings import Settings
+from streamer.contracts.components import Kind
 from streamer.contracts.stores import RequestQueue
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError, StoreError, StoreUnavailable
 from streamer.core.owners import OWNER_KEY, OwnerNames, new_key
 from streamer.engine.aging import AGES_KEY, Ages
-from streamer.engine.shared_delivery import SharedDelivery
 from streamer.runtime.assembly import Components, Service, open_service
 from streamer.runtime.descriptors import fit, warn
 from streamer.runtime.ending import HeldLoop
@@ -82,6 +82,13 @@ async def _serve(
     wait: float = 0.0,
     limit: int = sys.maxsize,
 ) -> None:
+    connections = settings.backends.connections.name
+    if not components[Kind.CONNECTIONS, connections].holds_sockets:
+        raise StartError(
+            f"the connections {connections!r} are not held by this process, so there is nothing to serve here; "
+            "'streamer worker' runs their requests, 'streamer emulate' tries the whole on this machine, and 'streamer "
+            "export' writes what deploys it"
+        )
     wanted = settings.server
     settings = dataclasses.replace(settings, server=fit(settings, limit))
     stop, hurry = asyncio.Event(), asyncio.Event()
@@ -91,12 +98,6 @@ async def _serve(
         service = await start.until_free(
             lambda: stack.enter_async_context(open_service(settings, components, logger=logger, clock=clock))
         )
-        if isinstance(service.delivery, SharedDelivery):
-            raise StartError(
-                f"the connections {settings.backends.connections.name!r} are held by somebody else: there is "
-                "nothing to serve here; 'streamer worker' runs their requests, 'streamer emulate aws' tries the "
-                "whole on this machine, and 'streamer export sam' deploys it"
-            )
         transport = WebSocketTransport(
             settings.server,
             receiver=service.router,

@@ -9,6 +9,7 @@ from typing import Any
 
 from streamer.children.descriptors import raise_limit
 from streamer.config.settings import Settings
+from streamer.contracts.components import Kind
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError
 from streamer.engine.shared_delivery import SharedDelivery
@@ -50,6 +51,7 @@ def work(
 async def _work(
     settings: Settings, components: Components, logger: Any, clock: Clock, actions: Collection[str]
 ) -> None:
+    _require_several_processes(settings, components)
     stop, hurry = asyncio.Event(), asyncio.Event()
     on_stop(stop, hurry, HeldLoop(asyncio.get_running_loop(), settings.server.drain_timeout, logger).told_to_stop)
     async with contextlib.AsyncExitStack() as stack:
@@ -57,11 +59,7 @@ async def _work(
             open_service(settings, components, logger=logger, clock=clock, actions=actions)
         )
         delivery = service.delivery
-        if not isinstance(delivery, SharedDelivery):
-            raise StartError(
-                f"the connections are {settings.backends.connections.name!r}, which only 'streamer run' itself can "
-                "reach; a worker of its own is for 'backends: {connections: {use: apigateway}}'"
-            )
+        assert isinstance(delivery, SharedDelivery), "the connections declare several_processes"
         failing: asyncio.Task[Any] = asyncio.create_task(fail_with(service.store), name="store")
         running: asyncio.Task[Any] = asyncio.create_task(service.worker.run(), name="worker")
         stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -90,3 +88,22 @@ async def _work(
             await asyncio.gather(failing, running, stopping, hurried, return_exceptions=True)
             await delivery.settle()
             logger.info("stopped", returned_to_queue=returned)
+
+
+def _require_several_processes(settings: Settings, components: Components) -> None:
+    """Refuses backends that belong to one process.
+
+    Raises:
+        StartError: one of them does not declare `several_processes`.
+    """
+    connections, store = settings.backends.connections.name, settings.backends.store.name
+    if not components[Kind.CONNECTIONS, connections].several_processes:
+        raise StartError(
+            f"the connections are {connections!r}, which only 'streamer run' itself can reach; a worker of its own "
+            "needs connections that several processes can send to"
+        )
+    if not components[Kind.STORE, store].several_processes:
+        raise StartError(
+            f"the store is {store!r}, which one process has for itself; a worker of its own needs a store that several "
+            "processes can open"
+        )

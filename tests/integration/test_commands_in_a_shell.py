@@ -133,7 +133,7 @@ def test_the_name_of_a_file_may_be_any_bytes(home: Path) -> None:
     assert command(home, "check", "-c", b"\xff.yaml").returncode == 0
 
 
-@pytest.mark.parametrize("arguments", [[], ["requests"], ["tables"], ["export"], ["emulate"]])
+@pytest.mark.parametrize("arguments", [[], ["requests"], ["backend"], ["export"], ["emulate"]])
 def test_a_group_without_a_command_shows_its_help(home: Path, arguments: list[str]) -> None:
     ran = command(home, *arguments)
     assert ran.returncode == 2

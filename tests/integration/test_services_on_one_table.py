@@ -29,10 +29,10 @@ actions:
 def tables(ministack: str, tmp_path: Path) -> Iterator[str]:
     path = tmp_path / "tables.yaml"
     path.write_text(CONFIG.format(url=ministack, concurrency=1, long="1h"))
-    made = CliRunner().invoke(app, ["tables", "create", "--config", str(path)])
+    made = CliRunner().invoke(app, ["backend", "create", "--config", str(path)])
     assert made.exit_code == 0, made.output
     yield ministack
-    CliRunner().invoke(app, ["tables", "delete", "--yes", "--config", str(path)])
+    CliRunner().invoke(app, ["backend", "delete", "--yes", "--config", str(path)])
 
 
 async def test_one_runs_what_the_other_has_no_room_for_and_takes_over_when_it_dies(

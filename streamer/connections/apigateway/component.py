@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from streamer.connections.apigateway.table import connections_definition, subscriptions_definition
 from streamer.contracts.components import BuildContext, Component, Kind, OptionProblem
+from streamer.contracts.provisioning import Resource
 from streamer.core.errors import StartError
 from streamer.core.units import parse_duration
 
@@ -66,6 +67,8 @@ def component() -> Component:
         summary="Connections that API Gateway holds, for functions on Lambda and workers anywhere",
         options=OPTIONS,
         check=_check,
+        several_processes=True,
+        provision=_tables,
     )
 
 
@@ -100,6 +103,17 @@ async def _build(options: Mapping[str, Any], context: BuildContext) -> AsyncIter
         )
         stack.push_async_callback(made.aclose)
         yield made
+
+
+@asynccontextmanager
+async def _tables(options: Mapping[str, Any], context: BuildContext) -> AsyncIterator[list[Resource]]:
+    if find_spec("aiobotocore") is None:
+        raise StartError(MISSING)
+    from streamer.dynamodb.connecting import connect  # noqa: PLC0415 - as above
+    from streamer.dynamodb.tables import Table  # noqa: PLC0415 - as above
+
+    async with connect(options.get("region"), options.get("endpoint_url")) as client:
+        yield [Table(client, definition, context.clock) for definition in definitions(options)]
 
 
 def _check(_options: Mapping[str, Any], _context: BuildContext) -> Iterable[OptionProblem]:

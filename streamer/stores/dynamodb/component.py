@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from streamer.contracts.components import BuildContext, Component, Kind, OptionProblem
+from streamer.contracts.provisioning import Resource
 from streamer.core.errors import StartError
 
 MISSING: Final = "the store 'dynamodb' needs aiobotocore: pip install 'streamer-router[aws]'"
@@ -61,6 +62,9 @@ def component() -> Component:
         summary="Keeps requests durably in a DynamoDB table, for any number of services",
         options=OPTIONS,
         check=_check,
+        several_processes=True,
+        claims_by_key=True,
+        provision=_tables,
     )
 
 
@@ -112,8 +116,7 @@ async def _build(options: Mapping[str, Any], context: BuildContext) -> AsyncIter
             shards=options.get("shards", 1),
             bucket=bucket,
             s3=s3,
-            # Only where a message may be lost between the process that ends a request and its connection.
-            untold=context.settings is not None and context.settings.backends.connections.name != "local",
+            untold=context.shared_connections,
         )
         try:
             # A table that is not there, or may not be read, is told by the start and not by the first request.
@@ -121,6 +124,14 @@ async def _build(options: Mapping[str, Any], context: BuildContext) -> AsyncIter
             yield store
         finally:
             await store.close()
+
+
+@asynccontextmanager
+async def _tables(options: Mapping[str, Any], context: BuildContext) -> AsyncIterator[list[Resource]]:
+    async with client_of(options) as client:
+        from streamer.dynamodb.tables import Table  # noqa: PLC0415 - as in `client_of`
+
+        yield [Table(client, definition, context.clock) for definition in definitions(options)]
 
 
 def _check(_options: Mapping[str, Any], _context: BuildContext) -> Iterable[OptionProblem]:

@@ -22,12 +22,13 @@ def problems(options: Mapping[str, Any], context: BuildContext) -> Iterator[Opti
     if "\0" in options["path"]:
         yield OptionProblem(("path",), "this is no path: it holds a null character")
         return
-    problem = _problem(context.path(options["path"]))
+    problem = file_problem(context.path(options["path"]))
     if problem is not None:
         yield OptionProblem(("path",), problem)
 
 
-def _problem(path: Path) -> str | None:
+def file_problem(path: Path) -> str | None:
+    """What would keep a service from using the file, whether it exists already or not; None when nothing would."""
     folder = path.parent
     if not folder.is_dir():
         return f"{path} cannot be opened: there is no folder {folder}; make it, or give another path"

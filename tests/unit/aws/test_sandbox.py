@@ -170,7 +170,7 @@ async def test_a_store_of_one_process_is_none_either(tmp_path, ministack):
     connections = f"{{use: apigateway, region: eu-central-1, endpoint_url: '{ministack}'}}"
     path.write_text(OTHER.format(f"{{store: memory, connections: {connections}}}"))
     sandbox = Sandbox(path, {})
-    with pytest.raises(StartError, match="'memory' and the connections 'apigateway' do not work in many processes"):
+    with pytest.raises(StartError, match="the store is 'memory', which cannot claim the one request"):
         await sandbox.open_house()
     await sandbox.close()
 

@@ -209,4 +209,4 @@ def test_requests_in_memory_can_be_seen_by_nobody_else(folder):
     )
     result = run("requests", "list", "--config", "memory.yaml")
     assert result.exit_code == 1
-    assert result.stderr.startswith("streamer: memory.yaml: the store 'memory' lives inside the service's own process")
+    assert result.stderr.startswith("streamer: memory.yaml: the store 'memory' belongs to the service's own process")

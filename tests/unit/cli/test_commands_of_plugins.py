@@ -50,8 +50,9 @@ STORES = """
     @hookimpl
     def streamer_backends():
         return [
-            Component(kind=Kind.STORE, name="shelf", factory=shelf),
-            Component(kind=Kind.STORE, name="drawer", factory=drawer),
+            Component(kind=Kind.STORE, name="shelf", factory=shelf, several_processes=True),
+            Component(kind=Kind.STORE, name="safe", factory=shelf),
+            Component(kind=Kind.STORE, name="drawer", factory=drawer, several_processes=True),
         ]
 """
 CONFIG = """
@@ -164,3 +165,11 @@ def test_requests_are_read_from_a_plugins_store(streamer, store, said):
     listed = streamer("requests", "list", "--json")
     assert (listed.returncode, listed.stderr) == (0, said)
     assert json.loads(listed.stdout)["id"] == "r1"
+
+
+def test_a_store_that_declares_nothing_is_left_to_its_service(streamer):
+    streamer.install("acme", STORES)
+    (streamer.folder / "streamer.yaml").write_text(f"{CONFIG}backends: {{store: {{use: acme.safe}}}}\n")
+    listed = streamer("requests", "list")
+    assert listed.returncode == 1
+    assert "the store 'acme.safe' belongs to the service's own process" in listed.stderr

@@ -28,6 +28,12 @@ def test_connections_of_one_process_have_no_worker_beside_it(run):
     assert "the connections are 'local', which only 'streamer run' itself can reach" in done.stderr
 
 
+def test_a_store_of_one_process_has_no_worker_beside_it(run):
+    done = run("worker", "{store: memory, connections: {use: apigateway, region: eu-central-1}}")
+    assert done.exit_code == exits.FAILED
+    assert "the store is 'memory', which one process has for itself" in done.stderr
+
+
 def test_an_action_that_is_not_declared_is_refused(run):
     done = run("worker", "{store: memory}", "--action", "ehco")
     assert done.exit_code == exits.USAGE
@@ -38,5 +44,5 @@ def test_connections_that_others_hold_cannot_be_served(run, ministack):
     place = f"region: eu-central-1, endpoint_url: '{ministack}'"
     done = run("run", f"{{store: memory, connections: {{use: apigateway, {place}}}}}", "--port", "0")
     assert done.exit_code == exits.FAILED
-    for way_out in ("streamer worker", "streamer emulate aws", "streamer export sam"):
+    for way_out in ("streamer worker", "streamer emulate", "streamer export"):
         assert way_out in done.stderr

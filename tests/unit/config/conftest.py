@@ -90,7 +90,7 @@ DOUBLES = [
             "properties": {"path": {"type": "string", "default": "./streamer.db"}},
         },
     ),
-    Component(kind=Kind.CONNECTIONS, name="local", factory=_unused),
+    Component(kind=Kind.CONNECTIONS, name="local", factory=_unused, holds_sockets=True),
     Component(
         kind=Kind.AUTH,
         name="none",

@@ -1,6 +1,7 @@
 """Components: what a plugin's author writes in one line, and what the runtime gets of it."""
 
 import asyncio
+import dataclasses
 import pickle
 from pathlib import Path
 
@@ -108,3 +109,15 @@ def test_a_context_brings_a_clock_and_a_logger_of_its_own(context):
     assert context.clock.monotonic() <= context.clock.monotonic()
     assert context.logger.name == "streamer"
     assert asyncio.run(context.clock.sleep(0)) is None
+
+
+def test_a_plugins_component_may_go_without_its_prefix():
+    named = Component(kind=Kind.STORE, name="shelf", factory=print, namespace="acme")
+    assert named.full_name == "acme.shelf"
+    assert dataclasses.replace(named, prefixed=False).full_name == "shelf"
+
+
+def test_capabilities_are_what_a_component_declares():
+    assert Component(kind=Kind.STORE, name="a", factory=print).capabilities == ()
+    able = Component(kind=Kind.STORE, name="a", factory=print, several_processes=True, operator=print)
+    assert able.capabilities == ("several_processes", "operator")

@@ -33,7 +33,9 @@ def test_a_factory_that_cannot_be_called_is_refused():
 
 
 def test_a_check_that_cannot_be_called_is_refused():
-    assert problems(made(check="options")) == ["handler 'a': its check is a str, not a callable of options and context"]
+    for what in ("check", "check_machine", "operator", "provision"):
+        said = f"handler 'a': its {what} is a str, not a callable of options and context"
+        assert problems(made(**{what: "options"})) == [said]
     assert problems(made(check=print)) == []
 
 
@@ -69,3 +71,10 @@ def test_an_estimate_that_is_no_duration_is_refused(text):
 
 def test_an_estimate_with_a_unit_is_let_through():
     assert problems(made(estimated_duration="200ms")) == []
+
+
+def test_a_command_without_its_plugins_prefix_is_refused():
+    command = Component(kind=Kind.COMMAND, name="seed", factory=print, prefixed=False)
+    assert list(returned_problems("streamer_commands", [command])) == [
+        "command 'seed': a command has its plugin's prefix; leave prefixed out"
+    ]

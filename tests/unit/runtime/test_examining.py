@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from streamer.config import load
+from streamer.config.settings import BackendSettings, ComponentUse, PluginSettings, Settings
 from streamer.contracts.components import BuildContext, Component, Kind, handler
 from streamer.contracts.middleware import Middleware
 from streamer.contracts.stores import RequestQueue
@@ -19,7 +20,7 @@ from streamer.core.errors import ConfigError, PluginError, StartError
 from streamer.engine.validation import Validator
 from streamer.plugins.manager import discover
 from streamer.runtime import builtins
-from streamer.runtime.building import build, missing_methods
+from streamer.runtime.building import build, missing_members, protocols_of
 from streamer.runtime.examining import examine
 from streamer.stores.memory import MemoryStore
 
@@ -224,16 +225,16 @@ async def test_a_store_without_its_methods_is_refused_at_start(tmp_path):
     component = next(one for one in PLUGIN if one.name == "half" and one.kind is Kind.STORE)
     named = Component(kind=Kind.STORE, name="half", factory=component.factory, namespace="acme")
     async with contextlib.AsyncExitStack() as stack:
-        with pytest.raises(PluginError, match="has not all methods of one: cancel"):
+        with pytest.raises(PluginError, match="lacks cancel"):
             await build(stack, named, {}, BuildContext(base_dir=tmp_path))
 
 
 @pytest.mark.parametrize(
     ("kind", "made", "says"),
     [
-        (Kind.STORE, None, "the store 'acme.odd' has not all methods of one: cancel"),
-        (Kind.CONNECTIONS, object(), "the connections 'acme.odd' has not all methods of one"),
-        (Kind.AUTH, object(), "the auth 'acme.odd' has not all methods of one: authenticate"),
+        (Kind.STORE, None, "the store 'acme.odd' lacks cancel"),
+        (Kind.CONNECTIONS, object(), "the connections 'acme.odd' lacks "),
+        (Kind.AUTH, object(), "the auth 'acme.odd' lacks authenticate"),
         (Kind.MIDDLEWARE, 7, "the middleware 'acme.odd' is a int: no Middleware"),
     ],
 )
@@ -251,5 +252,31 @@ async def test_no_authenticator_is_one_that_asks_nobody(tmp_path):
 
 
 def test_the_stores_that_are_built_in_have_all_methods():
-    assert missing_methods(MemoryStore(), RequestQueue) == []
-    assert "claim" in missing_methods(object(), RequestQueue)
+    assert missing_members(MemoryStore(), RequestQueue) == []
+    assert "claim" in missing_members(object(), RequestQueue)
+
+
+@pytest.mark.parametrize(
+    ("declared", "missing"),
+    [
+        ({"kind": Kind.STORE, "claims_by_key": True}, {"take", "untold", "enqueue"}),
+        ({"kind": Kind.CONNECTIONS, "several_processes": True}, {"send", "followers", "progress_interval"}),
+        ({"kind": Kind.CONNECTIONS, "holds_sockets": True}, {"send", "add", "remove"}),
+    ],
+)
+def test_what_a_component_declares_its_object_must_have(declared, missing):
+    component = Component(name="odd", factory=print, **declared)
+    assert missing <= set(missing_members(object(), *protocols_of(component)))
+
+
+def test_a_check_of_the_machine_that_fails_is_a_problem_of_the_file(tmp_path):
+    def check(options, context):
+        raise OSError("no such disk")
+
+    component = Component(kind=Kind.STORE, name="disk", factory=print, check_machine=check, namespace="acme")
+    components = {**discover(PluginSettings(allow=()), builtins=[builtins]).components}
+    components[Kind.STORE, "acme.disk"] = component
+    settings = Settings(path=tmp_path / "streamer.yaml", backends=BackendSettings(store=ComponentUse(name="acme.disk")))
+    first = next(iter(examine(settings, components)))
+    assert first.place == ("backends", "store")
+    assert "no such disk" in first.message

@@ -51,7 +51,7 @@ async def test_too_fast_for_all_tries_says_so(clock, error_of):
     [
         (ConnectTimeoutError(endpoint_url="https://dynamodb"), calls.TRIES_UNHEARD, "cannot be reached"),
         (("Odd", "upset", 502), calls.TRIES, "fails: Odd: upset"),
-        (("ResourceNotFoundException",), 1, "streamer tables create"),
+        (("ResourceNotFoundException",), 1, "streamer backend create"),
         (("AccessDeniedException", "not you"), 1, "refuses PutItem on .requests.: AccessDeniedException: not you"),
         (NoCredentialsError(), 1, "Unable to locate credentials"),
     ],

@@ -82,6 +82,6 @@ async def test_with_a_bucket_it_takes_what_is_large(options, context, clock, s3)
 
 
 async def test_a_missing_table_is_told_by_the_start(options, context):
-    with pytest.raises(StoreUnavailable, match="streamer tables create"):
+    with pytest.raises(StoreUnavailable, match="streamer backend create"):
         async with component.component().factory({**options, "prefix": "never-"}, context):
             pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamer.core.errors import StoreUnavailable
+from streamer.core.errors import StoreError, StoreUnavailable
 from streamer.dynamodb import tables
 from streamer.stores.dynamodb.store import DynamoStore
 from streamer.stores.dynamodb.table import definition
@@ -13,7 +13,7 @@ from streamer.testing.conformance import record
 
 async def test_a_table_that_is_made_is_as_it_must_be_and_is_made_once(client, clock):
     assert await tables.check(client, definition("made"), clock) == [
-        "it is not there; 'streamer tables create' makes it"
+        "it is not there; 'streamer backend create' makes it"
     ]
     assert await tables.create(client, definition("made"), clock) is True
     assert await tables.check(client, definition("made"), clock) == []
@@ -36,6 +36,47 @@ async def test_another_table_of_that_name_is_told_apart(client, clock):
     assert found[0] == "its key is not (owner, id); it is another table, or of another version"
     assert len(found) == 9
     await client.delete_table(TableName="other")
+
+
+def without(wanted, *indexes):
+    """The definition of an earlier version, which had fewer indexes and no stream."""
+    made = {key: value for key, value in wanted.items() if key != "StreamSpecification"}
+    made["GlobalSecondaryIndexes"] = [
+        one for one in wanted["GlobalSecondaryIndexes"] if one["IndexName"] not in indexes
+    ]
+    keyed = [made, *made["LocalSecondaryIndexes"], *made["GlobalSecondaryIndexes"]]
+    used = {key["AttributeName"] for one in keyed for key in one["KeySchema"]}
+    made["AttributeDefinitions"] = [one for one in wanted["AttributeDefinitions"] if one["AttributeName"] in used]
+    return made
+
+
+async def test_what_an_older_table_lacks_is_added(client, clock):
+    wanted = definition("older")
+    await client.create_table(**without(wanted, "listing", "expiries"))
+    assert await tables.migrate(client, wanted, clock) == [
+        "the index 'expiries' is added",
+        "the index 'listing' is added",
+        "its stream is on",
+        "its TTL is on the attribute 'gone_at'",
+    ]
+    assert await tables.check(client, wanted, clock) == []
+    assert await tables.migrate(client, wanted, clock) == []
+    await client.delete_table(TableName="older")
+
+
+async def test_a_table_that_no_change_can_bring_up_to_date_is_named_with_the_reason(client, clock):
+    with pytest.raises(StoreError, match="'gone' does not exist; 'streamer backend create' makes it"):
+        await tables.migrate(client, definition("gone"), clock)
+    other = definition("another")
+    other["KeySchema"] = [{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "owner", "KeyType": "RANGE"}]
+    del other["LocalSecondaryIndexes"]
+    other["AttributeDefinitions"] = [
+        one for one in other["AttributeDefinitions"] if one["AttributeName"] != "unsettled"
+    ]
+    await client.create_table(**other)
+    with pytest.raises(StoreError, match="cannot be upgraded in place: its key is not"):
+        await tables.migrate(client, definition("another"), clock)
+    await client.delete_table(TableName="another")
 
 
 class Slow:
@@ -66,7 +107,7 @@ async def test_a_table_is_waited_for(clock, error_of):
 
 
 async def test_a_table_that_is_never_ready_is_given_up_after_five_minutes(clock, error_of):
-    with pytest.raises(StoreUnavailable, match="tables check"):
+    with pytest.raises(StoreUnavailable, match="backend check"):
         await tables.create(Slow(error_of, 10**6), definition("slow"), clock)
     assert sum(clock.slept) == 300
 
@@ -82,7 +123,7 @@ async def test_a_table_that_may_not_be_asked_for_says_so(clock, error_of):
 
 async def test_a_store_without_its_table_says_how_it_is_made(client, clock):
     store = DynamoStore(client, "never-made", clock=clock)
-    with pytest.raises(StoreUnavailable, match="'never-made'.*streamer tables create"):
+    with pytest.raises(StoreUnavailable, match="'never-made'.*streamer backend create"):
         await store.enqueue(record(clock))
-    with pytest.raises(StoreUnavailable, match="streamer tables create"):
+    with pytest.raises(StoreUnavailable, match="streamer backend create"):
         await store.claim("w1", 1, 30.0)
