@@ -23,6 +23,40 @@ import pytest
 import structlog
 
 
+LANES = {
+    "unit": "needs nothing but Python and starts no service",
+    "service": "starts services as their users do, on SQLite and in memory",
+    "aws": "needs the emulators of AWS",
+    "browser": "needs Node or Chromium",
+}
+_AWS = {"ministack", "moto", "aws_tool"}
+_BROWSER = {"node", "node_package", "tsc", "chromium"}
+_SERVICE = {"acceptance", "conversations", "integration"}
+
+
+def lane_of(item: pytest.Item) -> str:
+    """The lane of a test: what it needs on the machine decides. A test of several needs is in the rarest of them."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    if fixtures & _AWS or str(parameters.get("home", "")).startswith("aws"):
+        return "aws"
+    if fixtures & _BROWSER or parameters.get("make") in ("ws", "javascript"):
+        return "browser"
+    return "service" if _is_of_a_service(item) else "unit"
+
+
+def _is_of_a_service(item: pytest.Item) -> bool:
+    return not _SERVICE.isdisjoint(item.path.relative_to(ROOT).parts[:2])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(lane_of(item))
+        if _is_of_a_service(item):
+            # What is tested from outside has its tests inside as well. Tracing its processes would double their time.
+            item.add_marker("no_cover")
+
+
 class RunningService:
     """`python -m streamer run` as a real process, with its log read line by line."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import statistics
 from pathlib import Path
 
@@ -60,10 +61,13 @@ MAY_READ_TIME = {
 }
 
 
+parsed = functools.cache(ast.parse)
+
+
 def imports(source, path):
     """Every package of ours that a module's text imports: lazily, for types only, or by a name in a string as well."""
     package = path.relative_to(ROOT.parent).with_suffix("").parts
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -157,7 +161,7 @@ def test_files_stay_small():
 
 def readings_of_time(source):
     """Lines that read the time or sleep, or that import something that does under a name that hides it."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Attribute):
             owner = node.value.id if isinstance(node.value, ast.Name) else getattr(node.value, "attr", "")
             if (owner.lstrip("_"), node.attr) in TIME_SOURCES:
@@ -202,7 +206,7 @@ def test_no_way_of_reading_the_time_goes_unseen(source):
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_every_module_says_what_it_is(path):
-    tree = ast.parse(path.read_text())
+    tree = parsed(path.read_text())
     assert ast.get_docstring(tree) or path.name == "__main__.py"
 
 
@@ -225,7 +229,7 @@ def test_a_library_has_few_importers(library):
     }[library]
     users = set()
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path.read_text())):
             names = (
                 [alias.name for alias in node.names]
                 if isinstance(node, ast.Import)
