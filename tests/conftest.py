@@ -22,7 +22,6 @@ from typing import Any, NoReturn
 import pytest
 import structlog
 
-
 LANES = {
     "unit": "needs nothing but Python and starts no service",
     "service": "starts services as their users do, on SQLite and in memory",

@@ -28,8 +28,14 @@ def name_problem(name: object) -> str | None:
     return f"the name {name!r} is not allowed: {_NAME_RULE}"
 
 
-def returned_problems(hook: str, returned: object) -> Iterator[str]:
-    """What is wrong with what a hook returned."""
+def returned_problems(hook: str, returned: object, *, schemas: bool = True) -> Iterator[str]:
+    """What is wrong with what a hook returned.
+
+    Args:
+        hook: its name.
+        returned: what it returned.
+        schemas: whether they are checked against JSON Schema's own, which is most of the work.
+    """
     if not isinstance(returned, list | tuple):
         what = "None" if returned is None else f"a {type(returned).__name__}"
         yield f"{hook} returned {what}; it must return a list of Component (an empty one for nothing)"
@@ -42,10 +48,10 @@ def returned_problems(hook: str, returned: object) -> Iterator[str]:
             right = next(name for name, kinds in KINDS.items() if item.kind in kinds)
             yield f"{hook} returned {item.name!r} of kind {item.kind}; it may return {allowed}: use {right} for it"
         else:
-            yield from (f"{item.kind} {item.name!r}: {problem}" for problem in _component_problems(item))
+            yield from (f"{item.kind} {item.name!r}: {problem}" for problem in _component_problems(item, schemas))
 
 
-def _component_problems(component: Component) -> Iterator[str]:
+def _component_problems(component: Component, schemas: bool) -> Iterator[str]:
     wrong_name = name_problem(component.name)
     if wrong_name is not None:
         yield wrong_name
@@ -58,10 +64,11 @@ def _component_problems(component: Component) -> Iterator[str]:
             yield f"its {what} is a {type(given).__name__}, not a callable of options and context"
     if component.kind is Kind.COMMAND and not component.prefixed:
         yield "a command has its plugin's prefix; leave prefixed out"
-    yield from _schema_problems("options", component.options)
-    for what, schema in (("schema", component.schema), ("result_schema", component.result_schema)):
-        if schema is not None:
-            yield from _schema_problems(what, schema)
+    if schemas:
+        yield from _schema_problems("options", component.options)
+        for what, schema in (("schema", component.schema), ("result_schema", component.result_schema)):
+            if schema is not None:
+                yield from _schema_problems(what, schema)
     if component.estimated_duration is not None:
         try:
             parse_duration(component.estimated_duration)

@@ -17,12 +17,13 @@ from streamer.plugins.checks import returned_problems
 from streamer.plugins.hookspecs import KINDS, PROJECT
 
 
-def offered(plugin: object, name: str) -> list[Component]:
+def offered(plugin: object, name: str, *, schemas: bool = True) -> list[Component]:
     """Every component that the plugin's hooks return, sorted by kind and name.
 
     Args:
         plugin: a module or an object.
         name: what messages of pluggy call it.
+        schemas: whether its schemas are checked.
 
     Raises:
         PluginError: one line for each thing that is wrong.
@@ -34,7 +35,7 @@ def offered(plugin: object, name: str) -> list[Component]:
     components: list[Component] = []
     for hook, implementation in implementations:
         try:
-            components += _call(hook, implementation)
+            components += _call(hook, implementation, schemas)
         except PluginError as error:
             problems.append(str(error))
     if not problems and not components:
@@ -83,7 +84,7 @@ def _undecorated(plugin: object, *, offers_nothing: bool) -> Iterator[str]:
             yield f"the function {name!r} is not decorated with @streamer.hookimpl, so it is never called{meant}"
 
 
-def _call(hook: str, implementation: pluggy.HookImpl) -> list[Component]:
+def _call(hook: str, implementation: pluggy.HookImpl, schemas: bool) -> list[Component]:
     function = implementation.function
     if implementation.hookwrapper or implementation.wrapper:
         raise PluginError(f"{hook} is a wrapper; a plugin may only add to what there is")
@@ -99,7 +100,7 @@ def _call(hook: str, implementation: pluggy.HookImpl) -> list[Component]:
         raise PluginError(f"{hook} failed: {one_line(error)}") from error
     if inspect.iscoroutine(returned):
         returned.close()
-    problems = list(returned_problems(hook, returned))
+    problems = list(returned_problems(hook, returned, schemas=schemas))
     if problems:
         raise PluginError("\n".join(problems))
     return list(cast("list[Component]", returned))

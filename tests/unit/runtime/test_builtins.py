@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
+from jsonschema import Draft202012Validator
 
 import streamer
 from streamer.config.settings import PluginSettings, Settings, WorkerSettings
@@ -47,6 +48,15 @@ def test_every_component_says_what_it_is_and_where_it_is_from(registry):
         assert (component.distribution, component.version) == ("streamer-router", streamer.__version__)
         for name, option in component.options.get("properties", {}).items():
             assert option.get("description"), f"{component.full_name}.{name} has no description"
+
+
+def test_every_schema_is_one(registry):
+    """No start checks them; those of other plugins are checked by each."""
+    for component in registry.components.values():
+        for schema in (component.options, component.schema, component.result_schema):
+            if schema is not None:
+                Draft202012Validator.check_schema(schema)
+        assert component.options["type"] == "object"
 
 
 def test_only_a_handler_that_needs_no_task_says_so(registry):
