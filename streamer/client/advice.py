@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-TOKEN_EXPIRED: Final = 3500
-"""The close code of a connection whose token has run out: a fresh one is what helps."""
-TOO_LARGE: Final = 1009
-"""The close code of a connection over which a message came that was too large for the side that closed it."""
-_UNWELCOME: Final = range(3500, 4000)
+from streamer.client.machine.state import TOKEN_EXPIRED, TOO_LARGE, UNAUTHORIZED, final_close
+
 _UNREADABLE: Final = "client and service do not speak alike: run the same version of both, without a proxy that meddles"
 
 _CLOSED: Final[Mapping[int, str]] = MappingProxyType(
@@ -35,21 +32,10 @@ _REFUSED: Final[Mapping[int, str]] = MappingProxyType(
 )
 
 
-def final_close(code: int) -> bool:
-    """Whether a close code says that connecting again is no use."""
-    return code in _UNWELCOME or code in _CLOSED
-
-
-def final_refusal(status: int | None) -> bool:
-    """Whether an HTTP status of the handshake says that trying again is no use."""
-    return status == 401 or status in _REFUSED  # noqa: PLR2004 - Unauthorized
-
-
 def on_close(code: int) -> str:
     """What to do after such a close; empty when connecting again is what helps."""
-    if code in _UNWELCOME:
-        return _CLOSED.get(code, "the service asks not to connect again; its words and its log say why")
-    return _CLOSED.get(code, "")
+    unknown = "the service asks not to connect again; its words and its log say why" if final_close(code) else ""
+    return _CLOSED.get(code, unknown)
 
 
 def on_refusal(status: int | None, *, token: bool, renewable: bool) -> str:
@@ -60,7 +46,7 @@ def on_refusal(status: int | None, *, token: bool, renewable: bool) -> str:
         token: whether one was sent.
         renewable: whether a function brought it.
     """
-    if status != 401:  # noqa: PLR2004 - Unauthorized
+    if status != UNAUTHORIZED:
         return _REFUSED.get(status or 0, "")
     if renewable:
         return "two fresh tokens were refused: compare issuer, audience, key and clock with the service's auth settings"

@@ -5,32 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from ssl import SSLContext
 from typing import Any, Self
 
 from streamer.client.address import address, checked_headers
-from streamer.client.advice import on_refusal
+from streamer.client.cancelling import Canceller
 from streamer.client.connection import Connection
-from streamer.client.errors import Conflict, ConnectionFailed, ConnectionLost
+from streamer.client.dialer import Dialer
 from streamer.client.handle import RequestHandle
-from streamer.client.link import Link, open_link
+from streamer.client.machine import Options
 from streamer.client.messages import encode_request
 from streamer.client.options import checked_id, checked_seconds, checked_size, checked_timeout, checked_wait
 from streamer.client.own_actions import OwnActions
-from streamer.client.pending import PendingRequests
 from streamer.client.state import ConnectionState
-from streamer.client.tokens import Renewal, Token, Tokens, expiry, token_problem, told_expiry, usable
+from streamer.client.tokens import Renewal, Token, Tokens, expiry, told_expiry, usable
 from streamer.core.clock import Clock, SystemClock
-from streamer.core.errors import CONFLICT
 from streamer.core.ids import new_id
 from streamer.core.messages import ProgressUpdate, Result
 
 OnProgress = Callable[[ProgressUpdate], Any]
-_UNAUTHORIZED = 401
-
-logger = logging.getLogger("streamer.client")
 
 
 class StreamerClient(OwnActions):
@@ -97,31 +91,38 @@ class StreamerClient(OwnActions):
         clock: Clock | None = None,
     ) -> None:
         self._address = address(url, client_id)
-        self._headers = checked_headers(headers or {})
+        checked = checked_headers(headers or {})
         clock = clock or SystemClock()
-        self._open_timeout = checked_seconds("open_timeout", open_timeout)
-        self._tokens = Tokens(token, self._open_timeout)
-        self._opened_with: str | None = None
-        self._renewal = Renewal(self._tokens, self._prove, clock)
-        self._ssl = ssl
-        self._ping_interval = None if ping_interval is None else checked_seconds("ping_interval", ping_interval)
-        self._max_message_size = checked_size("max_message_size", max_message_size)
+        seconds = checked_seconds("open_timeout", open_timeout)
+        size = checked_size("max_message_size", max_message_size)
+        longest = checked_seconds("max_reconnect_delay", max_reconnect_delay)
         self._resend = resend
-        self._pending = PendingRequests(reconnect=reconnect)
+        self._tokens = Tokens(token, seconds)
+        self._renewal = Renewal(self._tokens, self._prove, clock)
+        self._dialer = Dialer(
+            self._address,
+            self._tokens,
+            headers=checked,
+            ssl=ssl,
+            open_timeout=seconds,
+            ping_interval=None if ping_interval is None else checked_seconds("ping_interval", ping_interval),
+            max_message_size=size,
+        )
+        options = Options(
+            reconnect=reconnect, renewable=self._tokens.renewable, longest=longest * 1000, name=new_id("req_")
+        )
         self._connection = Connection(
             self.url,
-            self._open,
-            self._pending,
-            reconnect=reconnect,
-            renewable=self._tokens.renewable,
-            longest_delay=max_reconnect_delay,
-            max_message_size=self._max_message_size,
+            self._dialer.open,
+            options,
+            max_message_size=size,
             on_open=self._opened,
             on_end=self._renewal.stop,
             on_reconnect=on_reconnect,
             on_state_change=on_state_change,
             clock=clock,
         )
+        self._cancel = Canceller(self._connection.send)
 
     def __repr__(self) -> str:
         return f"<StreamerClient {self.url}, {'open' if self.connected else 'closed'}>"
@@ -193,11 +194,11 @@ class StreamerClient(OwnActions):
         """
         request_id = checked_id(id) if id else new_id("req_")
         text = encode_request(request_id, action, payload, metadata, checked_wait(wait))
-        link = await self._connection.ready()
+        await self._connection.ready()
         handle = RequestHandle(
             request_id, text, resend=self._resend if resend is None else resend, canceller=self._cancel
         )
-        self._connection.send(handle, link)
+        self._connection.send(handle)
         return handle
 
     async def resume(self, request_id: str) -> RequestHandle:
@@ -209,15 +210,15 @@ class StreamerClient(OwnActions):
             ConnectionLost: the connection has ended for good.
             ConnectionFailed: the service refuses the next one.
         """
-        link = await self._connection.ready()
-        handle = self._pending.find(request_id)
+        await self._connection.ready()
+        handle = self._connection.find(request_id)
         if handle is None:
             handle = RequestHandle(request_id, canceller=self._cancel)
-            self._connection.send(handle, link)
+            self._connection.send(handle)
             try:
                 await handle.acknowledged()
             except asyncio.CancelledError:
-                handle.abandoned = True
+                self._connection.abandon(handle)
                 raise
         return handle
 
@@ -266,9 +267,10 @@ class StreamerClient(OwnActions):
                 except asyncio.CancelledError:
                     if not deadline.expired():
                         handle.cancel()
+                        self._connection.abandon(handle, cancel=True)
                     raise
                 finally:
-                    handle.abandoned = True
+                    self._connection.abandon(handle)
         except TimeoutError as error:
             if not deadline.expired():
                 raise
@@ -311,7 +313,7 @@ class StreamerClient(OwnActions):
                 yield update
             yield await handle.outcome()
         finally:
-            handle.abandoned = True
+            self._connection.abandon(handle)
 
     async def authenticate(self, token: str | None = None) -> Any:
         """Proves anew who asks, on the standing connection: an object with `user_id`, `tenant_id` and `expires_at`.
@@ -338,63 +340,9 @@ class StreamerClient(OwnActions):
         # Never sent again: another connection begins with a token of its own.
         return await self.request("streamer.authenticate", {"token": token}, resend=False)
 
-    async def _open(self, ended: Callable[[int, str], None]) -> Link:
-        try:
-            return await self._open_with(await self._fresh_token(), ended)
-        except ConnectionFailed as error:
-            if error.status != _UNAUTHORIZED or not self._tokens.renewable:
-                raise
-        # It may have run out on its way, or its key was just replaced: one more, and then it is wrong.
-        return await self._open_with(await self._fresh_token(), ended)
-
-    async def _fresh_token(self) -> str | None:
-        try:
-            return await self._tokens.fresh()
-        except (Exception, asyncio.CancelledError) as error:
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-                raise
-            words = token_problem(error)
-            logger.warning("%s", words)
-            raise ConnectionFailed(self.url, words) from error
-
-    async def _open_with(self, token: str | None, ended: Callable[[int, str], None]) -> Link:
-        self._opened_with = token
-        return await open_link(
-            lambda: Link(self._pending.receive, ended, self._max_message_size, self._too_large),
-            self._address.url,
-            shown=self.url,
-            headers=self._headers if token is None else {**self._headers, "Authorization": f"Bearer {token}"},
-            ssl=self._ssl,
-            open_timeout=self._open_timeout,
-            ping_interval=self._ping_interval,
-            max_message_size=self._max_message_size,
-            advice=lambda status: on_refusal(status, token=token is not None, renewable=self._tokens.renewable),
-        )
-
-    def _too_large(self, request_id: str | None) -> bool:
-        return self._pending.too_large(self.url, request_id, self._max_message_size)
-
     def _opened(self) -> None:
-        if self._opened_with is not None:
-            self._renewal.begin(expiry(self._opened_with))
-
-    def _cancel(self, target: RequestHandle) -> RequestHandle:
-        asked_id = new_id("req_")
-        text = encode_request(asked_id, "streamer.cancel", {"request_id": target.id}, None, None)
-        # Whoever cancels may not wait for the answer: it must not be lost to a moment in which the store refuses.
-        asked = RequestHandle(asked_id, text, patient=True, canceller=self._cancel)
-
-        def ask() -> None:
-            if isinstance(target.error, ConnectionLost | ConnectionFailed):
-                asked.end(target.error)
-            elif target.done:
-                asked.end(Conflict(CONFLICT, f"Request {target.id!r} has already ended", request_id=target.id))
-            else:
-                self._connection.post(asked)
-
-        target.when_answered(ask)
-        return asked
+        if self._dialer.token is not None:
+            self._renewal.begin(expiry(self._dialer.token))
 
 
 async def _follow(handle: RequestHandle, on_progress: OnProgress | None) -> Any:

@@ -1,30 +1,38 @@
-"""The client's connection over all its breaks: one link at a time, and what happens between two."""
+"""The client's connection over all its breaks: tells the state machine what happens, and does what it says."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from functools import partial
+import random
+from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
-from streamer.client.advice import TOKEN_EXPIRED, TOO_LARGE, final_close
-from streamer.client.attempts import Break
-from streamer.client.errors import ConnectionFailed, ConnectionLost
+from streamer.client.current_link import CurrentLink, OpenLink
+from streamer.client.endings import error_of
+from streamer.client.errors import ConnectionLost
 from streamer.client.handle import RequestHandle
 from streamer.client.home import Home
 from streamer.client.link import Link
-from streamer.client.pending import PendingRequests
-from streamer.client.reconnecting import BackOff, Reconnector
-from streamer.client.resuming import Resumption
-from streamer.client.state import ConnectionState
+from streamer.client.machine import Interest, Options, Phase, State, effects, events, next_state
+from streamer.client.machine.state import CLOSED_HERE, Break
+from streamer.client.messages import encode_resume
+from streamer.client.state import ConnectionState, Name
+from streamer.client.waiting import Timers, Waiters
 from streamer.core.clock import Clock
 
 logger = logging.getLogger("streamer.client")
 
-CLOSED_HERE: Final = (1000, "closed by this client")
-
-OpenLink = Callable[[Callable[[int, str], None]], Coroutine[Any, Any, Link]]
+_SECOND: Final = 1000
+"""In milliseconds, in which the state machine counts."""
+_NAMES: Final[dict[Phase, Name]] = {
+    Phase.IDLE: "idle",
+    Phase.CONNECTING: "connecting",
+    Phase.OPEN: "open",
+    Phase.REFUSED: "closed",
+    Phase.CLOSED: "closed",
+}
 
 
 class Connection:
@@ -32,15 +40,12 @@ class Connection:
 
     Args:
         url: for people.
-        open_link: opens one; given what is to be called when it ends. Raises ConnectionFailed.
-        pending: the requests that wait.
-        reconnect: whether a break is repaired.
-        renewable: whether the next handshake brings a fresh token.
-        longest_delay: seconds between two tries at most.
+        open_link: opens a link, given what makes one. Raises ConnectionFailed.
+        options: of the state machine.
         max_message_size: bytes of one message that each link takes.
         on_open: called when a link is open.
         on_end: called when it has ended.
-        on_reconnect: called each time it is open again.
+        on_reconnect: called each time the connection is open again.
         on_state_change: called with each change.
         clock: where time comes from.
     """
@@ -49,11 +54,8 @@ class Connection:
         self,
         url: str,
         open_link: OpenLink,
-        pending: PendingRequests,
+        options: Options,
         *,
-        reconnect: bool,
-        renewable: bool,
-        longest_delay: float,
         max_message_size: int,
         on_open: Callable[[], None],
         on_end: Callable[[], None],
@@ -62,33 +64,35 @@ class Connection:
         clock: Clock,
     ) -> None:
         self._url = url
-        self._open_link = open_link
-        self._pending = pending
-        self._reconnect = reconnect
-        self._renewable = renewable
         self._max_message_size = max_message_size
-        self._on_open = on_open
-        self._on_end = on_end
         self._on_reconnect = on_reconnect
         self._on_state_change = on_state_change
-        self._back_off = BackOff(clock, longest_delay)
-        self._reconnector = Reconnector(lambda: self._broken, self._open, self._gave_up, self._back_off, self._report)
-        self._resumption = Resumption(pending, lambda: self.link, clock)
-        pending.when_busy = self._resumption.later
-        pending.when_broken = self._start_anew
         self._home = Home()
-        self._opening = asyncio.Lock()
-        self._attempt: asyncio.Task[Link] | None = None
-        self._attempts = 0
-        self._refreshed = False
-        self._wanted = False
-        self._broken = False
-        self._opened_before = False
-        self._last_break: Break | None = None
-        self._lost: tuple[int, str] | None = None
-        """How it ended; None while it was never opened."""
-        self.link: Link | None = None
+        self._current = CurrentLink(
+            url,
+            open_link,
+            self._happened,
+            max_message_size=max_message_size,
+            on_open=on_open,
+            on_end=on_end,
+            clock=clock,
+        )
+        self._state = State(options)
+        self._events: deque[tuple[events.Event, Any]] = deque()
+        self._cause: Any = None
+        """What the present event came from: a message, or the error of a try."""
+        self._at_work = False
+        self._handles: dict[str, RequestHandle] = {}
+        self._timers = Timers(clock)
+        """Of the present epoch."""
+        self._connecting = Waiters()
+        self._waiting = Waiters()
+        self._parting: Link | None = None
+
+    @property
+    def link(self) -> Link | None:
         """The link while it is open."""
+        return self._current.link
 
     async def connect(self) -> None:
         """Opens it, unless it is open.
@@ -99,31 +103,27 @@ class Connection:
             RuntimeError: it belongs to another event loop.
         """
         self._home.check()
-        self._wanted = True
-        self._refreshed = False
-        if self.link is None and not self._broken:
-            self._lost = None  # a request opens it, if this try fails
-        await self._open()
+        self._happened(events.Connect())
+        if self._state.phase is not Phase.CONNECTING:
+            return
+        try:
+            await self._connecting.wait()
+        except asyncio.CancelledError:
+            if not self._connecting:
+                self._happened(events.Withdraw())
+            raise
 
     async def close(self) -> None:
         """Ends it, the trying too, and with it the waiting."""
         if not self._home.leave():
             self._forget()
             return
-        broken, self._wanted, self._broken = self._broken, False, False
-        if broken or self._lost is None:
-            self._lost = CLOSED_HERE
-        if self._attempt is not None:
-            self._attempt.cancel()
-        await self._reconnector.stop()
-        await self._resumption.stop()
-        if self.link is not None:
-            await self.link.close()
-        elif broken:
-            self._pending.lose(self._url, *CLOSED_HERE)
-            self._report(ConnectionState("closed", code=CLOSED_HERE[0], reason=CLOSED_HERE[1]))
-        self._opened_before = False
-        self._opening = asyncio.Lock()
+        timers = self._timers.stop()
+        self._happened(events.Close())
+        await asyncio.gather(*timers, return_exceptions=True)
+        link, self._parting = self._parting, None
+        if link is not None:
+            await link.close()
 
     def leave(self) -> bool:
         """Lets another loop use it, where it is not open and nobody waits for it; the next use opens it.
@@ -131,8 +131,8 @@ class Connection:
         Returns:
             whether that is so.
         """
-        idle = self.link is None and not self._broken and not self._opening.locked()
-        return idle and self._home.leave()
+        at_rest = self._state.phase in (Phase.IDLE, Phase.REFUSED, Phase.CLOSED) and not self._handles
+        return at_rest and self._home.leave()
 
     async def ready(self) -> Link:
         """The link, once it is open and has room. The first call opens it.
@@ -148,131 +148,160 @@ class Connection:
                 if not self.link.full:
                     return self.link
                 await self.link.room()
-            elif self._broken:
-                await self._reconnector.settled()
-            elif self._lost is not None:
-                raise ConnectionLost(self._url, *self._lost)
-            elif self._reconnect:
-                self._wanted = self._broken = True
+            elif self._state.lost is not None:
+                raise ConnectionLost(self._url, self._state.lost.code, self._state.lost.reason)
+            elif self._state.options.reconnect:
+                self._happened(events.Wanted())
+                await self._waiting.wait()
             else:
                 await self.connect()
 
-    def send(self, handle: RequestHandle, link: Link) -> None:
-        """Sends a request over the link that `ready` gave; one that the service has stored is resumed.
+    def find(self, request_id: str) -> RequestHandle | None:
+        """The handle that somebody waits on, if there is one."""
+        request = self._state.requests.get(request_id)
+        return None if request is None or request.interest is not Interest.AWAITED else self._handles.get(request_id)
+
+    def send(self, handle: RequestHandle) -> None:
+        """Sends a request, now or as soon as there is a connection; one that the service has stored is asked after.
 
         Raises:
             ValueError: a request with its id is already waiting.
         """
-        self._pending.add(handle)
-        self._resumption.send(handle, link)
+        if self.find(handle.id) is not None:
+            raise ValueError(f"Request {handle.id!r} is already waiting on this connection; await its handle")
+        self._handles[handle.id] = handle
+        self._happened(
+            events.Submitted(
+                handle.id,
+                size=len(handle.text or b""),
+                stored=handle.text is None,
+                resend=handle.resend,
+                patient=handle.patient,
+            )
+        )
 
-    def post(self, handle: RequestHandle) -> None:
-        """Sends without waiting: now, or as soon as there is a connection again."""
-        if self.link is not None:
-            self.send(handle, self.link)
-        elif self._broken:
-            self._pending.add(handle)
-            self._reconnector.start()
-        else:
-            handle.end(ConnectionLost(self._url, *(self._lost or CLOSED_HERE)))
+    def abandon(self, handle: RequestHandle, *, cancel: bool = False) -> None:
+        """Nobody waits for a request any more; its id may be used again.
 
-    async def _open(self) -> None:
-        async with self._opening:
-            if self.link is not None:
-                return
-            self._report(ConnectionState("connecting"))
-            link = await self._try()
-            if link.ended:
-                return
-            self.link = link
-            self._back_off.opened()
-            self._on_open()
-            if self._last_break is not None:
-                self._pending.blame_later(self._last_break, link.process)
-                self._last_break = None
-            again = self._broken and self._opened_before
-            self._broken, self._opened_before = False, True
-            self._report(ConnectionState("open"))
-            self._resumption.all(link)
-            if again and self._on_reconnect is not None:
-                self._call("on_reconnect", self._on_reconnect)
+        Args:
+            handle: of the request.
+            cancel: whether it is to be cancelled too: then it is not lost to a break.
+        """
+        if self._handles.get(handle.id) is handle:
+            self._happened(events.Abandoned(handle.id, cancel=cancel))
 
-    async def _try(self) -> Link:
-        self._check_wanted()
-        # A task of its own, so that whoever closes can end it without ending the task that connects.
-        self._attempts += 1
-        ended = partial(self._ended, self._attempts)
-        attempt = self._attempt = asyncio.get_running_loop().create_task(self._open_link(ended))
-        try:
-            await asyncio.wait([attempt])
-            self._check_wanted()
-        except (asyncio.CancelledError, ConnectionLost):
-            # When what it brings ends later, that says nothing of a link that is open by then.
-            self._attempts += 1
-            attempt.cancel()
-            attempt.add_done_callback(_drop)
-            raise
-        finally:
-            self._attempt = None
-        return attempt.result()
-
-    def _start_anew(self) -> None:
-        if self.link is not None:
-            self.link.drop()
-
-    def _check_wanted(self) -> None:
-        if not self._wanted:
-            raise ConnectionLost(self._url, *CLOSED_HERE)
-
-    def _ended(self, attempt: int, code: int, reason: str) -> None:
-        if attempt != self._attempts:
+    def _happened(self, event: events.Event, cause: Any = None) -> None:
+        """The one place in which the state changes. What happens while effects are carried out waits its turn."""
+        self._events.append((event, cause))
+        if self._at_work:
             return
-        self._on_end()
-        link, self.link = self.link, None
-        self._lost = (code, reason)
-        lasted = self._back_off.ended()
-        if lasted or (link is not None and link.heard):
-            self._refreshed = False
-        # What was too large is found and left out, and the others go on.
-        self._broken = self._reconnect and self._wanted and (code == TOO_LARGE or self._may_help(code))
-        if link is not None and self._blame(link, code, reason):
-            self._back_off.begin_anew()
-        if not self._broken:
-            self._pending.lose(self._url, code, reason)
-            self._report(ConnectionState("closed", code=code, reason=reason))
-        elif self._pending.interrupt(self._url, code, reason):
-            logger.info("The connection to %s ended (%s %s); connecting again", self._url, code, reason)
-            self._reconnector.start(reason)
-        else:
-            self._report(ConnectionState("idle", code=code, reason=reason))
+        self._at_work = True
+        try:
+            while self._events:
+                event, self._cause = self._events.popleft()
+                epoch = self._state.epoch
+                self._state, todo = next_state(self._state, event)
+                if self._state.epoch != epoch:
+                    self._timers.stop()
+                for effect in todo:
+                    self._do(effect)
+        finally:
+            self._at_work = False
 
-    def _blame(self, link: Link, code: int, reason: str) -> bool:
-        expected = link.expected or not self._wanted
-        how = Break(self._url, code, reason, link.refused, expected, self._max_message_size, link.process)
-        self._last_break = how
-        return self._pending.blame(how)
+    def _do(self, effect: effects.Effect) -> None:  # noqa: C901, PLR0912 - one arm for each effect
+        match effect:
+            case effects.Send():
+                self._say(self._handles[effect.id].text)
+            case effects.Ask():
+                self._say(encode_resume(effect.question, effect.id, effect.seq))
+            case effects.Deliver():
+                self._deliver(self._handles[effect.id])
+            case effects.Confirm():
+                self._handles[effect.id].confirm()
+            case effects.End():
+                error = error_of(effect, self._url, self._max_message_size, self._cause)
+                self._handles.pop(effect.id).end(error)
+            case effects.Forget():
+                handle = self._handles.pop(effect.id)
+                if effect.sent:
+                    handle.release()
+            case effects.Later():
+                self._start_timer(effect.delay, events.Again(effect.epoch, effect.id))
+            case effects.Turn():
+                self._start_timer(effect.delay, events.TurnOver(effect.epoch, effect.id))
+            case effects.Dial():
+                self._current.dial(effect.epoch)
+            case effects.HangUp():
+                self._hang_up(polite=effect.polite)
+            case effects.Wait():
+                self._wait(effect)
+            case effects.Tried():
+                closed = ConnectionLost(self._url, *CLOSED_HERE)
+                self._connecting.settle((self._cause or closed) if effect.failed else None)
+            case effects.Report():
+                self._report_phase(effect)
+            case effects.Reopened():
+                if self._on_reconnect is not None:
+                    self._call("on_reconnect", self._on_reconnect)
+            case effects.Unclear():
+                self._log_unclear(effect.waiting)
 
-    def _may_help(self, code: int) -> bool:
-        """Whether connecting again may. An expired token is worth one more, until a fresh one has been of use."""
-        if code != TOKEN_EXPIRED or not self._renewable:
-            return not final_close(code)
-        refreshed, self._refreshed = self._refreshed, True
-        return not refreshed
+    def _say(self, text: bytes | None) -> None:
+        assert self.link is not None
+        assert text is not None
+        self.link.send(text)
 
-    def _gave_up(self, refusal: ConnectionFailed) -> None:
-        self._pending.fail(refusal)
-        self._report(ConnectionState("closed", reason=refusal.reason))
+    def _deliver(self, handle: RequestHandle) -> None:
+        handle.receive(*self._cause)
+        if handle.done:
+            del self._handles[handle.id]
+
+    def _hang_up(self, *, polite: bool) -> None:
+        link = self._current.hang_up()
+        if polite:
+            self._parting = link
+        elif link is not None:
+            link.drop()
+
+    def _wait(self, effect: effects.Wait) -> None:
+        if effect.code is not None:
+            logger.info("The connection to %s ended (%s %s); connecting again", self._url, effect.code, effect.reason)
+        elif effect.reason:
+            logger.info("Not connected to %s yet: %s", self._url, effect.reason)
+        delay = random.uniform(0, effect.longest)  # noqa: S311 - jitter is no secret
+        self._start_timer(delay, events.Due(effect.epoch))
+        self._report(ConnectionState("waiting", tries=effect.tries, delay=delay / _SECOND, reason=effect.reason))
+
+    def _report_phase(self, effect: effects.Report) -> None:
+        phase = effect.phase
+        if phase in (Phase.OPEN, Phase.CLOSED):
+            self._waiting.settle()
+        elif phase is Phase.REFUSED:
+            self._waiting.settle(self._cause)
+        self._report(ConnectionState(_NAMES[phase], code=effect.code, reason=effect.reason))
+
+    def _log_unclear(self, waiting: int) -> None:
+        _, text = self._cause
+        logger.warning(
+            "The service sent an error that names no request, while %d wait for their first answer: %s",
+            waiting,
+            text[:500].decode(errors="replace"),
+        )
+
+    def _start_timer(self, delay: float, event: events.Event) -> None:
+        self._timers.start(delay / _SECOND, lambda: self._happened(event))
 
     def _forget(self) -> None:
         """The loop of this connection has ended, or is another process's, and with it all that waited."""
-        self.link = self._attempt = None
-        self._wanted = self._broken = self._opened_before = False
-        self._lost = CLOSED_HERE
-        self._attempts += 1
-        self._opening = asyncio.Lock()
-        self._reconnector.forget()
-        self._resumption.forget()
-        self._pending.forget()
+        self._parting = None
+        self._current.forget()
+        self._state = State(
+            self._state.options, phase=Phase.CLOSED, epoch=self._state.epoch + 1, lost=Break(*CLOSED_HERE)
+        )
+        self._handles.clear()
+        self._timers.forget()
+        self._connecting.forget()
+        self._waiting.forget()
 
     def _report(self, state: ConnectionState) -> None:
         if self._on_state_change is not None:
@@ -283,9 +312,3 @@ class Connection:
             callback(*arguments)
         except Exception:
             logger.exception("%s failed; the connection goes on", name)
-
-
-def _drop(attempt: asyncio.Task[Link]) -> None:
-    """Ends what an attempt brought that nobody wants any more."""
-    if not attempt.cancelled() and attempt.exception() is None:
-        attempt.result().drop()

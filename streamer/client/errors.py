@@ -17,7 +17,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-from streamer.client.advice import TOO_LARGE, final_close, final_refusal, on_close
+from streamer.client.advice import on_close
+from streamer.client.machine.state import TOO_LARGE, final_close, final_refusal
 from streamer.core import errors as codes
 from streamer.core.errors import StreamerError
 

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Final
 
-from streamer.client.attempts import Attempts
 from streamer.client.errors import request_failed
 from streamer.client.messages import TERMINAL, Inbound, progress_update
 from streamer.core.errors import StreamerError
@@ -29,7 +28,6 @@ class RequestHandle:
         text: the message as it was sent; None when the service has the request already.
         resend: whether the message may be sent a second time when nothing has been heard of the first.
         patient: whether it is sent again when the service refuses it for now.
-        helper: whether the client itself asks, on behalf of another request.
         canceller: asks the service to cancel the request.
     """
 
@@ -40,7 +38,6 @@ class RequestHandle:
         *,
         resend: bool = True,
         patient: bool = False,
-        helper: bool = False,
         canceller: Callable[[RequestHandle], RequestHandle] | None = None,
     ) -> None:
         self._id = request_id
@@ -50,14 +47,8 @@ class RequestHandle:
         """Whether `text` may be sent again."""
         self.patient = patient
         """Whether a refusal for now is waited out."""
-        self.helper = helper
-        """Whether it is asked on behalf of another request, which is the one that a break is blamed on."""
         self.on_message: Callable[[bytes], None] | None = None
         """Called with each message of this request as it came, before anything else learns of it."""
-        self.sends = 0
-        """How often `text` was sent."""
-        self.attempts = Attempts()
-        """What is known of its way to the service."""
         self._loop = _running_loop()
         self._canceller = canceller
         self._seq = -1
@@ -66,8 +57,6 @@ class RequestHandle:
         self._updates: deque[ProgressUpdate] = deque(maxlen=_UNREAD_UPDATES)
         self._waiters: list[asyncio.Future[None]] = []
         self._when_answered: list[Callable[[], None]] = []
-        self.abandoned = False
-        """Nobody waits any more; the id may be used again on this connection."""
 
     def __repr__(self) -> str:
         state = "ended" if self.done else "queued" if self._queued else "sent"
@@ -157,7 +146,7 @@ class RequestHandle:
             await self._change()
 
     def receive(self, message: Inbound, text: bytes = b"") -> None:
-        """Takes one message of this request. What is not newer than the last one, or of unknown type, is dropped.
+        """Takes one message of this request, newer than the last one. One of unknown type is ignored.
 
         Args:
             message: the parts of it that matter here.
@@ -165,18 +154,14 @@ class RequestHandle:
         """
         kind = message.type
         if message.seq is not None:
-            if message.seq <= self._seq:
-                return
             self._seq = message.seq
             self._queued, self.text = True, None
-            self.attempts.answered()
         if self.on_message is not None:
             self.on_message(text)
         if kind == "progress":
             self._updates.append(progress_update(message))
         elif kind == "acknowledgment":
             self._queued, self.text = True, None
-            self.attempts.answered()
         elif kind in TERMINAL:
             self.end(_ending(message))
             return
@@ -188,10 +173,9 @@ class RequestHandle:
             self._ending = ending
             self._wake()
 
-    def stored(self) -> None:
+    def confirm(self) -> None:
         """The service has said that it has the request, though it sent no message of it."""
         self._queued = True
-        self.attempts.answered()
         self._wake()
 
     def when_answered(self, call: Callable[[], None]) -> None:

@@ -22,10 +22,9 @@ from picows import (
 )
 from picows.url import WSParsedURL
 
-from streamer.client.advice import TOO_LARGE
-from streamer.client.attempts import ABNORMAL
 from streamer.client.dialling import connected_socket, words_of
 from streamer.client.errors import ConnectionFailed
+from streamer.client.machine.state import ABNORMAL, CLOSED_HERE, TOO_LARGE
 from streamer.core.ids import PROCESS_HEADER
 from streamer.core.parts import MARK, Joiner, TooLongError
 
@@ -70,14 +69,10 @@ class Link(WSListener):
         self._gone: asyncio.Task[None] | None = None
         self.ended = False
         """Whether the connection has ended."""
-        self.heard = False
-        """Whether the service has said anything on it."""
         self.process: str | None = None
         """Which process of the service this is, where it says so."""
         self.refused = False
         """Whether it ended because a message of the service was over `max_message_size`."""
-        self.expected = False
-        """Whether this client ended it, for a reason of its own."""
 
     @property
     def full(self) -> bool:
@@ -106,7 +101,7 @@ class Link(WSListener):
         transport, gone = self._transport, self._gone
         assert transport is not None
         assert gone is not None
-        self._ended_by = self._ended_by or (1000, "closed by this client")
+        self._ended_by = self._ended_by or CLOSED_HERE
         transport.send_close(WSCloseCode.OK)
         await asyncio.wait([gone], timeout=_CLOSE_TIMEOUT)
         transport.disconnect(graceful=False)
@@ -114,7 +109,6 @@ class Link(WSListener):
 
     def drop(self) -> None:
         """Ends it without a word."""
-        self.expected = True
         assert self._transport is not None
         self._transport.disconnect(graceful=False)
 
@@ -173,7 +167,6 @@ class Link(WSListener):
 
     def _take(self, transport: WSTransport, message: bytes) -> None:
         """Hands a message on; a part of one waits for the others."""
-        self.heard = True
         if not message.startswith(MARK):
             self._on_message(message)
             return

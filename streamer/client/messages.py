@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
+from streamer.client.machine import events
+from streamer.client.machine.events import Kind
+from streamer.core.errors import OVERLOADED, RATE_LIMITED
 from streamer.core.messages import ProgressUpdate
 
 TERMINAL: Final = frozenset({"response", "complete", "error"})
+_KINDS: Final = {"acknowledgment": Kind.ACKNOWLEDGED, "progress": Kind.PROGRESS}
 
 
 class Inbound(msgspec.Struct):
@@ -54,6 +58,43 @@ def encode_request(
     if wait is not None:
         message["wait"] = wait
     return _encode(message)
+
+
+def encode_resume(question: str, request_id: str, seq: int) -> bytes:
+    """The question after a stored request, and for everything about it that is newer than `seq`."""
+    payload: dict[str, Any] = {"request_id": request_id}
+    if seq >= 0:
+        payload["after_seq"] = seq
+    return encode_request(question, "streamer.resume", payload, None, None)
+
+
+def event_of(message: Inbound, now: Callable[[], float]) -> events.Message | events.Unaddressed | None:
+    """What a message is for the state machine; None where it is nothing."""
+    kind = message.type
+    if message.request_id is None:
+        # API Gateway's own errors have neither type nor request id; other types without an id are not for a request.
+        gateway = not kind and bool(message.message)
+        if kind != "error" and not gateway:
+            return None
+        return events.Unaddressed(now(), str(message.message) if gateway else "", gateway=gateway)
+    if kind == "error":
+        error = message.error if isinstance(message.error, dict) else {}
+        if error.get("code") not in (RATE_LIMITED, OVERLOADED):
+            return events.Message(message.request_id, Kind.FAILED, message.seq)
+        details = error.get("details")
+        details = details if isinstance(details, dict) else {}
+        delay = details.get("retry_after_ms")
+        return events.Message(
+            message.request_id,
+            Kind.BUSY,
+            message.seq,
+            reconnect=details.get("reconnect") is True,
+            delay=delay if isinstance(delay, int | float) else None,
+        )
+    if kind in TERMINAL:
+        done = Kind.SUCCEEDED if message.success is True else Kind.FAILED
+        return events.Message(message.request_id, done, message.seq)
+    return events.Message(message.request_id, _KINDS.get(kind, Kind.OTHER), message.seq)
 
 
 def progress_update(message: Inbound) -> ProgressUpdate:

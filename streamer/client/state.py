@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Name = Literal["waiting", "connecting", "open", "idle", "closed"]
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
@@ -19,7 +21,7 @@ class ConnectionState:
         reason: why the last connection or try ended, as far as it is known; may be empty.
     """
 
-    name: Literal["waiting", "connecting", "open", "idle", "closed"]
+    name: Name
     tries: int = 0
     delay: float = 0.0
     code: int | None = None

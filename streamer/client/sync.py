@@ -9,9 +9,9 @@ from ssl import SSLContext
 from typing import Any, Self
 
 from streamer.client.client import StreamerClient
-from streamer.client.connection import CLOSED_HERE
 from streamer.client.errors import ConnectionFailed, ConnectionLost
 from streamer.client.handle import RequestHandle
+from streamer.client.machine.state import CLOSED_HERE
 from streamer.client.state import ConnectionState
 from streamer.client.threads import LoopThread, ThreadedFunction
 from streamer.client.tokens import Token

@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 
-from streamer.client import ConnectionLost, MessageTooLarge, NotAnswered, RequestHandle, StreamerClient
-from streamer.client.attempts import MOST_OUTLIVED, MOST_SHARED, Attempts, Break, blamed, blamed_later
+from streamer.client import ConnectionLost, MessageTooLarge, NotAnswered, StreamerClient
+from streamer.client.machine.state import MOST_OUTLIVED, MOST_SHARED
 
 LIMIT = 2000
 
@@ -299,7 +299,7 @@ async def test_a_stored_request_is_asked_after_for_longer_but_not_without_end(co
 
 
 async def test_a_request_that_is_never_answered_holds_the_others_up_for_a_while_only(connected, monkeypatch):
-    monkeypatch.setattr("streamer.client.resuming._TURN", 0.05)
+    monkeypatch.setattr("streamer.client.machine.sending.TURN", 50)
     cuts = []
 
     async def script(service):
@@ -333,36 +333,6 @@ async def test_a_deadly_request_that_nobody_waits_for_any_more_is_blamed_on_nobo
         with pytest.raises(TimeoutError):
             await client.request("do", id="left", timeout=0.01)
         assert await client.request("do", id="other") == 1
-
-
-def test_a_request_that_was_never_alone_is_given_up_in_the_end():
-    handles = [RequestHandle("a", b"a"), RequestHandle("b", b"b")]
-    for how in (Break("u", 1009, "", refused=True, limit=5), Break("u", 1006, "")):
-        for handle in handles:
-            handle.attempts = Attempts()
-        for _ in range(MOST_SHARED - 1):
-            for handle in handles:
-                handle.attempts.begin()
-            assert blamed(handles, how) == []
-        assert [handle for handle, _ in blamed(handles, how)] == handles
-
-
-def test_of_those_that_were_never_alone_the_ones_that_are_not_stored_are_the_cause():
-    stored, direct = RequestHandle("a"), RequestHandle("b", b"b")
-    how = Break("u", 1009, "", refused=True, limit=5)
-    for handle in (stored, direct):
-        handle.attempts.refusals = MOST_SHARED - 1
-        handle.attempts.begin()
-    assert [handle for handle, _ in blamed([stored, direct], how)] == [direct]
-
-
-def test_nobody_is_blamed_for_what_was_expected_or_when_nothing_was_sent():
-    handle = RequestHandle("a", b"a")
-    handle.attempts.begin()
-    assert blamed([handle], Break("u", 1006, "", expected=True)) == []
-    assert blamed([], Break("u", 1009, "too large")) == []
-    assert blamed([], Break("u", 1009, "", refused=True)) == []
-    assert blamed_later([handle], Break("u", 1006, "", process="a"), "b") == []
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from streamer.client import Conflict, RequestHandle
+from streamer.client import Conflict, RequestHandle, StreamerClient
 from streamer.client.messages import Inbound, progress_update
 
 
@@ -22,24 +22,22 @@ def acknowledgment():
     return Inbound(type="acknowledgment", request_id="r", seq=0)
 
 
-async def test_what_is_not_newer_by_seq_is_dropped():
-    handle = RequestHandle("r")
-    for message in (acknowledgment(), progress(3, 30), progress(3, 31), progress(2, 20), progress(7, 70)):
-        handle.receive(message)
-    handle.receive(complete(7, "stale"))
-    assert not handle.done
-    handle.receive(complete(8))
-    assert [update.percentage async for update in handle] == [30, 70]
-    assert await handle.result() == "done"
+async def test_what_is_not_newer_by_seq_is_dropped_and_the_seq_of_an_unknown_type_counts(fake):
+    async def script(service):
+        request = await service.receive()
+        await service.acknowledge(request)
+        for seq, percentage in ((3, 30), (3, 31), (2, 20), (7, 70)):
+            await service.progress(request, seq, percentage)
+        await service.complete(request, 7, "stale")
+        await service.say(type="later", request_id=request["id"], seq=8)
+        await service.progress(request, 8, 80)
+        await service.complete(request, 9, "done")
 
-
-async def test_an_unknown_type_is_ignored_but_its_seq_counts():
-    handle = RequestHandle("r")
-    handle.receive(Inbound(type="later", request_id="r", seq=5))
-    handle.receive(progress(5))
-    assert not handle.done
-    handle.receive(complete(6))
-    assert [update async for update in handle] == []
+    async with StreamerClient(await fake(script)) as client:
+        handle = await client.submit("do")
+        assert [update.percentage async for update in handle] == [30, 70]
+        assert await handle.result() == "done"
+        assert handle.seq == 9
 
 
 async def test_acknowledged_tells_a_queued_request_from_one_answered_at_once():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http
 
 import pytest
@@ -17,8 +18,7 @@ from streamer.client import (
     SyncStreamerClient,
 )
 from streamer.client.connection import Connection
-from streamer.client.pending import PendingRequests
-from streamer.client.reconnecting import BackOff
+from streamer.client.machine import Options
 
 
 class FastClock:
@@ -326,10 +326,7 @@ def connection_over(open_link):
     return Connection(
         "ws://h/ws",
         open_link,
-        PendingRequests(),
-        reconnect=True,
-        renewable=False,
-        longest_delay=1,
+        Options(),
         max_message_size=1000,
         on_open=lambda: None,
         on_end=lambda: None,
@@ -339,54 +336,96 @@ def connection_over(open_link):
     )
 
 
+class FakeLink:
+    """A link that needs no network; it says that it has ended when it is told to."""
+
+    full = False
+    process = None
+    refused = False
+
+    def __init__(self, *, ended=False):
+        self.ended = ended
+        self.dropped = False
+
+    def drop(self):
+        self.dropped = True
+
+
 @pytest.mark.parametrize("how", ["closed", "cancelled"])
-async def test_a_connection_that_comes_in_the_moment_in_which_nobody_wants_it_any_more_is_dropped(how):
-    dropped = []
+async def test_a_connection_that_comes_when_nobody_wants_it_any_more_is_dropped(how):
+    begun, come, link = asyncio.Event(), asyncio.Event(), FakeLink()
 
-    class Late:
-        ended = False
+    async def open_link(_make):
+        begun.set()
+        while not come.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await come.wait()
+        return link
 
-        def drop(self):
-            dropped.append(self)
-
-    async def open_link(_ended):
-        # Takes its turn when the connection stands, and before those who wait for it are told.
-        if how == "closed":
-            closing.append(asyncio.create_task(connection.close()))
-        else:
-            asyncio.get_running_loop().call_soon(connecting.cancel)
-        return Late()
-
-    closing = []
     connection = connection_over(open_link)
     connecting = asyncio.create_task(connection.connect())
+    await begun.wait()
+    if how == "closed":
+        await connection.close()
+    else:
+        connecting.cancel()
     outcome = (await asyncio.gather(connecting, return_exceptions=True))[0]
     assert isinstance(outcome, ConnectionLost if how == "closed" else asyncio.CancelledError)
-    await asyncio.sleep(0)
-    assert len(dropped) == 1
+    come.set()
+    while not link.dropped:
+        await asyncio.sleep(0)
     assert connection.link is None
 
 
-async def test_a_connection_that_ends_before_anybody_has_it_is_opened_again_for_who_asks():
-    class Link:
-        full = False
+async def test_what_a_try_that_nobody_wants_any_more_ends_with_is_not_heard():
+    begun, come = asyncio.Event(), asyncio.Event()
+    tasks = []
 
-        def __init__(self, ended):
-            self.ended = ended
+    async def open_link(_make):
+        tasks.append(asyncio.current_task())
+        begun.set()
+        while not come.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await come.wait()
+        raise ConnectionFailed("ws://h/ws", "too late")
 
+    connection = connection_over(open_link)
+    connecting = asyncio.create_task(connection.connect())
+    await begun.wait()
+    await connection.close()
+    with pytest.raises(ConnectionLost):
+        await connecting
+    come.set()
+    await asyncio.wait(tasks)
+    with pytest.raises(ConnectionLost, match="closed by this client"):
+        await connection.ready()
+
+
+async def test_a_connection_that_ends_before_anybody_has_it_is_opened_again_for_a_caller_that_waits():
     tries = []
 
-    async def open_link(ended):
+    async def open_link(make):
         tries.append(1)
         if len(tries) < 3:
-            ended(3001, "going down")
-        return Link(len(tries) < 3)
+            make()._on_end(3001, "going down")
+        return FakeLink(ended=len(tries) < 3)
 
     connection = connection_over(open_link)
     await connection.connect()
     assert connection.link is None
     assert (await connection.ready()) is connection.link
     assert len(tries) == 3
+
+
+async def test_an_error_that_nobody_foresaw_ends_the_try_and_comes_out_as_the_cause():
+    async def open_link(_make):
+        raise TypeError("ssl must be a context")
+
+    connection = connection_over(open_link)
+    for use in (connection.connect, connection.ready):
+        with pytest.raises(ConnectionFailed, match="TypeError: ssl must be a context") as failed:
+            await use()
+        assert isinstance(failed.value.__cause__, TypeError)
 
 
 async def test_of_two_that_connect_at_once_and_are_closed_both_are_told(fake):
@@ -477,35 +516,6 @@ def test_the_blocking_twin_resumes_lists_and_cancels(fake_in_thread):
         assert handle.cancel() == ["streamer.cancel", {"request_id": "old"}]
         assert client.cancel("r") == ["streamer.cancel", {"request_id": "r"}]
         assert client.list(limit=5) == ["streamer.list", {"limit": 5}]
-
-
-async def test_only_a_connection_that_lasted_starts_the_count_anew():
-    clock = FastClock()
-    back_off = BackOff(clock, 30)
-    for lasted in (0, 29):
-        await back_off.wait(back_off.next_delay())
-        back_off.opened()
-        clock.time += lasted
-        back_off.ended()
-    await back_off.wait(back_off.next_delay())
-    assert len(clock.slept) == 2
-    back_off.opened()
-    clock.time += 30
-    back_off.ended()
-    await back_off.wait(back_off.next_delay())
-    assert len(clock.slept) == 2
-
-
-async def test_delays_are_spread_and_never_longer_than_asked():
-    clock = FastClock()
-    back_off = BackOff(clock, 8)
-    for _ in range(500):
-        await back_off.wait(back_off.next_delay())
-    assert max(clock.slept) <= 8
-    assert max(clock.slept[:4]) <= 4
-    late = clock.slept[10:]
-    assert min(late) < 2
-    assert max(late) > 6
 
 
 def test_a_delay_of_nothing_is_refused():

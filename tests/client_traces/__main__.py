@@ -1,0 +1,5 @@
+"""Records every trace anew."""
+
+from client_traces import record
+
+record()
