@@ -26,6 +26,8 @@ def shown(state: State) -> dict[str, Any]:
     """A state as a trace shows it."""
     requests = {request.id: _differing(request, _REQUEST) for request in sorted(state.requests, key=_order)}
     fields = {"phase": state.phase, **_differing(state, _STATE), "requests": requests}
+    if "line" in fields:
+        fields["line"] = list(state.line)
     return {name: msgspec.to_builtins(value) for name, value in fields.items() if name != "requests" or requests}
 
 
