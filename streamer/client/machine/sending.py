@@ -67,15 +67,15 @@ def was_answered(state: State) -> bool:
 def send(state: State, request: Request, out: list[Effect]) -> State:
     """Sends a request, for the first time or again; after one that the service has stored it asks."""
     sent = replace(request, sent=True, unanswered=True, sends=request.sends + 1)
-    state = replace(state, requests=state.requests.put(sent.id, sent))
+    requests = state.requests.put(sent.id, sent)
     if not sent.stored:
         out.append(effects.Send(sent.id))
-        return state
+        return replace(state, requests=requests)
     state = replace(state, asked=state.asked + 1)
     # Not to be sent again: the next connection asks anew, with the newer seq.
     question = Request(question_id(state), state.added, resend=False, about=sent.id, sends=1, sent=True)
     out.append(effects.Ask(sent.id, question.id, sent.seq))
-    return replace(state, added=state.added + 1, requests=state.requests.put(question.id, question))
+    return replace(state, added=state.added + 1, requests=requests.put(question.id, question))
 
 
 def question_id(state: State) -> str:

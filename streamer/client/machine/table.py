@@ -20,7 +20,9 @@ class Table(Generic[V]):
 
     def __init__(self, items: dict[str, V] | None = None) -> None:
         self._items: dict[str, V] | None = {} if items is None else items
+        """None where another table has it."""
         self._change: tuple[Table[V], str, V | None] | None = None
+        """The table that has it instead, and which value this one has that differs."""
 
     def __len__(self) -> int:
         return len(self._all())
@@ -33,21 +35,23 @@ class Table(Generic[V]):
 
     def get(self, key: str) -> V | None:
         """The value, or None."""
-        return self._all().get(key)
+        return (self._all() if self._items is None else self._items).get(key)
 
     def put(self, key: str, value: V) -> Table[V]:
         """A table in which the key has this value."""
-        return self._changed(key, value)
+        items = self._all() if self._items is None else self._items
+        newer = Table(items)
+        self._change = (newer, key, items.get(key))
+        self._items = None
+        items[key] = value
+        return newer
 
     def without(self, key: str) -> Table[V]:
         """A table without the key."""
-        return self._changed(key, None)
-
-    def _changed(self, key: str, value: V | None) -> Table[V]:
-        items = self._all()
+        items = self._all() if self._items is None else self._items
         newer = Table(items)
-        self._items, self._change = None, (newer, key, items.get(key))
-        _set(items, key, value)
+        self._change = (newer, key, items.pop(key, None))
+        self._items = None
         return newer
 
     def _all(self) -> dict[str, V]:
@@ -60,12 +64,8 @@ class Table(Generic[V]):
                 newer = undo[-1][0]
             self._items, self._change = dict(newer._all()), None  # noqa: SLF001
             for _, key, value in reversed(undo):
-                _set(self._items, key, value)
+                if value is None:
+                    self._items.pop(key, None)
+                else:
+                    self._items[key] = value
         return self._items
-
-
-def _set(items: dict[str, V], key: str, value: V | None) -> None:
-    if value is None:
-        items.pop(key, None)
-    else:
-        items[key] = value

@@ -51,12 +51,13 @@ def _submitted(state: State, event: events.Submitted, out: list[Effect]) -> Stat
         resend=event.resend,
         patient=event.patient,
     )
-    state = replace(state, added=state.added + 1, requests=state.requests.put(request.id, request))
-    if state.phase is not Phase.OPEN:
-        return _woken(state, out)
-    if state.awaited is None:
+    state = replace(state, added=state.added + 1)
+    if state.phase is Phase.OPEN and state.awaited is None:
         return send(state, request, out)
-    return replace(state, line=(*state.line, request.id))
+    state = replace(state, requests=state.requests.put(request.id, request))
+    if state.phase is Phase.OPEN:
+        return replace(state, line=(*state.line, request.id))
+    return _woken(state, out)
 
 
 def _woken(state: State, out: list[Effect]) -> State:

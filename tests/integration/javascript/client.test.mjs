@@ -4,8 +4,12 @@ import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
-import { ConnectionLost, StreamerClient, StreamerError } from "../../../streamer/client/js/streamer.js";
 import { fakeService } from "./fake_service.mjs";
+
+// Or as the service serves it.
+const { ConnectionLost, StreamerClient, StreamerError } = await import(
+  process.env.STREAMER_JS ?? "../../../streamer/client/js/streamer.js"
+);
 
 let service;
 let clients;
@@ -117,6 +121,22 @@ test("a socket that cannot be made ends the waiting with its cause", async () =>
   await assert.rejects(client({ WebSocket }).request("echo"), (error) => {
     return error instanceof ConnectionLost && error.cause instanceof SyntaxError;
   });
+  const one = client({ WebSocket });
+  await assert.rejects(one.connect(), /it cannot be opened: not from this page/);
+  assert.equal(one.state, "closed");
+  await assert.rejects(one.request("echo"), /it cannot be opened/);
+});
+
+test("without reconnecting the request after a failed try makes another one", async () => {
+  const one = client({ reconnect: false });
+  const failing = assert.rejects(one.connect(), { closeCode: 1006 });
+  (await service.arrival()).end();
+  await failing;
+  assert.equal(one.state, "closed");
+  const going = one.request("echo");
+  const socket = await service.connection();
+  socket.answer(await socket.next(), 1);
+  assert.equal(await going, 1);
 });
 
 test("a fresh token is given on the open connection and used for the next", async () => {

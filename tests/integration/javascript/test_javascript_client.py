@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from client_traces.walks import walk
+
+from streamer.transports.client_files import load
 
 HERE = Path(__file__).parent
 CLIENT = HERE.parents[2] / "streamer" / "client" / "js"
@@ -84,8 +87,19 @@ def run_tests(node: list[str], name: str, **environment: str) -> None:
     assert re.search(r"pass [1-9]", done.stdout), done.stdout
 
 
-def test_what_the_client_promises_holds(node: list[str]) -> None:
-    run_tests(node, "client.test.mjs")
+@pytest.mark.parametrize("form", ["modules", "as it is served"])
+def test_what_the_client_promises_holds(node: list[str], tmp_path: Path, form: str) -> None:
+    served = tmp_path / "streamer.mjs"
+    served.write_text(load()["/streamer.js"].text)
+    run_tests(node, "client.test.mjs", **({} if form == "modules" else {"STREAMER_JS": str(served)}))
+
+
+def test_its_state_machine_answers_as_the_traces_say_and_as_the_python_clients_does(
+    node: list[str], tmp_path: Path
+) -> None:
+    walks = [{"options": options, "steps": steps} for options, steps in map(walk, range(150))]
+    (tmp_path / "walks.json").write_text(json.dumps(walks))
+    run_tests(node, "machine.test.mjs", WALKS=str(tmp_path / "walks.json"))
 
 
 def test_odd_options_missing_tokens_and_deadly_requests_do_no_harm(node: list[str]) -> None:

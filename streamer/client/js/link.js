@@ -1,0 +1,98 @@
+/** One try to connect, and the WebSocket that it leads to. */
+
+import { startTimer } from "./options.js";
+import { ABNORMAL } from "./state.js";
+import { usable } from "./tokens.js";
+
+const isTooLarge = ({ error, message }) =>
+  error?.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH" || /payload size|too (large|big)/i.test(error?.message ?? message ?? "");
+
+/** What it says counts until it is left, or has said that it failed or ended. */
+export class Link {
+  #options;
+  #says; // opened, failed, ended, message
+  #socket = null;
+  #timer;
+  #isOpen = false;
+  #isLeft = false;
+  #refused = false; // the socket did not take a message, for its size
+
+  constructor(options, says) {
+    this.#options = options;
+    this.#says = says;
+  }
+
+  /** Brings a token and connects. */
+  async dial(address, source) {
+    const { openTimeout } = this.#options;
+    let token = source;
+    if (typeof source === "function") {
+      this.#timer = startTimer(() => this.#fail(`the token function did not return within ${openTimeout} ms`), openTimeout);
+      try {
+        token = usable(await source());
+      } catch (cause) {
+        this.#fail(`the token function failed: ${cause?.message ?? cause}`, cause);
+        return;
+      }
+    }
+    if (this.#isLeft) return;
+    clearTimeout(this.#timer);
+    try {
+      // A browser fails a handshake in which it offered a subprotocol and none was taken.
+      this.#socket = new this.#options.WebSocket(address, token == null ? [] : ["bearer", token]);
+    } catch (error) {
+      // The next token may be one that the WebSocket takes.
+      this.#fail(`it cannot be opened: ${error?.message ?? error}`, error, typeof source !== "function");
+      return;
+    }
+    this.#listen(token);
+    this.#timer = startTimer(() => {
+      this.#socket.close();
+      this.#fail("the service did not answer");
+    }, openTimeout);
+  }
+
+  send(text) { this.#socket.send(text); }
+
+  /** The browser would wait for minutes before it says that the connection has ended. */
+  giveUp(reason) {
+    if (this.#isLeft) return;
+    this.leave();
+    this.#socket.close();
+    this.#says.ended({ code: ABNORMAL, reason });
+  }
+
+  /** What it says from now on is of no interest. */
+  leave() {
+    this.#isLeft = true;
+    clearTimeout(this.#timer);
+  }
+
+  close(...code) { this.#socket?.close(...code); }
+
+  #listen(token) {
+    const on = (type, act) => this.#socket.addEventListener(type, (event) => this.#isLeft || act(event));
+    on("open", () => {
+      clearTimeout(this.#timer);
+      this.#isOpen = true;
+      this.#says.opened(token);
+    });
+    on("message", ({ data }) => this.#says.message(data));
+    on("close", ({ code, reason }) => {
+      this.leave();
+      if (this.#isOpen) this.#says.ended({ code, reason }, this.#refused);
+      else this.#says.failed({ code, reason }, false);
+    });
+    // Not every implementation tells of the end of a connection that never began.
+    on("error", (event) => {
+      if (this.#isOpen) this.#refused ||= isTooLarge(event);
+      else this.#fail("", event.error);
+    });
+  }
+
+  #fail(reason, cause, final = false) {
+    if (this.#isLeft) return;
+    this.leave();
+    this.#says.failed({ code: ABNORMAL, reason, cause }, final);
+  }
+}
