@@ -86,7 +86,7 @@ async def test_a_drain_is_survived_by_what_runs_what_waits_and_what_is_asked_mea
         await begun.wait()
         os.kill(service.pid, signal.SIGTERM)
         while not any(line.get("event") == "draining" for line in service.log):
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)
         direct = asyncio.create_task(client.request("echo", 1))
         queued = asyncio.create_task(client.request("nap"))
         assert await asyncio.to_thread(service.wait) == 0
@@ -136,7 +136,7 @@ async def test_cancelling_while_there_is_no_connection_is_done_on_the_next(
         assert await handle.acknowledged()
         relay.cut()
         while client.connected:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)
         assert (await handle.cancel())["status"] == "CANCELLED"
         with pytest.raises(Cancelled):
             await handle
@@ -158,7 +158,7 @@ async def test_a_task_that_is_cancelled_while_there_is_no_connection_cancels_its
             # It is stored, and the word of it never comes.
             relay.cut_after(10)
         while client.connected:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)
         request.cancel()
         await asyncio.gather(request, return_exceptions=True)
         while (told := await client.status("r"))["status"] != "CANCELLED":
@@ -231,7 +231,7 @@ async def test_whatever_breaks_each_request_ends_once_and_its_numbers_rise(
         requests = [asyncio.create_task(ask(number)) for number in range(30)]
         cutting = asyncio.create_task(cut_often())
         while not any(seen.values()):
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)
         service.kill()
         service = await asyncio.to_thread(start_service, config(port))
         await asyncio.gather(*requests)
@@ -274,7 +274,7 @@ async def test_closing_while_it_connects_again_ends_quietly(
             assert not client.connected
         # None is left to the service that would take results for a client that is gone.
         while relay.open:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)
     assert service.stop() == 0
 
 

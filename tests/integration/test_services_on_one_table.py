@@ -43,7 +43,7 @@ async def test_one_runs_what_the_other_has_no_room_for_and_takes_over_when_it_di
         handle = await client.submit("long", id="long")
         await handle.acknowledged()
         while (await client.status("long"))["status"] != "PROCESSING":
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)
         waiting = asyncio.create_task(client.request("nap", id="nap"))
         other_file = tmp_path / "other.yaml"
         other_file.write_text(CONFIG.format(url=tables, concurrency=8, long="500ms"))
