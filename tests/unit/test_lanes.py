@@ -1,0 +1,48 @@
+"""Every test is in one lane, by what it needs on the machine."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def conftest(request):
+    """`tests/conftest.py` as pytest has loaded it."""
+    path = str(ROOT / "tests" / "conftest.py")
+    plugins = request.config.pluginmanager.get_plugins()
+    return next(plugin for plugin in plugins if getattr(plugin, "__file__", None) == path)
+
+
+def test_the_lanes_are_markers_and_in_the_readme(conftest):
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["markers"]
+    assert set(conftest.LANES) <= {marker.partition(":")[0] for marker in declared}
+    assert all(f"`-m {name}`" in (ROOT / "README.md").read_text() for name in conftest.LANES)
+
+
+def test_each_test_is_in_exactly_one_lane(request, conftest):
+    for item in request.session.items:
+        assert len([marker for marker in item.iter_markers() if marker.name in conftest.LANES]) == 1, item.nodeid
+
+
+@pytest.mark.parametrize(
+    ("place", "fixtures", "parameters", "lane"),
+    [
+        ("tests/unit/test_it.py", ["tmp_path"], {}, "unit"),
+        ("plugins/demo/tests/test_it.py", [], {}, "unit"),
+        ("tests/unit/test_it.py", ["ministack"], {}, "aws"),
+        ("tests/unit/test_it.py", ["node"], {}, "browser"),
+        ("tests/integration/test_it.py", ["start_service"], {}, "service"),
+        ("tests/conversations/test_it.py", ["home"], {"home": "sqlite", "make": "python"}, "service"),
+        ("tests/conversations/test_it.py", ["home"], {"home": "sqlite", "make": "javascript"}, "browser"),
+        ("tests/conversations/test_it.py", ["home"], {"home": "aws-processes", "make": "ws"}, "aws"),
+    ],
+)
+def test_what_a_test_needs_decides(conftest, place, fixtures, parameters, lane):
+    item = SimpleNamespace(path=ROOT / place, fixturenames=fixtures, callspec=SimpleNamespace(params=parameters))
+    assert conftest.lane_of(item) == lane
