@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -34,4 +35,11 @@ class SystemClock:
 
 def timestamp(seconds: float) -> str:
     """RFC 3339 in UTC with milliseconds, as every message writes it: `2026-01-01T12:00:00.000Z`."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    second, microseconds = divmod(round(seconds * 1_000_000), 1_000_000)
+    return f"{_text_of(second)}.{microseconds // 1000:03}Z"
+
+
+@lru_cache(maxsize=16)
+def _text_of(second: int) -> str:
+    """Most messages of a moment are of the same second."""
+    return datetime.fromtimestamp(second, UTC).isoformat()[:-6]

@@ -56,6 +56,7 @@ class Job:
         "_reason",
         "_task",
         "_worker",
+        "completed",
         "lease",
         "left_over",
         "record",
@@ -80,6 +81,8 @@ class Job:
         self._reason = ""
         self.writing = False
         """Its handler has ended, and its outcome is about to be written down."""
+        self.completed = False
+        """Its result is written down."""
         self.record = record
         self.lease = Lease(record.owner, record.id, record.fence)
         self.reporter = JobReporter(worker.pump, self, record.fence)
@@ -207,6 +210,7 @@ class Job:
         seq = await self._last_seq()
         progress = worker.last_report(self)
         await self._write(lambda: worker.queue.complete(self.lease, seq=seq, result=stored, progress=progress))
+        self.completed = True
         if worker.delivery.followed(record.key):
             await worker.delivery.terminal(record.key, complete_message(record.id, seq, stored, worker.clock.now()))
 

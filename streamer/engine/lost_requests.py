@@ -28,10 +28,12 @@ class LostRequests:
         if follows_loss(record):
             self._running[record.key, record.fence] = record.attempts >= record.max_attempts
 
-    def ended(self, record: RequestRecord) -> None:
-        """It has ended, however it did; the worker is alive."""
+    def ended(self, record: RequestRecord) -> bool:
+        """It has ended, however it did; the worker is alive. Returns whether it was one of them."""
         if self._running and self._running.pop((record.key, record.fence), None) is not None:
             self._together += 1
+            return True
+        return False
 
     def limits(self) -> dict[str, Any]:
         """Arguments of `RequestQueue.claim`."""

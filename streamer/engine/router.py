@@ -118,6 +118,8 @@ class Router:
         self._draining = False
         self.on_queued: Callable[[Request], Awaitable[None] | None] | None = None
         """Called after each acknowledgment: wakes a worker. What it returns is awaited, unless it is None."""
+        self.on_storing: Callable[[], None] | None = None
+        """Called before each request is given to the store: a worker of this process may claim right behind it."""
         self.door: Door | None = None
         """Asked by `route` who speaks; None: every connection may come in, and is its own owner."""
 
@@ -416,6 +418,8 @@ class Router:
         self.delivery.follow(key, peer.id)
         if route.cancel_after is not None:
             self.delivery.ends_after(key, route.cancel_after)
+        if self.on_storing is not None:
+            self.on_storing()
         try:
             storing = store(self.store, request)
             del request

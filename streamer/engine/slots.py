@@ -29,6 +29,8 @@ class Slots:
         self._concurrency = concurrency
         self._limits = limits
         self._tenant_concurrency = tenant_concurrency
+        self.limited = bool(limits) or tenant_concurrency is not None
+        """Whether an attempt that ends may make room for what had none though slots were free."""
 
     def free(self) -> int:
         """How many more may run."""

@@ -104,6 +104,14 @@ class Worker:
         self._poll_interval = poll_interval
         self._lost = LostRequests()
         self._wake = asyncio.Event()
+        self._must_claim = True
+        """Something may be there that no claim has seen."""
+        self._announced: set[Key] = set()
+        """Stored since the last claim was sent, and not brought by it."""
+        self._took_all = False
+        """The last claim left nothing behind for want of a slot."""
+        self._alarm: asyncio.Future[None] | None = None
+        self._alarm_at = 0.0
         self._idle = asyncio.Event()
         self._idle.set()
         self._next_due: float | None = None
@@ -117,9 +125,26 @@ class Worker:
         self._claimed_at = -math.inf
         self._renewed_at = clock.now()
 
-    def wake(self, _request: Request | None = None, /) -> None:
-        """Says that there may be something to claim: this request, and what else came meanwhile."""
+    def wake(self, request: Request | None = None, /) -> None:
+        """Says that there may be something to claim: this request, or anything at all."""
+        if request is None:
+            self._must_claim = True
+        elif self.slots.free():
+            self._announced.add((request.owner, request.id))
+        else:
+            # The first attempt that ends makes room for it.
+            self._took_all = False
+            return
         self._wake.set()
+
+    def expect(self) -> None:
+        """Says that a request is about to be stored.
+
+        A store that does its operations in the order of the calls brings it with the claim that is sent now: one batch
+        and one commit instead of two. `wake` follows when it is stored, and any other store is asked again then.
+        """
+        if self.slots.free():
+            self.wake()
 
     def pause(self) -> None:
         """Claims nothing from now on; what runs goes on, its leases are renewed, its progress is sent."""
@@ -140,13 +165,16 @@ class Worker:
         capacity = self.slots.free()
         now = self.clock.monotonic()
         if self._paused or (capacity <= 0 and now - self._claimed_at < self._poll_interval):
-            self._more = False
+            self._more = self._took_all = False
             return 0
         # A full worker still looks now and then, for nothing but what others have done to the queue.
         self._claimed_at = now
         if self.clock.now() - self._renewed_at >= self._lease * _STALE:
             # The loop stood still, or the clock was put forward: what runs here must not look like a dead worker's.
             await self._renew_once()
+        # What was stored before now, this claim sees.
+        self._must_claim = self._took_all = False
+        self._announced.clear()
         claims = await self.queue.claim(
             self.name,
             capacity,
@@ -157,6 +185,7 @@ class Worker:
         )
         self._next_due = claims.next_due
         self._more = len(claims.records) == capacity > 0
+        self._took_all = len(claims.records) < capacity
         if claims.foreign and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look_after_followed(claims.foreign_keys))
         begun = await self.begin(claims)
@@ -174,6 +203,7 @@ class Worker:
             self.log_abandoned(record)
         begun = 0
         for record in claims.records:
+            self._announced.discard(record.key)
             if record.key in self._ended:
                 continue
             begun += 1
@@ -241,12 +271,15 @@ class Worker:
 
     def finished(self, job: Job) -> None:
         """The job has left nothing to do. Called by the job."""
-        self._lost.ended(job.record)
+        was_lost = self._lost.ended(job.record)
         if (left := self.slots.leave(job)) is not None:
-            left.add_done_callback(lambda _: self._wake.set())
+            left.add_done_callback(lambda _: self.wake())
         if not self.running:
             self._idle.set()
-        self._wake.set()
+        if job.completed and self._took_all and not (was_lost or self.slots.limited or self._remote):
+            # The last claim found nothing more, and what came since was announced: there is nothing to claim.
+            return
+        self.wake()
 
     async def release(self, leases: list[Lease]) -> None:
         """Gives claims back to the queue."""
@@ -287,21 +320,30 @@ class Worker:
 
     async def _claim(self) -> None:
         failure = ""
-        while not self._paused:
-            self._wake.clear()
-            try:
-                await self.step()
-            except StoreError as problem:
-                if str(problem) != failure:
-                    # Once, however long it lasts: the store reports its own state.
-                    failure = str(problem)
-                    self.logger.error("the queue cannot be read; trying again", error=failure)
-                self._more = False
-                self._next_due = None
-            else:
-                failure = ""
-            if not self._more:
-                await self._sleep()
+        try:
+            while not self._paused:
+                self._wake.clear()
+                if self._must_claim or self._announced:
+                    failure = await self._claim_once(failure)
+                if not self._more:
+                    await self._sleep()
+        finally:
+            if self._alarm is not None:
+                self._alarm.cancel()
+
+    async def _claim_once(self, failure: str) -> str:
+        """Returns why the queue could not be read; empty when it could."""
+        try:
+            await self.step()
+        except StoreError as problem:
+            if str(problem) != failure:
+                # Once, however long it lasts: the store reports its own state.
+                self.logger.error("the queue cannot be read; trying again", error=str(problem))
+            self._more = False
+            self._next_due = None
+            return str(problem)
+        self._must_claim = self._must_claim or self._more
+        return ""
 
     async def _sleep(self) -> None:
         """Returns when woken, when the next record falls due, or after the poll interval."""
@@ -310,12 +352,25 @@ class Worker:
         delay = self._poll_interval
         if self._next_due is not None and self.slots.free():
             delay = min(delay, max(self._next_due - self.clock.now(), 0.001))
-        alarm = asyncio.ensure_future(self.clock.sleep(delay))
-        alarm.add_done_callback(lambda timer: None if timer.cancelled() else self._wake.set())
-        try:
-            await self._wake.wait()
-        finally:
-            alarm.cancel()
+        self._set_alarm(delay)
+        await self._wake.wait()
+
+    def _set_alarm(self, delay: float) -> None:
+        """A claim follows after so many seconds at the latest. An alarm that rings before then is left as it is."""
+        at = self.clock.monotonic() + delay
+        if self._alarm is not None:
+            if self._alarm_at <= at:
+                return
+            self._alarm.cancel()
+        self._alarm_at = at
+        self._alarm = asyncio.ensure_future(self.clock.sleep(delay))
+        self._alarm.add_done_callback(self._rang)
+
+    def _rang(self, alarm: asyncio.Future[None]) -> None:
+        if alarm is self._alarm:
+            self._alarm = None
+        if not alarm.cancelled():
+            self.wake()
 
     async def _renew(self) -> None:
         """Three renewals a lease: two may fail before it runs out."""
