@@ -9,6 +9,7 @@ import msgspec
 
 from streamer.contracts.connections import Message, Peer
 from streamer.core.errors import ConnectionGone
+from streamer.core.stepping import DONE
 
 
 def _plain(value: Any) -> Any:
@@ -41,9 +42,9 @@ class LocalConnections:
         """Part of `PeerRegistry`."""
         self._peers.pop(peer.id, None)
 
-    async def send(
+    def send(
         self, connection_id: str, message: Message, /, *, replaces: str | None = None, final: bool = False
-    ) -> None:
+    ) -> Awaitable[None]:
         """Part of `ConnectionManager`."""
         peer = self._peers.get(connection_id)
         if peer is None:
@@ -53,6 +54,7 @@ class LocalConnections:
             peer.send(data)
         else:
             peer.send_latest(replaces, data, final)
+        return DONE
 
     def room(self, connection_id: str, /) -> Awaitable[None] | None:
         """Part of `ConnectionManager`."""

@@ -17,10 +17,12 @@ Message = bytes | Mapping[str, Any] | msgspec.Struct
 class ConnectionManager(Protocol):
     """Sends to connections, wherever they are."""
 
-    async def send(
+    def send(
         self, connection_id: str, message: Message, /, *, replaces: str | None = None, final: bool = False
-    ) -> None:
+    ) -> Awaitable[None]:
         """Hands one message over for sending, in the order of the calls.
+
+        Usually an `async def`. One that hands messages over at once may return `streamer.core.stepping.DONE` instead.
 
         Args:
             connection_id: whom to.

@@ -6,7 +6,7 @@ suite that every implementation must pass.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from streamer.core.attempts import Cause, LastReport
@@ -63,10 +63,10 @@ class Page(NamedTuple):
 class RequestStore(Protocol):
     """What the router needs of a store."""
 
-    async def enqueue(self, request: Request, /) -> Existing | None:
-        """Stores the request durably before it returns.
+    def enqueue(self, request: Request, /) -> Awaitable[Existing | None]:
+        """Stores the request durably before what it returns is done: a coroutine, or a future where storing has begun.
 
-        Returns None when it is newly stored, or what was already stored under its owner and id.
+        Gives None when it is newly stored, or what was already stored under its owner and id.
 
         Raises:
             Error: OVERLOADED when the queue is full.
@@ -86,10 +86,10 @@ class RequestQueue(Protocol):
     each is safe to repeat: a write that was already made by the same claim succeeds again without effect.
     """
 
-    async def enqueue(self, record: RequestRecord, /) -> Existing | None:
-        """Stores a PENDING record.
+    def enqueue(self, record: RequestRecord, /) -> Awaitable[Existing | None]:
+        """Stores a PENDING record. Usually an `async def`; a store may also return a future, which costs no task.
 
-        Returns None when newly stored, else what was already stored under this key, which stays as it is.
+        Gives None when newly stored, else what was already stored under this key, which stays as it is.
 
         Raises:
             Error: OVERLOADED, with `retry_after_ms`, when `max_queued` records are PENDING or RETRYING, or (where the

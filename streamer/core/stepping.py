@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Awaitable, Generator
+from typing import Any, Final
 
 
 class Resumed:
@@ -43,3 +43,16 @@ class EnterTask:
 
     def __await__(self) -> Generator[None, None, None]:
         yield
+
+
+class _Done:
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+DONE: Final[Awaitable[None]] = _Done()
+"""What a method returns that may have to be awaited and has nothing left to wait for. Awaited, it goes on at once; a
+caller on the path of every message compares with it, and spares the await.
+"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 import msgspec
 
@@ -29,10 +29,10 @@ class RequestQueueAdapter:
         self._queue = queue
         self._routes = {} if routes is None else routes
 
-    async def enqueue(self, request: Request, /) -> Existing | None:
+    def enqueue(self, request: Request, /) -> Awaitable[Existing | None]:
         """Part of `RequestStore`."""
         route = self._routes.get(request.action)
-        storing = self._queue.enqueue(
+        return self._queue.enqueue(
             RequestRecord(
                 owner=request.owner,
                 id=request.id,
@@ -50,9 +50,6 @@ class RequestQueueAdapter:
                 expires_at=_expires_at(request, route),
             )
         )
-        # A payload's objects take many times the bytes of its text, which is all that has to wait.
-        del request
-        return await storing
 
     async def get(self, key: Key, /) -> RequestRecord | None:
         """Part of `RequestStore`."""

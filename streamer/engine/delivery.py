@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from streamer.contracts.connections import ConnectionManager
 from streamer.contracts.stores import Key, RequestQueue
 from streamer.core.errors import ConnectionGone
 from streamer.core.foreign import is_our_own
+from streamer.core.stepping import DONE
 from streamer.engine import refusals
 from streamer.engine.boundary import default_logger
 from streamer.engine.codec import encode_error
@@ -168,18 +169,28 @@ class Delivery:
         """Waits for no slow client any more; what it did not get stays in the store."""
         self._pacing.stop()
 
-    async def acknowledged(self, key: Key, connection_id: str) -> None:
+    def acknowledged(self, key: Key, connection_id: str) -> Awaitable[None]:
         """The acknowledgment was sent: what was held back for it follows."""
         following = self._followers.get(key, {}).get(connection_id)
         if following is None or following.held is None:
-            return
-        held = following.held
+            return DONE
+        if following.held:
+            return self._send_held(key, connection_id, following, following.held)
+        self._release(key, connection_id, following)
+        return DONE
+
+    async def _send_held(
+        self, key: Key, connection_id: str, following: _Following, held: list[tuple[bytes, bool]]
+    ) -> None:
         while held:
             data, final = held.pop(0)
             if final:
                 await self._send_outcome(key, connection_id, data)
             else:
                 await self._send(key, connection_id, data, final=False)
+        self._release(key, connection_id, following)
+
+    def _release(self, key: Key, connection_id: str, following: _Following) -> None:
         following.held = None
         if following.ended:
             self.unfollow(key, connection_id)
@@ -215,34 +226,50 @@ class Delivery:
             await self._send(key, connection_id, state, final=ended)
         await self.acknowledged(key, connection_id)
 
-    async def progress(self, key: Key, message: bytes) -> None:
+    def progress(self, key: Key, message: bytes) -> Awaitable[None]:
         """Sends progress to all followers; where a client is slow only the newest survives."""
         followers = self._followers.get(key)
         if followers is None:
-            return
-        several = len(followers) > 1
-        for connection_id, following in tuple(followers.items()):
-            if several and self._followers.get(key, {}).get(connection_id) is not following:
-                # While another connection was being served this one got its terminal message, or ended.
-                continue
-            if following.held is None:
-                await self._send(key, connection_id, message, final=False)
-            else:
-                following.held.append((message, False))
+            return DONE
+        if len(followers) > 1:
+            return self._progress_to_each(key, message)
+        ((connection_id, following),) = followers.items()
+        return self._progress_to(key, connection_id, following, message)
 
-    async def terminal(self, key: Key, message: bytes) -> None:
+    async def _progress_to_each(self, key: Key, message: bytes) -> None:
+        for connection_id, following in tuple(self._followers.get(key, {}).items()):
+            # While another connection was being served this one may have got its terminal message, or ended.
+            if self._followers.get(key, {}).get(connection_id) is following:
+                await self._progress_to(key, connection_id, following, message)
+
+    def _progress_to(self, key: Key, connection_id: str, following: _Following, message: bytes) -> Awaitable[None]:
+        if following.held is None:
+            return self._send(key, connection_id, message, final=False)
+        following.held.append((message, False))
+        return DONE
+
+    def terminal(self, key: Key, message: bytes) -> Awaitable[None]:
         """Sends the terminal message to all followers and ends their following."""
-        for connection_id, following in list(self._followers.get(key, {}).items()):
-            if following.held is None:
-                self.unfollow(key, connection_id)
-                if self._queue is not None and self._pacing.behind(connection_id):
-                    # Once it has caught up: outcomes of many requests at once must not cut off a slow one.
-                    self._pacing.later(key, connection_id)
-                else:
-                    await self._send(key, connection_id, message, final=True)
-            elif not following.ended:
-                following.held.append((message, True))
-                following.ended = True
+        followers = self._followers.get(key)
+        if followers is None:
+            return DONE
+        if len(followers) > 1:
+            return self._terminal_to_each(key, message)
+        ((connection_id, following),) = followers.items()
+        return self._terminal_to(key, connection_id, following, message)
+
+    async def _terminal_to_each(self, key: Key, message: bytes) -> None:
+        for connection_id, following in tuple(self._followers.get(key, {}).items()):
+            await self._terminal_to(key, connection_id, following, message)
+
+    def _terminal_to(self, key: Key, connection_id: str, following: _Following, message: bytes) -> Awaitable[None]:
+        if following.held is None:
+            self.unfollow(key, connection_id)
+            return self._send_outcome(key, connection_id, message)
+        if not following.ended:
+            following.held.append((message, True))
+            following.ended = True
+        return DONE
 
     def _drop(self, key: Key, connection_id: str) -> float | None:
         """Returns what `ends_after` says when nobody is left who follows."""
@@ -255,12 +282,12 @@ class Delivery:
         del self._followers[key]
         return self._ends_after.pop(key, None)
 
-    async def _send_outcome(self, key: Key, connection_id: str, message: bytes) -> None:
+    def _send_outcome(self, key: Key, connection_id: str, message: bytes) -> Awaitable[None]:
         """Now, or once the connection has caught up: outcomes of many requests at once must not cut off a slow one."""
         if self._queue is not None and self._pacing.behind(connection_id):
             self._pacing.later(key, connection_id)
-        else:
-            await self._send(key, connection_id, message, final=True)
+            return DONE
+        return self._send(key, connection_id, message, final=True)
 
     async def _send_stored(self, key: Key, connection_id: str) -> None:
         assert self._queue is not None, "without a queue no outcome is sent later"
@@ -280,17 +307,29 @@ class Delivery:
             del record
         await self._send(key, connection_id, message, final=True)
 
-    async def _send(self, key: Key, connection_id: str, message: bytes, *, final: bool) -> None:
+    def _send(self, key: Key, connection_id: str, message: bytes, *, final: bool) -> Awaitable[None]:
         if final and self._resuming:
             for sent in self._resuming.get(connection_id, ()):
                 sent.add(key)
         try:
-            await self._connections.send(connection_id, message, replaces=key[1], final=final)
-        except ConnectionGone:
+            sending = self._connections.send(connection_id, message, replaces=key[1], final=final)
+        except BaseException as problem:  # noqa: BLE001 - as below
+            self._not_sent(key, connection_id, problem)
+            return DONE
+        return DONE if sending is DONE else self._finish(key, connection_id, sending)
+
+    async def _finish(self, key: Key, connection_id: str, sending: Awaitable[None]) -> None:
+        try:
+            await sending
+        except BaseException as problem:  # noqa: BLE001 - one connection's fault must not stop the progress of the others
+            self._not_sent(key, connection_id, problem)
+
+    def _not_sent(self, key: Key, connection_id: str, problem: BaseException) -> None:
+        if isinstance(problem, ConnectionGone):
             self.forget(connection_id)
-        except BaseException as problem:  # one connection's fault must not stop the progress of the others
-            if is_our_own(problem):
-                raise
+        elif is_our_own(problem):
+            raise problem
+        else:
             self._logger.error(
                 "a message could not be handed over", connection_id=connection_id, request_id=key[1], exc_info=problem
             )

@@ -11,6 +11,7 @@ from typing import Any
 from streamer.core.clock import Clock
 from streamer.core.messages import ProgressUpdate, Reporter
 from streamer.core.records import first_seq
+from streamer.core.stepping import DONE
 from streamer.engine.codec import plain_text
 
 Emit = Callable[["JobReporter", ProgressUpdate, int], Awaitable[None]]
@@ -30,9 +31,9 @@ class JobReporter(Reporter):
         "_seq",
         "claim",
         "first",
-        "flushing",
         "latest",
         "saved",
+        "sending",
         "sent",
     )
 
@@ -48,8 +49,8 @@ class JobReporter(Reporter):
         self.latest: ProgressUpdate | None = None
         self.sent = False
         """Whether the attempt's first report was taken."""
-        self.flushing = asyncio.Lock()
-        """Held while reports are sent, so that none is overtaken by a later one or by the terminal message."""
+        self.sending: asyncio.Future[None] | None = None
+        """While a report is being sent: none may be overtaken by a later one or by the terminal message."""
         self.saved = -math.inf
         """When progress was last written down, in monotonic seconds."""
 
@@ -117,7 +118,7 @@ class ProgressPump:
     """Sends what reporters hold, at most once per interval and request, all requests in one task.
 
     Args:
-        emit: sends one update; must not raise.
+        emit: sends one update; must not raise. What it returns is awaited, unless it is `DONE`.
         interval: seconds between two reports of one request; 0 sends each turn of the loop.
         parallel: send for all requests at the same time; for when sending one takes as long as a call over a network.
     """
@@ -149,9 +150,17 @@ class ProgressPump:
 
     async def flush(self, reporter: JobReporter) -> None:
         """Sends what one reporter still holds: its last value before the terminal message."""
-        async with reporter.flushing:
-            for update in reporter.take():
-                await self._emit(reporter, update, reporter.next_seq())
+        while reporter.sending is not None:
+            await asyncio.wait({reporter.sending})
+        for update in reporter.take():
+            sending = self._emit(reporter, update, reporter.next_seq())
+            if sending is not DONE:
+                sent = reporter.sending = self._loop.create_future()
+                try:
+                    await sending
+                finally:
+                    reporter.sending = None
+                    sent.set_result(None)
 
     async def run(self) -> None:
         """Sends until it is cancelled."""

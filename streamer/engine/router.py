@@ -11,7 +11,7 @@ from msgspec import structs
 
 from streamer.contracts.connections import ConnectionManager, Peer
 from streamer.contracts.handlers import Handler
-from streamer.contracts.stores import RequestStore
+from streamer.contracts.stores import Existing, Key, RequestStore
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.current import current_request
 from streamer.core.errors import (
@@ -25,7 +25,7 @@ from streamer.core.foreign import safe_text, task_is_cancelled
 from streamer.core.ids import new_id
 from streamer.core.messages import Acknowledgment, ErrorMessage, Request, Response, Result
 from streamer.core.principal import Principal
-from streamer.core.stepping import Resumed
+from streamer.core.stepping import DONE, Resumed
 from streamer.core.units import as_seconds
 from streamer.engine import refusals
 from streamer.engine.boundary import (
@@ -53,7 +53,7 @@ from streamer.engine.events import Door, EventPeer, frame_of
 from streamer.engine.pipeline import AnyMiddleware, compose
 from streamer.engine.routes import Route
 from streamer.engine.sizes import ENVELOPE, MAX_RESULT_SIZE, fitting, result_too_large
-from streamer.engine.storing import store
+from streamer.engine.storing import stored
 from streamer.engine.telling import Teller
 from streamer.engine.waiting import STOP_GRACE, bounded, ends_within
 
@@ -114,7 +114,7 @@ class Router:
         self._max_answer = max_result_size + ENVELOPE
         self._threshold = DEFAULT_THRESHOLD
         self._middleware: tuple[AnyMiddleware, ...] = ()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
         self._draining = False
         self.on_queued: Callable[[Request], Awaitable[None] | None] | None = None
         """Called after each acknowledgment: wakes a worker. What it returns is awaited, unless it is None."""
@@ -210,7 +210,7 @@ class Router:
             peer.send(encode_error(refusals.too_many(self._max_running), request_id))
         elif queued:
             peer.running += 1
-            self._spawn(self._queue(peer, route, request))
+            self._begin_queueing(peer, route, request)
         elif route.immediate:
             self._step(peer, route, request)
         else:
@@ -372,10 +372,47 @@ class Router:
             peer.running -= 1
         peer.send(answer)
 
-    async def _queue(self, peer: Peer, route: Route, request: Request) -> None:
-        storing = self._store(peer, route, request)
+    def _begin_queueing(self, peer: Peer, route: Route, request: Request) -> None:
+        """Without a task, where the store's answer is all that has to be waited for, and that is a future."""
+        if route.pipeline.admit is not None or route.cancel_after is not None or isinstance(peer, EventPeer):
+            stored_by = self._store(peer, route, request)
+            self._spawn(self._queue(peer, route, structs.replace(request, payload=None), stored_by))
+            return
+        key = self._follow(peer, route, request)
+        try:
+            storing = self.store.enqueue(request)
+        except BaseException as problem:  # noqa: BLE001 - it is told apart where it is awaited
+            storing = _raise(problem)
         # However many wait for a slow disk: from when it is encoded for the store, nothing here keeps the payload.
         request = structs.replace(request, payload=None)
+        if not isinstance(storing, asyncio.Future):
+            self._spawn(self._queue(peer, route, request, self._stored(peer, request, storing)))
+            return
+
+        def answered(storing: asyncio.Future[Existing | None]) -> None:
+            self._tasks.discard(storing)
+            if storing.cancelled():
+                # By a drain that waits no longer.
+                peer.running -= 1
+                self.delivery.refused(key, peer.id)
+                peer.send(encode_error(refusals.too_late(), request.id))
+                return
+            if storing.exception() is not None or storing.result() is not None:
+                self._spawn(self._queue(peer, route, request, self._stored(peer, request, storing)))
+                return
+            peer.running -= 1
+            peer.send(encode_json(Acknowledgment(request.id)))
+            waking = None if self.on_queued is None else self.on_queued(request)
+            for waiting in (self.delivery.acknowledged(key, peer.id), waking):
+                if waiting is not None and waiting is not DONE:
+                    self._spawn(_wait(waiting))
+
+        self._tasks.add(storing)
+        storing.add_done_callback(answered)
+
+    async def _queue(
+        self, peer: Peer, route: Route, request: Request, storing: Coroutine[Any, Any, tuple[bool, bool]]
+    ) -> None:
         try:
             ended, is_new = await storing
         except Error as error:
@@ -413,6 +450,15 @@ class Router:
         """
         if route.pipeline.admit is not None:
             await route.pipeline.admit(request)
+        self._follow(peer, route, request)
+        try:
+            storing = self.store.enqueue(request)
+        except BaseException as problem:  # noqa: BLE001 - as one that is raised later
+            storing = _raise(problem)
+        request = structs.replace(request, payload=None)
+        return await self._stored(peer, request, storing)
+
+    def _follow(self, peer: Peer, route: Route, request: Request) -> Key:
         request.address = peer.address
         key = (request.owner, request.id)
         self.delivery.follow(key, peer.id)
@@ -420,12 +466,13 @@ class Router:
             self.delivery.ends_after(key, route.cancel_after)
         if self.on_storing is not None:
             self.on_storing()
+        return key
+
+    async def _stored(self, peer: Peer, request: Request, storing: Awaitable[Existing | None]) -> tuple[bool, bool]:
         try:
-            storing = store(self.store, request)
-            del request
-            return await storing
+            return await stored(request, storing)
         except BaseException:
-            self.delivery.refused(key, peer.id)
+            self.delivery.refused((request.owner, request.id), peer.id)
             raise
 
     async def _acknowledged(self, peer: Peer, route: Route, request: Request) -> None:
@@ -496,3 +543,11 @@ class Router:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _raise(problem: BaseException) -> Any:
+    raise problem
+
+
+async def _wait(waiting: Awaitable[None]) -> None:
+    await waiting

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from msgspec import structs
 
-from streamer.contracts.stores import RequestStore
+from streamer.contracts.stores import Existing, RequestStore
 from streamer.core.messages import Request
 from streamer.engine import refusals
 
@@ -21,6 +23,11 @@ async def store(queue: RequestStore, request: Request) -> tuple[bool, bool]:
     storing = queue.enqueue(request)
     # However many wait for a slow disk: from when it is encoded for the store, nothing here keeps the payload.
     request = structs.replace(request, payload=None)
+    return await stored(request, storing)
+
+
+async def stored(request: Request, storing: Awaitable[Existing | None]) -> tuple[bool, bool]:
+    """As `store`, of a request that is being stored."""
     existing = await storing
     if existing is None:
         return False, True

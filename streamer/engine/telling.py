@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Awaitable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
@@ -12,7 +12,8 @@ from streamer.contracts.stores import Key
 class Teller(Protocol):
     """Who follows which request, and that nothing of a request reaches a connection before its acknowledgment.
 
-    `Delivery` is for connections and workers of one process, `SharedDelivery` for those of many.
+    `Delivery` is for connections and workers of one process, `SharedDelivery` for those of many. What `acknowledged`,
+    `progress` and `terminal` return is awaited; it is `DONE` where nothing has to be waited for.
     """
 
     def follow(self, key: Key, connection_id: str) -> bool:
@@ -84,7 +85,7 @@ class Teller(Protocol):
         """Waits for no slow client any more; what it did not get stays in the store."""
         ...
 
-    async def acknowledged(self, key: Key, connection_id: str) -> None:
+    def acknowledged(self, key: Key, connection_id: str) -> Awaitable[None]:
         """The acknowledgment was sent: what was held back for it follows."""
         ...
 
@@ -103,10 +104,10 @@ class Teller(Protocol):
         """
         ...
 
-    async def progress(self, key: Key, message: bytes) -> None:
+    def progress(self, key: Key, message: bytes) -> Awaitable[None]:
         """Sends progress to all followers; where a client is slow only the newest survives."""
         ...
 
-    async def terminal(self, key: Key, message: bytes) -> None:
+    def terminal(self, key: Key, message: bytes) -> Awaitable[None]:
         """Sends the terminal message to all followers, once to each, and ends their following."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from streamer.core.errors import INTERNAL_ERROR, Error, LeaseLost, StoreError
 from streamer.core.foreign import describe
 from streamer.core.messages import ProgressUpdate, Request
 from streamer.core.records import RequestRecord, Status
+from streamer.core.stepping import DONE
 from streamer.engine.causes import cause_of
 from streamer.engine.codec import NOT_JSON, encode_json
 from streamer.engine.complaints import Complaints
@@ -142,8 +143,9 @@ class Worker:
 
         A store that does its operations in the order of the calls brings it with the claim that is sent now: one batch
         and one commit instead of two. `wake` follows when it is stored, and any other store is asked again then.
+        While others run, claims are many, and one that waits until more is stored brings more.
         """
-        if self.slots.free():
+        if not self.running:
             self.wake()
 
     def pause(self) -> None:
@@ -435,9 +437,10 @@ class Worker:
             if record is not None and record.terminal:
                 await self.delivery.terminal(key, terminal_message(record))
 
-    async def _emit(self, reporter: JobReporter, update: ProgressUpdate, seq: int) -> None:
+    def _emit(self, reporter: JobReporter, update: ProgressUpdate, seq: int) -> Awaitable[None]:
         job: Job = reporter.claim
         key = job.record.key
+        sending = DONE
         if fit_message(update, self.max_result_size):
             self.complaints.tell("a progress message was too long and is cut", request_id=key[1])
         if self.delivery.followed(key):
@@ -447,17 +450,21 @@ class Worker:
             except Error as problem:
                 self._without_metadata(job, update, problem.__cause__ or problem)
                 message = progress_message(key[1], seq, update)
-            await self.delivery.progress(key, message)
+            sending = self.delivery.progress(key, message)
         if self._remote:
-            # Others are asked how it is: what was told must be there. But not what its outcome is about to replace.
-            if not job.writing:
-                await self._save(job, update, seq)
-            return
+            return self._saved_after(sending, job, update, seq)
         now = self.clock.monotonic()
         if reporter.saved + SAVE_INTERVAL <= now and now - job.started >= SAVE_INTERVAL:
             reporter.saved = now
             # Beside the sending: a store that is slow must not hold up what other requests have to tell.
             self._beside(self._save(job, update, seq))
+        return sending
+
+    async def _saved_after(self, sending: Awaitable[None], job: Job, update: ProgressUpdate, seq: int) -> None:
+        """Others are asked how it is: what was sent must be there. But not what its outcome is about to replace."""
+        await sending
+        if not job.writing:
+            await self._save(job, update, seq)
 
     def last_report(self, job: Job) -> LastReport | None:
         """What is stored with the job's outcome; None when its handler reported nothing."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 from streamer.core.errors import StoreError, StreamerError
 from streamer.core.foreign import is_our_own, one_line
+
+_AWAITABLE: Final = frozenset({"enqueue"})
+"""Methods that may be plain functions and return something to await."""
 
 
 class StoreBoundary:
@@ -28,13 +31,13 @@ class StoreBoundary:
 
     def __getattr__(self, attribute: str) -> Any:
         value = getattr(self._store, attribute)
-        if inspect.iscoroutinefunction(value):
+        if inspect.iscoroutinefunction(value) or attribute in _AWAITABLE:
             value = self._guarded(value)
             # The next call finds it without coming here.
             setattr(self, attribute, value)
         return value
 
-    def _guarded(self, method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    def _guarded(self, method: Callable[..., Awaitable[Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
         @functools.wraps(method)
         async def call(*arguments: Any, **options: Any) -> Any:
             try:

@@ -175,10 +175,13 @@ class _StoreMachine(RuleBasedStateMachine):
         )
         stored = self.model.get(record.key)
         answer = None if stored is None else Existing(summarize(stored), stored.action == record.action)
-        assert self.run(self.store.enqueue(record)) == answer
+        assert self.run(self._enqueued(record)) == answer
         if self.model.setdefault(record.key, record) is record:
             self.stored += 1
             self.numbers[record.key] = self.stored
+
+    async def _enqueued(self, record: RequestRecord) -> Existing | None:
+        return await self.store.enqueue(record)
 
     @rule(seconds=st.sampled_from([0.5, 1.0, LEASE / 2, LEASE]))
     def time_passes(self, seconds: float) -> None:

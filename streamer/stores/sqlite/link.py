@@ -12,7 +12,7 @@ import msgspec
 
 from streamer.children import Child
 from streamer.core import errors
-from streamer.core.errors import StoreClosed, StoreError, StoreUnavailable, TransitionRefused
+from streamer.core.errors import StoreClosed, StoreError, StoreUnavailable, StreamerError, TransitionRefused
 from streamer.stores.common import store_behind
 from streamer.stores.sqlite.locking import LOCK_WAIT
 from streamer.stores.sqlite.operations import FIRST_READ, NUMBERS
@@ -113,8 +113,12 @@ class Link:
         """
         await self._start(recover=True)
 
-    def ask(self, kind: int, now: float, arguments: tuple[Any, ...]) -> asyncio.Future[Any]:
+    def ask(
+        self, kind: int, now: float, arguments: tuple[Any, ...], read: Callable[[Any], Any] | None = None
+    ) -> asyncio.Future[Any]:
         """Sends an operation, with all the others of this turn of the loop. The answer comes once it is durable.
+
+        `read` makes of the writer's answer what the future gives, or raises what it raises.
 
         Raises:
             Error: OVERLOADED, for a new request while the writer is too far behind.
@@ -133,7 +137,7 @@ class Link:
             self._check_room(kind, len(message))
         self._number = number
         answer = self._loop.create_future()
-        unanswered.add(Operation(number, kind, message, answer))
+        unanswered.add(Operation(number, kind, message, answer, read))
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
@@ -185,15 +189,21 @@ class Link:
             if outcome == TROUBLE:
                 self._troubled(value)
                 continue
-            answer = self._unanswered.answered(number)
+            operation = self._unanswered.answered(number)
+            answer = operation.answer
             if answer.done():
                 continue
             if outcome == REFUSED:
                 answer.set_exception(TransitionRefused(value))
             elif outcome == BROKEN:
                 answer.set_exception(StoreUnavailable(f"{self._path} could not be written: {value}"))
-            else:
+            elif operation.read is None:
                 answer.set_result(value)
+            else:
+                try:
+                    answer.set_result(operation.read(value))
+                except StreamerError as problem:
+                    answer.set_exception(problem)
         if self._unanswered.unsent:
             self._flush()
 

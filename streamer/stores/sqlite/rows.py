@@ -87,6 +87,10 @@ _decode_cause = msgspec.json.Decoder(Cause).decode
 _decode_principal = msgspec.json.Decoder(Principal).decode
 _decode_history = msgspec.json.Decoder(tuple[Attempt, ...]).decode
 
+# An enumeration looks a value up, and its own text, by functions written in Python.
+_STATUS: Final = {status.value: status for status in Status}
+_STATUS_TEXT: Final = {status: status.value for status in Status}
+
 
 def to_row(record: RequestRecord) -> tuple[Any, ...]:
     """The record's values in the order of `COLUMNS`."""
@@ -100,7 +104,7 @@ def to_row(record: RequestRecord) -> tuple[Any, ...]:
         record.created_at,
         record.max_attempts,
         record.priority,
-        record.status.value,
+        _STATUS_TEXT[record.status],
         record.due_at,
         record.attempts,
         record.fence,
@@ -124,13 +128,36 @@ def to_row(record: RequestRecord) -> tuple[Any, ...]:
 
 def to_record(row: list[Any]) -> RequestRecord:
     """The record of such a row."""
-    values = dict(zip(COLUMNS, row, strict=True))
-    values["metadata"] = _decode_metadata(row[4]) if row[4] else {}
-    values["status"] = Status(row[9])
-    values["error"] = _decode_error(row[19]) if row[19] else None
-    values["principal"] = _decode_principal(row[24]) if row[24] else None
-    values["history"] = _decode_history(row[26]) if row[26] else ()
-    return RequestRecord(**values)
+    return RequestRecord(
+        owner=row[0],
+        id=row[1],
+        action=row[2],
+        payload=row[3],
+        metadata=_decode_metadata(row[4]) if row[4] else {},
+        connection_id=row[5],
+        created_at=row[6],
+        max_attempts=row[7],
+        priority=row[8],
+        status=_STATUS[row[9]],
+        due_at=row[10],
+        attempts=row[11],
+        fence=row[12],
+        worker=row[13],
+        percentage=row[14],
+        message=row[15],
+        progress_metadata=row[16],
+        seq=row[17],
+        result=row[18],
+        error=_decode_error(row[19]) if row[19] else None,
+        updated_at=row[20],
+        started_at=row[21],
+        finished_at=row[22],
+        delivered_at=row[23],
+        principal=_decode_principal(row[24]) if row[24] else None,
+        expires_at=row[25],
+        history=_decode_history(row[26]) if row[26] else (),
+        address=row[27],
+    )
 
 
 def to_summary(row: Sequence[Any]) -> list[Any]:

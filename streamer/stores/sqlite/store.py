@@ -123,20 +123,19 @@ class SqliteStore:
         """Process id of the writer."""
         return self._link.pid
 
-    async def enqueue(self, record: RequestRecord, /) -> Existing | None:
+    def enqueue(self, record: RequestRecord, /) -> Awaitable[Existing | None]:
         """Part of `RequestQueue`."""
-        asked = self._do("enqueue", to_row(record), record.share)
-        # What is on its way is kept once, by the link, however many wait for a slow disk.
-        del record
-        answer = await asked
+        return self._do("enqueue", to_row(record), record.share, read=self._enqueued)
+
+    def _enqueued(self, answer: Any) -> Existing | None:
+        if answer is None:
+            return None
         if answer == FULL:
             raise queue_full(self._max_queued)
         if answer == OWNER_FULL and self._max_queued_per_owner is not None:
             raise owner_full(self._max_queued_per_owner)
         if answer == ADDRESS_FULL and self._max_queued_per_address is not None:
             raise address_full(self._max_queued_per_address)
-        if answer is None:
-            return None
         summary, same = answer
         return Existing(summary_of(summary), same)
 
@@ -272,8 +271,8 @@ class SqliteStore:
         """Part of `RequestQueue`."""
         await self._link.close()
 
-    def _do(self, name: str, *arguments: Any) -> Awaitable[Any]:
-        return self._link.ask(NUMBERS[name], self._time.now(), arguments)
+    def _do(self, name: str, *arguments: Any, read: Callable[[Any], Any] | None = None) -> Awaitable[Any]:
+        return self._link.ask(NUMBERS[name], self._time.now(), arguments, read)
 
 
 def _columns(progress: LastReport | None) -> tuple[float, str, bytes] | None:

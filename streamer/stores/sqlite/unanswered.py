@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 WINDOW: Final = 8 * 1024 * 1024
@@ -21,15 +21,31 @@ ALONE: Final = 2
 
 
 class Operation:
-    """One operation and who waits for its answer."""
+    """One operation and who waits for its answer.
 
-    __slots__ = ("answer", "deaths", "deaths_alone", "kind", "message", "number", "sent")
+    Args:
+        number: of all operations of this process.
+        kind: what is to be done.
+        message: what is sent.
+        answer: what waits.
+        read: makes what that gives of what the writer says; what it raises is raised there.
+    """
 
-    def __init__(self, number: int, kind: int, message: bytes, answer: asyncio.Future[Any]) -> None:
+    __slots__ = ("answer", "deaths", "deaths_alone", "kind", "message", "number", "read", "sent")
+
+    def __init__(
+        self,
+        number: int,
+        kind: int,
+        message: bytes,
+        answer: asyncio.Future[Any],
+        read: Callable[[Any], Any] | None = None,
+    ) -> None:
         self.number = number
         self.kind = kind
         self.message = message
         self.answer = answer
+        self.read = read
         self.sent = False
         self.deaths = 0
         self.deaths_alone = 0
@@ -46,6 +62,8 @@ class Unanswered:
         self.size = 0
         self._all: dict[int, Operation] = {}
         self._unsent: deque[Operation] = deque()
+        self._unsent_size = 0
+        """Bytes of those."""
         self._on_the_way = 0
         """Bytes of those that were sent."""
         self._one_by_one_until = 0
@@ -60,11 +78,17 @@ class Unanswered:
         """A new one, to be sent after all others."""
         self._all[operation.number] = operation
         self._unsent.append(operation)
-        self.size += len(operation.message)
+        length = len(operation.message)
+        self._unsent_size += length
+        self.size += length
 
     def to_send(self, *, everything: bool = False) -> Iterator[list[bytes]]:
         """What may be sent now, or all there is, in messages of bearable size; it counts as sent."""
         unsent = self._unsent
+        if self._unsent_size < CHUNK and not self._one_by_one_until and self._on_the_way + self._unsent_size <= WINDOW:
+            if unsent:
+                yield self._all_at_once()
+            return
         messages: list[bytes] = []
         size = 0
         while unsent and (everything or self._may_go(unsent[0])):
@@ -72,6 +96,7 @@ class Unanswered:
             operation.sent = True
             length = len(operation.message)
             self._on_the_way += length
+            self._unsent_size -= length
             messages.append(operation.message)
             size += length
             if size >= CHUNK:
@@ -79,6 +104,16 @@ class Unanswered:
                 messages, size = [], 0
         if messages:
             yield messages
+
+    def _all_at_once(self) -> list[bytes]:
+        messages = []
+        for operation in self._unsent:
+            operation.sent = True
+            messages.append(operation.message)
+        self._unsent.clear()
+        self._on_the_way += self._unsent_size
+        self._unsent_size = 0
+        return messages
 
     def _may_go(self, operation: Operation) -> bool:
         if not self._on_the_way:
@@ -88,12 +123,13 @@ class Unanswered:
             return False
         return self._on_the_way + len(operation.message) <= WINDOW
 
-    def answered(self, number: int) -> asyncio.Future[Any]:
-        """The operation is answered; returns who waits for that."""
+    def answered(self, number: int) -> Operation:
+        """The operation of that number, which is answered."""
         operation = self._all.pop(number)
-        self.size -= len(operation.message)
-        self._on_the_way -= len(operation.message)
-        return operation.answer
+        length = len(operation.message)
+        self.size -= length
+        self._on_the_way -= length
+        return operation
 
     def writer_died(self) -> Operation | None:
         """All that was sent is to be sent again. Returns the operation that the writers die of, which is not."""
@@ -111,6 +147,7 @@ class Unanswered:
         elif any(operation.deaths >= SUSPECT for operation in sent):
             self._one_by_one_until = sent[-1].number
         self._unsent = deque(self._all.values())
+        self._unsent_size = self.size
         return culprit
 
     def clear(self) -> list[Operation]:
@@ -118,5 +155,5 @@ class Unanswered:
         left = list(self._all.values())
         self._all.clear()
         self._unsent.clear()
-        self.size = self._on_the_way = 0
+        self.size = self._unsent_size = self._on_the_way = 0
         return left

@@ -99,9 +99,9 @@ async def test_large_records_are_read_one_after_the_other(path, clock, monkeypat
     reading = most = 0
     ask = store._link.ask
 
-    def watched(kind, now, arguments):
+    def watched(kind, now, arguments, read=None):
         nonlocal reading, most
-        answer = ask(kind, now, arguments)
+        answer = ask(kind, now, arguments, read)
         if arguments[-1] > 900 << 10:
             reading += 1
             most = max(most, reading)
