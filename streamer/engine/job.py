@@ -132,7 +132,6 @@ class Job:
 
     async def _run(self) -> None:
         worker = self._worker
-        context = {"request_id": self.record.id, "action": self.record.action, "attempt": self.record.attempts}
         self._begun = True
         try:
             if self._reason:
@@ -146,12 +145,12 @@ class Job:
                 # Encoded before it is written: what is not JSON is the handler's error, not the store's.
                 stored = stored_result(result, worker.max_result_size)
             except Error as error:
-                log_notes(error, worker.logger, **context)
+                log_notes(error, worker.logger, **self._context())
                 await self._fail(route, error, error)
             except UNEXPECTED as problem:
                 if isinstance(problem, asyncio.CancelledError) or is_being_closed(problem):
                     raise
-                answer = boundary_error(problem, worker.logger, expose=worker.expose_errors, **context)
+                answer = boundary_error(problem, worker.logger, expose=worker.expose_errors, **self._context())
                 await self._fail(route, answer, problem)
             else:
                 try:
@@ -169,6 +168,9 @@ class Job:
         finally:
             self.reporter.close()
             worker.finished(self)
+
+    def _context(self) -> dict[str, Any]:
+        return {"request_id": self.record.id, "action": self.record.action, "attempt": self.record.attempts}
 
     async def _until_alone(self) -> None:
         if self._after is not None:

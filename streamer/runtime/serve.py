@@ -17,6 +17,7 @@ from streamer.core.errors import StartError, StoreError, StoreUnavailable
 from streamer.core.owners import OWNER_KEY, OwnerNames, new_key
 from streamer.engine.aging import AGES_KEY, Ages
 from streamer.runtime.assembly import Components, Service, open_service
+from streamer.runtime.collector import leave_alone_what_exists
 from streamer.runtime.descriptors import fit, warn
 from streamer.runtime.ending import HeldLoop
 from streamer.runtime.loops import new_loop, run_until_complete
@@ -122,6 +123,7 @@ async def _serve(
         if service.departures is not None:
             background.append(asyncio.create_task(service.departures.run(), name="departures"))
         stopping = asyncio.create_task(stop.wait(), name="stop")
+        leave_alone_what_exists()
         logger.info("ready", url=_url(settings, transport.port), actions=len(service.router.routes))
         # Not before: whoever starts the service may wait for its first line.
         warn(wanted, settings.server, limit, logger)
