@@ -87,7 +87,8 @@ class RequestQueue(Protocol):
     """
 
     def enqueue(self, record: RequestRecord, /) -> Awaitable[Existing | None]:
-        """Stores a PENDING record. Usually an `async def`; a store may also return a future, which costs no task.
+        """Stores a PENDING record. Usually an `async def`; a store may also return a future, which costs no task. What
+        goes wrong is raised where it is awaited.
 
         Gives None when newly stored, else what was already stored under this key, which stays as it is.
 

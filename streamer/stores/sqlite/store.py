@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -125,7 +126,12 @@ class SqliteStore:
 
     def enqueue(self, record: RequestRecord, /) -> Awaitable[Existing | None]:
         """Part of `RequestQueue`."""
-        return self._do("enqueue", to_row(record), record.share, read=self._enqueued)
+        try:
+            return self._do("enqueue", to_row(record), record.share, read=self._enqueued)
+        except Exception as problem:  # noqa: BLE001 - raised where it is awaited, as everything else that goes wrong
+            refused = asyncio.get_running_loop().create_future()
+            refused.set_exception(problem)
+            return refused
 
     def _enqueued(self, answer: Any) -> Existing | None:
         if answer is None:

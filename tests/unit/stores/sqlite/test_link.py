@@ -92,9 +92,8 @@ class TestADeath:
         failed = asyncio.ensure_future(store.failed())
         cancelled, *waiting = [store.enqueue(record(clock, f"r{n}")) for n in range(3)]
         cancelled.cancel()
-        for call in waiting[:1]:
-            with pytest.raises(StoreUnavailable, match="was killed by signal 9 each time it was asked for this"):
-                await call
+        with pytest.raises(StoreUnavailable, match="was killed by signal 9 each time it was asked for this"):
+            await waiting[0]
         with pytest.raises(StoreUnavailable, match="cannot be replaced: was killed by signal 9"):
             await waiting[1]
         await failed
