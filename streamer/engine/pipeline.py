@@ -9,7 +9,8 @@ import msgspec
 
 from streamer.contracts.handlers import BaseHandler, Handler
 from streamer.contracts.middleware import AdmitNext, HandlerMiddleware, Middleware, Next
-from streamer.core.errors import INTERNAL_ERROR, Error
+from streamer.core.errors import INTERNAL_ERROR, VALIDATION_ERROR, Error
+from streamer.core.foreign import safe_text
 from streamer.core.messages import Request, Result
 from streamer.engine.codec import NOT_JSON, not_json
 from streamer.engine.validation import Validator
@@ -123,6 +124,20 @@ def _checked(inner: Next, validator: Validator) -> Next:
         return result
 
     return call
+
+
+def check(validate: Callable[[Request], None], request: Request) -> None:
+    """Runs a handler's own check.
+
+    Raises:
+        Error: the request is wrong; VALIDATION_ERROR where the handler raised a ValueError.
+    """
+    try:
+        validate(request)
+    except Error:
+        raise
+    except ValueError as problem:
+        raise Error(VALIDATION_ERROR, safe_text(problem)) from None
 
 
 def _own_validation(handler: Handler) -> Callable[[Request], None] | None:

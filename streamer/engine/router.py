@@ -15,15 +15,14 @@ from streamer.contracts.stores import Existing, Key, RequestStore
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.current import current_request
 from streamer.core.errors import (
-    VALIDATION_ERROR,
     ConnectionGone,
     Error,
     NotSent,
     StoreError,
 )
-from streamer.core.foreign import safe_text, task_is_cancelled
+from streamer.core.foreign import task_is_cancelled
 from streamer.core.ids import new_id
-from streamer.core.messages import Acknowledgment, ErrorMessage, Request, Response, Result
+from streamer.core.messages import Acknowledgment, Request
 from streamer.core.principal import Principal
 from streamer.core.stepping import DONE, Resumed
 from streamer.core.units import as_seconds
@@ -31,17 +30,13 @@ from streamer.engine import refusals
 from streamer.engine.boundary import (
     UNEXPECTED,
     CancelledFromWithinError,
-    boundary_error,
     default_logger,
-    log_notes,
 )
 from streamer.engine.codec import (
     ACTION_NAME,
     Codec,
     Envelope,
     MalformedError,
-    body_of,
-    encode,
     encode_error,
     encode_json,
     parse_wait,
@@ -49,11 +44,12 @@ from streamer.engine.codec import (
 )
 from streamer.engine.complaints import Complaints
 from streamer.engine.delivery import Delivery
+from streamer.engine.direct_answers import DirectAnswers
 from streamer.engine.events import Door, EventPeer, frame_of
-from streamer.engine.pipeline import AnyMiddleware, compose
+from streamer.engine.pipeline import AnyMiddleware, check, compose
 from streamer.engine.routes import Route
-from streamer.engine.sizes import ENVELOPE, MAX_RESULT_SIZE, fitting, result_too_large
-from streamer.engine.storing import stored
+from streamer.engine.sizes import MAX_RESULT_SIZE
+from streamer.engine.storing import begin_storing, stored
 from streamer.engine.telling import Teller
 from streamer.engine.waiting import STOP_GRACE, bounded, ends_within
 
@@ -109,9 +105,8 @@ class Router:
         self._lookup: dict[str, Route] = {}
         self._decode = (codec or Codec()).decode
         self._max_running = max_running
-        self._expose_errors = expose_errors
-        self._max_result_size = max_result_size
-        self._max_answer = max_result_size + ENVELOPE
+        self._answers = answers = DirectAnswers(logger, max_result_size=max_result_size, expose_errors=expose_errors)
+        self._encode, self._failed, self._boundary = answers.encode, answers.failed, answers.boundary
         self._threshold = DEFAULT_THRESHOLD
         self._middleware: tuple[AnyMiddleware, ...] = ()
         self._tasks: set[asyncio.Future[Any]] = set()
@@ -191,7 +186,7 @@ class Router:
             )
             validate = route.pipeline.validate
             if validate is not None:
-                self._validate(validate, request)
+                check(validate, request)
         except Error as error:
             peer.send(encode_error(error, request_id))
             # Of a handler's own check, and so perhaps anything.
@@ -200,10 +195,7 @@ class Router:
             return
         except UNEXPECTED as problem:
             # The schema's validator is an extension in Rust: it may panic.
-            failed = boundary_error(
-                problem, self.logger, expose=self._expose_errors,
-                request_id=request_id, connection_id=peer.id, action=envelope.action,
-            )  # fmt: skip
+            failed = self._answers.unexpected(problem, request_id, peer.id, envelope.action)
             peer.send(encode_error(failed, request_id))
             return
         if peer.running >= self._max_running:
@@ -317,14 +309,6 @@ class Router:
             return route, route.queued
         return route, route.queues(parse_wait(envelope.wait))
 
-    def _validate(self, validate: Any, request: Request) -> None:
-        try:
-            validate(request)
-        except Error:
-            raise
-        except ValueError as problem:
-            raise Error(VALIDATION_ERROR, safe_text(problem)) from None
-
     def _step(self, peer: Peer, route: Route, request: Request) -> None:
         """Runs the first step by hand: a handler that does not wait is answered without a task."""
         try:
@@ -375,14 +359,10 @@ class Router:
     def _begin_queueing(self, peer: Peer, route: Route, request: Request) -> None:
         """Without a task, where the store's answer is all that has to be waited for, and that is a future."""
         if route.pipeline.admit is not None or route.cancel_after is not None or isinstance(peer, EventPeer):
-            stored_by = self._store(peer, route, request)
-            self._spawn(self._queue(peer, route, structs.replace(request, payload=None), stored_by))
+            self._spawn(self._queue(peer, route, request, self._store(peer, route, request)))
             return
         key = self._follow(peer, route, request)
-        try:
-            storing = self.store.enqueue(request)
-        except BaseException as problem:  # noqa: BLE001 - it is told apart where it is awaited
-            storing = _raise(problem)
+        storing = begin_storing(self.store, request)
         # However many wait for a slow disk: from when it is encoded for the store, nothing here keeps the payload.
         request = structs.replace(request, payload=None)
         if not isinstance(storing, asyncio.Future):
@@ -405,7 +385,7 @@ class Router:
             waking = None if self.on_queued is None else self.on_queued(request)
             for waiting in (self.delivery.acknowledged(key, peer.id), waking):
                 if waiting is not None and waiting is not DONE:
-                    self._spawn(_wait(waiting))
+                    self._keep(asyncio.ensure_future(waiting))
 
         self._tasks.add(storing)
         storing.add_done_callback(answered)
@@ -413,6 +393,7 @@ class Router:
     async def _queue(
         self, peer: Peer, route: Route, request: Request, storing: Coroutine[Any, Any, tuple[bool, bool]]
     ) -> None:
+        request = structs.replace(request, payload=None)
         try:
             ended, is_new = await storing
         except Error as error:
@@ -451,10 +432,7 @@ class Router:
         if route.pipeline.admit is not None:
             await route.pipeline.admit(request)
         self._follow(peer, route, request)
-        try:
-            storing = self.store.enqueue(request)
-        except BaseException as problem:  # noqa: BLE001 - as one that is raised later
-            storing = _raise(problem)
+        storing = begin_storing(self.store, request)
         request = structs.replace(request, payload=None)
         return await self._stored(peer, request, storing)
 
@@ -493,31 +471,6 @@ class Router:
             # It had ended before it began to follow: nobody else will say that it is gone.
             self.delivery.forget(peer.id)
 
-    def _encode(self, request: Request, value: Any) -> bytes:
-        try:
-            if not isinstance(value, Result):
-                value = Result(data=value)
-            body = None if value.error is None else body_of(value.error)
-            answer = encode(Response(request.id, value.success, value.data, body, value.metadata))
-        except UNEXPECTED as problem:
-            return self._failed(problem, request)
-        # The service's own answers hold results that fit, and are bounded where they are made.
-        if len(answer) > self._max_answer and not request.action.startswith("streamer."):
-            return self._failed(result_too_large(len(answer), self._max_result_size), request)
-        return answer
-
-    def _failed(self, problem: BaseException, request: Request) -> bytes:
-        """The answer to whatever a direct request raised."""
-        if isinstance(problem, Error):
-            log_notes(problem, self.logger, request_id=request.id, action=request.action)
-            answer = encode_error(problem, request.id)
-            if len(answer) > self._max_answer:
-                answer = encode_json(ErrorMessage(fitting(sendable_body(problem), self._max_result_size), request.id))
-            return answer
-        if isinstance(problem, asyncio.CancelledError):
-            problem = CancelledFromWithinError()
-        return encode_error(self._boundary(problem, request), request.id)
-
     async def _post(self, peer: EventPeer) -> bool:
         """Sends what an event's connection has collected. Returns whether the connection was there to take it."""
         messages, peer.sent = peer.sent, []
@@ -533,21 +486,9 @@ class Router:
                 return False
         return True
 
-    def _boundary(self, problem: BaseException, request: Request) -> Error:
-        return boundary_error(
-            problem, self.logger, expose=self._expose_errors,
-            request_id=request.id, connection_id=request.connection_id, action=request.action,
-        )  # fmt: skip
-
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(coroutine)
+        self._keep(asyncio.create_task(coroutine))
+
+    def _keep(self, task: asyncio.Future[Any]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _raise(problem: BaseException) -> Any:
-    raise problem
-
-
-async def _wait(waiting: Awaitable[None]) -> None:
-    await waiting

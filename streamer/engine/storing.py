@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-
-from msgspec import structs
+from typing import Any
 
 from streamer.contracts.stores import Existing, RequestStore
 from streamer.core.messages import Request
 from streamer.engine import refusals
 
 
-async def store(queue: RequestStore, request: Request) -> tuple[bool, bool]:
-    """Stores the request.
+def begin_storing(queue: RequestStore, request: Request) -> Awaitable[Existing | None]:
+    """Gives the request to the store. Whatever the store raises is raised where this is awaited."""
+    try:
+        return queue.enqueue(request)
+    except BaseException as problem:  # noqa: BLE001 - as above
+        return _raise(problem)
+
+
+async def stored(request: Request, storing: Awaitable[Existing | None]) -> tuple[bool, bool]:
+    """Waits for the store.
+
+    Args:
+        request: may lack its payload: however many wait for a slow disk, only the store's own copy has to wait.
+        storing: what `begin_storing` returned.
 
     Returns whether the same request was sent before and has ended, and whether the request is new.
 
@@ -20,17 +31,13 @@ async def store(queue: RequestStore, request: Request) -> tuple[bool, bool]:
         Error: CONFLICT: another request has its id. OVERLOADED: as the store says.
         StoreError: it could not be stored.
     """
-    storing = queue.enqueue(request)
-    # However many wait for a slow disk: from when it is encoded for the store, nothing here keeps the payload.
-    request = structs.replace(request, payload=None)
-    return await stored(request, storing)
-
-
-async def stored(request: Request, storing: Awaitable[Existing | None]) -> tuple[bool, bool]:
-    """As `store`, of a request that is being stored."""
     existing = await storing
     if existing is None:
         return False, True
     if not existing.same:
         raise refusals.id_taken(request, existing.request)
     return existing.request.terminal, False
+
+
+async def _raise(problem: BaseException) -> Any:
+    raise problem

@@ -20,6 +20,7 @@ from streamer.core.messages import ProgressUpdate, Request
 from streamer.core.records import RequestRecord, Status
 from streamer.core.stepping import DONE
 from streamer.engine.causes import cause_of
+from streamer.engine.claim_signal import ClaimSignal
 from streamer.engine.codec import NOT_JSON, encode_json
 from streamer.engine.complaints import Complaints
 from streamer.engine.job import Job
@@ -104,15 +105,7 @@ class Worker:
         self._remote = remote
         self._poll_interval = poll_interval
         self._lost = LostRequests()
-        self._wake = asyncio.Event()
-        self._must_claim = True
-        """Something may be there that no claim has seen."""
-        self._announced: set[Key] = set()
-        """Stored since the last claim was sent, and not brought by it."""
-        self._took_all = False
-        """The last claim left nothing behind for want of a slot."""
-        self._alarm: asyncio.Future[None] | None = None
-        self._alarm_at = 0.0
+        self._signal = ClaimSignal(clock)
         self._idle = asyncio.Event()
         self._idle.set()
         self._next_due: float | None = None
@@ -129,21 +122,16 @@ class Worker:
     def wake(self, request: Request | None = None, /) -> None:
         """Says that there may be something to claim: this request, or anything at all."""
         if request is None:
-            self._must_claim = True
+            self._signal.wake()
         elif self.slots.free():
-            self._announced.add((request.owner, request.id))
+            self._signal.announce((request.owner, request.id))
         else:
             # The first attempt that ends makes room for it.
-            self._took_all = False
-            return
-        self._wake.set()
+            self._signal.took_all = False
 
     def expect(self) -> None:
-        """Says that a request is about to be stored.
-
-        A store that does its operations in the order of the calls brings it with the claim that is sent now: one batch
-        and one commit instead of two. `wake` follows when it is stored, and any other store is asked again then.
-        While others run, claims are many, and one that waits until more is stored brings more.
+        """Says that a request is about to be stored: a store that keeps the order of the calls brings it with the claim
+        that is sent now, in one commit. Only for a lone one; while others run, a claim that waits brings more at once.
         """
         if not self.running:
             self.wake()
@@ -167,16 +155,14 @@ class Worker:
         capacity = self.slots.free()
         now = self.clock.monotonic()
         if self._paused or (capacity <= 0 and now - self._claimed_at < self._poll_interval):
-            self._more = self._took_all = False
+            self._more = self._signal.took_all = False
             return 0
         # A full worker still looks now and then, for nothing but what others have done to the queue.
         self._claimed_at = now
         if self.clock.now() - self._renewed_at >= self._lease * _STALE:
             # The loop stood still, or the clock was put forward: what runs here must not look like a dead worker's.
             await self._renew_once()
-        # What was stored before now, this claim sees.
-        self._must_claim = self._took_all = False
-        self._announced.clear()
+        self._signal.sent()
         claims = await self.queue.claim(
             self.name,
             capacity,
@@ -187,7 +173,7 @@ class Worker:
         )
         self._next_due = claims.next_due
         self._more = len(claims.records) == capacity > 0
-        self._took_all = len(claims.records) < capacity
+        self._signal.took_all = len(claims.records) < capacity
         if claims.foreign and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look_after_followed(claims.foreign_keys))
         begun = await self.begin(claims)
@@ -205,7 +191,7 @@ class Worker:
             self.log_abandoned(record)
         begun = 0
         for record in claims.records:
-            self._announced.discard(record.key)
+            self._signal.brought(record.key)
             if record.key in self._ended:
                 continue
             begun += 1
@@ -278,7 +264,7 @@ class Worker:
             left.add_done_callback(lambda _: self.wake())
         if not self.running:
             self._idle.set()
-        if job.completed and self._took_all and not (was_lost or self.slots.limited or self._remote):
+        if job.completed and self._signal.took_all and not (was_lost or self.slots.limited or self._remote):
             # The last claim found nothing more, and what came since was announced: there is nothing to claim.
             return
         self.wake()
@@ -324,14 +310,12 @@ class Worker:
         failure = ""
         try:
             while not self._paused:
-                self._wake.clear()
-                if self._must_claim or self._announced:
+                if self._more or self._signal.wanted:
                     failure = await self._claim_once(failure)
                 if not self._more:
-                    await self._sleep()
+                    await self._signal.wait(self._longest_wait())
         finally:
-            if self._alarm is not None:
-                self._alarm.cancel()
+            self._signal.close()
 
     async def _claim_once(self, failure: str) -> str:
         """Returns why the queue could not be read; empty when it could."""
@@ -344,35 +328,13 @@ class Worker:
             self._more = False
             self._next_due = None
             return str(problem)
-        self._must_claim = self._must_claim or self._more
         return ""
 
-    async def _sleep(self) -> None:
-        """Returns when woken, when the next record falls due, or after the poll interval."""
-        if self._wake.is_set():
-            return
-        delay = self._poll_interval
-        if self._next_due is not None and self.slots.free():
-            delay = min(delay, max(self._next_due - self.clock.now(), 0.001))
-        self._set_alarm(delay)
-        await self._wake.wait()
-
-    def _set_alarm(self, delay: float) -> None:
-        """A claim follows after so many seconds at the latest. An alarm that rings before then is left as it is."""
-        at = self.clock.monotonic() + delay
-        if self._alarm is not None:
-            if self._alarm_at <= at:
-                return
-            self._alarm.cancel()
-        self._alarm_at = at
-        self._alarm = asyncio.ensure_future(self.clock.sleep(delay))
-        self._alarm.add_done_callback(self._rang)
-
-    def _rang(self, alarm: asyncio.Future[None]) -> None:
-        if alarm is self._alarm:
-            self._alarm = None
-        if not alarm.cancelled():
-            self.wake()
+    def _longest_wait(self) -> float:
+        """Seconds until the next record falls due, at most the poll interval."""
+        if self._next_due is None or not self.slots.free():
+            return self._poll_interval
+        return min(self._poll_interval, max(self._next_due - self.clock.now(), 0.001))
 
     async def _renew(self) -> None:
         """Three renewals a lease: two may fail before it runs out."""

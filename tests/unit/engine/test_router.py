@@ -103,7 +103,7 @@ async def test_expose_errors_shows_the_exception(house):
     async def breaks(request):
         raise KeyError("secret")
 
-    house.router._expose_errors = True
+    house.router._answers._expose = True
     house.declare("breaks", breaks, immediate=True)
     peer = house.peer()
     house.send(peer, action="breaks")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 
 import pytest
+from msgspec import structs
 
 from streamer.core.errors import CONFLICT, Error
 from streamer.core.messages import Request
 from streamer.engine.adapters import RequestQueueAdapter
-from streamer.engine.storing import store
+from streamer.engine.storing import begin_storing, stored
 from streamer.stores.memory import MemoryStore
 from streamer.testing import ManualClock
 from streamer.testing.conformance import lease_of
@@ -27,6 +28,12 @@ def memory():
 @pytest.fixture
 def queue(memory):
     return RequestQueueAdapter(memory)
+
+
+async def store(queue, request):
+    storing = begin_storing(queue, request)
+    request = structs.replace(request, payload=None)
+    return await stored(request, storing)
 
 
 async def end(memory):
