@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from streamer.core.records import Abandoned, Claimed, Expired, Status, advance, follows_loss
 from streamer.stores.fairness import Lapsed, Place, Room
+from streamer.stores.sqlite.due_times import TIMED
 from streamer.stores.sqlite.rows import to_record
-from streamer.stores.sqlite.state import ALL, SELECT, TIMED, State, place_of
+from streamer.stores.sqlite.state import ALL, SELECT, State, place_of
 
 _SLICE: Final = 256
 """How many records expire, or of a kind fall due, in one claim at most, so that other operations go between."""
@@ -35,22 +36,38 @@ _OLDEST: Final = (
     f"SELECT {ALL}, number FROM requests INDEXED BY requests_waiting "  # noqa: S608 - constants
     "WHERE waiting = 1 AND action = ? AND priority = ? AND tenant = ? AND owner = ? ORDER BY number LIMIT ?"
 )
-_NEXT_RETRY: Final = (
-    "SELECT due_at FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
-    f"WHERE action = ? AND priority = ? AND status = 'RETRYING' AND waiting = 0 {TIMED} ORDER BY due_at LIMIT 1"
-)
 _RUNNING: Final = (
     "SELECT due_at, tenant, max_attempts - attempts FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
     f"WHERE action = ? AND priority = ? AND status = 'PROCESSING' AND waiting = 0 {TIMED} ORDER BY due_at"
 )
 _CLAIM: Final = (
-    "UPDATE requests SET status = 'PROCESSING', due_at = ?, attempts = ?, fence = ?, worker = ?, percentage = 0, "
-    "message = '', progress_metadata = x'', started_at = ?, updated_at = ?, claimed_by = ?, waiting = 0 "
-    "WHERE number = ?"
+    "UPDATE requests SET status = 'PROCESSING', due_at = ?1, attempts = attempts + 1, fence = fence + 1, worker = ?2, "
+    "percentage = 0, message = '', progress_metadata = x'', started_at = ?3, updated_at = ?3, claimed_by = ?4, "
+    "waiting = 0 WHERE number = ?5"
 )
 _MARK: Final = "UPDATE requests SET claimed_by = ? WHERE number = ?"
 _TAKEN_BY: Final = f"{SELECT} WHERE status = 'PROCESSING' AND claimed_by = ? {TIMED}"
 _ENDED_BY: Final = f"{SELECT} WHERE status = 'FAILED' AND claimed_by = ?"
+
+
+def claim_of_nothing(
+    state: State,
+    _number: int,
+    again: bool,
+    now: float,
+    _worker: str,
+    limit: int,
+    _lease: float,
+    limits: list[Any],
+) -> Any:
+    """The answer to a claim that finds nothing and changes nothing; None where that is not known from memory."""
+    times = state.times
+    if again or now < state.newest or now >= times.next_expiry or not times.known or times.passed(now):
+        return None
+    room = Room(*limits)
+    if (limit and state.lines.fits(room)) or not state.up_to_date():
+        return None
+    return [[], [], _next_due(state, now, room), *state.changed_externally()]
 
 
 def claim(
@@ -75,17 +92,21 @@ def claim(
                     room.take_lost(last=record.attempts >= record.max_attempts)
                 room.take(record.action, record.tenant)
             return [taken, ended, _next_due(state, now, room), *state.changed_externally()]
-    lapsed, to_end = _lapsed(state, now)
-    waiting_ended = state.execute(_EXPIRED, (now, _SLICE)).fetchall()
+    timed = state.times.passed(now)
+    lapsed, to_end = _lapsed(state, now) if timed else ([], [])
+    waiting_ended = state.execute(_EXPIRED, (now, _SLICE)).fetchall() if now >= state.times.next_expiry else []
     ended = [_end(state, token, now, row, waiting=False) for row in to_end]
     ended += [_end(state, token, now, row, waiting=bool(waiting)) for row, waiting in waiting_ended]
-    _fall_due(state, now)
+    if timed:
+        _fall_due(state, now)
     if len(waiting_ended) == _SLICE:
         # More may have expired, which must not begin: the next claim goes on.
         return [[], ended, now, *state.changed_externally()]
+    if now >= state.times.next_expiry:
+        state.times.read_expiry()
     turns = state.lines.take(limit, room, lapsed)
     rows = _in_line_rows(state, [turn for turn in turns if isinstance(turn, Place)])
-    taken, updates = [], []
+    taken, updates, kinds = [], [], set()
     for turn in turns:
         if isinstance(turn, Lapsed):
             taken.append(_take_over(state, token, turn.record, Claimed(now, worker, now + lease)))
@@ -93,20 +114,21 @@ def claim(
         for found in islice(rows[turn], 1):
             row = list(found)
             at = row.pop()
-            attempts, fence = row[11] + 1, row[12] + 1
-            row[9:17] = ["PROCESSING", now + lease, attempts, fence, worker, 0.0, "", b""]
+            row[9:17] = ["PROCESSING", now + lease, row[11] + 1, row[12] + 1, worker, 0.0, "", b""]
             row[20] = row[21] = now
-            updates.append((now + lease, attempts, fence, worker, now, now, token, at))
+            updates.append((now + lease, worker, now, token, at))
             taken.append(row)
-            state.kinds.add((turn.action, turn.priority))
-    state.database.executemany(_CLAIM, updates)
+            kinds.add((turn.action, turn.priority))
+    for kind in kinds:
+        state.times.add_lease(kind, now + lease)
+    state.change_many(_CLAIM, updates)
     return [taken, ended, _next_due(state, now, room), *state.changed_externally()]
 
 
 def _lapsed(state: State, now: float) -> tuple[list[Lapsed], list[int]]:
     """What lost its worker and may run again, and what must end instead. Both are as few as could run at one time."""
     lapsed, to_end = [], []
-    for kind in state.kinds:
+    for kind in state.times.kinds:
         for due_at, number, tenant, attempts_left, expired in state.execute(_LAPSED, (now, *kind, now)):
             if attempts_left <= 0 or expired:
                 to_end.append(number)
@@ -128,7 +150,7 @@ def _end(state: State, token: str, now: float, number: int, *, waiting: bool) ->
 
 def _fall_due(state: State, now: float) -> None:
     """Puts the retries in line whose time has come."""
-    for kind in state.kinds:
+    for kind in state.times.kinds:
         for tenant, owner, number in state.execute(_FALLEN_DUE, (*kind, now, _SLICE)).fetchall():
             state.execute(_IN_LINE, (number,))
             state.fall_due(Place(*kind, tenant, owner))
@@ -154,13 +176,11 @@ def _next_due(state: State, now: float, room: Room) -> float | None:
     if state.lines.fits(room):
         return now
     earliest: float | None = None
-    for kind in tuple(state.kinds):
-        retry = state.execute(_NEXT_RETRY, kind).fetchone()
-        lapse = _next_lapse(state, now, room, kind)
-        if retry is None and lapse is None:
-            state.forget_kind(kind)
-        elif room.for_action(kind[0]):
-            earliest = min(time for time in (earliest, retry and retry[0], lapse) if time is not None)
+    for kind, (retry, lease_end) in state.times.read().items():
+        if room.for_action(kind[0]):
+            over = lease_end is not None and lease_end <= now
+            lapse = _next_lapse(state, now, room, kind) if over else lease_end
+            earliest = min(time for time in (earliest, retry, lapse) if time is not None)
     return None if earliest is None or math.isinf(earliest) else max(earliest, now)
 
 

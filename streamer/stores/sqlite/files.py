@@ -103,12 +103,11 @@ class FileWatch:
 
         False also when the log has begun anew since: then `problem` tells.
         """
-        try:
-            size = os.stat(self._log_text).st_size  # noqa: PTH116 - as above
-        except OSError:
-            return False
-        shorter, self._log_size = size < self._log_size, size
-        return not shorter and os.pread(self._log, _LOG_HEADER, 0) == self._header
+        return (
+            os.access(self._log_text, os.F_OK)
+            and self._log_is_no_shorter()
+            and os.pread(self._log, _LOG_HEADER, 0) == self._header
+        )
 
     def unchanged(self) -> bool:
         """A short look after a commit: the database has its name, nobody has written into it or shortened the log.
@@ -122,8 +121,14 @@ class FileWatch:
         return (
             (main.st_dev, main.st_ino) == self._identities[0][2]
             and _content(main) == self._main
-            and os.fstat(self._log).st_size >= self._log_size
+            and self._log_is_no_shorter()
         )
+
+    def _log_is_no_shorter(self) -> bool:
+        # Where its end is: fstat says so too, and much else that would have to be made into Python's objects.
+        size = os.lseek(self._log, 0, os.SEEK_END)
+        shorter, self._log_size = size < self._log_size, size
+        return not shorter
 
     def problem(self) -> str | None:
         """What has become of the files, in one line; None when they are what they were."""
@@ -135,13 +140,16 @@ class FileWatch:
             try:
                 found = os.stat(name)  # noqa: PTH116 - as above
             except OSError as problem:
-                if file is self._log_name and main == self._main:
-                    self._save_log()
-                return f"{file} was deleted or moved away while it was in use ({problem.strerror}): {REPAIR}"
-            if (found.st_dev, found.st_ino) != identity:
-                return f"{file} was replaced by another file while it was in use: {REPAIR}"
-            if file is self._path:
-                main = _content(found)
+                lost = f"{file} was deleted or moved away while it was in use ({problem.strerror}): {REPAIR}"
+            else:
+                lost = f"{file} was replaced by another file while it was in use: {REPAIR}"
+                if (found.st_dev, found.st_ino) == identity:
+                    if file is self._path:
+                        main = _content(found)
+                    continue
+            if file is self._log_name and main == self._main:
+                self._save_log()
+            return lost
         if main != self._main and not self._checkpointed():
             self._overwritten = self._path
         elif not self._log_is_whole():

@@ -45,6 +45,40 @@ COLUMNS: Final = (
 )
 """In the order of a row on its way between the processes."""
 
+NEW: Final = (
+    "owner",
+    "id",
+    "action",
+    "payload",
+    "metadata",
+    "connection_id",
+    "created_at",
+    "max_attempts",
+    "priority",
+    "due_at",
+    "updated_at",
+    "principal",
+    "expires_at",
+    "address",
+)
+"""The columns in which new requests differ, in the order in which a new request's row travels."""
+
+INITIAL: Final = {
+    "status": "'PENDING'",
+    "attempts": "0",
+    "fence": "0",
+    "worker": "''",
+    "percentage": "0.0",
+    "message": "''",
+    "progress_metadata": "x''",
+    "seq": "0",
+    "result": "x''",
+    "error": "x''",
+    "waiting": "1",
+}
+"""What the other columns of a new request hold, as SQL; those that are not named hold their default. They are part of
+the statement, because a value that is bound costs more than one that is not."""
+
 LARGE: Final = ("payload", "result", "error", "history", "metadata", "principal", "progress_metadata", "message")
 """The columns that decide how large a row is."""
 
@@ -122,6 +156,26 @@ def to_row(record: RequestRecord) -> tuple[Any, ...]:
         b"" if record.principal is None else _encode(record.principal),
         record.expires_at,
         _encode(record.history) if record.history else b"",
+        record.address,
+    )
+
+
+def to_new_row(record: RequestRecord) -> tuple[Any, ...]:
+    """The values of a new request in the order of `NEW`."""
+    return (
+        record.owner,
+        record.id,
+        record.action,
+        record.payload,
+        _encode(record.metadata) if record.metadata else b"",
+        record.connection_id,
+        record.created_at,
+        record.max_attempts,
+        record.priority,
+        record.due_at,
+        record.updated_at,
+        b"" if record.principal is None else _encode(record.principal),
+        record.expires_at,
         record.address,
     )
 

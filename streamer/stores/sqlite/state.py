@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from streamer.core.records import ADDRESS_SHARE, RequestRecord, Status
+from streamer.core.records import ADDRESS_SHARE, QUEUED, RequestRecord, Status
 from streamer.stores.fairness import Lines, Place
+from streamer.stores.sqlite.due_times import TIMED, DueTimes
 from streamer.stores.sqlite.guard import Guard
 from streamer.stores.sqlite.rows import COLUMNS, to_row
 
@@ -24,8 +25,6 @@ _IN_LINE: Final = (
     "SELECT action, priority, tenant, owner, count(*), min(number) FROM requests INDEXED BY requests_waiting "
     "WHERE waiting = 1 GROUP BY owner, tenant, action, priority"
 )
-TIMED: Final = "AND due_at IS NOT NULL AND status != 'PENDING'"
-"""What the index of those that wait for a time is of; a query that says so may use it."""
 _RETRYING: Final = (
     "SELECT owner, tenant, count(*) FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
     f"WHERE status = 'RETRYING' AND waiting = 0 {TIMED} GROUP BY owner, tenant"
@@ -71,12 +70,16 @@ class State:
         repeats_until: operations with a number up to this one may have been done by a writer that died.
 
     Attributes:
+        execute: runs a statement whose rows are read.
+        change: runs one that returns none, at less cost: all have one cursor.
+        change_many: likewise, with each of several sets of values.
         guard: says when nothing may be written; anything may, until the file is watched.
         queued: PENDING and RETRYING records, so that a full queue is known without counting.
         queued_by: the same by owner.
         queued_from: the same by share, see `RequestRecord.share`.
         lines: who waits for nothing but a worker.
-        kinds: every (action, priority) that may have records that wait for a time (RETRYING, PROCESSING).
+        times: when what waits for a time is next due.
+        newest: the time of the newest write.
     """
 
     def __init__(
@@ -92,6 +95,8 @@ class State:
         self.database = database
         self.guard = Guard(Path())
         self.execute = database.execute
+        cursor = database.cursor()
+        self.change, self.change_many = cursor.execute, cursor.executemany
         self.max_queued = max_queued
         self.max_queued_per_owner = max_queued_per_owner
         self.max_queued_per_address = max_queued_per_address
@@ -100,14 +105,14 @@ class State:
         self.queued_by: Counter[str] = Counter()
         self.queued_from: Counter[str] = Counter()
         self.lines = Lines()
-        self.kinds: set[tuple[str, int]] = set()
+        self.times = DueTimes(self.execute)
         self._session = session
         self._data_version = -1
         # What another process wrote while there was no writer went by unseen: after a death it is assumed.
         self._foreign = Foreign(known=repeats_until == 0)
-        self._newest = -math.inf
+        self.newest = -math.inf
         self._undo: list[tuple[Callable[..., object], Any]] = []
-        self._before = (self._foreign, self._newest, self._data_version)
+        self._before = (self._foreign, self.newest, self._data_version)
 
     def token(self, number: int) -> str:
         """The name under which an operation's work is found again."""
@@ -116,12 +121,20 @@ class State:
     def begin(self, *, reading: bool = False) -> None:
         """A transaction has begun; for one that writes, what another process (an operator's command) wrote counts."""
         self._undo.clear()
-        self._before = (self._foreign, self._newest, self._data_version)
+        self._before = (self._foreign, self.newest, self._data_version)
         if not reading:
             self._catch_up()
 
+    def up_to_date(self) -> bool:
+        """Whether no other process has written since the last transaction that wrote."""
+        return self._version() == self._data_version
+
+    def _version(self) -> int:
+        version: int = self.change("PRAGMA data_version").fetchone()[0]
+        return version
+
     def _catch_up(self) -> None:
-        version = self.execute("PRAGMA data_version").fetchone()[0]
+        version = self._version()
         if version == self._data_version:
             return
         changes = [] if self._data_version == -1 else self.execute(_CHANGES).fetchall()
@@ -132,6 +145,8 @@ class State:
             self.recount()
             if self._data_version != -1:
                 self._foreign = Foreign(known=False)
+        else:
+            self.times.reset(self.times.kinds)
         self.execute("DELETE FROM changes")
         self._data_version = version
 
@@ -160,7 +175,8 @@ class State:
         for step, argument in reversed(undo):
             step(argument)
         self._undo.clear()
-        self._foreign, self._newest, self._data_version = self._before
+        self.times.undo()
+        self._foreign, self.newest, self._data_version = self._before
 
     def recount(self) -> None:
         """Reads from the file what is kept in memory. Whoever has waited longest is served first."""
@@ -172,13 +188,13 @@ class State:
             self._count(place[3], place[2], count)
         for owner, share, count in self.execute(_RETRYING):
             self._count(owner, share, count)
-        self.kinds = set(self.execute(_KINDS))
+        self.times.reset(self.execute(_KINDS))
 
     def at(self, now: float) -> None:
         """It is now so late; the clock may have been put back since the last time."""
-        if now < self._newest:
+        if now < self.newest:
             self.put_back(now)
-        self._newest = now
+        self.newest = now
 
     def put_back(self, now: float) -> None:
         """What was written in the time that is yet to come again waits no longer for that; see `records.put_back`."""
@@ -187,7 +203,8 @@ class State:
         for *place, number in self.execute(_TOO_EARLY, (now,)).fetchall():
             self.execute(_OUT_OF_LINE, (number,))
             self.wait_again(Place(*place))
-            self.kinds.add((place[0], place[1]))
+            self.times.add_retry((place[0], place[1]))
+        self.times.reset(self.times.kinds)
 
     def changed_externally(self) -> list[Any]:
         """Whether another process has written since this was last asked, and to which requests where that is known."""
@@ -214,7 +231,7 @@ class State:
     def enter_waiting(self, place: Place) -> None:
         """One more record is in the queue, and waits for a time."""
         self._count(place.owner, place.tenant, 1)
-        self.kinds.add((place.action, place.priority))
+        self.times.add_retry((place.action, place.priority))
         self._undo.append((self.leave_waiting, place))
 
     def leave_waiting(self, place: Place) -> None:
@@ -225,20 +242,28 @@ class State:
     def fall_due(self, place: Place) -> None:
         """A record in the queue no longer waits for a time."""
         self.lines.add(place)
+        self.times.forget()
         self._undo.append((self.wait_again, place))
 
     def wait_again(self, place: Place) -> None:
         """It does again."""
         self.lines.remove(place)
+        self.times.forget()
         self._undo.append((self.fall_due, place))
 
     def _count(self, owner: str, share: str, change: int) -> None:
         self.queued += change
-        for counts, name in ((self.queued_by, owner), (self.queued_from, share)):
-            if left := counts.get(name, 0) + change:
-                counts[name] = left
-            else:
-                counts.pop(name, None)
+        counts = self.queued_by
+        # An owner or a share that has nothing in the queue takes no memory.
+        if left := counts.get(owner, 0) + change:
+            counts[owner] = left
+        else:
+            del counts[owner]
+        counts = self.queued_from
+        if left := counts.get(share, 0) + change:
+            counts[share] = left
+        else:
+            del counts[share]
 
     def full_for(self, owner: str) -> bool:
         """Whether the owner has as many records in the queue as one owner may have."""
@@ -252,11 +277,6 @@ class State:
             and self.queued_from[share] >= self.max_queued_per_address
         )
 
-    def forget_kind(self, kind: tuple[str, int]) -> None:
-        """Nothing of this kind waits for a time; it comes back with the next that does."""
-        self.kinds.discard(kind)
-        self._undo.append((self.kinds.add, kind))
-
     def get(self, owner: str, request_id: str) -> list[Any] | None:
         """The row of a request."""
         row = self.execute(_GET, (owner, request_id)).fetchone()
@@ -264,6 +284,9 @@ class State:
 
     def replace(self, record: RequestRecord) -> list[Any]:
         """Writes the whole record over the one that stands. Returns its row."""
+        self.times.forget()
+        if record.status in QUEUED:
+            self.times.add_expiry(record.expires_at)
         row = to_row(record)
         self.execute(_REPLACE, (*row, record.status is Status.PENDING, record.owner, record.id))
         return list(row)

@@ -28,7 +28,7 @@ from streamer.stores.sqlite.files import make_private
 from streamer.stores.sqlite.link import Link
 from streamer.stores.sqlite.operations import NUMBERS
 from streamer.stores.sqlite.reading import PAGE_BYTES
-from streamer.stores.sqlite.rows import encode_cause, encode_error, summary_of, to_record, to_row
+from streamer.stores.sqlite.rows import encode_cause, encode_error, summary_of, to_new_row, to_record
 from streamer.stores.sqlite.writing import ADDRESS_FULL, FULL, LOST, NOT_FOUND, OWNER_FULL
 
 MAX_PENDING: Final = 64 * 1024 * 1024
@@ -127,7 +127,7 @@ class SqliteStore:
     def enqueue(self, record: RequestRecord, /) -> Awaitable[Existing | None]:
         """Part of `RequestQueue`."""
         try:
-            return self._do("enqueue", to_row(record), record.share, read=self._enqueued)
+            return self._do("enqueue", to_new_row(record), record.share, read=self._enqueued)
         except Exception as problem:  # noqa: BLE001 - raised where it is awaited, as everything else that goes wrong
             refused = asyncio.get_running_loop().create_future()
             refused.set_exception(problem)

@@ -13,14 +13,17 @@ import msgspec
 
 from streamer.children.child import Channel
 from streamer.core.errors import StoreError, StoreUnavailable, TransitionRefused
+from streamer.stores.sqlite.claiming import claim_of_nothing
 from streamer.stores.sqlite.database import open_database
 from streamer.stores.sqlite.files import FileWatch
 from streamer.stores.sqlite.guard import Guard
 from streamer.stores.sqlite.locking import ServiceLock
 from streamer.stores.sqlite.operating import OperatorState
-from streamer.stores.sqlite.operations import FIRST_READ, OPERATIONS
+from streamer.stores.sqlite.operations import FIRST_READ, NUMBERS, OPERATIONS
 from streamer.stores.sqlite.schema import MIGRATIONS
 from streamer.stores.sqlite.state import State
+
+_CLAIM: Final = NUMBERS["claim"]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -106,7 +109,7 @@ def _put_right(state: State, now: float, *, recover: bool) -> None:
     if recover:
         # Under the lock nobody else is alive: the work of the dead is due now.
         state.execute("UPDATE requests SET due_at = ?1, updated_at = ?1 WHERE status = 'PROCESSING'", (now,))
-    state.execute("COMMIT")
+    state.change("COMMIT")
 
 
 def apply(state: State, operations: list[list[Any]]) -> Answers:
@@ -116,6 +119,8 @@ def apply(state: State, operations: list[list[Any]]) -> Answers:
     """
     guard = state.guard
     closed = guard.closed(operations[0][2])
+    if closed is None and (answers := _of_nothing(state, operations)):
+        return answers
     answers = _applied(state, operations) if closed is None else []
     if (closed := closed or guard.closed_since()) is not None:
         answers = [(number, BROKEN, closed) for number, _, _, _ in operations]
@@ -124,10 +129,22 @@ def apply(state: State, operations: list[list[Any]]) -> Answers:
     return answers
 
 
-def _applied(state: State, operations: list[list[Any]]) -> Answers:
-    reading = all(kind >= FIRST_READ for _, kind, _, _ in operations)
+def _of_nothing(state: State, operations: list[list[Any]]) -> Answers:
+    """The answer to a claim that finds nothing, as most do: without a transaction. Empty where it takes one."""
+    number, kind, now, arguments = operations[0]
+    if kind != _CLAIM or len(operations) > 1 or state.guard.trouble is not None:
+        return []
     try:
-        state.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
+        answer = claim_of_nothing(state, number, number <= state.repeats_until, now, *arguments)
+    except Exception:  # noqa: BLE001 - with a transaction it is tried again, and reported if it fails again
+        return []
+    return [] if answer is None else [(number, DONE, answer)]
+
+
+def _applied(state: State, operations: list[list[Any]]) -> Answers:
+    reading = operations[0][1] >= FIRST_READ and all(kind >= FIRST_READ for _, kind, _, _ in operations)
+    try:
+        state.change("BEGIN" if reading else "BEGIN IMMEDIATE")
         answers = _transaction(state, operations, reading=reading)
     except Exception as problem:  # noqa: BLE001 - whatever one of them raises, the others and the writer go on
         state.guard.failed(problem)
@@ -156,7 +173,7 @@ def _transaction(state: State, operations: list[list[Any]], *, reading: bool) ->
         if state.guard.trouble is not None and operations[0][1] < FIRST_READ:
             # A transaction that changes nothing does not show that the disk takes writes again: this changes a page.
             state.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        state.execute("COMMIT")
+        state.change("COMMIT")
     except BaseException:
         state.undo()
         # SQLite has ended the transaction by itself where its error left it no choice (a full disk, for one).

@@ -8,8 +8,8 @@ from streamer.core.attempts import LastReport
 from streamer.core.records import Cancelled, Failed, Released, Requeued, Status, advance
 from streamer.stores.common import same_json
 from streamer.stores.fairness import Place
-from streamer.stores.sqlite.rows import COLUMNS, SUMMARY, decode_cause, decode_error, to_record, to_summary
-from streamer.stores.sqlite.state import ALL, State, place_of
+from streamer.stores.sqlite.rows import INITIAL, NEW, SUMMARY, decode_cause, decode_error, to_record, to_summary
+from streamer.stores.sqlite.state import State, place_of
 
 NOT_FOUND: Final = "not found"
 FULL: Final = "full"
@@ -17,9 +17,9 @@ OWNER_FULL: Final = "full for its owner"
 ADDRESS_FULL: Final = "full for its address"
 LOST: Final = "lost"
 
-_PLACES: Final = ", ".join("?" * (len(COLUMNS) + 2))
 _INSERT: Final = (
-    f"INSERT INTO requests ({ALL}, tenant, stored_by, waiting) VALUES ({_PLACES}, 1) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
+    f"INSERT INTO requests ({', '.join((*NEW, 'tenant', 'stored_by', *INITIAL))}) "  # noqa: S608 - constants
+    f"VALUES ({', '.join(('?',) * (len(NEW) + 2) + tuple(INITIAL.values()))}) ON CONFLICT DO NOTHING"
 )
 _STORED_BY: Final = "SELECT 1 FROM requests WHERE owner = ? AND id = ? AND stored_by = ?"
 _EXISTING: Final = f"SELECT {SUMMARY}, payload FROM requests WHERE owner = ? AND id = ?"  # noqa: S608 - constants
@@ -31,8 +31,8 @@ _PROGRESS: Final = (
 )
 _COMPLETE: Final = (
     "UPDATE requests SET status = 'COMPLETED', due_at = NULL, result = ?, error = x'', percentage = 100, "  # noqa: S608 - constants
-    "message = coalesce(?, message), progress_metadata = coalesce(?, progress_metadata), seq = ?, "
-    f"updated_at = ?, finished_at = ? {_HELD}"
+    "message = coalesce(?, message), progress_metadata = coalesce(?, progress_metadata), seq = ?4, "
+    f"updated_at = ?5, finished_at = ?5 {_HELD}"
 )
 _WAITING: Final = "SELECT 1 FROM requests WHERE owner = ? AND id = ? AND waiting = 1"
 _DELIVERED: Final = (
@@ -54,8 +54,9 @@ def enqueue(state: State, number: int, again: bool, _now: float, row: list[Any],
         return None
     if (refusal := _refusal(state, row[0], tenant)) is not None:
         return _existing(state, row) or refusal
-    if state.execute(_INSERT, (*row, tenant, token)).rowcount:
+    if state.change(_INSERT, (*row, tenant, token)).rowcount:
         state.enter(Place(row[2], row[8], tenant, row[0]))
+        state.times.add_expiry(row[12])
         return None
     return _existing(state, row)
 
@@ -79,8 +80,9 @@ def _existing(state: State, row: list[Any]) -> list[Any] | None:
 def renew(
     state: State, _number: int, _again: bool, now: float, leases: list[list[Any]], lease: float
 ) -> list[list[Any]]:
+    state.times.forget()
     due_at = now + lease
-    return [held for held in leases if not state.execute(_RENEW, (due_at, now, *held)).rowcount]
+    return [held for held in leases if not state.change(_RENEW, (due_at, now, *held)).rowcount]
 
 
 def update_progress(
@@ -94,7 +96,7 @@ def update_progress(
     message: str,
     metadata: bytes,
 ) -> Any:
-    changed = state.execute(_PROGRESS, (percentage, message, metadata, seq, now, *held)).rowcount
+    changed = state.change(_PROGRESS, (percentage, message, metadata, seq, now, *held)).rowcount
     return None if changed else _lost(state.get(held[0], held[1]))
 
 
@@ -109,7 +111,8 @@ def complete(
     message: str | None = None,
     metadata: bytes | None = None,
 ) -> Any:
-    if state.execute(_COMPLETE, (result, message, metadata, seq, now, now, *held)).rowcount:
+    if state.change(_COMPLETE, (result, message, metadata, seq, now, *held)).rowcount:
+        state.times.forget()
         return None
     row = state.get(held[0], held[1])
     if row is not None and row[9] == "COMPLETED" and row[12] == held[2] and row[18] == result:
@@ -183,7 +186,7 @@ def requeue(state: State, _number: int, again: bool, now: float, owner: str, req
 
 
 def mark_delivered(state: State, _number: int, _again: bool, now: float, keys: list[list[Any]]) -> None:
-    state.database.executemany(_DELIVERED, [(now, *key) for key in keys])
+    state.change_many(_DELIVERED, [(now, *key) for key in keys])
 
 
 def purge(state: State, _number: int, _again: bool, _now: float, finished_before: float) -> int:

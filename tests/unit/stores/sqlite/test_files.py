@@ -18,7 +18,7 @@ from streamer.stores.sqlite.files import make_private
 from streamer.stores.sqlite.guard import LOOK_INTERVAL
 from streamer.stores.sqlite.locking import ServiceLock
 from streamer.stores.sqlite.operations import NUMBERS
-from streamer.stores.sqlite.rows import to_row
+from streamer.stores.sqlite.rows import to_new_row
 from streamer.stores.sqlite.state import State
 from streamer.stores.sqlite.writer import BROKEN, DONE, TROUBLE, apply, guard_of
 from streamer.testing.conformance import record
@@ -81,7 +81,7 @@ class TestModes:
 
 
 def enqueue(number, clock):
-    return [number, NUMBERS["enqueue"], clock.now(), (to_row(record(clock, f"r{number}")), "")]
+    return [number, NUMBERS["enqueue"], clock.now(), (to_new_row(record(clock, f"r{number}")), "")]
 
 
 @pytest.fixture
@@ -159,6 +159,17 @@ def write_another_log(path, _backup):
     log.write_bytes(content)
 
 
+def move_another_log_there(path, _backup):
+    other = path.with_name("other-wal")
+    other.write_bytes(Path(f"{path}-wal").read_bytes())
+    other.rename(f"{path}-wal")
+
+
+def cut_off_the_newest_of_the_log(path, _backup):
+    log = Path(f"{path}-wal")
+    os.truncate(log, log.stat().st_size - 100)
+
+
 def move_the_folder(path, _backup):
     path.parent.rename(path.parent.with_name("elsewhere"))
 
@@ -167,13 +178,15 @@ def move_the_folder(path, _backup):
     "damage",
     [
         remove, remove_all, remove_log, remove_index, move_away, move_another_there, write_over, cut_short,
-        move_the_folder, empty_the_log, cut_the_log, write_another_log,
+        move_the_folder, empty_the_log, cut_the_log, cut_off_the_newest_of_the_log, write_another_log,
+        move_another_log_there,
     ],
 )  # fmt: skip
 def test_nothing_is_acknowledged_once_the_file_is_not_what_was_opened(watched, path, backup, clock, damage):
     damage(path, backup)
-    if damage is remove_index:
-        # Nothing is lost with it, so that is seen by the next whole look, and not by the short ones in between.
+    if damage in (remove_index, move_another_log_there):
+        # Nothing is lost with it (what is in the log is put into the file), so the next whole look sees it, and not the
+        # short ones in between.
         clock.jump(2 * LOOK_INTERVAL)
     answers = apply(watched, [enqueue(3, clock), enqueue(4, clock)])
     assert outcomes(answers) == [BROKEN, BROKEN, TROUBLE]
@@ -182,11 +195,13 @@ def test_nothing_is_acknowledged_once_the_file_is_not_what_was_opened(watched, p
     assert outcomes(apply(watched, [enqueue(5, clock)])) == [BROKEN], "said once"
 
 
-def test_what_is_in_a_log_that_was_deleted_is_put_into_the_file(watched, path, clock):
+@pytest.mark.parametrize("damage", [remove_log, move_another_log_there])
+def test_what_is_in_a_log_that_was_deleted_or_replaced_is_put_into_the_file(watched, path, clock, damage):
     numbers = range(1, 6)
     for number in numbers:
         assert outcomes(apply(watched, [enqueue(number, clock)])) == [DONE]
-    remove_log(path, None)
+    damage(path, None)
+    clock.jump(2 * LOOK_INTERVAL)
     for _ in range(2):
         assert BROKEN in outcomes(apply(watched, [enqueue(7, clock)]))
     copy = path.with_name("after.db")
@@ -229,7 +244,7 @@ def test_a_copy_over_it_is_for_good(watched, path, backup, clock):
 
 def test_checkpoints_of_its_own_and_of_other_programs_are_no_damage(watched, path, clock):
     for number in range(1, 400):
-        row = to_row(record(clock, f"r{number}", payload=b"x" * 20_000))
+        row = to_new_row(record(clock, f"r{number}", payload=b"x" * 20_000))
         assert outcomes(apply(watched, [[number, NUMBERS["enqueue"], clock.now(), (row, "")]])) == [DONE]
     for mode in ("PASSIVE", "FULL", "RESTART", "TRUNCATE"):
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -249,7 +264,7 @@ class TestADiskThatRefuses:
     def test_a_full_one_is_trouble_until_it_takes_writes_again(self, watched, clock):
         pages = watched.execute("PRAGMA page_count").fetchone()[0]
         watched.execute(f"PRAGMA max_page_count = {pages}")
-        large = to_row(record(clock, "large", payload=b"x" * 100_000))
+        large = to_new_row(record(clock, "large", payload=b"x" * 100_000))
         answers = apply(watched, [[1, NUMBERS["enqueue"], clock.now(), (large, "")]])
         assert outcomes(answers) == [BROKEN, TROUBLE]
         assert "cannot be written (database or disk is full)" in answers[1][2]

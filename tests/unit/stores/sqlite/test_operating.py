@@ -14,7 +14,7 @@ from streamer.stores.sqlite import SqliteStore
 from streamer.stores.sqlite.database import open_database
 from streamer.stores.sqlite.operating import OperatorState
 from streamer.stores.sqlite.operations import NUMBERS
-from streamer.stores.sqlite.rows import to_row
+from streamer.stores.sqlite.rows import to_new_row
 from streamer.stores.sqlite.state import State
 from streamer.stores.sqlite.writer import BROKEN, DONE, apply
 from streamer.testing.conformance import lease_of, record
@@ -70,13 +70,13 @@ def counted(path):
 def story(service, do, clock):
     """One request in each state, and many that wait."""
     for name in ("failed", "retrying", "running"):
-        do(service, "enqueue", to_row(record(clock, name)), "")
+        do(service, "enqueue", to_new_row(record(clock, name)), "")
     do(service, "claim", "w", 3, 30.0, NO_LIMITS)
     error = msgspec.json.encode(ErrorBody("BROKEN", "it broke"))
     do(service, "fail", [OWNER, "failed", 1], 1, error, None)
     do(service, "fail", [OWNER, "retrying", 1], 1, error, clock.now() + 60)
     for n in range(300):
-        do(service, "enqueue", to_row(record(clock, f"r{n}", owner=f"client:{n % 7}")), "")
+        do(service, "enqueue", to_new_row(record(clock, f"r{n}", owner=f"client:{n % 7}")), "")
 
 
 WRITES = {
@@ -100,7 +100,7 @@ def test_a_change_is_applied_without_reading_what_waits(service, operator, do, c
     do(operator, *write)
     statements = []
     service.database.set_trace_callback(statements.append)
-    do(service, "enqueue", to_row(record(clock, "new")), "")
+    do(service, "enqueue", to_new_row(record(clock, "new")), "")
     service.database.set_trace_callback(None)
     assert not [text for text in statements if text.startswith("SELECT") and "FROM requests" in text]
     assert len(statements) <= 6
@@ -124,7 +124,7 @@ def test_reading_changes_nothing_that_the_service_would_notice(service, operator
     # A write that changes nothing is none either.
     do(operator, "mark_delivered", [["client:5", "r5"]])
     assert service.execute("PRAGMA data_version").fetchone() == version
-    do(service, "enqueue", to_row(record(clock, "new")), "")
+    do(service, "enqueue", to_new_row(record(clock, "new")), "")
     *_, foreign, _ = do(service, "claim", "w", 0, 30.0, NO_LIMITS)
     assert not foreign
 
@@ -134,7 +134,7 @@ def test_changes_are_applied_once_though_the_first_group_after_them_fails(servic
     do(operator, "cancel", "client:5", "r5", "enough")
     ((_, outcome, _),) = apply(service, [[99_999, NUMBERS["enqueue"], clock.now(), ("too", "short")]])
     assert outcome == BROKEN
-    do(service, "enqueue", to_row(record(clock, "new")), "")
+    do(service, "enqueue", to_new_row(record(clock, "new")), "")
     assert known(service) == counted(path)
 
 
@@ -144,7 +144,7 @@ def test_a_command_that_fails_leaves_no_notes(service, operator, do, clock, path
     assert outcome == BROKEN
     assert operator.execute("SELECT count(*) FROM changes").fetchone() == (0,)
     do(operator, "claim", "w", 10, 30.0, NO_LIMITS)
-    do(service, "enqueue", to_row(record(clock, "new")), "")
+    do(service, "enqueue", to_new_row(record(clock, "new")), "")
     assert known(service) == counted(path)
 
 

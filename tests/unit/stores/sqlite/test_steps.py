@@ -17,18 +17,18 @@ DYING = """
 
         def open_state(options):
             state = opened(options)
-            execute = state.execute
+            change = state.change
 
             def watched(statement, *values):
                 word = statement.partition(" ")[0]
                 if STEP == f"before {word}" and armed():
                     die()
-                answer = execute(statement, *values)
+                answer = change(statement, *values)
                 if STEP == f"after {word}" and armed():
                     die()
                 return answer
 
-            state.execute = watched
+            state.change = watched
             return state
 
         def sending(*messages):

@@ -19,7 +19,7 @@ from streamer.stores.fairness import Lines, Place, Room
 from streamer.stores.sqlite import claiming, database
 from streamer.stores.sqlite import state as state_module
 from streamer.stores.sqlite.operations import NUMBERS, OPERATIONS
-from streamer.stores.sqlite.rows import to_row
+from streamer.stores.sqlite.rows import to_new_row
 from streamer.stores.sqlite.state import State
 from streamer.stores.sqlite.writer import BROKEN, DONE, REFUSED, TROUBLE, apply, main, open_state
 from streamer.testing.conformance import record
@@ -61,7 +61,8 @@ def outcomes(answers):
 
 def test_every_answer_carries_the_number_of_its_question(state, ask, clock):
     answers = apply(
-        state, [ask("enqueue", to_row(record(clock, "a")), ""), ask("get", "client:one", "a", 1 << 20), ask("counts")]
+        state,
+        [ask("enqueue", to_new_row(record(clock, "a")), ""), ask("get", "client:one", "a", 1 << 20), ask("counts")],
     )
     assert [number for number, _, _ in answers] == [1, 2, 3]
     assert answers[2][2] == {"PENDING": 1}
@@ -71,9 +72,9 @@ def test_a_refusal_is_an_answer_and_its_neighbours_are_written(state, ask, clock
     answers = apply(
         state,
         [
-            ask("enqueue", to_row(record(clock, "a")), ""),
+            ask("enqueue", to_new_row(record(clock, "a")), ""),
             ask("requeue", "client:one", "a"),
-            ask("enqueue", to_row(record(clock, "b")), ""),
+            ask("enqueue", to_new_row(record(clock, "b")), ""),
         ],
     )
     assert outcomes(answers) == [DONE, REFUSED, DONE]
@@ -93,7 +94,11 @@ def test_a_refusal_is_an_answer_and_its_neighbours_are_written(state, ask, clock
 def test_whatever_one_operation_raises_its_neighbours_are_written(state, ask, clock, poison):
     answers = apply(
         state,
-        [ask("enqueue", to_row(record(clock, "a")), ""), ask(*poison), ask("enqueue", to_row(record(clock, "b")), "")],
+        [
+            ask("enqueue", to_new_row(record(clock, "a")), ""),
+            ask(*poison),
+            ask("enqueue", to_new_row(record(clock, "b")), ""),
+        ],
     )
     assert outcomes(answers) == [DONE, BROKEN, DONE]
     assert answers[1][2]
@@ -101,14 +106,14 @@ def test_whatever_one_operation_raises_its_neighbours_are_written(state, ask, cl
 
 
 def test_a_full_disk_fails_what_does_not_fit_and_leaves_the_counts_as_they_were(state, ask, clock):
-    apply(state, [ask("enqueue", to_row(record(clock, "before")), "")])
+    apply(state, [ask("enqueue", to_new_row(record(clock, "before")), "")])
     pages = state.execute("PRAGMA page_count").fetchone()[0]
     state.execute(f"PRAGMA max_page_count = {pages}")
-    large = to_row(record(clock, "large", payload=b"x" * 100_000))
+    large = to_new_row(record(clock, "large", payload=b"x" * 100_000))
     answers = apply(
         state,
         [
-            ask("enqueue", to_row(record(clock, "small")), ""),
+            ask("enqueue", to_new_row(record(clock, "small")), ""),
             ask("enqueue", large, ""),
             ask("get", "client:one", "small", 1 << 20),
         ],
@@ -122,7 +127,7 @@ def test_a_full_disk_fails_what_does_not_fit_and_leaves_the_counts_as_they_were(
 
 
 def test_what_an_operator_did_is_not_forgotten_by_a_group_that_failed(state, operator, ask, clock):
-    apply(state, [ask("enqueue", to_row(record(clock, "a")), ""), ask("cancel", "client:one", "a", "enough")])
+    apply(state, [ask("enqueue", to_new_row(record(clock, "a")), ""), ask("cancel", "client:one", "a", "enough")])
     apply(state, [ask("claim", "w", 1, 30.0, NO_LIMITS)])
     operator.execute(
         "UPDATE requests SET status = 'PENDING', waiting = 1, due_at = ?, finished_at = NULL", (clock.now(),)
@@ -134,7 +139,7 @@ def test_what_an_operator_did_is_not_forgotten_by_a_group_that_failed(state, ope
 
 
 def test_a_claim_in_a_group_that_failed_still_says_that_an_operator_was_there(state, operator, ask, clock):
-    apply(state, [ask("enqueue", to_row(record(clock, "a")), "")])
+    apply(state, [ask("enqueue", to_new_row(record(clock, "a")), "")])
     operator.execute("UPDATE requests SET message = 'seen'")
     answers = apply(state, [ask("claim", "w", 1, 30.0, NO_LIMITS), ask("enqueue", ("too", "short"))])
     assert outcomes(answers) == [DONE, BROKEN]
@@ -146,10 +151,10 @@ def test_a_claim_in_a_group_that_failed_still_says_that_an_operator_was_there(st
 def test_a_file_held_by_another_process_is_waited_for_once_and_not_by_each(state, operator, ask, clock, monkeypatch):
     state.execute("PRAGMA busy_timeout = 1")
     begun = []
-    execute = state.execute
-    monkeypatch.setattr(state, "execute", lambda *a: (begun.append(a[0]), execute(*a))[1])
+    change = state.change
+    monkeypatch.setattr(state, "change", lambda *a: (begun.append(a[0]), change(*a))[1])
     operator.execute("BEGIN IMMEDIATE")
-    answers = apply(state, [ask("enqueue", to_row(record(clock, f"r{n}")), "") for n in range(5)])
+    answers = apply(state, [ask("enqueue", to_new_row(record(clock, f"r{n}")), "") for n in range(5)])
     operator.execute("ROLLBACK")
     assert outcomes(answers) == [BROKEN] * 5
     assert "locked" in answers[0][2]
@@ -157,7 +162,7 @@ def test_a_file_held_by_another_process_is_waited_for_once_and_not_by_each(state
 
 
 def test_looking_neither_waits_for_another_process_nor_holds_it_up(state, operator, ask, clock):
-    apply(state, [ask("enqueue", to_row(record(clock, "a")), "")])
+    apply(state, [ask("enqueue", to_new_row(record(clock, "a")), "")])
     state.execute("PRAGMA busy_timeout = 0")
     operator.execute("BEGIN IMMEDIATE")
     looks = [
@@ -180,7 +185,6 @@ def test_looking_neither_waits_for_another_process_nor_holds_it_up(state, operat
             "waiting (owner=? AND tenant=? AND action=? AND priority=? AND waiting=?)",
         ),
         (claiming._FALLEN_DUE, ("a", 0, 1.0, 1), TIMED.replace(")", " AND due_at>? AND due_at<?)")),
-        (claiming._NEXT_RETRY, ("a", 0), TIMED.replace(")", " AND due_at>?)")),
         (claiming._LAPSED, (1.0, "a", 0, 1.0), TIMED.replace(")", " AND due_at>? AND due_at<?)")),
         (claiming._RUNNING, ("a", 0), TIMED.replace(")", " AND due_at>?)")),
         (claiming._EXPIRED, (1.0, 1), "expiring (expires_at>? AND expires_at<?)"),
@@ -231,7 +235,7 @@ class TestWhatMayHaveBeenDone:
         return twice
 
     def test_a_request_stored_is_newly_stored(self, state, twice, ask, clock):
-        row = to_row(record(clock))
+        row = to_new_row(record(clock))
         assert twice("enqueue", row, "") == (None, None)
         ((_, _, answer),) = apply(state, [ask("enqueue", row, "")])
         assert answer is not None
@@ -239,14 +243,17 @@ class TestWhatMayHaveBeenDone:
 
     def test_a_claim_made_brings_the_same_requests(self, state, twice, ask, clock):
         for n in range(3):
-            apply(state, [ask("enqueue", to_row(record(clock, f"r{n}")), "")])
+            apply(state, [ask("enqueue", to_new_row(record(clock, f"r{n}")), "")])
         first, second = twice("claim", "w", 2, 30.0, NO_LIMITS)
         assert first[:3] == second[:3]
         assert len(first[0]) == 2
         assert state.queued == 1
 
     async def test_a_request_abandoned_is_told_of_again(self, state, twice, ask, clock):
-        apply(state, [ask("enqueue", to_row(record(clock, max_attempts=1)), ""), ask("claim", "w", 1, 30.0, NO_LIMITS)])
+        apply(
+            state,
+            [ask("enqueue", to_new_row(record(clock, max_attempts=1)), ""), ask("claim", "w", 1, 30.0, NO_LIMITS)],
+        )
         await clock.advance(30)
         first, second = twice("claim", "w", 1, 30.0, NO_LIMITS)
         assert first[1] == second[1]
@@ -257,7 +264,7 @@ class TestWhatMayHaveBeenDone:
         assert first[:3] == second[:3] == [[], [], None]
 
     def test_a_request_cancelled_and_one_queued_again_are_so_once(self, state, twice, ask, clock):
-        apply(state, [ask("enqueue", to_row(record(clock)), "")])
+        apply(state, [ask("enqueue", to_new_row(record(clock)), "")])
         first, second = twice("cancel", "client:one", "r1", "enough")
         assert first == second
         assert state.queued == 0
@@ -338,27 +345,27 @@ class TestWhatIsKeptInMemory:
         """The same, read anew from the file."""
 
         def counted():
-            kinds = set(state.kinds)
+            kinds = set(state.times.kinds)
             state.recount()
-            assert kinds >= state.kinds, "what nothing waits in any more is forgotten by and by"
+            assert kinds >= state.times.kinds, "what nothing waits in any more is forgotten by and by"
             return known()
 
         return counted
 
     async def test_a_group_that_failed_leaves_all_of_it_as_it_was(self, state, ask, clock, known, counted):
         for n in range(4):
-            apply(state, [ask("enqueue", to_row(record(clock, f"r{n}", max_attempts=1)), "")])
+            apply(state, [ask("enqueue", to_new_row(record(clock, f"r{n}", max_attempts=1)), "")])
         apply(state, [ask("claim", "w", 2, 30.0, NO_LIMITS)])
         error = msgspec.json.encode(ErrorBody("BUSY", "later"))
         apply(state, [ask("fail", ["client:one", "r0", 1], 1, error, clock.now() + 5)])
-        apply(state, [ask("enqueue", to_row(record(clock, "late", expires_at=clock.now() + 1)), "")])
+        apply(state, [ask("enqueue", to_new_row(record(clock, "late", expires_at=clock.now() + 1)), "")])
         await clock.advance(30)
         before = known()
         state.execute("BEGIN IMMEDIATE")
         state.begin()
         for operation in (
             ask("claim", "w", 2, 30.0, NO_LIMITS),
-            ask("enqueue", to_row(record(clock, "new", owner="other", principal=PRINCIPAL)), "t"),
+            ask("enqueue", to_new_row(record(clock, "new", owner="other", principal=PRINCIPAL)), "t"),
             ask("release", [["client:one", "r2", 1]]),
             ask("cancel", "client:one", "r3", "enough"),
             ask("requeue", "client:one", "r3"),
@@ -377,7 +384,7 @@ class TestWhatIsKeptInMemory:
     async def test_after_any_life_it_says_what_the_file_says(self, state, ask, clock, known, counted):
         error = msgspec.json.encode(ErrorBody("BUSY", "later"))
         for n in range(6):
-            apply(state, [ask("enqueue", to_row(record(clock, f"r{n}", owner=f"o{n % 2}")), "")])
+            apply(state, [ask("enqueue", to_new_row(record(clock, f"r{n}", owner=f"o{n % 2}")), "")])
         for step in (
             ask("claim", "w", 4, 30.0, NO_LIMITS),
             ask("fail", ["o0", "r0", 1], 1, error, clock.now() + 5),
@@ -396,7 +403,7 @@ class TestWhatIsKeptInMemory:
         assert known() == counted()
 
     def test_a_clock_that_went_back_in_a_group_that_failed_is_noticed_again(self, state, ask, clock):
-        apply(state, [ask("enqueue", to_row(record(clock)), ""), ask("claim", "w", 1, 30.0, NO_LIMITS)])
+        apply(state, [ask("enqueue", to_new_row(record(clock)), ""), ask("claim", "w", 1, 30.0, NO_LIMITS)])
         later = clock.now()
         clock.jump(-3600)
         apply(state, [ask("claim", "w", 1, 30.0, NO_LIMITS), ask("enqueue", ("too", "short"))])
@@ -407,7 +414,7 @@ class TestWhatIsKeptInMemory:
     ):
         monkeypatch.setattr(claiming, "_SLICE", 3)
         for n in range(8):
-            apply(state, [ask("enqueue", to_row(record(clock, f"r{n}", expires_at=clock.now() + 1)), "")])
+            apply(state, [ask("enqueue", to_new_row(record(clock, f"r{n}", expires_at=clock.now() + 1)), "")])
         await clock.advance(1)
         ended = []
         for _ in range(3):
@@ -420,7 +427,7 @@ class TestWhatIsKeptInMemory:
         monkeypatch.setattr(claiming, "_SLICE", 3)
         error = msgspec.json.encode(ErrorBody("BUSY", "later"))
         for n in range(7):
-            apply(state, [ask("enqueue", to_row(record(clock, f"r{n}")), "")])
+            apply(state, [ask("enqueue", to_new_row(record(clock, f"r{n}")), "")])
         apply(state, [ask("claim", "w", 7, 30.0, NO_LIMITS)])
         apply(state, [ask("fail", ["client:one", f"r{n}", 1], 1, error, clock.now() + 5) for n in range(7)])
         await clock.advance(9)
@@ -432,7 +439,7 @@ class TestWhatIsKeptInMemory:
 
     def test_a_claim_sent_again_counts_what_it_had_taken_against_its_limits(self, state, ask, clock):
         for n in range(2):
-            row = to_row(record(clock, f"r{n}", owner=f"o{n}", principal=PRINCIPAL))
+            row = to_new_row(record(clock, f"r{n}", owner=f"o{n}", principal=PRINCIPAL))
             apply(state, [ask("enqueue", row, "t")])
         operation = ask("claim", "w", 1, 30.0, (None, 1, None))
         ((_, _, first),) = apply(state, [operation])

@@ -1,0 +1,113 @@
+"""When the next retry is due, the next lease ends and the next request expires: read from the file once, then known.
+
+Without it each claim would look for all of that in the file, although most claims find nothing of it.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+TIMED: Final = "AND due_at IS NOT NULL AND status != 'PENDING'"
+"""What the index of those that wait for a time is of; a query that says so may use it."""
+_EARLIEST: Final = (
+    "(SELECT due_at FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
+    f"WHERE action = ?1 AND priority = ?2 AND status = '{{}}' AND waiting = 0 {TIMED} ORDER BY due_at LIMIT 1)"
+)
+_NEXT: Final = f"SELECT {_EARLIEST.format('RETRYING')}, {_EARLIEST.format('PROCESSING')}"
+_NEXT_EXPIRY: Final = (
+    "SELECT expires_at FROM requests INDEXED BY requests_expiring "
+    "WHERE expires_at IS NOT NULL AND due_at IS NOT NULL AND status != 'PROCESSING' ORDER BY expires_at LIMIT 1"
+)
+
+Kind = tuple[str, int]
+"""Action and priority."""
+Times = tuple[float | None, float | None]
+"""Of one kind: when the earliest retry is due, and when the earliest lease ends."""
+
+
+class DueTimes:
+    """What the file says about times, as long as nothing has changed it.
+
+    Args:
+        execute: runs a statement on the file.
+
+    Attributes:
+        kinds: every kind that may have records that wait for a time (RETRYING, PROCESSING).
+        next_expiry: no request that waits expires before that; perhaps later.
+    """
+
+    def __init__(self, execute: Callable[..., sqlite3.Cursor]) -> None:
+        self.kinds: set[Kind] = set()
+        self.next_expiry = -math.inf
+        self._execute = execute
+        self._known: dict[Kind, Times] | None = None
+        self._earliest = math.inf
+        self._dropped: set[Kind] = set()
+
+    def undo(self) -> None:
+        """A transaction was rolled back: kinds that had nothing left may have it again."""
+        self.reset(self.kinds | self._dropped)
+        self._dropped.clear()
+
+    def reset(self, kinds: Iterable[Kind]) -> None:
+        """The file may say anything now, of these kinds."""
+        self.kinds = set(kinds)
+        self.forget()
+        self.next_expiry = -math.inf
+
+    def forget(self) -> None:
+        """A retry or a lease was changed, or has ended."""
+        self._known = None
+
+    @property
+    def known(self) -> bool:
+        """Whether `read` need not look into the file."""
+        return self._known is not None
+
+    def read(self) -> Mapping[Kind, Times]:
+        """The times of each kind that has any."""
+        if self._known is None:
+            found = {}
+            for kind in tuple(self.kinds):
+                times = self._execute(_NEXT, kind).fetchone()
+                if times == (None, None):
+                    self.kinds.discard(kind)
+                    self._dropped.add(kind)
+                else:
+                    found[kind] = times
+            self._known = found
+            self._earliest = min(
+                (time for times in found.values() for time in times if time is not None), default=math.inf
+            )
+        return self._known
+
+    def passed(self, now: float) -> bool:
+        """Whether any of them is not later than now."""
+        self.read()
+        return self._earliest <= now
+
+    def add_retry(self, kind: Kind) -> None:
+        """A request of this kind waits for its next attempt."""
+        self.kinds.add(kind)
+        self.forget()
+
+    def add_lease(self, kind: Kind, until: float) -> None:
+        """A request of this kind runs under a lease until then."""
+        self.kinds.add(kind)
+        if self._known is not None:
+            retry, lease = self._known.get(kind, (None, None))
+            self._known[kind] = (retry, until if lease is None else min(lease, until))
+            self._earliest = min(self._earliest, until)
+
+    def add_expiry(self, expires_at: float | None) -> None:
+        """A request waits that expires then."""
+        if expires_at is not None and expires_at < self.next_expiry:
+            self.next_expiry = expires_at
+
+    def read_expiry(self) -> None:
+        """All that had expired has ended."""
+        found = self._execute(_NEXT_EXPIRY).fetchone()
+        self.next_expiry = math.inf if found is None else found[0]
