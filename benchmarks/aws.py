@@ -20,15 +20,15 @@ from typing import Final
 import structlog
 
 from benchmarks.processes import ROOT
-from streamer.aws import Sandbox
-from streamer.aws.emulator.emulator import Emulator, Plan, open_emulator, without_aws
-from streamer.aws.emulator.functions import NAMES, FunctionError, Invocation
-from streamer.aws.emulator.limits import Limits
-from streamer.aws.emulator.ministack import running
-from streamer.aws.emulator.processes import Process
-from streamer.aws.emulator.socket import Socket
 from streamer.client import StreamerClient
 from streamer.core.clock import SystemClock
+from streamer_aws import Sandbox
+from streamer_aws.emulator.emulator import Emulator, Plan, open_emulator, without_aws
+from streamer_aws.emulator.functions import NAMES, FunctionError, Invocation
+from streamer_aws.emulator.limits import Limits
+from streamer_aws.emulator.ministack import running
+from streamer_aws.emulator.processes import Process
+from streamer_aws.emulator.socket import Socket
 
 REGION: Final = "us-east-1"
 FILE: Final = """\
@@ -122,7 +122,7 @@ async def cold_start(emulator: Emulator, name: str) -> float:
     environ = {**without_aws(os.environ), **emulator.environ}
     for number in range(5):
         began = time.perf_counter()
-        sandbox = await Process(f"streamer.aws.{name}", environ, name=name, timeout=30).start()
+        sandbox = await Process(f"streamer_aws.{name}", environ, name=name, timeout=30).start()
         # No event of most functions is empty, and the runtime says so; it has begun all the same.
         with contextlib.suppress(FunctionError):
             await sandbox.invoke(b"{}", Invocation(str(number), name, f"arn:{name}", time.time() + 30))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ from streamer.config import CODES
 from streamer.config.problems import WARNINGS
 from streamer.config.settings import PluginSettings
 from streamer.config.shape import file_schema
-from streamer.contracts.components import Component, Kind
+from streamer.contracts.components import BuildContext, Component, Kind
 from streamer.plugins.manager import discover
 from streamer.runtime import builtins
 
@@ -29,7 +33,18 @@ def command_line() -> str:
         "# Command line\n",
         "Made from `--help`. `--config` is `./streamer.yaml` when left out, or what `STREAMER_CONFIG` names.\n",
     ]
-    parts += _help(app, "streamer")
+    with tempfile.TemporaryDirectory() as folder:
+        # What is installed on this machine is not a part of the program.
+        config = Path(folder, "streamer.yaml")
+        config.write_text("version: 1\nplugins: {allow: []}\n")
+        before = os.environ.get("STREAMER_CONFIG")
+        os.environ["STREAMER_CONFIG"] = str(config)
+        try:
+            parts += _help(app, "streamer")
+        finally:
+            del os.environ["STREAMER_CONFIG"]
+            if before is not None:
+                os.environ["STREAMER_CONFIG"] = before
     return "\n".join(parts)
 
 
@@ -49,11 +64,41 @@ def _help(command: click.Command, name: str, parent: click.Context | None = None
 def components() -> str:
     """Every built-in component with its options."""
     registry = discover(PluginSettings(allow=()), builtins=[builtins])
-    parts = ["# Built-in components\n", "Installed plugins' components: `streamer list`.\n"]
-    for kind in (Kind.HANDLER, Kind.MIDDLEWARE, Kind.STORE, Kind.CONNECTIONS, Kind.AUTH):
-        parts.append(f"## {kind.value.capitalize()}\n")
-        parts += [_component(one) for (of, _), one in registry.components.items() if of is kind]
+    parts = [
+        "# Built-in components\n",
+        "Installed plugins' components: `streamer list`; for those of AWS see [AWS](aws.md).\n",
+    ]
+    parts += _by_kind(registry.components.values())
     return "\n".join(parts)
+
+
+def aws() -> str:
+    """The commands and components of the plugin for AWS."""
+    plugin = import_module("streamer_aws.plugin")
+    parts = [
+        "# AWS\n",
+        'Components and commands of the plugin `streamer-aws`. `pip install "streamer-router[aws]"` installs it;',
+        "`pip install -e . -e plugins/aws` does so from a checkout.\n",
+        *_by_kind(plugin.streamer_backends()),
+    ]
+    context = BuildContext(base_dir=ROOT)
+    groups = {Kind.EXPORT: "export", Kind.EMULATOR: "emulate"}
+    program = click.Context(app, info_name="streamer", **app.context_settings)
+    for component in plugin.streamer_commands():
+        group = groups[component.kind]
+        within = click.Context(click.Group(group), info_name=group, parent=program)
+        parts += _help(component.factory({}, context), f"streamer {group} {component.full_name}", within)
+    return "\n".join(parts)
+
+
+def _by_kind(components: Iterable[Component]) -> list[str]:
+    parts = []
+    ordered = sorted(components, key=lambda one: one.full_name)
+    for kind in (Kind.HANDLER, Kind.MIDDLEWARE, Kind.STORE, Kind.CONNECTIONS, Kind.AUTH):
+        made = [_component(one) for one in ordered if one.kind is kind]
+        if made:
+            parts += [f"## {kind.value.capitalize()}\n", *made]
+    return parts
 
 
 def _component(component: Component) -> str:
@@ -143,6 +188,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/command-line.md": command_line,
     "reference/components.md": components,
 }
+if find_spec("streamer_aws") is not None:
+    PAGES = {**PAGES, "reference/aws.md": aws}
 
 
 def main() -> int:

@@ -47,7 +47,7 @@ def check(*, config_path: Path) -> None:
         raise click.exceptions.Exit(FAILED)
 
 
-@command.command("create", epilog=examples("streamer backend create", "streamer backend create --config aws.yaml"))
+@command.command("create", epilog=examples("streamer backend create", "streamer backend create -c production.yaml"))
 @config_option
 def create(*, config_path: Path) -> None:
     """Make what does not exist yet, and wait until it can be used.

@@ -1,11 +1,17 @@
-"""Commands that plugins bring."""
+"""Commands that plugins bring: of their own, exports and emulators."""
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from streamer.contracts.components import Component, Kind
+    from streamer.plugins.registry import Registry
 
 
 def find(name: str) -> click.Command | None:
@@ -15,21 +21,75 @@ def find(name: str) -> click.Command | None:
         PluginError: a plugin is broken.
         click.ClickException: what the plugin made is no click command.
     """
+    from streamer.contracts.components import Kind
+
+    component = _registry().get(Kind.COMMAND, name)
+    return None if component is None else _command(component)
+
+
+class CommandsOfPlugins(click.Group):
+    """A group whose commands are what installed plugins offer of one kind.
+
+    Args:
+        kind: the kind's value.
+        attributes: passed on to click.
+    """
+
+    def __init__(self, *, kind: str, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self._kind = kind
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """What is installed and may load."""
+        from streamer.cli.output import leave_stdout_to_foreign_code
+
+        names = list(_registry().names(self._of()))
+        leave_stdout_to_foreign_code()
+        return names
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        """The command of this name; None when no plugin brings it."""
+        component = _registry().get(self._of(), cmd_name)
+        return None if component is None else _command(component)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, with how to install what is missing."""
+        from streamer.contracts.extras import how_to_install
+
+        name = args[0]
+        command = self.get_command(ctx, name)
+        if command is None:
+            how = how_to_install(self._of(), name)
+            close = difflib.get_close_matches(name, self.list_commands(ctx), 1)
+            hint = f"; {how}" if how else f" (did you mean {close[0]!r}?)" if close else ""
+            raise click.UsageError(f"there is no {self._kind} {name!r}{hint}", ctx)
+        return name, command, args[1:]
+
+    def _of(self) -> Kind:
+        from streamer.contracts.components import Kind
+
+        return Kind(self._kind)
+
+
+def _registry() -> Registry:
     from streamer.cli.options import DEFAULT_CONFIG
-    from streamer.cli.output import leave_stdout_to_foreign_code
     from streamer.cli.reading import find_components, read_plugin_settings
-    from streamer.contracts.components import BuildContext, Kind
-    from streamer.runtime.building import naming
 
     config_path = Path(os.environ.get("STREAMER_CONFIG") or DEFAULT_CONFIG)
-    component = find_components(read_plugin_settings(config_path)).get(Kind.COMMAND, name)
-    if component is None:
-        return None
+    return find_components(read_plugin_settings(config_path))
+
+
+def _command(component: Component) -> click.Command:
+    from streamer.cli.output import leave_stdout_to_foreign_code
+    from streamer.contracts.components import BuildContext
+    from streamer.runtime.building import naming
+
     with naming(component):
         command = component.factory({}, BuildContext(base_dir=Path.cwd()))
     if not isinstance(command, click.Command):
-        raise click.ClickException(
-            f"the command {name!r} of {component.distribution} is of type {type(command).__name__}, not click.Command"
-        )
+        what = f"the {component.kind} {component.full_name!r} of {component.distribution}"
+        raise click.ClickException(f"{what} is of type {type(command).__name__}, not click.Command")
     leave_stdout_to_foreign_code()
     return command

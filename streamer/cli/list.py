@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from streamer.contracts.components import Component
     from streamer.plugins.registry import PluginInfo
 
-KINDS = ("handler", "middleware", "store", "connections", "auth", "command")
+KINDS = ("handler", "middleware", "store", "connections", "auth", "command", "export", "emulator")
 
 
 @click.command(

@@ -10,10 +10,10 @@ from streamer.cli.options import config_option, examples
 
 
 @click.command(
-    short_help="Run queued requests of connections that API Gateway holds.",
+    short_help="Run queued requests next to the processes that hold the connections.",
     epilog=examples(
-        "streamer worker --config aws.yaml",
-        "streamer worker --config aws.yaml --action nightly_export --action video",
+        "streamer worker --config production.yaml",
+        "streamer worker --config production.yaml --action nightly_export --action video",
         "kill -TERM PID    # drains: running requests finish, or go back to the queue",
     ),
 )
@@ -28,9 +28,9 @@ from streamer.cli.options import config_option, examples
 def command(config_path: Path, actions: tuple[str, ...]) -> None:
     """Run queued requests, in a container or on any machine, until SIGTERM or Ctrl-C.
 
-    It takes them from the same table as the functions on Lambda, and its progress and results go the same way to the
-    same connections. What takes longer than Lambda's 15 minutes is left to it; of the rest it takes what it gets first.
-    Any number of workers may run.
+    Its store must be one that several processes can open, and its connections such that several processes can send to
+    them ('streamer list --json' shows "several_processes"). It takes requests from the same store as all others, and
+    its progress and results go to the same connections. Any number of workers may run.
     """
     from streamer.cli.reading import read
     from streamer.runtime.ending import ending_in_time

@@ -18,6 +18,7 @@ from streamer.config.schemas import LoadedSchema, SchemaReader
 from streamer.config.shape import file_schema, with_units
 from streamer.config.wording import shown, suggest
 from streamer.contracts.components import BuildContext, Component, Kind
+from streamer.contracts.extras import how_to_install
 from streamer.core.foreign import one_line
 from streamer.core.units import parse_duration
 
@@ -100,6 +101,9 @@ class Linter:
         hint = suggest(name, known)
         if not hint and dot and not any(each.startswith(f"{plugin}.") for each in known):
             hint = f" (no plugin that is called {plugin!r} is installed, or may load)"
+        how = how_to_install(kind, name)
+        if how:
+            hint = f"; {how}" + (", and let 'plugins' load it" if "plugins" in self._document.data else "")
         what = {Kind.AUTH: "way of authentication", Kind.CONNECTIONS: "connections backend"}.get(kind, kind.value)
         hint = hint or suggest(name, known, otherwise=True)
         source = self._document.source(place)

@@ -28,6 +28,8 @@ class Kind(StrEnum):
     CONNECTIONS = "connections"
     AUTH = "auth"
     COMMAND = "command"
+    EXPORT = "export"
+    EMULATOR = "emulator"
 
 
 class Stability(StrEnum):

@@ -59,8 +59,9 @@ def streamer_auth() -> list[Component]:
 
 @hookspec
 def streamer_commands() -> list[Component]:
-    """Components of kind COMMAND: subcommands of `streamer`. A factory returns a `click.Command`; it is called with
-    empty options and a context whose folder is the current one.
+    """Components of kind COMMAND, EXPORT and EMULATOR: subcommands of `streamer`, of `streamer export` and of `streamer
+    emulate`. A factory returns a `click.Command`; it is called with empty options and a context whose folder is the
+    current one.
     """
     return []
 
@@ -71,7 +72,7 @@ KINDS: Final[Mapping[str, frozenset[Kind]]] = MappingProxyType(
         "streamer_middlewares": frozenset({Kind.MIDDLEWARE}),
         "streamer_backends": frozenset({Kind.STORE, Kind.CONNECTIONS}),
         "streamer_auth": frozenset({Kind.AUTH}),
-        "streamer_commands": frozenset({Kind.COMMAND}),
+        "streamer_commands": frozenset({Kind.COMMAND, Kind.EXPORT, Kind.EMULATOR}),
     }
 )
 """Which kinds each hook may return."""

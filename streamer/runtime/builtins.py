@@ -101,10 +101,7 @@ def streamer_middlewares() -> list[Component]:
 
 @hookimpl
 def streamer_backends() -> list[Component]:
-    """Three stores, the connections of one process and those of API Gateway."""
-    from streamer.connections.apigateway.component import component as apigateway  # noqa: PLC0415 - as above
-    from streamer.stores.dynamodb.component import component as dynamodb  # noqa: PLC0415 - as above
-
+    """Two stores, and the connections of one process."""
     return [
         Component(
             kind=Kind.STORE,
@@ -122,7 +119,6 @@ def streamer_backends() -> list[Component]:
             operator=_sqlite_operator,
             provision=_sqlite_file,
         ),
-        dynamodb(),
         Component(
             kind=Kind.CONNECTIONS,
             name="local",
@@ -130,7 +126,6 @@ def streamer_backends() -> list[Component]:
             summary="Connections of this process's own server",
             holds_sockets=True,
         ),
-        apigateway(),
     ]
 
 

@@ -11,11 +11,11 @@ import sys
 import pytest
 import structlog
 
-from streamer.aws import Sandbox
-from streamer.aws.emulator.emulator import Plan, open_emulator
-from streamer.aws.emulator.limits import Limits
 from streamer.client import StreamerClient
 from streamer.core.clock import SystemClock
+from streamer_aws import Sandbox
+from streamer_aws.emulator.emulator import Plan, open_emulator
+from streamer_aws.emulator.limits import Limits
 
 CONFIG = """
 version: 1

@@ -20,7 +20,6 @@ FLOORS = {
     "config": 2,
     "plugins": 2,
     "children": 2,
-    "dynamodb": 2,
     "engine": 3,
     "stores": 3,
     "connections": 3,
@@ -29,12 +28,63 @@ FLOORS = {
     "handlers": 3,
     "auth": 3,
     "runtime": 4,
-    "export": 4,
-    "aws": 5,
     "testing": 5,
     "cli": 6,  # the way in: it starts whatever the others are
 }
+AWS = ROOT.parent / "plugins/aws/streamer_aws"
+"""Our own plugin, which keeps the same rules; it is read where it lies, installed or not."""
+FLOORS_OF_AWS = {
+    "dynamodb": 0,
+    "store": 1,
+    "connections": 1,
+    "functions": 2,
+    "sam": 2,
+    "emulator": 3,
+    "commands": 4,
+}
+USED_BY_AWS = {
+    # What every plugin may use.
+    "contracts",
+    "core",
+    "plugins.hookspecs",
+    # The file and what is installed, for the export.
+    "config.document",
+    "config.paths",
+    "config.settings",
+    "plugins.registry",
+    # A service in a process that another platform starts, for the functions.
+    "engine.boundary",
+    "engine.departures",
+    "engine.events",
+    "engine.leaving",
+    "engine.outcomes",
+    "engine.routes",
+    "engine.shared_delivery",
+    "engine.waiting",
+    "engine.worker",
+    "runtime.assembly",
+    "runtime.logs",
+    "runtime.loops",
+    "runtime.reading",
+    "runtime.signals",
+    # What a handshake shows, which is the same behind any gateway.
+    "transports.admission",
+    "transports.answers",
+    "transports.credentials",
+    "transports.handshake",
+    # Fair turns and the errors of a full queue.
+    "stores.common",
+    "stores.fairness",
+    # Options and output of a command.
+    "cli.options",
+    "cli.output",
+    "cli.reading",
+    "streams.standard",
+}
+"""Packages and modules of streamer that the plugin imports; what is not named here it must do without."""
 MODULES = sorted(ROOT.rglob("*.py"))
+AWS_MODULES = sorted(AWS.rglob("*.py"))
+EVERY_MODULE = [*MODULES, *AWS_MODULES]
 NAMES_OF_MODULES = {
     ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__") for path in MODULES
 } - {"streamer"}
@@ -89,7 +139,53 @@ def imports(source, path):
 
 
 def name_of(path):
-    return str(path.relative_to(ROOT))
+    return str(path.relative_to(AWS.parent if path.is_relative_to(AWS) else ROOT))
+
+
+def imported(source):
+    """Every dotted name that a module's text imports, in any way."""
+    for node in ast.walk(parsed(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            name = node.value.partition(":")[0]
+            if name in NAMES_OF_MODULES or name.startswith("streamer_aws."):
+                yield name
+
+
+def of_streamer(name):
+    """The part after `streamer.` of what is imported, through the front door as well; None for anything else."""
+    first, _, rest = name.partition(".")
+    return streamer._PLACES.get(rest, rest) if first == "streamer" and rest else None
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_module_knows_the_plugin_for_aws(path):
+    assert [name for name in imported(path.read_text()) if name.partition(".")[0] == "streamer_aws"] == []
+
+
+def test_the_plugin_for_aws_uses_what_is_listed_here():
+    used = {rest for path in AWS_MODULES for name in imported(path.read_text()) if (rest := of_streamer(name))}
+    within = {name: {rest for rest in used if f"{rest}.".startswith(f"{name}.")} for name in USED_BY_AWS}
+    assert sorted(used.difference(*within.values())) == []
+    assert [name for name, rests in within.items() if not rests] == [], "listed, and not used any more"
+
+
+@pytest.mark.parametrize("path", AWS_MODULES, ids=name_of)
+def test_a_module_of_the_plugin_imports_only_from_lower_floors_or_its_own_package(path):
+    own = path.relative_to(AWS).parts[0]
+    floor = FLOORS_OF_AWS.get(own, len(FLOORS_OF_AWS))  # the ways in: `__init__` and `plugin`
+    packages = {
+        parts[1] for name in imported(path.read_text()) if (parts := name.split("."))[0] == "streamer_aws" and parts[1:]
+    }
+    assert [one for one in packages if one != own and FLOORS_OF_AWS.get(one, 0) >= floor] == []
+
+
+def test_every_package_of_the_plugin_has_its_floor():
+    packages = {path.name for path in AWS.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert packages == set(FLOORS_OF_AWS)
 
 
 def test_every_package_has_its_floor():
@@ -154,7 +250,7 @@ def test_the_client_imports_only_core():
 
 
 def test_files_stay_small():
-    sizes = {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
+    sizes = {name_of(path): len(path.read_text().splitlines()) for path in EVERY_MODULE}
     assert {name: size for name, size in sizes.items() if size > 500} == {}
     assert statistics.median(sizes.values()) < 150
 
@@ -179,7 +275,7 @@ def readings_of_time(source):
 
 
 def test_nothing_but_the_clock_reads_the_time_or_sleeps():
-    found = {name_of(path): lines for path in MODULES if (lines := list(readings_of_time(path.read_text())))}
+    found = {name_of(path): lines for path in EVERY_MODULE if (lines := list(readings_of_time(path.read_text())))}
     assert {name: lines for name, lines in found.items() if name not in MAY_READ_TIME} == {}
     assert set(MAY_READ_TIME) <= set(found), "an exception that nobody needs any more"
 
@@ -204,7 +300,7 @@ def test_no_way_of_reading_the_time_goes_unseen(source):
     assert list(readings_of_time(f"async def f():\n    {source}"))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@pytest.mark.parametrize("path", EVERY_MODULE, ids=name_of)
 def test_every_module_says_what_it_is(path):
     tree = parsed(path.read_text())
     assert ast.get_docstring(tree) or path.name == "__main__.py"
@@ -212,7 +308,21 @@ def test_every_module_says_what_it_is(path):
 
 @pytest.mark.parametrize(
     "library",
-    ["pluggy", "jsonschema_rs", "picows", "h11", "aiohttp", "structlog", "rich", "jwt", "cryptography", "websockets"],
+    [
+        *(
+            "pluggy",
+            "jsonschema_rs",
+            "picows",
+            "h11",
+            "aiohttp",
+            "structlog",
+            "rich",
+            "jwt",
+            "cryptography",
+            "websockets",
+        ),
+        *("aiobotocore", "botocore"),
+    ],
 )
 def test_a_library_has_few_importers(library):
     allowed = {
@@ -220,15 +330,17 @@ def test_a_library_has_few_importers(library):
         "jsonschema_rs": {"engine"},
         "picows": {"transports", "client"},
         "h11": {"transports"},
-        "aiohttp": {"handlers", "auth", "aws"},
+        "aiohttp": {"handlers", "auth", "streamer_aws"},
         "structlog": {"runtime", "engine"},
         "rich": {"cli"},
         "jwt": {"auth"},
         "cryptography": {"auth"},
-        "websockets": {"aws"},
+        "websockets": {"streamer_aws"},
+        "aiobotocore": {"streamer_aws"},
+        "botocore": {"streamer_aws"},
     }[library]
     users = set()
-    for path in MODULES:
+    for path in EVERY_MODULE:
         for node in ast.walk(parsed(path.read_text())):
             names = (
                 [alias.name for alias in node.names]
@@ -238,5 +350,5 @@ def test_a_library_has_few_importers(library):
                 else []
             )
             if any(name.split(".")[0] == library for name in names):
-                users.add(path.relative_to(ROOT).parts[0])
+                users.add(Path(name_of(path)).parts[0])
     assert users <= allowed

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import structlog
 
-from streamer.aws import Sandbox
-from streamer.aws.emulator.emulator import Emulator, Plan, open_emulator
-from streamer.aws.emulator.limits import Limits
 from streamer.core.clock import SystemClock
-from streamer.dynamodb import connecting
+from streamer_aws import Sandbox
+from streamer_aws.dynamodb import connecting
+from streamer_aws.emulator.emulator import Emulator, Plan, open_emulator
+from streamer_aws.emulator.limits import Limits
 
 SITE = Path(__file__).with_name("site")
 REGION = "eu-central-1"
@@ -72,7 +72,7 @@ def emulating(ministack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             connections={"prefix": prefix, "region": REGION},
             endpoint_url=ministack,
             region=REGION,
-            handlers="streamer.aws" if processes else lambda environ: Sandbox(config, environ),
+            handlers="streamer_aws" if processes else lambda environ: Sandbox(config, environ),
             limits=limits,
             sandboxes=sandboxes,
             **options,

@@ -13,14 +13,14 @@ import orjson
 import pytest
 import yaml
 
-from streamer.aws import sweeping
-from streamer.aws.emulator.emulator import Emulator
-from streamer.aws.emulator.faults import Fault
-from streamer.aws.emulator.limits import Limits
-from streamer.aws.emulator.socket import Socket
 from streamer.client import StreamerClient
-from streamer.dynamodb.connecting import connect
-from streamer.dynamodb.values import Item
+from streamer_aws import sweeping
+from streamer_aws.dynamodb.connecting import connect
+from streamer_aws.dynamodb.values import Item
+from streamer_aws.emulator.emulator import Emulator
+from streamer_aws.emulator.faults import Fault
+from streamer_aws.emulator.limits import Limits
+from streamer_aws.emulator.socket import Socket
 
 CLIENTS: Final = 6
 TERMINAL: Final = {"complete", "error"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamer.aws.emulator.limits import Limits
 from streamer.client import StreamerClient
+from streamer_aws.emulator.limits import Limits
 
 
 async def test_a_retry_runs_when_it_is_due(emulating: Any) -> None:

@@ -8,8 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from streamer.aws.emulator.limits import Limits
 from streamer.client import StreamerClient
+from streamer_aws.emulator.limits import Limits
 
 LIMITS: Final = Limits(lifetime=1.5, queue_wait=1, sweep_every=2.0)
 PAYLOAD: Final = {"number": 1, "seconds": 4.5, "fails": True, "steps": 20}

@@ -262,9 +262,9 @@ def send(service: Service, peer: Peer, action: str, payload: Any, *, id: str) ->
 
 @contextlib.asynccontextmanager
 async def dynamodb(clock: ManualClock, url: str) -> AsyncIterator[Any]:
-    from streamer.dynamodb.connecting import connect
-    from streamer.stores.dynamodb.store import DynamoStore
-    from streamer.stores.dynamodb.table import definition
+    from streamer_aws.dynamodb.connecting import connect
+    from streamer_aws.store.store import DynamoStore
+    from streamer_aws.store.table import definition
 
     async with connect("eu-central-1", url) as client:
         name = new_id("crashes-")

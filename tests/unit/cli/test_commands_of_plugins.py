@@ -173,3 +173,50 @@ def test_a_store_that_declares_nothing_is_left_to_its_service(streamer):
     listed = streamer("requests", "list")
     assert listed.returncode == 1
     assert "the store 'acme.safe' belongs to the service's own process" in listed.stderr
+
+
+FORMATS = """
+    import click
+    from streamer import Component, Kind, hookimpl
+
+    @click.command(short_help="Writes tar")
+    def tar():
+        click.echo("a tape")
+
+    @hookimpl
+    def streamer_commands():
+        return [
+            Component(kind=Kind.EXPORT, name="tar", factory=lambda options, context: tar),
+            Component(kind=Kind.EXPORT, name="cpio", factory=lambda options, context: tar, prefixed=False),
+            Component(kind=Kind.EMULATOR, name="mainframe", factory=lambda options, context: 7),
+        ]
+"""
+
+
+def test_plugins_bring_exports_and_emulators(streamer):
+    streamer.install("acme", FORMATS)
+    helped = streamer("export", "--help")
+    assert helped.returncode == 0
+    assert "acme.tar" in helped.stdout
+    assert "Writes tar" in helped.stdout
+    for name in ("acme.tar", "cpio"):
+        done = streamer("export", name)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "a tape\n", "")
+    odd = streamer("emulate", "acme.mainframe")
+    assert odd.stderr == "streamer: the emulator 'acme.mainframe' of acme is of type int, not click.Command\n"
+
+
+def test_an_export_that_no_plugin_brings_is_a_usage_error(streamer):
+    streamer.install("acme", FORMATS)
+    near = streamer("export", "cpoi")
+    assert near.returncode == 2
+    assert "there is no export 'cpoi' (did you mean 'cpio'?)" in near.stderr
+    assert "there is no emulator 'moon';" in streamer("emulate", "moon").stderr
+
+
+def test_without_the_plugin_for_aws_its_commands_say_what_to_install(streamer):
+    (streamer.folder / "streamer.yaml").write_text(f"plugins: {{block: [streamer-aws]}}{CONFIG}")
+    for command in (["export", "sam"], ["emulate", "aws"]):
+        done = streamer(*command)
+        assert done.returncode == 2
+        assert 'pip install "streamer-router[aws]"' in done.stderr

@@ -34,8 +34,8 @@ def context(tmp_path):
 
 def test_everything_built_in_is_offered_without_a_prefix(registry):
     assert registry.names(Kind.HANDLER) == ("command", "delay", "echo", "http", "validation_example")
-    assert registry.names(Kind.STORE) == ("dynamodb", "memory", "sqlite")
-    assert registry.names(Kind.CONNECTIONS) == ("apigateway", "local")
+    assert registry.names(Kind.STORE) == ("memory", "sqlite")
+    assert registry.names(Kind.CONNECTIONS) == ("local",)
     assert registry.names(Kind.AUTH) == ("jwt", "none")
     assert {"access_log", "limits", "timeout"} <= set(registry.names(Kind.MIDDLEWARE))
 

@@ -26,7 +26,7 @@ STEPS = {
     "mark_delivered": "noted",
     "release": "released",
 }
-PLACES = {"SqliteStore": "streamer.stores.sqlite", "DynamoStore": "streamer.stores.dynamodb.store"}
+PLACES = {"SqliteStore": "streamer.stores.sqlite", "DynamoStore": "streamer_aws.store.store"}
 NAME = os.environ["CRASH_STORE"]
 STORE: Any = getattr(importlib.import_module(PLACES[NAME]), NAME)
 _unclaimed = 0

@@ -13,12 +13,12 @@ import structlog
 from aiohttp import web
 from websockets.asyncio.client import connect
 
-from streamer.aws.emulator.faults import Faults
-from streamer.aws.emulator.front import Front
-from streamer.aws.emulator.gateway import Gateway
-from streamer.aws.emulator.limits import Limits
-from streamer.aws.emulator.management import management
 from streamer.core.clock import SystemClock
+from streamer_aws.emulator.faults import Faults
+from streamer_aws.emulator.front import Front
+from streamer_aws.emulator.gateway import Gateway
+from streamer_aws.emulator.limits import Limits
+from streamer_aws.emulator.management import management
 
 
 class Handlers:

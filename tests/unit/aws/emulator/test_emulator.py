@@ -11,11 +11,11 @@ import aiohttp
 import pytest
 from websockets.asyncio.client import connect
 
-from streamer.aws.emulator.emulator import Plan, open_emulator
-from streamer.aws.emulator.limits import Limits
-from streamer.aws.emulator.resources import client
 from streamer.core.clock import SystemClock
 from streamer.core.errors import PortInUse
+from streamer_aws.emulator.emulator import Plan, open_emulator
+from streamer_aws.emulator.limits import Limits
+from streamer_aws.emulator.resources import client
 
 REGION = "eu-central-1"
 numbers = itertools.count()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamer.aws.emulator.faults import Fault, Faults
+from streamer_aws.emulator.faults import Fault, Faults
 
 
 def test_a_fault_happens_as_often_as_it_was_asked_for():

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from streamer.aws.emulator.functions import Function, FunctionError, SandboxDied, Throttled
-from streamer.aws.emulator.in_process import InProcess
 from streamer.testing import ManualClock
+from streamer_aws.emulator.functions import Function, FunctionError, SandboxDied, Throttled
+from streamer_aws.emulator.in_process import InProcess
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from streamer.aws.emulator.functions import FunctionError, Throttled
 from streamer.testing import ManualClock
+from streamer_aws.emulator.functions import FunctionError, Throttled
 
 COMMON = {
     "routeKey",

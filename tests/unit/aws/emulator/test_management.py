@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
-from streamer.aws.emulator.resources import client as new_client
 from streamer.testing import ManualClock
+from streamer_aws.emulator.resources import client as new_client
 
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=emulated"}
 

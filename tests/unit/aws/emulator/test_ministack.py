@@ -11,9 +11,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from streamer.aws.emulator import ministack as module
 from streamer.core.clock import SystemClock
 from streamer.core.errors import StartError
+from streamer_aws.emulator import ministack as module
 
 
 def wheel(folder, name="ministack"):

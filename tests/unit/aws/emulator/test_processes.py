@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from streamer.aws.emulator.functions import Function, FunctionError
-from streamer.aws.emulator.processes import Process
 from streamer.core.clock import SystemClock
+from streamer_aws.emulator.functions import Function, FunctionError
+from streamer_aws.emulator.processes import Process
 
 pytestmark = pytest.mark.skipif(
     find_spec("awslambdaric") is None and not os.environ.get("CI"), reason="awslambdaric is not installed"
@@ -131,8 +131,8 @@ async def test_an_emulator_that_is_killed_leaves_no_frozen_process_behind(tmp_pa
     (tmp_path / "emulated_handlers.py").write_text(HANDLERS)
     program = """
 import asyncio, os, sys
-from streamer.aws.emulator.functions import Invocation
-from streamer.aws.emulator.processes import Process
+from streamer_aws.emulator.functions import Invocation
+from streamer_aws.emulator.processes import Process
 
 async def main():
     sandbox = await Process("emulated_handlers.default", os.environ, name="default", timeout=20).start()

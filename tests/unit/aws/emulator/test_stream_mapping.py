@@ -8,13 +8,13 @@ import itertools
 import pytest
 from botocore.exceptions import ClientError
 
-from streamer.aws.emulator.functions import FunctionError, Throttled
-from streamer.aws.emulator.limits import Limits
-from streamer.aws.emulator.resources import client, make_tables
-from streamer.aws.emulator.stream_mapping import StreamMapping, matches
-from streamer.aws.emulator.waiting import stop_all
 from streamer.core.clock import SystemClock
 from streamer.testing import ManualClock
+from streamer_aws.emulator.functions import FunctionError, Throttled
+from streamer_aws.emulator.limits import Limits
+from streamer_aws.emulator.resources import client, make_tables
+from streamer_aws.emulator.stream_mapping import StreamMapping, matches
+from streamer_aws.emulator.waiting import stop_all
 
 REGION = "eu-central-1"
 names = itertools.count()

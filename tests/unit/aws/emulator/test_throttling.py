@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 from botocore.exceptions import ClientError
 
-from streamer.aws.emulator.resources import client
-from streamer.aws.emulator.throttling import Proxy
+from streamer_aws.emulator.resources import client
+from streamer_aws.emulator.throttling import Proxy
 
 REGION = "eu-central-1"
 

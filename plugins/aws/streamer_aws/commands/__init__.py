@@ -1,0 +1,1 @@
+"""Commands of the program `streamer`, each imported when it is named."""

@@ -1,0 +1,149 @@
+"""DynamoDB, SQS and S3 on this machine: ministack, in an environment and a process of its own.
+
+It cannot live in ours: it pins another botocore than aiobotocore does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, Final
+
+import aiohttp
+
+from streamer.core.clock import Clock
+from streamer.core.errors import StartError
+from streamer_aws.emulator.waiting import done_within
+
+VERSION: Final = "1.5.33"
+REQUIREMENT: Final = f"ministack=={VERSION}"
+LOOK: Final = 0.05
+"""Seconds between two looks whether it answers."""
+LAST_WORDS: Final = 10.0
+"""Seconds that it gets to end."""
+PATIENCE: Final = 600
+"""Looks at a process that has just been started: half a minute."""
+
+
+def default_home(environ: Mapping[str, str]) -> Path:
+    """Where its environment is kept: in the user's cache directory, one for each version."""
+    cache = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "~")).expanduser() / ".cache"
+    return Path(cache) / "streamer" / f"ministack-{VERSION}"
+
+
+async def install(home: Path, tell: Callable[[str], Any], requirement: str = REQUIREMENT) -> Path:
+    """Its program; on first use the environment is made, which needs the package index.
+
+    Args:
+        home: of the environment.
+        tell: told in one line that it takes a while.
+        requirement: what pip installs.
+
+    Raises:
+        StartError: it cannot be installed.
+    """
+    program = home / "bin" / "ministack"
+    done = home / "installed"
+    if done.exists():
+        return program
+    tell(f"installing {requirement} into {home}, once")
+    for command in (
+        [sys.executable, "-m", "venv", "--clear", str(home)],
+        [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement],
+    ):
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+        except OSError as problem:
+            raise StartError(f"{command[0]}: {problem.strerror}") from problem
+        said, _ = await process.communicate()
+        if process.returncode:
+            lines = said.decode(errors="replace").strip().splitlines() or ["it does not say why"]
+            raise StartError(
+                f"{requirement} cannot be installed into {home}: {lines[-1]}; or give --endpoint-url of a service "
+                "that speaks DynamoDB and SQS"
+            )
+    done.touch()
+    return program
+
+
+@asynccontextmanager
+async def running(program: Path, region: str, clock: Clock) -> AsyncIterator[str]:
+    """The address of a new one, on loopback and empty; it ends with the context.
+
+    Raises:
+        StartError: it does not start.
+    """
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory(prefix="streamer-ministack-") as folder, _log(folder) as log:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                str(program),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                process_group=0,
+                env={
+                    **os.environ,
+                    "BIND_HOST": "127.0.0.1",
+                    "GATEWAY_PORT": str(port),
+                    "MINISTACK_REGION": region,
+                    "IOT_MTLS_ENABLED": "0",
+                    "SFTP_ENABLED": "0",
+                    "LOG_LEVEL": "WARNING",
+                },
+            )
+        except OSError as problem:
+            raise StartError(f"{program}: {problem.strerror}; delete {program.parents[1]} and start again") from problem
+        try:
+            await _answers(f"{url}/_ministack/health", process, log, clock)
+            yield url
+        finally:
+            await _end(process, clock)
+
+
+async def _end(process: asyncio.subprocess.Process, clock: Clock) -> None:
+    ending = asyncio.ensure_future(process.wait())
+    with suppress(ProcessLookupError):
+        process.terminate()
+    if not await done_within(clock, LAST_WORDS, ending):
+        process.kill()
+        await ending
+
+
+async def _answers(url: str, process: asyncio.subprocess.Process, log: IO[bytes], clock: Clock) -> None:
+    async with aiohttp.ClientSession() as session:
+        for _ in range(PATIENCE):
+            with suppress(aiohttp.ClientError):
+                async with session.get(url) as answer:
+                    if answer.ok:
+                        return
+            if process.returncode is not None:
+                break
+            await clock.sleep(LOOK)
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines() or ["it says nothing"]
+    raise StartError(f"ministack does not answer at {url}: {lines[-1]}")
+
+
+def _log(folder: str) -> IO[bytes]:
+    return Path(folder, "log").open("w+b")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

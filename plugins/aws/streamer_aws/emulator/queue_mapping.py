@@ -1,0 +1,145 @@
+"""Lambda's event source mapping of an SQS queue.
+
+Source: "Using Lambda with Amazon SQS": batches, `ReportBatchItemFailures`, and what of a batch is deleted when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from streamer.core.clock import Clock
+from streamer_aws.emulator.events import queue_event
+from streamer_aws.emulator.faults import Fault, Faults
+from streamer_aws.emulator.functions import FunctionError, Invoke, Throttled
+from streamer_aws.emulator.limits import Limits
+from streamer_aws.emulator.waiting import Tasks
+
+PAUSE: Final = 1.0
+"""Seconds after a failed look at the queue."""
+
+
+class QueueMapping:
+    """Takes batches from a queue and gives them to the processor; deletes what it did not report as failed.
+
+    What failed is left where it is: the queue shows it again when its visibility timeout is over, and moves it to
+    the dead-letter queue when it was received too often.
+
+    Args:
+        client: of SQS.
+        url: the queue's.
+        arn: the queue's.
+        invoke: calls the processor.
+        concurrency: batches that are worked on at the same time.
+        limits: the batch and the wait.
+        region: of the queue.
+        faults: what goes wrong on demand.
+        clock: time.
+        logger: told of a queue that cannot be asked, and of answers that are none.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        *,
+        url: str,
+        arn: str,
+        invoke: Invoke,
+        concurrency: int,
+        limits: Limits,
+        region: str,
+        faults: Faults,
+        clock: Clock,
+        logger: Any,
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._arn = arn
+        self._invoke = invoke
+        self._free = asyncio.Semaphore(concurrency)
+        self._limits = limits
+        self._region = region
+        self._faults = faults
+        self._clock = clock
+        self._logger = logger
+        self._tasks = Tasks()
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        try:
+            while True:
+                async with self._free:
+                    messages = await self._receive()
+                if messages:
+                    # Taken only for what has come, so that nothing is received that would then wait here.
+                    await self._free.acquire()
+                    self._tasks.start(self._work(messages))
+        finally:
+            await self._tasks.stop()
+
+    async def _receive(self) -> list[dict[str, Any]]:
+        try:
+            answer = await self._client.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=self._limits.batch,
+                WaitTimeSeconds=self._limits.queue_wait,
+                AttributeNames=["All"],
+                MessageAttributeNames=["All"],
+            )
+        except Exception as problem:  # noqa: BLE001 - any failure of the network or the service; it is asked again
+            self._logger.warning("the queue cannot be asked", queue=self._url, error=str(problem))
+            await self._clock.sleep(PAUSE)
+            return []
+        found: list[dict[str, Any]] = answer.get("Messages", [])
+        return found
+
+    async def _work(self, messages: list[dict[str, Any]]) -> None:
+        try:
+            done = await self._process(messages)
+            if done:
+                await self._client.delete_message_batch(
+                    QueueUrl=self._url,
+                    Entries=[
+                        {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
+                        for number, message in enumerate(done)
+                    ],
+                )
+        except Exception as problem:  # noqa: BLE001 - what is not deleted comes again
+            self._logger.warning("messages stay in the queue", queue=self._url, error=str(problem))
+        finally:
+            self._free.release()
+
+    async def _process(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The messages that are done with."""
+        if self._faults.take(Fault.LOST_WAKE_UP, "sqs"):
+            return messages
+        event = queue_event(messages, self._arn, self._region)
+        twice = self._faults.take(Fault.DUPLICATE_EVENT, "sqs") is not None
+        calls = [self._invoke("processor", event) for _ in range(1 + twice)]
+        answer, *_ = await asyncio.gather(*calls, return_exceptions=True)
+        if isinstance(answer, FunctionError | Throttled):
+            return []
+        if isinstance(answer, BaseException):
+            raise answer
+        failed = failures(answer, {message["MessageId"] for message in messages})
+        if failed is None:
+            self._logger.error("the processor's batchItemFailures are none: the whole batch counts as failed")
+            return []
+        return [message for message in messages if message["MessageId"] not in failed]
+
+
+def failures(answer: Any, known: Collection[str]) -> set[str] | None:
+    """The identifiers that the processor reported as failed; None when it answered what counts as a failure of all.
+
+    Args:
+        answer: of the function; None, an empty object, and empty or missing `batchItemFailures` are success.
+        known: the identifiers of the batch.
+    """
+    reported = answer.get("batchItemFailures") if isinstance(answer, Mapping) else None
+    if not reported:
+        return set()
+    if not isinstance(reported, list):
+        return None
+    found = {item.get("itemIdentifier") if isinstance(item, Mapping) else None for item in reported}
+    return {str(name) for name in found} if found <= set(known) else None

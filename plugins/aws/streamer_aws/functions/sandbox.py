@@ -1,0 +1,285 @@
+"""A service inside one sandbox of Lambda: opened when it is first needed, kept for the next invocation."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from streamer.contracts.components import Kind
+from streamer.core.clock import Clock, SystemClock
+from streamer.core.errors import StartError
+from streamer.engine.waiting import STOP_GRACE, ends_within
+from streamer.runtime.reading import read
+
+if TYPE_CHECKING:
+    from streamer.config.settings import Settings
+    from streamer.plugins.registry import Registry
+    from streamer.runtime.assembly import Service
+    from streamer_aws.functions.door import GatewayDoor
+    from streamer_aws.functions.processing import Processor
+    from streamer_aws.functions.sweeping import Sweep
+    from streamer_aws.functions.waking import Waker
+
+QUEUE_URL: Final = "STREAMER_QUEUE_URL"
+"""Of the queue of wake-ups; without it a stream wakes the processors."""
+RETRY_QUEUE_URL: Final = "STREAMER_RETRY_QUEUE_URL"
+"""Where a stream wakes the processors: of the queue of what is to run later or again, which no stream can tell."""
+
+
+class _Entrance(NamedTuple):
+    """What `$connect` and `$disconnect` need: no handlers, no store, no plugin's code beyond the authenticator's."""
+
+    door: GatewayDoor
+    connections: Any
+
+
+class _House(NamedTuple):
+    """The whole service."""
+
+    service: Service
+    processor: Processor
+    sweep: Sweep
+    connections: Any
+
+
+class Sandbox:
+    """The entry points as coroutines, over one service that is opened once.
+
+    Everything is awaited before an entry point returns: between invocations nothing runs.
+
+    Args:
+        config_path: the service's file.
+        environ: fills the file's variables and names the queue; the process's own when left out.
+        clock: time.
+        logger: for what concerns the whole service; as the file says when left out.
+    """
+
+    def __init__(
+        self,
+        config_path: Path,
+        environ: Mapping[str, str] | None = None,
+        *,
+        clock: Clock | None = None,
+        logger: Any = None,
+    ) -> None:
+        self._path = config_path
+        self._environ = os.environ if environ is None else environ
+        self._clock = clock or SystemClock()
+        self._logger = logger
+        self._stack = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._file: tuple[Settings, Registry] | None = None
+        self._entrance: _Entrance | None = None
+        self._house: _House | None = None
+
+    async def connect(self, event: Mapping[str, Any], _context: Any = None) -> dict[str, Any]:
+        """`$connect`: lets in whom the file lets in, and writes down who it is."""
+        entrance = await self.open_entrance()
+        _learn_endpoint(entrance.connections, event, self._environ)
+        return await entrance.door.connect(event)
+
+    async def disconnect(self, event: Mapping[str, Any], _context: Any = None) -> dict[str, Any]:
+        """`$disconnect`: forgets the connection. It may never come; then its age does."""
+        entrance = await self.open_entrance()
+        await entrance.door.disconnect(event)
+        return {"statusCode": 200}
+
+    async def default(self, event: Mapping[str, Any], _context: Any = None) -> dict[str, Any]:
+        """A message: answered at once, or stored and acknowledged."""
+        house = await self.open_house()
+        _learn_endpoint(house.connections, event, self._environ)
+        answer = await house.service.router.route(event)
+        await self._settle(house)
+        return answer
+
+    async def processor(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        """A batch of wake-ups, from the queue or from the stream of the table."""
+        house = await self.open_house()
+        answer = await house.processor.process(event, _remaining(context))
+        await self._settle(house)
+        return answer
+
+    async def sweep(self, _event: Mapping[str, Any], context: Any) -> dict[str, int]:
+        """The schedule."""
+        house = await self.open_house()
+        found = await house.sweep.run(_remaining(context))
+        await self._settle(house)
+        return found
+
+    async def close(self) -> None:
+        """Gives up everything; no entry point may be called any more."""
+        await self._stack.aclose()
+
+    async def kill(self) -> None:
+        """Ends it as Lambda does: what runs is cut off, and writes nothing any more.
+
+        A function in a thread runs on to its end, as nothing can stop a thread.
+        """
+        if self._house is not None:
+            service = self._house.service
+            await service.store.close()
+            for job in list(service.worker.running.values()):
+                job.stop("lost")
+            await service.router.drain(0.0)
+            await ends_within(STOP_GRACE, service.worker.idle(), self._clock)
+        await self.close()
+
+    async def open_entrance(self) -> _Entrance:
+        """What connections need to begin and to end.
+
+        Raises:
+            StreamerError: the service cannot start, in one line.
+        """
+        async with self._opening:
+            if self._entrance is None:
+                self._entrance = await self._make_entrance()
+        return self._entrance
+
+    async def open_house(self) -> _House:
+        """The whole service.
+
+        Raises:
+            StreamerError: the service cannot start, in one line.
+        """
+        async with self._opening:
+            if self._house is None:
+                self._house = await self._make_house()
+        return self._house
+
+    async def _settle(self, house: _House) -> None:
+        delivery: Any = house.service.delivery
+        await delivery.settle()
+
+    def _read(self) -> tuple[Settings, Registry, Any]:
+        if self._file is None:
+            settings, registry = read(self._path, self._environ)
+            backends = settings.backends
+            if not registry.components[Kind.CONNECTIONS, backends.connections.name].several_processes:
+                raise StartError(
+                    f"{self._path}: the connections are {backends.connections.name!r}, which are those of one process; "
+                    "behind API Gateway they are 'backends: {connections: {use: apigateway}}'"
+                )
+            if not registry.components[Kind.STORE, backends.store.name].claims_by_key:
+                raise StartError(
+                    f"{self._path}: the store is {backends.store.name!r}, which cannot claim the one request that a "
+                    "function is woken for; on AWS it is 'backends: {store: {use: dynamodb}}'"
+                )
+            self._file = settings, registry
+        settings, registry = self._file
+        if self._logger is None:
+            from streamer.runtime.logs import configure  # noqa: PLC0415 - only where nobody has configured them
+
+            self._logger = configure(settings.logs.level, settings.logs.format, secrets=settings.secrets)
+        return settings, registry, self._logger
+
+    def _waker(self, settings: Settings, fits: Any) -> Waker:
+        from streamer_aws.functions.waking import Waker  # noqa: PLC0415 - what an invocation does not need is not imported
+
+        region = settings.backends.connections.options.get("region")
+        url = self._environ.get(QUEUE_URL) or self._environ.get(RETRY_QUEUE_URL, "")
+        return Waker(url, fits, region=region, logger=self._logger)
+
+    async def _make_entrance(self) -> _Entrance:
+        from streamer.engine.leaving import leaving  # noqa: PLC0415 - as above
+        from streamer.runtime.assembly import open_entrance  # noqa: PLC0415 - as above
+        from streamer_aws.functions.door import GatewayDoor  # noqa: PLC0415 - as above
+
+        settings, registry, logger = self._read()
+        async with AsyncExitStack() as stack:
+            connections, authenticator = await stack.enter_async_context(
+                open_entrance(settings, registry.components, logger=logger, clock=self._clock)
+            )
+            waker = self._waker(settings, lambda _action: True)
+            stack.push_async_callback(waker.close)
+            door = GatewayDoor(
+                connections,
+                authenticator,
+                settings.server,
+                clock=self._clock,
+                logger=logger,
+                leave=leaving(connections.followers, waker.look_at_left, logger),
+            )
+            self._stack.push_async_exit(stack.pop_all())
+        return _Entrance(door, connections)
+
+    async def _make_house(self) -> _House:
+        from streamer.engine.shared_delivery import SharedDelivery  # noqa: PLC0415 - as above
+        from streamer.runtime.assembly import open_service  # noqa: PLC0415 - as above
+        from streamer_aws.functions.departing import Departing  # noqa: PLC0415 - as above
+        from streamer_aws.functions.door import GatewayDoor  # noqa: PLC0415 - as above
+        from streamer_aws.functions.processing import Processor, fits  # noqa: PLC0415 - as above
+        from streamer_aws.functions.sweeping import Sweep  # noqa: PLC0415 - as above
+
+        settings, registry, logger = self._read()
+        clock = self._clock
+        async with AsyncExitStack() as stack:
+            service = await stack.enter_async_context(
+                open_service(
+                    settings,
+                    registry.components,
+                    logger=logger,
+                    clock=clock,
+                    name=self._environ.get("AWS_LAMBDA_LOG_STREAM_NAME"),
+                )
+            )
+            queue: Any = service.store
+            delivery, connections = service.delivery, service.connections
+            assert isinstance(delivery, SharedDelivery), "the connections declare several_processes"
+            routes = service.router.routes
+            waker = self._waker(settings, lambda action: (route := routes.get(action)) is None or fits(route))
+            stack.push_async_callback(waker.close)
+            delivery.on_left = waker.look_at_left
+            service.router.on_queued = None
+            if self._environ.get(QUEUE_URL):
+                service.router.on_queued = lambda request: waker.wake((request.owner, request.id), request.action)
+            service.router.door = GatewayDoor(
+                connections,
+                service.authenticator,
+                settings.server,
+                clock=clock,
+                logger=logger,
+                leave=delivery.leave,
+                delivered=queue.mark_delivered,
+            )
+            departing = Departing(connections.followers, service.worker, clock=clock, logger=logger)
+            lease = settings.worker.lease
+            processor = Processor(
+                queue,
+                service.worker,
+                waker,
+                departing,
+                lease=lease,
+                concurrency=settings.worker.concurrency,
+                clock=clock,
+                logger=logger,
+            )
+            sweep = Sweep(
+                queue,
+                service.worker,
+                processor,
+                delivery,
+                waker,
+                departing,
+                lease=lease,
+                clock=clock,
+                logger=logger,
+            )
+            self._stack.push_async_exit(stack.pop_all())
+        return _House(service, processor, sweep, connections)
+
+
+def _remaining(context: Any) -> float:
+    """Seconds until the sandbox is killed."""
+    return float(context.get_remaining_time_in_millis()) / 1000
+
+
+def _learn_endpoint(connections: Any, event: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    """Where to post to, from an event: a template that told its functions would refer to them in a circle."""
+    context = event["requestContext"]
+    region = environ.get("AWS_REGION", "us-east-1")
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    connections.use_endpoint(f"https://{context['apiId']}.execute-api.{region}.{suffix}/{context['stage']}")

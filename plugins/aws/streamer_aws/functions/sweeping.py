@@ -1,0 +1,153 @@
+"""What the schedule does once a minute: finds what lost wake-ups, dead sandboxes and broken deliveries left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from streamer.contracts.stores import Key, Waiting, WokenQueue
+from streamer.core.clock import Clock
+from streamer.core.errors import StoreError
+from streamer.core.records import RequestRecord
+from streamer.engine.outcomes import terminal_message
+from streamer.engine.shared_delivery import SharedDelivery
+from streamer.engine.waiting import ends_within
+from streamer.engine.worker import Worker
+from streamer_aws.dynamodb.calls import all_of
+from streamer_aws.functions.departing import Departing
+from streamer_aws.functions.processing import Processor, WakeUp, fits
+from streamer_aws.functions.waking import Waker
+
+GRACE: Final = 60.0
+"""Seconds after which nobody is on the way any more to a request, while few wake-ups wait."""
+LONG_GRACE: Final = 15 * 60.0
+"""The same while many wait: theirs is among them in all likelihood, and another would only make them more."""
+MANY: Final = 100
+TELLING: Final = 15.0
+"""Seconds in which whoever ended a request has told its followers."""
+LOOK_BACK: Final = 10 * 60.0
+"""Seconds for which it is tried to tell what was not told; then it waits for its owner to resume."""
+SENDING: Final = 40.0
+"""Seconds of one sweep in which messages are sent, at most. What was not sent then is left to the next sweep."""
+MARGIN: Final = 5.0
+"""Seconds before the function's end at which nothing is sent any more."""
+
+
+class Sweep:
+    """One look at everything.
+
+    Nothing is sent to any connection before all that is due has been sent for: a gateway that takes no messages must
+    not hold up the requests of others.
+
+    Args:
+        queue: the table.
+        worker: ends what cannot run any more.
+        processor: runs what is due, where no queue of wake-ups is there.
+        delivery: tells.
+        waker: wakes processors.
+        departing: ends what was left.
+        lease: seconds of a claim.
+        clock: time.
+        logger: for what goes wrong.
+    """
+
+    def __init__(
+        self,
+        queue: WokenQueue,
+        worker: Worker,
+        processor: Processor,
+        delivery: SharedDelivery,
+        waker: Waker,
+        departing: Departing,
+        *,
+        lease: float,
+        clock: Clock,
+        logger: Any,
+    ) -> None:
+        self._queue = queue
+        self._worker = worker
+        self._processor = processor
+        self._delivery = delivery
+        self._waker = waker
+        self._departing = departing
+        self._lease = lease
+        self._clock = clock
+        self._logger = logger
+
+    async def run(self, remaining: float) -> dict[str, int]:
+        """What was found, by kind. What fails is looked at again by the next sweep, and does not keep from the rest.
+
+        Args:
+            remaining: seconds until the function is killed.
+        """
+        ends_at = self._clock.monotonic() + remaining
+        found = dict.fromkeys(("ended", "told", "left", "woken"), 0)
+        abandoned: list[RequestRecord] = []
+
+        async def look(name: str, what: Callable[[], Awaitable[int]]) -> None:
+            try:
+                found[name] = await what()
+            except StoreError as problem:
+                self._logger.error("a sweep is not whole", part=name, error=str(problem))
+
+        await look("ended", lambda: self._end(abandoned))
+        if self._waker.url:
+            await look("woken", self._wake)
+        try:
+            await self._queue.count_queued()
+        except StoreError as problem:
+            self._logger.error("a sweep is not whole", part="counted", error=str(problem))
+        sending = asyncio.gather(
+            all_of(self._delivery.tell(one.key, terminal_message(one)) for one in abandoned),
+            look("told", self._untold),
+            look("left", self._departing.sweep),
+        )
+        seconds = max(min(remaining - MARGIN, SENDING), 0.0)
+        if not await ends_within(seconds, asyncio.wait({sending}), self._clock):
+            sending.cancel()
+            self._logger.warning("a sweep has not sent everything; the next one goes on", seconds=seconds)
+        await asyncio.gather(sending, return_exceptions=True)
+        if not self._waker.url:
+            # Last, as it takes as long as the handlers do.
+            await look("woken", lambda: self._process(ends_at - self._clock.monotonic()))
+        if any(found.values()):
+            self._logger.info("swept", **found)
+        return found
+
+    async def _end(self, abandoned: list[RequestRecord]) -> int:
+        """What waited too long, or whose worker died in its last attempt."""
+        claims = await self._queue.claim(self._worker.name, 0, self._lease)
+        for record in claims.abandoned:
+            self._worker.log_abandoned(record)
+        abandoned += claims.abandoned
+        return len(claims.abandoned)
+
+    async def _untold(self) -> int:
+        now = self._clock.now()
+        told_before = now - TELLING
+        keys = await self._queue.untold(now - LOOK_BACK, told_before)
+        # In another order each time: those whose connections take nothing must not keep the rest from their turn.
+        keys = random.sample(keys, len(keys))
+
+        async def one(key: Key) -> None:
+            record = await self._queue.get(key)
+            if record is not None and record.terminal:
+                await self._delivery.tell(key, terminal_message(record), told_before)
+
+        await all_of(one(key) for key in keys)
+        return len(keys)
+
+    async def _wake(self) -> int:
+        grace = GRACE if await self._waker.backlog() < MANY else LONG_GRACE
+        return await self._waker.wake_all(await self._due(grace))
+
+    async def _process(self, remaining: float) -> int:
+        waiting = await self._due(GRACE)
+        await self._processor.run([WakeUp("", key, action) for key, action in waiting], remaining)
+        return len(waiting)
+
+    async def _due(self, grace: float) -> list[Waiting]:
+        long = [name for name, route in self._worker.routes.items() if not fits(route)]
+        return await self._queue.due(self._clock.now() - grace, without=long)

@@ -1,0 +1,148 @@
+"""What a claim may take, as the index shows it: entries, the lines they stand in, and whose turn it is. Pure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from streamer.core.records import Status
+from streamer.stores.fairness import Lapsed, Lines, Place, Room
+from streamer_aws.dynamodb.values import Item
+from streamer_aws.store.items import joined
+
+REMEMBERED: Final = 10_000
+"""How many turns a process remembers; a line that was served longer ago stands where its oldest record does."""
+
+
+class Entry(NamedTuple):
+    """A record as the index shows it: it was so a moment ago."""
+
+    owner: str
+    id: str
+    place: str
+    action: str
+    priority: int
+    tenant: str
+    number: int
+    status: Status
+    fence: int
+    attempts: int
+    max_attempts: int
+    due_at: float
+    expires_at: float | None
+
+    @property
+    def line(self) -> Place:
+        """Where it waits for its turn."""
+        return Place(self.action, self.priority, self.tenant, self.owner)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is queued, and not in the hands of a worker or of one that died."""
+        return self.status is not Status.PROCESSING
+
+    @property
+    def last(self) -> bool:
+        """As `records.last_attempt`."""
+        return self.attempts + 1 >= self.max_attempts
+
+    @property
+    def lapsed(self) -> Lapsed:
+        """The same as one whose worker's lease ran out."""
+        return Lapsed(self.due_at, self, self.action, self.priority, self.tenant, self.last)
+
+    @property
+    def exhausted(self) -> bool:
+        """Part of `records.exhausted`."""
+        return not self.waits and self.attempts >= self.max_attempts
+
+    def due(self, now: float) -> bool:
+        """Part of `records.due`."""
+        return self.status is Status.PENDING or self.due_at <= now
+
+    def expired(self, now: float) -> bool:
+        """Part of `records.expired`."""
+        return self.expires_at is not None and self.expires_at <= now and (self.waits or self.due_at <= now)
+
+
+def to_entry(item: Item) -> Entry:
+    """The entry of an item of the index."""
+    return Entry(
+        owner=item["owner"]["S"],
+        id=item["id"]["S"],
+        place=item["place"]["S"],
+        action=item["action"]["S"],
+        priority=int(item["priority"]["N"]),
+        tenant=item["tenant"]["S"] if "tenant" in item else "",
+        number=int(item["number"]["N"]),
+        status=Status(item["status"]["S"]),
+        fence=int(item["fence"]["N"]),
+        attempts=int(item["attempts"]["N"]),
+        max_attempts=int(item["max_attempts"]["N"]),
+        due_at=float(item["due_at"]["N"]),
+        expires_at=float(item["expires_at"]["N"]) if "expires_at" in item else None,
+    )
+
+
+class Turns:
+    """Who was served last, as far as this process served them.
+
+    Whoever was served goes behind all who wait by then; whoever comes stands behind those who wait already. So a line
+    stands where it was served last, or where its oldest record came, whichever is later.
+    """
+
+    def __init__(self) -> None:
+        self._served: OrderedDict[tuple[str | int, ...], int] = OrderedDict()
+
+    def lines(self, entries: Iterable[Entry], now: float) -> Lines:
+        """The lines of these entries, in the order of their turns."""
+        counts: dict[Place, int] = {}
+        since: dict[tuple[str | int, ...], int] = {}
+        for entry in entries:
+            line = entry.line
+            counts[line] = counts.get(line, 0) + 1
+            came = joined(entry.number, entry.due_at, now)
+            for name in _names(line):
+                since[name] = min(since.get(name, came), came)
+        lines = Lines()
+        for line in sorted(
+            counts, key=lambda line: [max(since[name], self._served.get(name, 0)) for name in _names(line)]
+        ):
+            lines.add(line, counts[line])
+        return lines
+
+    def served(self, line: Place, at: int) -> None:
+        """The line had its turn.
+
+        Args:
+            line: it.
+            at: in the order of the numbers that new records get.
+        """
+        for name in _names(line):
+            self._served[name] = at
+            self._served.move_to_end(name)
+        while len(self._served) > REMEMBERED:
+            self._served.popitem(last=False)
+
+
+def choose(entries: Iterable[Entry], limit: int, room: Room, turns: Turns, now: float) -> list[Entry]:
+    """Up to `limit` of them in the order in which they are to begin; they are counted in `room`."""
+    waiting: dict[Place, list[Entry]] = {}
+    lapsed = []
+    for entry in entries:
+        if entry.waits:
+            waiting.setdefault(entry.line, []).append(entry)
+        else:
+            lapsed.append(entry.lapsed)
+    for queue in waiting.values():
+        queue.sort(key=lambda entry: entry.number, reverse=True)
+    lines = turns.lines((entry for queue in waiting.values() for entry in queue), now)
+    return [one.record if isinstance(one, Lapsed) else waiting[one].pop() for one in lines.take(limit, room, lapsed)]
+
+
+def _names(line: Place) -> tuple[tuple[str | int, ...], ...]:
+    """Of whom it is a turn: the action, the tenant within it, the owner within that."""
+    action = (line.priority, line.action)
+    tenant = (*action, line.tenant)
+    return action, tenant, (*tenant, line.owner)

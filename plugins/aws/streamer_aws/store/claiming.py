@@ -1,0 +1,285 @@
+"""Claims: candidates from the index, decided by one conditional write each."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+from typing import Final
+
+from streamer.contracts.stores import Claims, Key
+from streamer.core.clock import Clock
+from streamer.core.errors import Error, StoreUnavailable, TransitionRefused
+from streamer.core.records import (
+    Abandoned,
+    Claimed,
+    Event,
+    Expired,
+    RequestRecord,
+    Status,
+    due,
+    exhausted,
+    expired,
+)
+from streamer.stores.fairness import Room
+from streamer_aws.dynamodb.calls import Calls, Refused, all_of
+from streamer_aws.dynamodb.values import Item, before
+from streamer_aws.store import writes
+from streamer_aws.store.candidates import Entry, Turns, choose
+from streamer_aws.store.items import Layout, Stored, gone, to_stored
+from streamer_aws.store.scanning import Scanner
+from streamer_aws.store.table import EXPIRIES
+from streamer_aws.store.writing import Writer
+
+ROUNDS: Final = 3
+"""How often a claim chooses anew when others took what it had chosen."""
+EXPIRY_INTERVAL: Final = 1.0
+"""Seconds between two looks for what has waited too long and stands behind what a claim sees anyway."""
+EXPIRIES_AT_ONCE: Final = 100
+_NOTHING: Final = Claims([], [], None)
+FOREIGN_INTERVAL: Final = 5.0
+"""Seconds after which a service is told to look after what it follows: others may have run or ended it meanwhile."""
+
+
+class Claimer:
+    """Takes what is due.
+
+    Args:
+        calls: to the table.
+        writer: of what is not a plain claim.
+        layout: of the indexes.
+        clock: for the time between two looks at what others do.
+    """
+
+    def __init__(self, calls: Calls, writer: Writer, layout: Layout, clock: Clock) -> None:
+        self._calls = calls
+        self._writer = writer
+        self._layout = layout
+        self._scanners = [Scanner(calls, shard) for shard in range(layout.shards)]
+        self._turns = Turns()
+        self._looked_at: float | None = None
+        self._clock = clock
+        self._told_at = clock.monotonic()
+
+    async def claim(
+        self,
+        worker: str,
+        limit: int,
+        lease: float,
+        headroom: Mapping[str, int] | None,
+        tenant_limit: int | None,
+        tenants: Mapping[str, int] | None,
+        lost_limit: int | None,
+        lost_running: int,
+    ) -> Claims:
+        """Part of `RequestQueue`."""
+        now = self._writer.now()
+        used = _Used(headroom, tenant_limit, tenants, lost_limit, lost_running)
+        room = used.room()
+        overdue, entries = await asyncio.gather(self._overdue(now), self._candidates(now, limit, room))
+        doomed = {key: entry for key, entry in entries.items() if entry.due(now) and entry.exhausted}
+        late = {key for key, entry in entries.items() if entry.expired(now)} | set(overdue)
+        event = Claimed(now, worker, now + lease)
+        failures: list[StoreUnavailable] = []
+        ended = await all_of(
+            self._end(key, Abandoned(now) if key in doomed else Expired(now), failures)
+            for key in sorted({*doomed, *late})
+        )
+        for key in {*doomed, *late}:
+            entries.pop(key, None)
+        taken: list[RequestRecord] = []
+        ready = [entry for entry in entries.values() if entry.due(now)]
+        for _ in range(ROUNDS):
+            chosen = choose(ready, limit - len(taken), room, self._turns, now)
+            if not chosen:
+                break
+            claimed = await all_of(self._take(entry, event, failures) for entry in chosen)
+            for entry, record in zip(chosen, claimed, strict=True):
+                if record is not None:
+                    taken.append(record)
+                    self._turns.served(entry.line, self._writer.new_number())
+                    used.count(entry, record)
+            # What was chosen and lost to others must not take the room of what is still there.
+            room = used.room()
+            tried = {entry.place for entry in chosen}
+            ready = [entry for entry in ready if entry.place not in tried]
+        if failures and not taken and not any(ended):
+            raise failures[0]
+        later = [entry for entry in entries.values() if not entry.due(now)]
+        times = [entry.due_at for entry in later if room.for_action(entry.action)]
+        times += [now for entry in ready if _fits(entry, room)]
+        times += [now + lease for record in taken if room.for_action(record.action)]
+        return Claims(
+            taken, [record for record in ended if record is not None], min(times, default=None), self._others()
+        )
+
+    async def take(self, key: Key, worker: str, lease: float, *, lost: bool) -> Claims:
+        """Part of `WokenQueue`. What was just stored is taken by one call, which reads nothing before."""
+        now = self._writer.now()
+        event = Claimed(now, worker, now + lease)
+        seen, unread = (Status.PENDING, 0), True
+        for _ in range(ROUNDS):
+            try:
+                taken = await self._whole(to_stored(await self._write(key, seen, event, unread=unread)))
+                return Claims([] if taken is None else [taken], [], None)
+            except Refused as refused:
+                if refused.item is None or gone(refused.item, now):
+                    return _NOTHING
+                record = to_stored(refused.item).record
+            if not due(record, now) and not expired(record, now):
+                return _NOTHING
+            if record.status is Status.PROCESSING or expired(record, now):
+                if not (lost or exhausted(record) or expired(record, now)):
+                    return Claims([], [], now)
+                return await self._settle(record, event)
+            seen, unread = (record.status, record.fence), False
+        return _NOTHING
+
+    async def _settle(self, record: RequestRecord, event: Claimed) -> Claims:
+        """What is no plain claim: a lease ran out, or the request waited too long."""
+        failures: list[StoreUnavailable] = []
+        if expired(record, event.at):
+            ended = await self._end(record.key, Expired(event.at), failures)
+        elif exhausted(record):
+            ended = await self._end(record.key, Abandoned(event.at), failures)
+        else:
+            taken = await self._end(record.key, event, failures)
+            ended = None
+            if taken is not None:
+                return Claims([taken], [], None)
+        if failures:
+            raise failures[0]
+        return _NOTHING if ended is None else Claims([], [ended], None)
+
+    def _others(self) -> bool:
+        """Whether it is time to look at what other services have done: the table does not say when they did."""
+        now = self._clock.monotonic()
+        if now - self._told_at < FOREIGN_INTERVAL:
+            return False
+        self._told_at = now
+        return True
+
+    async def _candidates(self, now: float, limit: int, room: Room) -> dict[Key, Entry]:
+        timed = all_of(scanner.timed(now, room) for scanner in self._scanners)
+        ready = all_of(scanner.ready(max(limit, 1), room) for scanner in self._scanners)
+        lanes = itertools.chain(*await asyncio.gather(timed, ready))
+        return {(entry.owner, entry.id): entry for lane in lanes for entry in lane}
+
+    async def _take(self, entry: Entry, event: Claimed, failures: list[StoreUnavailable]) -> RequestRecord | None:
+        """The record, now ours; None where another was quicker, or the table failed."""
+        key = (entry.owner, entry.id)
+        if not entry.waits:
+            return await self._end(key, event, failures)
+        try:
+            item = await self._write(key, (entry.status, entry.fence), event)
+        except Refused:
+            return None
+        except StoreUnavailable as problem:
+            # What else was claimed at the same time must not be given up for it.
+            failures.append(problem)
+            return None
+        return await self._whole(to_stored(item))
+
+    async def _write(self, key: Key, seen: tuple[Status, int], event: Claimed, *, unread: bool = False) -> Item:
+        """The item, now ours.
+
+        Raises:
+            Refused: it does not stand as it was seen.
+            StoreUnavailable: the table failed.
+        """
+        version = self._writer.new_version()
+        parameters = writes.claim(self._calls.table, key, seen, event, self._layout, version, unread=unread)
+        try:
+            item: Item = (await self._calls.make("update_item", **parameters))["Attributes"]
+        except Refused as refused:
+            # Ours after all when its first answer was lost and it was made again.
+            if refused.item is None or refused.item["version"]["S"] != version:
+                raise
+            item = refused.item
+        self._writer.queue.less(1)
+        return item
+
+    async def _end(self, key: Key, event: Event, failures: list[StoreUnavailable]) -> RequestRecord | None:
+        """The record after the event; None where it is not for it as it is by now, or the table failed."""
+        try:
+            stored = await self._writer.apply(key, event)
+        except (TransitionRefused, Error):
+            # The index lags behind: it has ended by now, or is no longer there.
+            return None
+        except StoreUnavailable as problem:
+            failures.append(problem)
+            return None
+        # Whoever is told that it has ended needs no payload.
+        return await self._whole(stored) if isinstance(event, Claimed) else stored.record
+
+    async def _whole(self, stored: Stored) -> RequestRecord | None:
+        """The claimed record; None without its payload. It stays claimed: when its lease ran out it is tried again."""
+        try:
+            return await self._writer.blobs.whole(stored)
+        except StoreUnavailable:
+            return None
+
+    async def _overdue(self, now: float) -> list[Key]:
+        """Keys of what has waited too long, wherever it stands."""
+        if self._looked_at is not None and 0 <= now - self._looked_at < EXPIRY_INTERVAL:
+            return []
+        self._looked_at = now
+        answers = await all_of(
+            self._calls.make(
+                "query",
+                TableName=self._calls.table,
+                IndexName=EXPIRIES,
+                KeyConditionExpression="#expiry = :expiry AND #expires < :now",
+                ExpressionAttributeNames={"#expiry": "expiry", "#expires": "expires"},
+                ExpressionAttributeValues={
+                    ":expiry": {"S": f"expiry#{shard}"},
+                    ":now": {"S": f"{before(now)}~"},
+                },
+                Limit=EXPIRIES_AT_ONCE,
+            )
+            for shard in range(self._layout.shards)
+        )
+        return [(item["owner"]["S"], item["id"]["S"]) for answer in answers for item in answer["Items"]]
+
+
+class _Used:
+    """What a claim may still take, counted down by what it really took.
+
+    Args:
+        headroom: as in `RequestQueue.claim`, and so the others.
+    """
+
+    def __init__(
+        self,
+        headroom: Mapping[str, int] | None,
+        tenant_limit: int | None,
+        tenants: Mapping[str, int] | None,
+        lost_limit: int | None,
+        lost_running: int,
+    ) -> None:
+        self._headroom = dict(headroom or {})
+        self._tenant_limit = tenant_limit
+        self._tenants = dict(tenants or {})
+        self._lost_limit = lost_limit
+        self._lost_running = lost_running
+
+    def room(self) -> Room:
+        """For one round of choices."""
+        return Room(self._headroom, self._tenant_limit, self._tenants, self._lost_limit, self._lost_running)
+
+    def count(self, entry: Entry, record: RequestRecord) -> None:
+        """One more runs."""
+        if record.action in self._headroom:
+            self._headroom[record.action] -= 1
+        if record.tenant:
+            self._tenants[record.tenant] = self._tenants.get(record.tenant, 0) + 1
+        if not entry.waits:
+            self._lost_running += 1
+            if self._lost_limit is not None:
+                self._lost_limit = 0 if entry.last else self._lost_limit - 1
+
+
+def _fits(entry: Entry, room: Room) -> bool:
+    if not entry.waits:
+        return room.fits(entry.lapsed)
+    return room.for_action(entry.action) and room.for_tenant(entry.tenant)

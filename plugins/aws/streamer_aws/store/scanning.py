@@ -1,0 +1,104 @@
+"""Reading the lanes for a claim, no further than it needs.
+
+A lane may hold a hundred thousand records of one owner. Its places begin with priority, action, tenant and owner, so
+a line of which enough was seen is left by one query that begins behind it; so are an action and a tenant that have no
+room. `PAGES` queries a lane and claim are made at most. Where they do not reach to the end, the next claim begins with
+the most urgent again; it goes on where this one stopped once it comes to the priority in which it did. So over several
+claims every line of a priority has its turn, but no longer exactly in order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Final
+
+from streamer.stores.fairness import Place, Room
+from streamer_aws.dynamodb.calls import Calls
+from streamer_aws.dynamodb.values import LAST
+from streamer_aws.store.candidates import Entry, to_entry
+from streamer_aws.store.items import READY, TIMED
+from streamer_aws.store.table import LANES
+
+PAGE: Final = 250
+"""Entries of one query: about 100 KB, 13 read units."""
+PAGES: Final = 4
+
+
+class Scanner:
+    """Reads one shard's lanes.
+
+    Args:
+        calls: to the table.
+        shard: its number.
+    """
+
+    def __init__(self, calls: Calls, shard: int) -> None:
+        self._calls = calls
+        self._shard = shard
+        self._resume = {READY: "", TIMED: ""}
+
+    async def ready(self, wanted: int, room: Room) -> list[Entry]:
+        """What is PENDING: of each line as many as could be wanted, those without room left out as far as possible."""
+        entries: list[Entry] = []
+        seen: Counter[Place] = Counter()
+        after, resume = "", self._resume[READY]
+        for _ in range(PAGES):
+            items, more = await self._query(READY, after)
+            entries += items
+            seen.update(entry.line for entry in items)
+            if not more:
+                self._resume[READY] = ""
+                break
+            after = _behind(items[-1], seen[items[-1].line], wanted, room)
+            if after < resume and _level(after) == _level(resume):
+                after, resume = resume, ""
+        else:
+            self._resume[READY] = after
+        return entries
+
+    async def timed(self, now: float, room: Room) -> list[Entry]:
+        """What waits for a time: what is due, and what is due next of all that has room."""
+        entries: list[Entry] = []
+        after = ""
+        for page in range(PAGES):
+            items, more = await self._query(TIMED, after)
+            entries += items
+            if not more or any(entry.due_at > now and room.for_action(entry.action) for entry in items):
+                self._resume[TIMED] = ""
+                break
+            after = items[-1].place
+            if page == 0:
+                after = max(after, self._resume[TIMED])
+        else:
+            self._resume[TIMED] = after
+        return entries
+
+    async def _query(self, lane: str, after: str) -> tuple[list[Entry], bool]:
+        parameters: dict[str, Any] = {
+            "TableName": self._calls.table,
+            "IndexName": LANES,
+            "KeyConditionExpression": "#lane = :lane AND #place > :after",
+            "ExpressionAttributeNames": {"#lane": "lane", "#place": "place"},
+            "ExpressionAttributeValues": {":lane": {"S": f"{lane}#{self._shard}"}, ":after": {"S": after or " "}},
+            "Limit": PAGE,
+        }
+        answer = await self._calls.make("query", **parameters)
+        items = [to_entry(item) for item in answer["Items"]]
+        return items, "LastEvaluatedKey" in answer and bool(items)
+
+
+def _level(place: str) -> str:
+    """The part of a place in the READY lane that says how urgent it is."""
+    return place.partition("#")[0]
+
+
+def _behind(last: Entry, seen: int, wanted: int, room: Room) -> str:
+    """The place behind which to go on, given the last entry of a page and how many of its line were seen."""
+    parts = last.place.split("#")
+    if not room.for_action(last.action):
+        return "#".join([*parts[:2], LAST])
+    if not room.for_tenant(last.tenant):
+        return "#".join([*parts[:3], LAST])
+    if seen >= wanted:
+        return "#".join([*parts[:4], LAST])
+    return last.place

@@ -1,0 +1,205 @@
+"""The queue on a DynamoDB table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from streamer.contracts.stores import Claims, Existing, Key, Lease, Page, Waiting
+from streamer.core.attempts import Cause, LastReport
+from streamer.core.clock import Clock, SystemClock
+from streamer.core.messages import ErrorBody
+from streamer.core.records import Cancelled, Completed, Failed, Progressed, RequestRecord, Requeued, Status
+from streamer.core.summaries import RequestSummary
+from streamer_aws.dynamodb.calls import Calls
+from streamer_aws.dynamodb.keeping import keep
+from streamer_aws.dynamodb.values import text
+from streamer_aws.store.blobs import Blobs
+from streamer_aws.store.claiming import Claimer
+from streamer_aws.store.items import Layout
+from streamer_aws.store.reading import Reader
+from streamer_aws.store.room import QueueRoom
+from streamer_aws.store.sweeping import Sweeper
+from streamer_aws.store.writing import Writer
+
+KEEPER: Final = "streamer"
+"""The owner of what belongs to the store as a whole. No request's owner is called so."""
+
+
+class DynamoStore:
+    """Part of `WokenQueue`, on one table that any number of processes share. Its package says what it cannot keep.
+
+    Args:
+        client: aiobotocore's DynamoDB client; whoever made it closes it.
+        table: name of the table, made by `tables.create`.
+        clock: time.
+        max_queued: how many records may wait; one more is OVERLOADED. Approximate, see `room`.
+        max_queued_per_owner: how many of one owner; None: as many as there is room for. Once as many
+            wait at all it costs a read per request, and more at the limit.
+        retention: seconds for which an ended record is kept; then it is as good as deleted, and later it is.
+        shards: in how many parts the indexes are kept.
+        bucket: for what is too large for an item; None: it is refused.
+        s3: aiobotocore's S3 client, where there is a bucket.
+        untold: it can be asked what has ended and was not told.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        table: str,
+        *,
+        clock: Clock | None = None,
+        max_queued: int = 100_000,
+        max_queued_per_owner: int | None = None,
+        retention: float = 7 * 86400.0,
+        shards: int = 1,
+        bucket: str | None = None,
+        s3: Any = None,
+        untold: bool = False,
+    ) -> None:
+        time = clock or SystemClock()
+        layout = Layout(shards, retention, untold)
+        self._calls = Calls(client, table, time)
+        queue = QueueRoom(self._calls, layout, time, max_queued, max_queued_per_owner)
+        self._blobs = Blobs(s3, bucket or "", time)
+        self._writer = Writer(self._calls, layout, time, queue, self._blobs)
+        self._reader = Reader(self._calls, layout)
+        self._claimer = Claimer(self._calls, self._writer, layout, time)
+        self._sweeper = Sweeper(self._calls, layout)
+
+    async def enqueue(self, record: RequestRecord, /) -> Existing | None:
+        """Part of `RequestQueue`."""
+        return await self._writer.enqueue(record)
+
+    async def claim(
+        self,
+        worker: str,
+        limit: int,
+        lease: float,
+        *,
+        headroom: Mapping[str, int] | None = None,
+        tenant_limit: int | None = None,
+        tenants: Mapping[str, int] | None = None,
+        lost_limit: int | None = None,
+        lost_running: int = 0,
+    ) -> Claims:
+        """Part of `RequestQueue`."""
+        return await self._claimer.claim(
+            worker, limit, lease, headroom, tenant_limit, tenants, lost_limit, lost_running
+        )
+
+    async def take(self, key: Key, worker: str, lease: float, /, *, lost: bool = True) -> Claims:
+        """Part of `WokenQueue`."""
+        return await self._claimer.take(key, worker, lease, lost=lost)
+
+    async def due(self, stored_before: float, /, limit: int = 500, *, without: Collection[str] = ()) -> list[Waiting]:
+        """Part of `WokenQueue`."""
+        return await self._sweeper.due(self._writer.now(), stored_before, limit, without)
+
+    async def untold(self, ended_after: float, ended_before: float, /, limit: int = 500) -> list[Key]:
+        """Part of `WokenQueue`: nothing, unless the store was made so that it can be asked."""
+        return await self._sweeper.untold(ended_after, ended_before, limit)
+
+    async def mark_sent(self, keys: Sequence[Key], /) -> None:
+        """Part of `WokenQueue`."""
+        await self._writer.mark_sent(keys)
+
+    async def count_queued(self) -> int:
+        """Part of `WokenQueue`."""
+        return await self._writer.queue.count.count()
+
+    async def renew(self, leases: Sequence[Lease], lease: float, /) -> list[Lease]:
+        """Part of `RequestQueue`."""
+        return await self._writer.renew(leases, lease)
+
+    async def update_progress(
+        self, claim: Lease, /, *, seq: int, percentage: float, message: str = "", metadata: bytes = b""
+    ) -> None:
+        """Part of `RequestQueue`."""
+        event = Progressed(self._writer.now(), claim.fence, seq, percentage, message, metadata)
+        await self._writer.update_progress(claim, event)
+
+    async def complete(self, claim: Lease, /, *, seq: int, result: bytes, progress: LastReport | None = None) -> None:
+        """Part of `RequestQueue`.
+
+        Raises:
+            LeaseLost: as there.
+            Error: VALIDATION_ERROR, the result does not fit beside the payload into an item; the request still runs.
+        """
+        await self._writer.complete(claim, Completed(self._writer.now(), claim.fence, seq, result, progress))
+
+    async def fail(
+        self,
+        claim: Lease,
+        /,
+        *,
+        seq: int,
+        error: ErrorBody,
+        retry_at: float | None = None,
+        cause: Cause | None = None,
+        progress: LastReport | None = None,
+    ) -> None:
+        """Part of `RequestQueue`."""
+        await self._writer.fail(claim, Failed(self._writer.now(), claim.fence, seq, error, retry_at, cause, progress))
+
+    async def release(self, leases: Sequence[Lease], /) -> None:
+        """Part of `RequestQueue`."""
+        await self._writer.release(leases)
+
+    async def cancel(self, key: Key, /, message: str = "The request was cancelled") -> RequestRecord:
+        """Part of `RequestQueue`."""
+        return await self._blobs.whole(await self._writer.apply(key, Cancelled(self._writer.now(), message)))
+
+    async def requeue(self, key: Key, /) -> RequestRecord:
+        """Part of `RequestQueue`."""
+        return await self._blobs.whole(await self._writer.apply(key, Requeued(self._writer.now())))
+
+    async def mark_delivered(self, keys: Sequence[Key], /) -> None:
+        """Part of `RequestQueue`."""
+        await self._writer.mark_delivered(keys)
+
+    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[Key]:
+        """Part of `RequestQueue`."""
+        return await self._reader.unsettled(owner, limit, self._writer.now())
+
+    async def get(self, key: Key, /) -> RequestRecord | None:
+        """Part of `RequestQueue`."""
+        return await self._writer.read(key)
+
+    async def find(self, id: str, /, limit: int = 100) -> list[RequestSummary]:  # noqa: A002 - the contract's name
+        """Part of `RequestQueue`."""
+        return await self._reader.find(id, limit, self._writer.now())
+
+    async def list(
+        self,
+        *,
+        owner: str | None = None,
+        status: Status | None = None,
+        action: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page:
+        """Part of `RequestQueue`."""
+        return await self._reader.page(owner, status, action, limit, cursor, self._writer.now())
+
+    async def counts(self) -> dict[Status, int]:
+        """Part of `RequestQueue`."""
+        return await self._reader.counts(self._writer.now())
+
+    async def purge(self, finished_before: float, /) -> int:
+        """Part of `RequestQueue`."""
+        keys = await self._reader.ended(finished_before, self._writer.now())
+        return await self._writer.purge(keys, finished_before)
+
+    async def keep(self, name: str, value: bytes, /, *, replace: bool = False) -> bytes:
+        """Part of `RequestQueue`."""
+        return await keep(self._calls, {"owner": text(KEEPER), "id": text(name)}, value, replace=replace)
+
+    async def failed(self) -> None:
+        """Part of `RequestQueue`: a table that does not answer now may answer again."""
+        await asyncio.get_running_loop().create_future()
+
+    async def close(self) -> None:
+        """Part of `RequestQueue`."""
+        await self._calls.close()

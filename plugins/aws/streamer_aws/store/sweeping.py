@@ -1,0 +1,107 @@
+"""Finding what lost wake-ups, dead workers and broken deliveries left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any, Final
+
+from streamer.contracts.stores import Key, Waiting
+from streamer.core.records import Status
+from streamer_aws.dynamodb.calls import Calls, all_of
+from streamer_aws.dynamodb.values import LAST, Item, before, micros, text
+from streamer_aws.store.items import READY, TIMED, UNTOLD, Layout
+from streamer_aws.store.table import EXPIRIES, LANES
+
+PAGES: Final = 40
+"""Queries of a lane that one look makes at most: some 400,000 entries that are not what it looks for."""
+
+
+Wanted = Callable[[Item], bool]
+
+
+class Sweeper:
+    """Looks at the indexes for what stands there too long.
+
+    Args:
+        calls: to the table.
+        layout: of the indexes.
+    """
+
+    def __init__(self, calls: Calls, layout: Layout) -> None:
+        self._calls = calls
+        self._layout = layout
+
+    async def due(self, now: float, stored_before: float, limit: int, without: Collection[str]) -> list[Waiting]:
+        """Part of `WokenQueue`."""
+
+        def wanted(item: Item) -> bool:
+            return item["action"]["S"] not in without and _overdue(item, now, stored_before)
+
+        shards = range(self._layout.shards)
+        lanes = await all_of(self._timed(shard, now, limit, wanted) for shard in shards)
+        lanes += await all_of(self._ready(shard, stored_before, limit, wanted) for shard in shards)
+        found = [item for lane in lanes for item in lane]
+        return [Waiting((item["owner"]["S"], item["id"]["S"]), item["action"]["S"]) for item in found[:limit]]
+
+    async def untold(self, ended_after: float, ended_before: float, limit: int) -> list[Key]:
+        """Part of `WokenQueue`."""
+        lanes = await all_of(
+            self._some(
+                limit,
+                lambda _item: True,
+                IndexName=EXPIRIES,
+                KeyConditionExpression="#expiry = :expiry AND #expires BETWEEN :after AND :until",
+                ExpressionAttributeNames={"#expiry": "expiry", "#expires": "expires"},
+                ExpressionAttributeValues={
+                    ":expiry": text(f"{UNTOLD}#{shard}"),
+                    ":after": text(before(ended_after)),
+                    ":until": text(f"{before(ended_before)}{LAST}"),
+                },
+            )
+            for shard in range(self._layout.shards)
+        )
+        return [(item["owner"]["S"], item["id"]["S"]) for lane in lanes for item in lane][:limit]
+
+    async def _timed(self, shard: int, now: float, limit: int, wanted: Wanted) -> list[Item]:
+        return await self._some(
+            limit,
+            wanted,
+            IndexName=LANES,
+            KeyConditionExpression="#lane = :lane AND #place <= :now",
+            ExpressionAttributeNames={"#lane": "lane", "#place": "place"},
+            ExpressionAttributeValues={":lane": text(f"{TIMED}#{shard}"), ":now": text(f"{before(now)}{LAST}")},
+        )
+
+    async def _ready(self, shard: int, stored_before: float, limit: int, wanted: Wanted) -> list[Item]:
+        return await self._some(
+            limit,
+            wanted,
+            IndexName=LANES,
+            KeyConditionExpression="#lane = :lane",
+            FilterExpression="#number < :before",
+            ExpressionAttributeNames={"#lane": "lane", "#number": "number"},
+            ExpressionAttributeValues={
+                ":lane": text(f"{READY}#{shard}"),
+                ":before": {"N": str(micros(stored_before))},
+            },
+        )
+
+    async def _some(self, limit: int, wanted: Wanted, **parameters: Any) -> list[Item]:
+        """So many items of a query, or a few more; fewer where too much else stands there."""
+        items: list[Item] = []
+        start: dict[str, Any] = {}
+        for _ in range(PAGES):
+            page = await self._calls.make("query", TableName=self._calls.table, **parameters, **start)
+            items += filter(wanted, page["Items"])
+            if "LastEvaluatedKey" not in page or len(items) >= limit:
+                break
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        return items
+
+
+def _overdue(item: Item, now: float, stored_before: float) -> bool:
+    if item["status"]["S"] == Status.PENDING.value:
+        # The query has looked at when it was stored; its clock may have been put back since.
+        return True
+    limit = now if item["status"]["S"] == Status.PROCESSING.value else stored_before
+    return float(item["due_at"]["N"]) <= limit

@@ -1,0 +1,246 @@
+"""The writes as DynamoDB takes them: `records.advance`, told as conditions and changes. Pure.
+
+What happens to every request is one conditional write without a read before it: it is stored, claimed, renewed, it
+reports progress, completes, is delivered. Everything else is read, put through `records.advance` itself and written
+back under the condition that nobody wrote in between.
+
+Each write brings a new `version`. One that was made but whose answer was lost is found by it when it is tried again:
+the condition fails, and what stands there is our own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from streamer.contracts.stores import Key
+from streamer.core.records import Claimed, Completed, Delivered, Progressed, Renewed, Status
+from streamer_aws.dynamodb.values import Item, Value, data, number, text
+from streamer_aws.store.items import ENDED, TIMED, UNTOLD, Layout, gone_at, shard_of, timed
+
+Parameters = dict[str, Any]
+"""Of one call."""
+
+
+class Change:
+    """An UpdateItem in the making. Names and values go through placeholders, as many of ours are reserved words.
+
+    Args:
+        table: its name.
+        key: of the item.
+        version: that the write leaves.
+    """
+
+    def __init__(self, table: str, key: Key, version: str) -> None:
+        self._table = table
+        self._key = key
+        self._names: dict[str, str] = {}
+        self._values: dict[str, Value] = {}
+        self._sets: list[str] = []
+        self._removes: list[str] = []
+        self._conditions: list[str] = []
+        self.set("version", text(version))
+
+    def set(self, name: str, value: Value) -> None:
+        """The attribute gets the value."""
+        self._sets.append(f"{self._name(name)} = {self._value(value)}")
+
+    def add(self, name: str, amount: int) -> None:
+        """The number grows."""
+        self._sets.append(f"{self._name(name)} = {self._name(name)} + {self._value(number(amount))}")
+
+    def remove(self, *names: str) -> None:
+        """The attributes go."""
+        self._removes += map(self._name, names)
+
+    def only_if(self, name: str, comparison: str, value: Value) -> None:
+        """The write is refused unless the attribute compares so."""
+        self._conditions.append(f"{self._name(name)} {comparison} {self._value(value)}")
+
+    def only_if_there(self, name: str, there: bool) -> None:
+        """The write is refused unless the attribute is there, or is not."""
+        self._conditions.append(f"attribute_{'exists' if there else 'not_exists'}({self._name(name)})")
+
+    def parameters(self, returned: str = "NONE") -> Parameters:
+        """Of UpdateItem. A refusal brings the item that stands."""
+        removes = f" REMOVE {', '.join(self._removes)}" if self._removes else ""
+        return {
+            "TableName": self._table,
+            "Key": key_of(self._key),
+            "UpdateExpression": f"SET {', '.join(self._sets)}{removes}",
+            "ConditionExpression": " AND ".join(self._conditions),
+            "ExpressionAttributeNames": self._names,
+            "ExpressionAttributeValues": self._values,
+            "ReturnValues": returned,
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+
+    def _name(self, name: str) -> str:
+        placeholder = f"#{name}"
+        self._names[placeholder] = name
+        return placeholder
+
+    def _value(self, value: Value) -> str:
+        placeholder = f":v{len(self._values)}"
+        self._values[placeholder] = value
+        return placeholder
+
+
+def key_of(key: Key) -> Item:
+    """The table's key of a request."""
+    return {"owner": text(key[0]), "id": text(key[1])}
+
+
+def create(table: str, item: Item, now: float) -> Parameters:
+    """PutItem: stores it unless one stands there that is not gone."""
+    return {
+        "TableName": table,
+        "Item": item,
+        "ConditionExpression": "attribute_not_exists(#owner) OR #gone_at <= :now",
+        "ExpressionAttributeNames": {"#owner": "owner", "#gone_at": "gone_at"},
+        "ExpressionAttributeValues": {":now": number(now)},
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def replace(table: str, item: Item, version: str) -> Parameters:
+    """PutItem: in the place of the one with that version."""
+    return {
+        "TableName": table,
+        "Item": item,
+        "ConditionExpression": "#version = :version",
+        "ExpressionAttributeNames": {"#version": "version"},
+        "ExpressionAttributeValues": {":version": text(version)},
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def delete(table: str, key: Key, finished_before: float) -> Parameters:
+    """DeleteItem: of what has ended before then, and did not begin again."""
+    return {
+        "TableName": table,
+        "Key": key_of(key),
+        "ConditionExpression": "attribute_not_exists(#due_at) AND #finished_at < :before",
+        "ExpressionAttributeNames": {"#due_at": "due_at", "#finished_at": "finished_at"},
+        "ExpressionAttributeValues": {":before": number(finished_before)},
+    }
+
+
+def claim(
+    table: str,
+    key: Key,
+    seen: tuple[Status, int],
+    event: Claimed,
+    layout: Layout,
+    version: str,
+    *,
+    unread: bool = False,
+) -> Parameters:
+    """UpdateItem: takes a request that is PENDING or RETRYING, has attempts left and is due, as the index showed it.
+
+    Args:
+        table: its name.
+        key: of the request.
+        seen: its state and fence in the index. While they hold, so does all that made it due.
+        event: the claim.
+        layout: of the indexes.
+        version: that the write leaves.
+        unread: nothing has shown it; it is taken if it stands so and cannot expire.
+    """
+    status, fence = seen
+    change = Change(table, key, version)
+    change.only_if("status", "=", text(status.value))
+    change.only_if("fence", "=", number(fence))
+    if unread:
+        change.only_if_there("expiry", there=False)
+    change.set("status", text(Status.PROCESSING.value))
+    change.set("fence", number(fence + 1))
+    change.add("attempts", 1)
+    change.set("worker", text(event.worker))
+    change.set("percentage", number(0.0))
+    change.set("started_at", number(event.at))
+    change.set("updated_at", number(event.at))
+    change.remove("message", "progress_metadata", "expiry", "expires")
+    _lease(change, key, event.lease_until, layout, version)
+    return change.parameters("ALL_NEW")
+
+
+def renew(table: str, key: Key, event: Renewed, layout: Layout, version: str) -> Parameters:
+    """UpdateItem: the holder keeps it for longer."""
+    change = _held(table, key, event.fence, version)
+    change.set("updated_at", number(event.at))
+    _lease(change, key, event.lease_until, layout, version)
+    return change.parameters()
+
+
+def progress(table: str, key: Key, event: Progressed, version: str) -> Parameters:
+    """UpdateItem: refused also where the percentage or `seq` would fall, which an expression cannot keep from it."""
+    change = _held(table, key, event.fence, version)
+    change.only_if("percentage", "<=", number(event.percentage))
+    change.only_if("seq", "<=", number(event.seq))
+    change.set("percentage", number(event.percentage))
+    change.set("message", text(event.message))
+    change.set("progress_metadata", data(event.metadata))
+    change.set("seq", number(event.seq))
+    change.set("updated_at", number(event.at))
+    return change.parameters()
+
+
+def complete(
+    table: str, key: Key, event: Completed, layout: Layout, version: str, away: str | None = None
+) -> Parameters:
+    """UpdateItem: the holder ends it with a result, which is in the item or in an object of the name `away`."""
+    change = _held(table, key, event.fence, version)
+    change.set("status", text(Status.COMPLETED.value))
+    if away is None:
+        change.set("result", data(event.result))
+    else:
+        change.set("result_at", text(away))
+    change.set("percentage", number(100.0))
+    if event.progress is not None:
+        change.set("message", text(event.progress.message))
+        change.set("progress_metadata", data(event.progress.metadata))
+    change.set("seq", number(event.seq))
+    change.set("updated_at", number(event.at))
+    change.set("finished_at", number(event.at))
+    change.set("lane", text(f"{ENDED}#{shard_of(*key, layout.shards)}"))
+    change.set("place", text(timed(event.at, version)))
+    change.set("gone_at", number(gone_at(event.at, layout.retention)))
+    if layout.untold:
+        change.set("expiry", text(f"{UNTOLD}#{shard_of(*key, layout.shards)}"))
+        change.set("expires", text(timed(event.at, version)))
+    change.remove("due_at", "error")
+    return change.parameters()
+
+
+def deliver(table: str, key: Key, event: Delivered, version: str) -> Parameters:
+    """UpdateItem: its owner was told; refused where it has not ended, or the owner was told before."""
+    change = Change(table, key, version)
+    change.only_if_there("owner", there=True)
+    change.only_if_there("due_at", there=False)
+    change.only_if_there("delivered_at", there=False)
+    change.set("delivered_at", number(event.at))
+    change.remove("unsettled", "expiry", "expires")
+    return change.parameters()
+
+
+def sent(table: str, key: Key, version: str) -> Parameters:
+    """UpdateItem: its outcome was handed to a connection; whether it arrived is not known."""
+    change = Change(table, key, version)
+    change.only_if_there("owner", there=True)
+    change.only_if_there("due_at", there=False)
+    change.only_if_there("delivered_at", there=False)
+    change.remove("expiry", "expires")
+    return change.parameters()
+
+
+def _held(table: str, key: Key, fence: int, version: str) -> Change:
+    change = Change(table, key, version)
+    change.only_if("status", "=", text(Status.PROCESSING.value))
+    change.only_if("fence", "=", number(fence))
+    return change
+
+
+def _lease(change: Change, key: Key, until: float, layout: Layout, version: str) -> None:
+    change.set("due_at", number(until))
+    change.set("lane", text(f"{TIMED}#{shard_of(*key, layout.shards)}"))
+    change.set("place", text(timed(until, version)))
