@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from streamer.core.messages import ErrorBody
+from streamer.stores.sqlite import due_times
 from streamer.stores.sqlite.database import open_database
 from streamer.stores.sqlite.operations import NUMBERS
 from streamer.stores.sqlite.rows import to_new_row
@@ -154,3 +155,14 @@ def test_a_kind_that_was_dropped_in_a_transaction_that_failed_comes_back(state, 
     state.change("ROLLBACK")
     assert state.times.kinds == {("work", 0)}
     assert state.times.read() == {("work", 0): (None, clock.now() + LEASE)}
+
+
+def test_times_are_found_by_an_index(state):
+    def searches(query, values=()):
+        plan = [row[3] for row in state.execute(f"EXPLAIN QUERY PLAN {query}", values)]
+        return [line for line in plan if "requests" in line]
+
+    timed = "requests_timed (action=? AND priority=? AND status=? AND waiting=? AND due_at>?)"
+    assert searches(due_times._NEXT, ("a", 0)) == [f"SEARCH requests USING COVERING INDEX {timed}"] * 2
+    (expiry,) = searches(due_times._NEXT_EXPIRY)
+    assert "USING INDEX requests_expiring (expires_at>?)" in expiry
