@@ -166,6 +166,34 @@ def test_no_module_knows_the_plugin_for_aws(path):
     assert [name for name in imported(path.read_text()) if name.partition(".")[0] == "streamer_aws"] == []
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import streamer_aws",
+        "from streamer_aws import Sandbox",
+        "def f():\n    from streamer_aws.store import store",
+        "if TYPE_CHECKING:\n    import streamer_aws.plugin",
+        "import_module('streamer_aws.plugin')",
+    ],
+)
+def test_no_way_of_knowing_the_plugin_goes_unseen(source):
+    assert "streamer_aws" in {name.partition(".")[0] for name in imported(source)}
+
+
+@pytest.mark.parametrize(
+    ("source", "used"),
+    [
+        ("from streamer.engine import pipeline", "engine.pipeline"),
+        ("from streamer import Router", "engine.router"),
+        ("def f():\n    import streamer.config.linter", "config.linter"),
+        ("import_module('streamer.runtime.serve')", "runtime.serve"),
+    ],
+)
+def test_no_way_of_using_the_core_goes_unseen(source, used):
+    (name,) = imported(source)
+    assert of_streamer(name) == used
+
+
 def test_the_plugin_for_aws_uses_what_is_listed_here():
     used = {rest for path in AWS_MODULES for name in imported(path.read_text()) if (rest := of_streamer(name))}
     within = {name: {rest for rest in used if f"{rest}.".startswith(f"{name}.")} for name in USED_BY_AWS}
