@@ -15,8 +15,8 @@ class Heartbeat:
     """Pings connections that are silent, cuts those that do not answer, closes those that only stay.
 
     An interval of 0 turns its part off. A connection that is idle is closed with 1001, which invites the client to
-    connect again when it needs to; a client that waits for a request is not idle, however long it says nothing. One that
-    does not answer is cut without a close frame, for nobody would read it.
+    connect again when it needs to; a client that waits for a request is not idle, however long it says nothing. One
+    that does not answer is cut without a close frame, for nobody would read it.
     """
 
     def __init__(self, settings: ServerSettings, peers: set[WebSocketPeer], clock: Clock) -> None:

@@ -24,6 +24,7 @@ PAGES = [
     *sorted(DOCS.rglob("*.md")),
     ROOT / "README.md",
     ROOT / "plugins/demo/README.md",
+    ROOT / "plugins/aws/README.md",
     ROOT / "benchmarks/README.md",
 ]
 

@@ -89,6 +89,9 @@ NAMES_OF_MODULES = {
     ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__") for path in MODULES
 } - {"streamer"}
 
+BACKENDS = {"memory", "sqlite", "local", "dynamodb", "apigateway"}
+"""Names that only whoever declares them may know: what a backend can do, its component says."""
+
 TIME_SOURCES = {
     ("time", "time"),
     ("time", "monotonic"),
@@ -275,6 +278,38 @@ def test_what_stays_below_is_allowed(source):
 def test_the_client_imports_only_core():
     used = {package for path in (ROOT / "client").rglob("*.py") for _, package in imports(path.read_text(), path)}
     assert used <= {"client", "core"}
+
+
+def comparisons_of_backends(source):
+    """Lines that compare something with a backend's name, or look it up in a table of them."""
+    for node in ast.walk(parsed(source)):
+        if isinstance(node, ast.Compare):
+            parts = [node.left, *node.comparators]
+        elif isinstance(node, ast.match_case):
+            parts = [node.pattern]
+        else:
+            continue
+        texts = {each.value for part in parts for each in ast.walk(part) if isinstance(each, ast.Constant)}
+        if texts & BACKENDS:
+            yield getattr(node, "lineno", 0)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_module_compares_a_backends_name(path):
+    assert list(comparisons_of_backends(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "use.name == 'sqlite'",
+        "'dynamodb' != settings.backends.store.name",
+        "name in ('memory', 'local')",
+        "match name:\n    case 'apigateway':\n        pass",
+    ],
+)
+def test_no_comparison_of_a_backends_name_goes_unseen(source):
+    assert list(comparisons_of_backends(source))
 
 
 def test_files_stay_small():
