@@ -14,13 +14,13 @@ import pytest
 import yaml
 
 from streamer.client import StreamerClient
-from streamer_aws import sweeping
 from streamer_aws.dynamodb.connecting import connect
 from streamer_aws.dynamodb.values import Item
 from streamer_aws.emulator.emulator import Emulator
 from streamer_aws.emulator.faults import Fault
 from streamer_aws.emulator.limits import Limits
 from streamer_aws.emulator.socket import Socket
+from streamer_aws.functions import sweeping
 
 CLIENTS: Final = 6
 TERMINAL: Final = {"complete", "error"}
