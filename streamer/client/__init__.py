@@ -9,16 +9,13 @@ Errors of the service are exceptions: `RequestFailed`, with a subclass for each 
 """
 
 from streamer.client.client import StreamerClient
+from streamer.client.connection_errors import ConnectionFailed, ConnectionLost, MessageTooLarge, NotAnswered
 from streamer.client.errors import (
     Cancelled,
     Conflict,
-    ConnectionFailed,
-    ConnectionLost,
     Forbidden,
     InternalError,
     InvalidAction,
-    MessageTooLarge,
-    NotAnswered,
     NotFound,
     Overloaded,
     RateLimited,

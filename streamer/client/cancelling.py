@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from streamer.client.errors import Conflict, ConnectionFailed, ConnectionLost
+from streamer.client.connection_errors import ConnectionFailed, ConnectionLost
+from streamer.client.errors import Conflict
 from streamer.client.handle import RequestHandle
 from streamer.client.messages import encode_request
 from streamer.core.errors import CONFLICT

@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from streamer.client.connection_errors import ConnectionLost
 from streamer.client.current_link import CurrentLink, OpenLink
 from streamer.client.endings import error_of
-from streamer.client.errors import ConnectionLost
 from streamer.client.handle import RequestHandle
 from streamer.client.home import Home
 from streamer.client.link import Link
 from streamer.client.machine import Interest, Options, Phase, State, effects, events, next_state
 from streamer.client.machine.state import CLOSED_HERE, Break
 from streamer.client.messages import encode_resume
-from streamer.client.state import ConnectionState, Name
+from streamer.client.reports import Reports
+from streamer.client.state import ConnectionState
 from streamer.client.waiting import Timers, Waiters
 from streamer.core.clock import Clock
 
-logger = logging.getLogger("streamer.client")
-
 _SECOND: Final = 1000
 """In milliseconds, in which the state machine counts."""
-_NAMES: Final[dict[Phase, Name]] = {
-    Phase.IDLE: "idle",
-    Phase.CONNECTING: "connecting",
-    Phase.OPEN: "open",
-    Phase.REFUSED: "closed",
-    Phase.CLOSED: "closed",
-}
 
 
 class Connection:
@@ -65,8 +56,7 @@ class Connection:
     ) -> None:
         self._url = url
         self._max_message_size = max_message_size
-        self._on_reconnect = on_reconnect
-        self._on_state_change = on_state_change
+        self._reports = Reports(url, on_reconnect, on_state_change)
         self._home = Home()
         self._current = CurrentLink(
             url,
@@ -239,12 +229,11 @@ class Connection:
                 closed = ConnectionLost(self._url, *CLOSED_HERE)
                 self._connecting.settle((self._cause or closed) if effect.failed else None)
             case effects.Report():
-                self._report_phase(effect)
+                self._report(effect)
             case effects.Reopened():
-                if self._on_reconnect is not None:
-                    self._call("on_reconnect", self._on_reconnect)
+                self._reports.reopened()
             case effects.Unclear():
-                self._log_unclear(effect.waiting)
+                self._reports.unclear(effect.waiting, self._cause[1])
 
     def _say(self, text: bytes | None) -> None:
         assert self.link is not None
@@ -264,29 +253,16 @@ class Connection:
             link.drop()
 
     def _wait(self, effect: effects.Wait) -> None:
-        if effect.code is not None:
-            logger.info("The connection to %s ended (%s %s); connecting again", self._url, effect.code, effect.reason)
-        elif effect.reason:
-            logger.info("Not connected to %s yet: %s", self._url, effect.reason)
         delay = random.uniform(0, effect.longest)  # noqa: S311 - jitter is no secret
         self._start_timer(delay, events.Due(effect.epoch))
-        self._report(ConnectionState("waiting", tries=effect.tries, delay=delay / _SECOND, reason=effect.reason))
+        self._reports.waiting(effect, delay / _SECOND)
 
-    def _report_phase(self, effect: effects.Report) -> None:
-        phase = effect.phase
-        if phase in (Phase.OPEN, Phase.CLOSED):
+    def _report(self, effect: effects.Report) -> None:
+        if effect.phase in (Phase.OPEN, Phase.CLOSED):
             self._waiting.settle()
-        elif phase is Phase.REFUSED:
+        elif effect.phase is Phase.REFUSED:
             self._waiting.settle(self._cause)
-        self._report(ConnectionState(_NAMES[phase], code=effect.code, reason=effect.reason))
-
-    def _log_unclear(self, waiting: int) -> None:
-        _, text = self._cause
-        logger.warning(
-            "The service sent an error that names no request, while %d wait for their first answer: %s",
-            waiting,
-            text[:500].decode(errors="replace"),
-        )
+        self._reports.phase(effect)
 
     def _start_timer(self, delay: float, event: events.Event) -> None:
         self._timers.start(delay / _SECOND, lambda: self._happened(event))
@@ -302,13 +278,3 @@ class Connection:
         self._timers.forget()
         self._connecting.forget()
         self._waiting.forget()
-
-    def _report(self, state: ConnectionState) -> None:
-        if self._on_state_change is not None:
-            self._call("on_state_change", self._on_state_change, state)
-
-    def _call(self, name: str, callback: Callable[..., Any], *arguments: Any) -> None:
-        try:
-            callback(*arguments)
-        except Exception:
-            logger.exception("%s failed; the connection goes on", name)

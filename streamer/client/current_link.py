@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from streamer.client.errors import ConnectionFailed
+from streamer.client.connection_errors import ConnectionFailed
 from streamer.client.link import Link
 from streamer.client.machine import events
 from streamer.client.messages import decode, event_of

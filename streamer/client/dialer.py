@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Iterable, Mapping
 from ssl import SSLContext
+from typing import Final
+
+from picows import WSError, WSHandshakeError, ws_connect
+from picows.url import WSParsedURL
 
 from streamer.client.address import Address
 from streamer.client.advice import on_refusal
-from streamer.client.errors import ConnectionFailed
-from streamer.client.link import Link, open_link
+from streamer.client.connection_errors import ConnectionFailed
+from streamer.client.link import Link
+from streamer.client.tcp import connected_socket, words_of
 from streamer.client.tokens import Tokens, token_problem
+
+_PONG_TIMEOUT: Final = 20.0
 
 logger = logging.getLogger("streamer.client")
 
@@ -79,3 +88,98 @@ class Dialer:
             words = token_problem(error)
             logger.warning("%s", words)
             raise ConnectionFailed(self._address.shown, words) from error
+
+
+async def open_link(
+    make: Callable[[], Link],
+    url: str,
+    *,
+    shown: str,
+    headers: Mapping[str, str] | None,
+    ssl: SSLContext | None,
+    open_timeout: float,
+    ping_interval: float | None,
+    max_message_size: int,
+    advice: Callable[[int], str],
+) -> Link:
+    """Connects.
+
+    Args:
+        make: makes the listener, once the server has agreed.
+        url: `ws://` or `wss://`, with its query.
+        shown: the same for people, without secrets.
+        headers: more of them, for the upgrade request.
+        ssl: None takes the system's trust for `wss://`.
+        open_timeout: seconds for TCP and TLS, and as many again for the upgrade.
+        ping_interval: seconds of silence before a ping; None sends none.
+        max_message_size: bytes of one frame.
+        advice: what to do when the server refuses with a status.
+
+    Raises:
+        ConnectionFailed: for every reason there is.
+    """
+    dialled: list[socket.socket] = []
+
+    async def dial(where: WSParsedURL) -> socket.socket:
+        dialled.append(await connected_socket(where.host, where.port))
+        return dialled[0]
+
+    try:
+        # picows' own limit covers the upgrade and tidies up after it; ours covers what comes before.
+        async with asyncio.timeout(2 * open_timeout):
+            _, link = await ws_connect(
+                make,
+                url,
+                ssl_context=ssl,
+                websocket_handshake_timeout=open_timeout,
+                enable_auto_ping=ping_interval is not None,
+                auto_ping_idle_timeout=ping_interval or 0,
+                auto_ping_reply_timeout=min(ping_interval or 0, _PONG_TIMEOUT),
+                max_frame_size=max_message_size,
+                extra_headers=headers,
+                socket_factory=dial,
+                max_redirects=0,  # a redirect would carry the client's secrets to a host that nobody named
+                logger_name=logger,
+            )
+    except asyncio.CancelledError:
+        _hang_up(dialled)
+        raise
+    except WSHandshakeError as error:
+        raise _refused(shown, error, advice) from error
+    except (WSError, ValueError) as error:
+        raise ConnectionFailed(shown, f"{error}") from error
+    except TimeoutError as error:
+        _hang_up(dialled)
+        raise ConnectionFailed(shown, f"no answer within {open_timeout:g} s") from error
+    except OSError as error:
+        raise ConnectionFailed(shown, words_of(error, shown)) from error
+    if not isinstance(link, Link):
+        # picows gives None when the peer hangs up in the middle of the upgrade.
+        raise ConnectionFailed(shown, f"the server ended the connection during the upgrade; {_is_it(shown)}")
+    return link
+
+
+def _is_it(shown: str) -> str:
+    """What else may listen there."""
+    tls = "" if shown.startswith("wss:") else " If it speaks TLS, its address begins with wss://"
+    return f"is it a WebSocket server?{tls}"
+
+
+def _hang_up(sockets: Iterable[socket.socket]) -> None:
+    # picows goes on with a handshake that nobody waits for. To the service it would be a client that reads nothing.
+    for one in sockets:
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+
+
+def _refused(shown: str, error: WSHandshakeError, advice: Callable[[int], str]) -> ConnectionFailed:
+    response = error.response
+    if response is None or response.status == 101:  # noqa: PLR2004 - Switching Protocols
+        return ConnectionFailed(shown, f"{error} ({_is_it(shown)})")
+    status = response.status
+    reason = f"the server refused with {status.value} {status.phrase}"
+    words = (error.raw_body or b"")[:200].decode(errors="replace").strip()
+    if "Location" in response.headers:
+        words = f"it points to {response.headers['Location']}; use that address if you trust it"
+    told = f"{reason}: {words}" if words else reason
+    return ConnectionFailed(shown, told, status=status.value, advice=advice(status.value))

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamer.client.errors import (
-    ConnectionFailed,
-    ConnectionLost,
-    MessageTooLarge,
-    NotAnswered,
-    RequestFailed,
-    request_failed,
-)
+from streamer.client.connection_errors import ConnectionFailed, ConnectionLost, MessageTooLarge, NotAnswered
+from streamer.client.errors import RequestFailed, request_failed
 from streamer.client.machine.effects import End, Why
 from streamer.client.machine.state import ABNORMAL
 from streamer.client.messages import Inbound

@@ -9,7 +9,7 @@ from ssl import SSLContext
 from typing import Any, Self
 
 from streamer.client.client import StreamerClient
-from streamer.client.errors import ConnectionFailed, ConnectionLost
+from streamer.client.connection_errors import ConnectionFailed, ConnectionLost
 from streamer.client.handle import RequestHandle
 from streamer.client.machine.state import CLOSED_HERE
 from streamer.client.state import ConnectionState

@@ -64,8 +64,11 @@ export function unaddressed(state, { now = 0, reason = "", gateway = false }, ou
   if (gateway && state.options.reconnect && unanswered.some(({ stored, resend }) => stored || resend)) {
     // A function has failed in one of these requests, and only another connection finds out in which. But not
     // without end: it may be what the function fails of.
-    for (const { id, sends: times } of unanswered) {
-      if (times >= MOST_SENDS) state = end(state, out, effects.end(id, Why.FUNCTION_FAILED, { reason, times }));
+    for (const { id, sends: times, stored } of unanswered) {
+      if (times < MOST_SENDS) continue;
+      // One that is stored goes on, and only what becomes of it cannot be learned.
+      const why = stored ? Why.NOT_ANSWERED : Why.FUNCTION_FAILED;
+      state = end(state, out, effects.end(id, why, { code: ABNORMAL, reason, times, stored }));
     }
     out.push(effects.hangUp(false));
     return ended(state, { epoch: state.epoch, code: ABNORMAL, reason, now }, out, true);
@@ -89,7 +92,7 @@ export function tooLarge(state, { id }, out) {
 /** Nobody waits for a request any more. */
 export function abandoned(state, { id, cancel = false }, out) {
   const request = state.requests.get(id);
-  if (request === null) return state;
+  if (request === null || request.interest !== Interest.AWAITED) return state;
   if ((request.stored && cancel) || (!request.stored && request.sends === 0)) return forget(state, request, out);
   const left = replace(request, { interest: cancel ? Interest.CANCELLED : Interest.LEFT });
   return replace(state, { requests: state.requests.put(id, left) });

@@ -80,8 +80,12 @@ def unaddressed(state: State, event: events.Unaddressed, out: list[Effect]) -> S
         # without end: it may be what the function fails of.
         for request in unanswered:
             if request.sends >= MOST_SENDS:
-                failed = effects.End(request.id, Why.FUNCTION_FAILED, reason=event.reason, times=request.sends)
-                state = end(state, out, failed)
+                # One that is stored goes on, and only what becomes of it cannot be learned.
+                why = Why.NOT_ANSWERED if request.stored else Why.FUNCTION_FAILED
+                given_up = effects.End(
+                    request.id, why, ABNORMAL, event.reason, times=request.sends, stored=request.stored
+                )
+                state = end(state, out, given_up)
         out.append(effects.HangUp(polite=False))
         return ended(state, events.Ended(state.epoch, ABNORMAL, event.reason, event.now), out, expected=True)
     if len(unanswered) == 1:
@@ -107,7 +111,7 @@ def too_large(state: State, event: events.TooLarge, out: list[Effect]) -> State:
 def abandoned(state: State, event: events.Abandoned, out: list[Effect]) -> State:
     """Nobody waits for a request any more."""
     request = state.requests.get(event.id)
-    if request is None:
+    if request is None or request.interest is not Interest.AWAITED:
         return state
     if (request.stored and event.cancel) or (not request.stored and request.sends == 0):
         return forget(state, request, out)

@@ -91,7 +91,7 @@ def _opened(state: State, event: events.Opened, out: list[Effect]) -> State:
     return state
 
 
-def _turn_over(state: State, event: events.TurnOver, out: list[Effect]) -> State:
+def _turn_is_over(state: State, event: events.TurnOver, out: list[Effect]) -> State:
     if state.phase is not Phase.OPEN or event.epoch != state.epoch or state.suspect != event.id:
         return state
     return turn_over(state, out)
@@ -120,6 +120,6 @@ _ON: Final[dict[type[Event], Callable[[State, Any, list[Effect]], State]]] = {
     events.Message: message,
     events.Unaddressed: unaddressed,
     events.TooLarge: too_large,
-    events.TurnOver: _turn_over,
+    events.TurnOver: _turn_is_over,
     events.Again: _again,
 }

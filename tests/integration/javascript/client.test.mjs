@@ -300,6 +300,20 @@ test("a request that its function always fails of fails in the end", async () =>
   await failing;
 });
 
+test("a function that fails while a queued request is asked after does not end that request", async () => {
+  const handle = client().start("report");
+  const first = await service.connection();
+  first.acknowledge(await first.next());
+  first.end();
+  const second = await service.connection();
+  assert.equal((await second.next()).action, "streamer.resume");
+  second.say({ message: "Internal server error", connectionId: "x", requestId: "y" });
+  const third = await service.connection();
+  assert.equal((await third.next()).action, "streamer.resume");
+  third.complete(handle, 5, "done");
+  assert.equal(await handle.result, "done");
+});
+
 test("an error without a name is for the only one that waits for its first answer", async () => {
   const one = client({ resend: false });
   const queued = one.start("report");

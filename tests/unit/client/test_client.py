@@ -394,6 +394,33 @@ async def test_an_error_without_a_name_among_several_requests_fails_none_and_is_
     assert "Internal server error" in logged[1]
 
 
+async def test_an_error_of_the_gateway_ends_the_only_request_that_waits_where_nothing_is_sent_again(fake):
+    async def script(service):
+        await service.receive()
+        await service.say(message="Internal server error", connectionId="c", requestId="aws")
+
+    async with StreamerClient(await fake(script), reconnect=False) as client:
+        with pytest.raises(InternalError, match="Internal server error") as failed:
+            await client.request("do", id="mine")
+        assert failed.value.request_id == "mine"
+
+
+async def test_a_connect_that_fails_is_reported_and_the_next_one_is_like_the_first(fake):
+    refusals = iter([True, False])
+
+    def busy(connection, _request):
+        return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "soon") if next(refusals) else None
+
+    states = []
+    client = StreamerClient(await fake(echo, process_request=busy), on_state_change=states.append)
+    with pytest.raises(ConnectionFailed, match="503"):
+        await client.connect()
+    async with client:
+        pass
+    assert [state.name for state in states] == ["connecting", "idle", "connecting", "open", "closed"]
+    assert "503" in states[1].reason
+
+
 async def test_a_function_that_failed_in_nobody_knows_which_request_is_asked_again_over_another_connection(fake):
     connections = 0
 

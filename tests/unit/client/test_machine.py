@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from client_traces import paths, play
 from client_traces.walks import World, walk
 
+from streamer.client import machine
 from streamer.client.machine import Options, State, events, next_state
 from streamer.client.machine.state import MOST_SHARED
 from streamer.client.machine.table import Table
@@ -89,3 +92,25 @@ def test_the_state_machine_takes_a_request_in_a_time_that_does_not_grow_with_tho
     held = state.requests._all()
     state, _ = next_state(state, events.Submitted("one more"))
     assert state.requests._all() is held
+
+
+HERE = Path(machine.__file__).parent
+THERE = HERE.parent / "js"
+
+
+def in_javascript(name):
+    first, *others = name.strip("_").split("_")
+    return first + "".join(other.capitalize() for other in others)
+
+
+@pytest.mark.parametrize("module", ["blame", "sending", "ends", "answers", "transitions", "state"])
+def test_the_javascript_client_has_the_same_functions_and_limits_in_the_same_places(module):
+    here, there = (HERE / f"{module}.py").read_text(), (THERE / f"{module}.js").read_text()
+    functions = [in_javascript(name) for name in re.findall(r"^def (\w+)", here, re.MULTILINE)]
+    declared = re.findall(r"^(?:export )?(?:function (\w+)|const (\w+) = \()", there, re.MULTILINE)
+    # Those that make a record, or part of one, are methods of the records' classes here.
+    made = {"newRequest", "newBreak", "newState", "replace"}
+    assert sorted(functions) == sorted({one or other for one, other in declared} - made)
+    limit = r"^(?:export const )?([A-Z_]+)(?:: Final)? = ([\d_]+)"
+    numbers = [dict(re.findall(limit, text, re.MULTILINE)) for text in (here, there)]
+    assert numbers[0] == numbers[1]

@@ -480,6 +480,63 @@ async def test_a_cancelled_task_cancels_its_queued_request(fake):
         await cancelled.wait()
 
 
+async def test_a_cancelled_task_cancels_its_request_over_the_next_connection_where_this_one_breaks(fake):
+    arrived, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def breaks(service):
+        await service.receive()
+        arrived.set()
+        await going_is_cancelled.wait()
+        await cut(service)
+
+    async def is_asked_to_cancel(service):
+        asked = await service.receive()
+        assert (asked["action"], asked["payload"]) == ("streamer.cancel", {"request_id": "mine"})
+        cancelled.set()
+
+    going_is_cancelled = asyncio.Event()
+    async with StreamerClient(await fake(in_turn(breaks, is_asked_to_cancel)), clock=FastClock()) as client:
+        going = asyncio.create_task(client.request("do", id="mine"))
+        await arrived.wait()
+        going.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await going
+        going_is_cancelled.set()
+        await cancelled.wait()
+
+
+async def test_two_that_connect_at_once_share_one_try(fake):
+    tries = []
+
+    def refuse(connection, _request):
+        tries.append(1)
+        return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "")
+
+    client = StreamerClient(await fake(echo, process_request=refuse))
+    outcomes = await asyncio.gather(client.connect(), client.connect(), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ConnectionFailed] * 2
+    assert len(tries) == 1
+
+
+async def test_of_two_that_connect_one_may_give_up(fake):
+    arrived, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(_connection, _request):
+        arrived.set()
+        await answer.wait()
+
+    client = StreamerClient(await fake(echo, process_request=slow))
+    first, second = (asyncio.create_task(client.connect()) for _ in range(2))
+    await arrived.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    answer.set()
+    await second
+    assert client.connected
+    await client.close()
+
+
 async def test_a_lost_request_cannot_be_cancelled(fake):
     async with StreamerClient(await fake(in_turn(acknowledged_then_cut)), reconnect=False) as client:
         handle = await client.submit("do")

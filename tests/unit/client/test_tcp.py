@@ -9,7 +9,7 @@ import ssl
 
 import pytest
 
-from streamer.client.dialling import connected_socket, first_connected, words_of
+from streamer.client.tcp import connected_socket, first_connected, words_of
 
 
 @pytest.fixture
