@@ -37,6 +37,8 @@ class World:
         self.timers: list[events.Event] = []
         self.waiting: set[str] = set()
         """Requests that were submitted and have not ended."""
+        self.sent_over: dict[str, int] = {}
+        """The epoch of the link over which each was sent, or asked after, last."""
 
     def happens(self, event: events.Event) -> dict[str, Any]:
         """Plays one event. Returns the step, as a trace holds it."""
@@ -60,6 +62,8 @@ class World:
                 self.linked = None if epoch == self.linked else self.linked
             case events.Submitted() | events.Adopted():
                 self.waiting.add(event.id)
+                if isinstance(event, events.Adopted):
+                    self.sent_over[event.id] = self.state.epoch
             case events.Abandoned():
                 self.waiting.discard(event.id)
             case events.Due() | events.Again() | events.TurnOver():
@@ -77,6 +81,7 @@ class World:
                 self.dialled = self.linked = None
             case effects.Send() | effects.Ask():
                 assert self.linked == self.state.epoch, f"{effect.id} is sent over no link"
+                self.sent_over[effect.id] = self.linked
             case effects.Deliver():
                 assert isinstance(event, events.Message)
                 if event.kind in (Kind.SUCCEEDED, Kind.FAILED, Kind.BUSY):
@@ -112,7 +117,8 @@ class World:
         assert (self.linked == state.epoch) == (phase is Phase.OPEN), "no link is open"
         if phase is Phase.OPEN:
             in_line = set(state.line)
-            assert all(known[one].sent or one in in_line for one in self.waiting), "a request is never sent"
+            sent = {one for one in self.waiting if self.sent_over.get(one) == state.epoch}
+            assert self.waiting <= sent | in_line, "a request is never sent"
             assert not in_line or state.awaited is not None, "the line does not move"
         if state.awaited is not None:
             assert events.TurnOver(state.epoch, state.suspect) in self.timers, "the line may wait for ever"
