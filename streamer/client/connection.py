@@ -157,7 +157,7 @@ class Connection:
         Raises:
             ValueError: a request with its id is already waiting.
         """
-        if self.find(handle.id) is not None:
+        if handle.id in self._handles and self.find(handle.id) is not None:
             raise ValueError(f"Request {handle.id!r} is already waiting on this connection; await its handle")
         self._handles[handle.id] = handle
         self._happened(
@@ -182,21 +182,25 @@ class Connection:
 
     def _happened(self, event: events.Event, cause: Any = None) -> None:
         """The one place in which the state changes. What happens while effects are carried out waits its turn."""
-        self._events.append((event, cause))
         if self._at_work:
+            self._events.append((event, cause))
             return
         self._at_work = True
         try:
+            self._carry_out(event, cause)
             while self._events:
-                event, self._cause = self._events.popleft()
-                epoch = self._state.epoch
-                self._state, todo = next_state(self._state, event)
-                if self._state.epoch != epoch:
-                    self._timers.stop()
-                for effect in todo:
-                    self._do(effect)
+                self._carry_out(*self._events.popleft())
         finally:
             self._at_work = False
+
+    def _carry_out(self, event: events.Event, cause: Any) -> None:
+        epoch = self._state.epoch
+        self._state, todo = next_state(self._state, event)
+        self._cause = cause
+        if self._state.epoch != epoch:
+            self._timers.stop()
+        for effect in todo:
+            self._do(effect)
 
     def _do(self, effect: effects.Effect) -> None:  # noqa: C901, PLR0912 - one arm for each effect
         match effect:

@@ -9,20 +9,20 @@ from msgspec import Struct
 from streamer.client.machine.state import Phase
 
 
-class Dial(Struct, frozen=True, tag_field="effect", tag="dial"):
+class Dial(Struct, frozen=True, gc=False, tag_field="effect", tag="dial"):
     """Bring a token and try to connect; then `Opened`, `Failed` or `Ended`."""
 
     epoch: int
 
 
-class HangUp(Struct, frozen=True, tag_field="effect", tag="hang_up"):
+class HangUp(Struct, frozen=True, gc=False, tag_field="effect", tag="hang_up"):
     """End the try or the connection; what it says from now on does not count."""
 
     polite: bool
     """Whether with a close message."""
 
 
-class Wait(Struct, frozen=True, tag_field="effect", tag="wait"):
+class Wait(Struct, frozen=True, gc=False, tag_field="effect", tag="wait"):
     """Report the delay and let it pass; then `Due`."""
 
     epoch: int
@@ -35,7 +35,7 @@ class Wait(Struct, frozen=True, tag_field="effect", tag="wait"):
     reason: str = ""
 
 
-class Report(Struct, frozen=True, tag_field="effect", tag="report"):
+class Report(Struct, frozen=True, gc=False, tag_field="effect", tag="report"):
     """Report the phase to the program."""
 
     phase: Phase
@@ -43,23 +43,23 @@ class Report(Struct, frozen=True, tag_field="effect", tag="report"):
     reason: str = ""
 
 
-class Tried(Struct, frozen=True, tag_field="effect", tag="tried"):
+class Tried(Struct, frozen=True, gc=False, tag_field="effect", tag="tried"):
     """`connect()` returns, or raises what the event says or how the client was closed."""
 
     failed: bool
 
 
-class Reopened(Struct, frozen=True, tag_field="effect", tag="reopened"):
+class Reopened(Struct, frozen=True, gc=False, tag_field="effect", tag="reopened"):
     """The connection is open again, and what waits was sent."""
 
 
-class Send(Struct, frozen=True, tag_field="effect", tag="send"):
+class Send(Struct, frozen=True, gc=False, tag_field="effect", tag="send"):
     """Send a request's message."""
 
     id: str
 
 
-class Ask(Struct, frozen=True, tag_field="effect", tag="ask"):
+class Ask(Struct, frozen=True, gc=False, tag_field="effect", tag="ask"):
     """Send `streamer.resume` for a stored request."""
 
     id: str
@@ -69,19 +69,19 @@ class Ask(Struct, frozen=True, tag_field="effect", tag="ask"):
     """The newest message that is known; -1 for none."""
 
 
-class Deliver(Struct, frozen=True, tag_field="effect", tag="deliver"):
+class Deliver(Struct, frozen=True, gc=False, tag_field="effect", tag="deliver"):
     """Give the message that has come to the request."""
 
     id: str
 
 
-class Confirm(Struct, frozen=True, tag_field="effect", tag="confirm"):
+class Confirm(Struct, frozen=True, gc=False, tag_field="effect", tag="confirm"):
     """The request turned out to be stored, though no message of it has come."""
 
     id: str
 
 
-class Later(Struct, frozen=True, tag_field="effect", tag="later"):
+class Later(Struct, frozen=True, gc=False, tag_field="effect", tag="later"):
     """`Again` after the delay."""
 
     epoch: int
@@ -89,7 +89,7 @@ class Later(Struct, frozen=True, tag_field="effect", tag="later"):
     delay: float
 
 
-class Turn(Struct, frozen=True, tag_field="effect", tag="turn"):
+class Turn(Struct, frozen=True, gc=False, tag_field="effect", tag="turn"):
     """`TurnOver` after the delay."""
 
     epoch: int
@@ -116,7 +116,7 @@ class Why(StrEnum):
     """The gateway's function has failed each of `times`, at last with `reason`."""
 
 
-class End(Struct, frozen=True, tag_field="effect", tag="end"):
+class End(Struct, frozen=True, gc=False, tag_field="effect", tag="end"):
     """The request fails."""
 
     id: str
@@ -129,7 +129,7 @@ class End(Struct, frozen=True, tag_field="effect", tag="end"):
     """The service had acknowledged it; then it goes on."""
 
 
-class Forget(Struct, frozen=True, tag_field="effect", tag="forget"):
+class Forget(Struct, frozen=True, gc=False, tag_field="effect", tag="forget"):
     """The request that nobody waits for is no longer followed."""
 
     id: str
@@ -137,7 +137,7 @@ class Forget(Struct, frozen=True, tag_field="effect", tag="forget"):
     """Whether the service may have it; then one that is to be cancelled is cancelled now."""
 
 
-class Unclear(Struct, frozen=True, tag_field="effect", tag="unclear"):
+class Unclear(Struct, frozen=True, gc=False, tag_field="effect", tag="unclear"):
     """The error that has come may be meant for any of so many requests."""
 
     waiting: int

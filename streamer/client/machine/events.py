@@ -6,24 +6,26 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+# They hold no containers, so that the garbage collector need not look at them.
 
-class Connect(Struct, frozen=True, tag_field="event", tag="connect"):
+
+class Connect(Struct, frozen=True, gc=False, tag_field="event", tag="connect"):
     """The program asks for the connection, now."""
 
 
-class Withdraw(Struct, frozen=True, tag_field="event", tag="withdraw"):
+class Withdraw(Struct, frozen=True, gc=False, tag_field="event", tag="withdraw"):
     """Nobody waits for `connect()` any more."""
 
 
-class Close(Struct, frozen=True, tag_field="event", tag="close"):
+class Close(Struct, frozen=True, gc=False, tag_field="event", tag="close"):
     """The program closes the client."""
 
 
-class Wanted(Struct, frozen=True, tag_field="event", tag="wanted"):
+class Wanted(Struct, frozen=True, gc=False, tag_field="event", tag="wanted"):
     """A caller waits for the connection."""
 
 
-class Submitted(Struct, frozen=True, tag_field="event", tag="submitted"):
+class Submitted(Struct, frozen=True, gc=False, tag_field="event", tag="submitted"):
     """A request of a new id; the fields are those of `Request`."""
 
     id: str
@@ -33,13 +35,13 @@ class Submitted(Struct, frozen=True, tag_field="event", tag="submitted"):
     patient: bool = False
 
 
-class Adopted(Struct, frozen=True, tag_field="event", tag="adopted"):
+class Adopted(Struct, frozen=True, gc=False, tag_field="event", tag="adopted"):
     """A stored request that the service already reports on over this connection."""
 
     id: str
 
 
-class Abandoned(Struct, frozen=True, tag_field="event", tag="abandoned"):
+class Abandoned(Struct, frozen=True, gc=False, tag_field="event", tag="abandoned"):
     """Nobody waits for a request any more."""
 
     id: str
@@ -47,13 +49,13 @@ class Abandoned(Struct, frozen=True, tag_field="event", tag="abandoned"):
     """Whether the service is to be asked to cancel it."""
 
 
-class Due(Struct, frozen=True, tag_field="event", tag="due"):
+class Due(Struct, frozen=True, gc=False, tag_field="event", tag="due"):
     """The delay before a try is over."""
 
     epoch: int
 
 
-class Opened(Struct, frozen=True, tag_field="event", tag="opened"):
+class Opened(Struct, frozen=True, gc=False, tag_field="event", tag="opened"):
     """The connection is open."""
 
     epoch: int
@@ -62,7 +64,7 @@ class Opened(Struct, frozen=True, tag_field="event", tag="opened"):
     """Of the service, where the handshake names it."""
 
 
-class Failed(Struct, frozen=True, tag_field="event", tag="failed"):
+class Failed(Struct, frozen=True, gc=False, tag_field="event", tag="failed"):
     """The try has failed."""
 
     epoch: int
@@ -74,7 +76,7 @@ class Failed(Struct, frozen=True, tag_field="event", tag="failed"):
     """Whether another try is of no use, whatever the status."""
 
 
-class Ended(Struct, frozen=True, tag_field="event", tag="ended"):
+class Ended(Struct, frozen=True, gc=False, tag_field="event", tag="ended"):
     """The connection has ended, maybe before it was known to be open."""
 
     epoch: int
@@ -97,7 +99,7 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
-class Message(Struct, frozen=True, tag_field="event", tag="message"):
+class Message(Struct, frozen=True, gc=False, tag_field="event", tag="message"):
     """The service said something about a request."""
 
     id: str
@@ -109,7 +111,7 @@ class Message(Struct, frozen=True, tag_field="event", tag="message"):
     """How long the service asks to wait."""
 
 
-class Unaddressed(Struct, frozen=True, tag_field="event", tag="unaddressed"):
+class Unaddressed(Struct, frozen=True, gc=False, tag_field="event", tag="unaddressed"):
     """The service, or the gateway before it, sent an error that names no request."""
 
     now: float = 0
@@ -118,20 +120,20 @@ class Unaddressed(Struct, frozen=True, tag_field="event", tag="unaddressed"):
     gateway: bool = False
 
 
-class TooLarge(Struct, frozen=True, tag_field="event", tag="too_large"):
+class TooLarge(Struct, frozen=True, gc=False, tag_field="event", tag="too_large"):
     """A message for a request is over the client's own limit, and was not read."""
 
     id: str
 
 
-class TurnOver(Struct, frozen=True, tag_field="event", tag="turn_over"):
+class TurnOver(Struct, frozen=True, gc=False, tag_field="event", tag="turn_over"):
     """The others have waited long enough for a request that was sent alone."""
 
     epoch: int
     id: str
 
 
-class Again(Struct, frozen=True, tag_field="event", tag="again"):
+class Again(Struct, frozen=True, gc=False, tag_field="event", tag="again"):
     """The time has come to send a request once more that was refused for now."""
 
     epoch: int

@@ -72,7 +72,7 @@ class Interest(StrEnum):
     """Nobody does, and it goes on."""
 
 
-class Options(Struct, frozen=True):
+class Options(Struct, frozen=True, gc=False):
     """What the program that uses the client has chosen."""
 
     reconnect: bool = True
@@ -85,7 +85,7 @@ class Options(Struct, frozen=True):
     """What the ids of the client's own questions begin with."""
 
 
-class Request(Struct, frozen=True):
+class Request(Struct, frozen=True, gc=False):
     """A request that has not ended, over all connections."""
 
     id: str
@@ -126,7 +126,7 @@ class Request(Struct, frozen=True):
     """The next connection sends it alone, to see whether it is the cause."""
 
 
-class Break(Struct, frozen=True):
+class Break(Struct, frozen=True, gc=False):
     """How a connection ended."""
 
     code: int
