@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +51,7 @@ class CommandsOfPlugins(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         """The command of this name; None when no plugin brings it."""
-        component = _registry().get(self._of(), cmd_name)
-        return None if component is None else _command(component)
+        return self._found(cmd_name, None)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -59,7 +60,7 @@ class CommandsOfPlugins(click.Group):
         from streamer.contracts.extras import how_to_install
 
         name = args[0]
-        command = self.get_command(ctx, name)
+        command = self._found(name, _named_config(args[1:]))
         if command is None:
             how = how_to_install(self._of(), name)
             close = difflib.get_close_matches(name, self.list_commands(ctx), 1)
@@ -67,17 +68,35 @@ class CommandsOfPlugins(click.Group):
             raise click.UsageError(f"there is no {self._kind} {name!r}{hint}", ctx)
         return name, command, args[1:]
 
+    def _found(self, name: str, config_path: Path | None) -> click.Command | None:
+        component = _registry(config_path).get(self._of(), name)
+        return None if component is None else _command(component)
+
     def _of(self) -> Kind:
         from streamer.contracts.components import Kind
 
         return Kind(self._kind)
 
 
-def _registry() -> Registry:
+def _named_config(arguments: Sequence[str]) -> Path | None:
+    """The file that a command's arguments name: which plugins may load is for that one to say, before it is parsed."""
+    for argument, following in pairwise([*arguments, ""]):
+        name, equals, value = argument.partition("=")
+        if name == "--config":
+            found = value if equals else following
+        elif argument.startswith("-c"):
+            found = argument.removeprefix("-c") or following
+        else:
+            continue
+        return Path(found) if found else None
+    return None
+
+
+def _registry(config_path: Path | None = None) -> Registry:
     from streamer.cli.options import DEFAULT_CONFIG
     from streamer.cli.reading import find_components, read_plugin_settings
 
-    config_path = Path(os.environ.get("STREAMER_CONFIG") or DEFAULT_CONFIG)
+    config_path = config_path or Path(os.environ.get("STREAMER_CONFIG") or DEFAULT_CONFIG)
     return find_components(read_plugin_settings(config_path))
 
 

@@ -65,6 +65,23 @@ def test_a_name_that_no_plugin_brings_is_a_usage_error(arguments, said):
     assert said in done.stderr
 
 
+@pytest.mark.parametrize(
+    "named", [["--config", "other.yaml"], ["--config=other.yaml"], ["-c", "other.yaml"], ["-cother.yaml"]]
+)
+def test_the_file_that_the_command_names_says_which_plugins_load(tmp_path, monkeypatch, named):
+    (tmp_path / "streamer.yaml").write_text("plugins: {block: [acme]}\n")
+    (tmp_path / "other.yaml").write_text("plugins: {block: [others]}\n")
+    asked = []
+    whole = reading.find_components
+    monkeypatch.setattr(reading, "find_components", lambda plugins: asked.append(plugins.block) or whole(plugins))
+    run("export", "tar", *named)
+    assert asked == [("others",)]
+    asked.clear()
+    run("export", "tar", "--config")
+    assert run("export", "tar").output == "a tape\n"
+    assert asked == [("acme",)] * 2
+
+
 def test_what_is_no_command_is_the_plugins_fault():
     done = run("export", "acme.broken")
     assert done.exit_code == exits.FAILED
