@@ -2,7 +2,7 @@
 
 Nothing here does I/O, reads a clock or draws a random number: times come with the events, and a random delay is
 returned as its upper limit. `streamer.client.connection` turns what happens into events and carries the effects out.
-The JavaScript client has the same machine, file by file and function by function, in `streamer/client/js`, and the
+The JavaScript client has the same machine, file by file and function by function, in `streamer/client/js/src`, and the
 traces in `tests/client_traces` hold both to the same answers.
 
 ====================  =================================================================================================

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 
 import { fakeService } from "./fake_service.mjs";
 
-// Or as the service serves it.
+// Or the modules that it is made of.
 const { ConnectionLost, StreamerClient, StreamerError } = await import(
   process.env.STREAMER_JS ?? "../../../streamer/client/js/streamer.js"
 );

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 
-import { newRequest, newState } from "../../../streamer/client/js/state.js";
-import { Table } from "../../../streamer/client/js/table.js";
-import { nextState } from "../../../streamer/client/js/transitions.js";
+import { newRequest, newState } from "../../../streamer/client/js/src/state.js";
+import { Table } from "../../../streamer/client/js/src/table.js";
+import { nextState } from "../../../streamer/client/js/src/transitions.js";
 
 const FOLDER = new URL("../../client_traces/", import.meta.url);
 const usualState = newState();

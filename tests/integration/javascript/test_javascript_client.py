@@ -15,8 +15,6 @@ from typing import Any
 import pytest
 from client_traces.walks import walk
 
-from streamer.transports.client_files import load
-
 HERE = Path(__file__).parent
 CLIENT = HERE.parents[2] / "streamer" / "client" / "js"
 CONFIG = """
@@ -87,11 +85,9 @@ def run_tests(node: list[str], name: str, **environment: str) -> None:
     assert re.search(r"pass [1-9]", done.stdout), done.stdout
 
 
-@pytest.mark.parametrize("form", ["modules", "as it is served"])
-def test_what_the_client_promises_holds(node: list[str], tmp_path: Path, form: str) -> None:
-    served = tmp_path / "streamer.mjs"
-    served.write_text(load()["/streamer.js"].text)
-    run_tests(node, "client.test.mjs", **({} if form == "modules" else {"STREAMER_JS": str(served)}))
+@pytest.mark.parametrize("form", ["streamer.js", "src/streamer.js"])
+def test_what_the_client_promises_holds(node: list[str], form: str) -> None:
+    run_tests(node, "client.test.mjs", STREAMER_JS=str(CLIENT / form))
 
 
 def test_its_state_machine_answers_as_the_traces_say_and_as_the_python_clients_does(

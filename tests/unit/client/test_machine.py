@@ -95,7 +95,7 @@ def test_the_state_machine_takes_a_request_in_a_time_that_does_not_grow_with_tho
 
 
 HERE = Path(machine.__file__).parent
-THERE = HERE.parent / "js"
+THERE = HERE.parent / "js" / "src"
 
 
 def in_javascript(name):
