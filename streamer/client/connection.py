@@ -1,4 +1,4 @@
-"""The client's connection over all its breaks: tells the state machine what happens, and does what it says."""
+"""The client's connection over all its breaks: gives events to the state machine, and carries its effects out."""
 
 from __future__ import annotations
 

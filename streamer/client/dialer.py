@@ -181,5 +181,5 @@ def _refused(shown: str, error: WSHandshakeError, advice: Callable[[int], str]) 
     words = (error.raw_body or b"")[:200].decode(errors="replace").strip()
     if "Location" in response.headers:
         words = f"it points to {response.headers['Location']}; use that address if you trust it"
-    told = f"{reason}: {words}" if words else reason
-    return ConnectionFailed(shown, told, status=status.value, advice=advice(status.value))
+    text = f"{reason}: {words}" if words else reason
+    return ConnectionFailed(shown, text, status=status.value, advice=advice(status.value))

@@ -430,7 +430,7 @@ class Link {
       if (this.#isOpen) this.#says.ended({ code, reason }, this.#refused);
       else this.#says.failed({ code, reason }, false);
     });
-    // Not every implementation tells of the end of a connection that never began.
+    // Some implementations report no close of a connection that never opened, only an error.
     on("error", (event) => {
       if (this.#isOpen) this.#refused ||= isTooLarge(event);
       else this.#fail("", event.error);
@@ -1064,7 +1064,7 @@ class Watchdog {
   }
 }
 
-/** The client's connection over all its breaks: tells the state machine what happens, and does what it says. */
+/** The client's connection over all its breaks: gives events to the state machine, and carries its effects out. */
 
 
 class Connection {

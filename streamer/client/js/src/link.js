@@ -83,7 +83,7 @@ export class Link {
       if (this.#isOpen) this.#says.ended({ code, reason }, this.#refused);
       else this.#says.failed({ code, reason }, false);
     });
-    // Not every implementation tells of the end of a connection that never began.
+    // Some implementations report no close of a connection that never opened, only an error.
     on("error", (event) => {
       if (this.#isOpen) this.#refused ||= isTooLarge(event);
       else this.#fail("", event.error);
