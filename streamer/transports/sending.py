@@ -12,21 +12,15 @@ from streamer.transports.close_codes import SLOW_CONSUMER, reason_bytes
 from streamer.transports.confirmations import Confirmations
 from streamer.transports.framing import text_header
 from streamer.transports.kernel import unacknowledged
-from streamer.transports.shared import Shared
+from streamer.transports.shared import CHUNK, Shared
 
 OVERFLOW: Final = 4
 """How many times `max_buffered` may wait for a client that does not read before it is cut off. The largest message
 does not count: however large it is, a client on a slow line gets it."""
 CLOSE_GRACE: Final = 2.0
 """Seconds that a client has to take what waits for it and to answer our close frame."""
-WINDOW: Final = 1 / 4
-"""Of `max_buffered`: so much of final messages may be unconfirmed before the next one waits for the client, which is to
-take one after the other. So what is on its way is little, whatever the kernel would buffer: a pong, or a client that
-comes back after a break, does not wait for much."""
 CONFIRM_CHECK: Final = 0.25
 """Seconds between two looks at whether a client that confirms nothing has taken everything all the same."""
-CHUNK: Final = 64 * 1024
-"""Bytes that one turn may queue before they are handed on without waiting for its end, and so are counted."""
 
 
 class Sender(WSListener):
@@ -133,7 +127,7 @@ class Sender(WSListener):
     def _has_room(self) -> bool:
         confirmations = self._confirmations
         return self.closed or not (
-            self._paused or (confirmations is not None and confirmations.size > WINDOW * self._shared.max_buffered)
+            self._paused or (confirmations is not None and confirmations.size > self._shared.window)
         )
 
     def _check_taken(self) -> None:
@@ -174,22 +168,44 @@ class Sender(WSListener):
         if queued:
             self._queued = []
             self._queued_size = 0
-            if self._confirmations is not None and self._confirmations.due:
-                queued.append(self._confirmations.ping_frame())
+            confirmations = self._confirmations
+            if confirmations is not None and confirmations.due and self._may_ask(confirmations):
+                queued.append(confirmations.ping_frame())
             self._put(b"".join(queued), queued)
+
+    def _may_ask(self, confirmations: Confirmations) -> bool:
+        return confirmations.size > self._shared.little or self._shared.ask(self)
+
+    def ask(self) -> None:
+        """Part of `Asking`."""
+        if not self.closed:
+            self.flush()
+            # What was queued may have taken it along.
+            self._ask_last()
+
+    def _ask_last(self) -> bool:
+        """Asks after what was written without a ping; returns whether there was such."""
+        confirmations = self._confirmations
+        if confirmations is None or not confirmations.due:
+            return False
+        self._shared.ask(self)
+        self._put(confirmations.ping_frame())
+        return True
 
     def ping(self) -> None:
         """Asks the client for a sign of life."""
         self.flush()
-        # The client may answer only the newest ping, so that one must show as much as those before it.
-        confirmations = self._confirmations
-        self._transport.send_ping(confirmations.newest_payload() if confirmations else None)
+        if not self._ask_last():
+            # The client may answer only the newest ping, so that one must show as much as those before it.
+            confirmations = self._confirmations
+            self._transport.send_ping(confirmations.newest_payload() if confirmations else None)
 
     def close(self, code: int, reason: str = "") -> None:
         """Sends what is queued and a close frame; cuts the connection when the client does not answer in time."""
         if self.closed:
             return
         self.flush()
+        self._ask_last()
         self._last_word(code, reason)
         # The client's answer could not be seen while nothing is read from it.
         if self._deferred is not None:

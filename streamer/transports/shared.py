@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from streamer.contracts.connections import FrameReceiver, PeerRegistry
 from streamer.transports.crowd import Crowd
 from streamer.transports.flusher import Flusher
 from streamer.transports.linger import Linger
+from streamer.transports.ping_pace import PingPace
+
+CHUNK: Final = 64 * 1024
+"""Bytes that one turn may queue before they are handed on without waiting for its end, and so are counted."""
+WINDOW: Final = 1 / 4
+"""Of `max_buffered`: so much of final messages may be unconfirmed before the next one waits for the client, which is to
+take one after the other. So what is on its way is little, whatever the kernel would buffer: a pong, or a client that
+comes back after a break, does not wait for much."""
 
 
 class Shared:
     """One object for all connections of a transport."""
 
     __slots__ = (
+        "ask",
         "begin",
         "crowd",
         "empty",
         "lingering",
+        "little",
         "logger",
         "loop",
         "max_buffered",
@@ -29,6 +39,7 @@ class Shared:
         "receiver",
         "refuses",
         "registry",
+        "window",
     )
 
     def __init__(
@@ -55,6 +66,10 @@ class Shared:
         # Bound once here, because each connection would otherwise keep bound methods of its own.
         self.receive = receiver.receive
         self.begin = Flusher(loop).begin
+        self.ask = PingPace(loop).begin
+        self.window = WINDOW * max_buffered
+        self.little = min(CHUNK, self.window / 2)
+        """Bytes that may wait to be confirmed without being asked after at once."""
         self.peers: set[Any] = set()
         self.lingering: set[Linger] = set()
         self.empty = asyncio.Event()

@@ -8,6 +8,7 @@ import pytest
 
 from streamer.core.errors import ConnectionGone
 from streamer.transports.confirmations import MOST, Confirmations
+from streamer.transports.ping_pace import PingPace
 
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
@@ -42,6 +43,92 @@ async def test_outcomes_of_one_turn_share_one_ping(serve, frame, eventually):
     assert [kind for kind, _ in kinds] == [TEXT] * 6 + [PING]
     client.write(frame(kinds[-1][1], PONG))
     await eventually(lambda: server.receiver.taken == [f"r{number}" for number in range(5)])
+
+
+class TestPace:
+    """A connection that gets one outcome after the other is not asked after each."""
+
+    @pytest.fixture
+    def turns(self, monkeypatch):
+        """Ends the pause when the test says so."""
+        ends = []
+        monkeypatch.setattr(PingPace, "_begin_pause", lambda pace: ends.append(pace._end))
+        return ends
+
+    async def test_an_outcome_soon_after_another_is_asked_after_when_the_pause_ends(
+        self, serve, frame, eventually, turns
+    ):
+        server = await serve()
+        client = await server.raw()
+        (peer,) = server.peers
+        peer.send_latest("r1", b"one", True)
+        await client.text()
+        await next_ping(client)
+        for number in range(2, 5):
+            peer.send_latest(f"r{number}", b"more", True)
+            assert await client.text() == b"more"
+        turns.pop()()
+        client.write(frame(await next_ping(client), PONG))
+        await eventually(lambda: server.receiver.taken == ["r1", "r2", "r3", "r4"])
+        # It was asked, so another pause has begun; when nothing came in it, the connection is left alone.
+        turns.pop()()
+        assert turns == []
+
+    async def test_what_is_queued_when_the_pause_ends_is_asked_after_too(self, serve, turns):
+        server = await serve()
+        client = await server.raw()
+        (peer,) = server.peers
+        peer.send_latest("r1", b"one", True)
+        await client.text()
+        await next_ping(client)
+        peer.send_latest("r2", b"two", True)
+        await client.text()
+        await asyncio.sleep(0)
+        peer._shared.begin(peer)  # the turn has written already, so what comes now is queued
+        peer.send(b"queued")
+        turns.pop()()
+        assert await client.text() == b"queued"
+        await next_ping(client)
+        assert len(turns) == 1
+
+    async def test_much_is_asked_after_at_once(self, serve, turns):
+        server = await serve()
+        client = await server.raw()
+        (peer,) = server.peers
+        for number in range(3):
+            peer.send_latest(f"r{number}", b"x" * 70_000, True)
+            await client.text()
+            await next_ping(client)
+        assert turns == []
+
+    async def test_the_end_of_a_connection_is_not_waited_for_by_what_must_be_asked(
+        self, serve, frame, eventually, turns
+    ):
+        server = await serve()
+        client = await server.raw()
+        (peer,) = server.peers
+        for number in range(2):
+            peer.send_latest(f"r{number}", b"done", True)
+        peer.close(3001, "shutdown")
+        kinds = [await client.frame() for _ in range(5)]
+        assert [kind for kind, _ in kinds] == [TEXT, PING, TEXT, PING, CLOSE]
+        turns.pop()()
+        client.write(frame(kinds[3][1], PONG) + frame((3001).to_bytes(2), CLOSE))
+        await eventually(lambda: bool(server.receiver.ended))
+        assert server.receiver.taken == ["r0", "r1"]
+
+    async def test_the_heartbeat_asks_after_it_too(self, serve, frame, eventually, turns):
+        server = await serve()
+        client = await server.raw()
+        (peer,) = server.peers
+        for number in range(2):
+            peer.send_latest(f"r{number}", b"done", True)
+        peer.ping()
+        kinds = [await client.frame() for _ in range(4)]
+        assert [kind for kind, _ in kinds] == [TEXT, PING, TEXT, PING]
+        client.write(frame(kinds[3][1], PONG))
+        await eventually(lambda: server.receiver.taken == ["r0", "r1"])
+        assert len(turns) == 1
 
 
 @pytest.mark.parametrize("payload", [b"", b"mine", b"streamer" + bytes(8), b"streamer" + b"\xff" * 7])
