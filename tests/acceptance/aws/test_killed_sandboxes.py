@@ -24,7 +24,7 @@ from streamer_aws.functions import sweeping
 
 CLIENTS: Final = 6
 TERMINAL: Final = {"complete", "error"}
-GUARD: Final = 150.0
+GUARD: Final = 300.0
 """Seconds after which what is missing does not come any more."""
 
 

@@ -48,22 +48,18 @@ def of_type(made, kind):
     return {name: one["Properties"] for name, one in made["Resources"].items() if one["Type"] == kind}
 
 
-@pytest.mark.parametrize("wake", WAKES)
-def test_cfn_lint_has_nothing_to_say(exported, lint, transformed, wake):
-    made = exported(RICH, choices=Choices(wake=wake), JWT_SECRET="s" * 40, ISSUER="https://id.example.com")
-    assert lint(made) == ""
+def test_cfn_lint_has_nothing_to_say(exported, lint, transformed, own):
+    secrets = {"JWT_SECRET": "s" * 40, "ISSUER": "https://id.example.com"}
+    rich = {wake: exported(RICH, choices=Choices(wake=wake), **secrets) for wake in WAKES}
     # What AWS makes of it is looked at, too: there the routes, permissions and mappings are spelled out.
-    plain = transformed(made)
-    assert lint(plain) == ""
-    assert len(of_type(plain, "AWS::ApiGatewayV2::Route")) == 3
-    assert [stage["AutoDeploy"] for stage in of_type(plain, "AWS::ApiGatewayV2::Stage").values()] == [True]
-    assert len(of_type(plain, "AWS::Lambda::EventSourceMapping")) == {"sqs": 1, "streams": 2}[wake]
-    # No role beside ours: a role that the transform adds would hold more than is needed.
-    assert len(of_type(plain, "AWS::IAM::Role")) == 5
-
-
-def test_cfn_lint_has_nothing_to_say_about_the_projects_own_file(exported, lint, own):
-    assert lint(exported(own)) == ""
+    plain = {wake: transformed(made) for wake, made in rich.items()}
+    assert lint(*rich.values(), *plain.values(), exported(own)) == ""
+    for wake, made in plain.items():
+        assert len(of_type(made, "AWS::ApiGatewayV2::Route")) == 3
+        assert [stage["AutoDeploy"] for stage in of_type(made, "AWS::ApiGatewayV2::Stage").values()] == [True]
+        assert len(of_type(made, "AWS::Lambda::EventSourceMapping")) == {"sqs": 1, "streams": 2}[wake]
+        # No role beside ours: a role that the transform adds would hold more than is needed.
+        assert len(of_type(made, "AWS::IAM::Role")) == 5
 
 
 def test_the_routes_lead_to_their_functions(exported):
