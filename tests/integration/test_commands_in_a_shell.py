@@ -137,7 +137,8 @@ def test_the_name_of_a_file_may_be_any_bytes(home: Path) -> None:
 def test_a_group_without_a_command_shows_its_help(home: Path, arguments: list[str]) -> None:
     ran = command(home, *arguments)
     assert ran.returncode == 2
-    assert ran.stderr.startswith(b"Usage: streamer")
+    # The kinds of exports and emulators are found among the plugins, of which this one says much when it is imported.
+    assert b"Usage: streamer" in ran.stderr
     assert ran.stderr.count(b"\n") > 5
 
 
