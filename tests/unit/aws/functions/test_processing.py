@@ -251,8 +251,8 @@ async def test_a_request_that_kills_its_sandbox_fails_alone_whatever_shares_its_
             break
         deaths += 1
         await settle()
-        # The sandbox dies: nothing of it is written, and another takes over once its leases have run out. What takes the
-        # place of a job that was stopped dies as well.
+        # The sandbox dies: nothing of it is written, and another takes over once its leases have run out. What takes
+        # the place of a job that was stopped dies as well.
         while house.worker.running:
             for job in list(house.worker.running.values()):
                 job.stop("cancelled")
