@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import random
 import shutil
@@ -227,10 +228,12 @@ def emulator(name: str) -> str:
 
 @pytest.fixture(autouse=True)
 def logs_as_they_are() -> Iterator[None]:
-    """What a test's service makes of the logs is not the next test's business."""
+    """What a test's service, or command, makes of the logs is not the next test's business."""
     yield
     if structlog.is_configured():
         structlog.reset_defaults()
+    for name in ("streamer.client", "asyncio"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
