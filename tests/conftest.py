@@ -229,9 +229,16 @@ def emulator(name: str) -> str:
 @pytest.fixture(autouse=True)
 def logs_as_they_are() -> Iterator[None]:
     """What a test's service, or command, makes of the logs is not the next test's business."""
+    # Before as well: a module's service may have ended after the last test of the module.
+    _reset_levels()
     yield
     if structlog.is_configured():
         structlog.reset_defaults()
+    _reset_levels()
+
+
+def _reset_levels() -> None:
+    logging.getLogger().setLevel(logging.WARNING)
     for name in ("streamer.client", "asyncio"):
         logging.getLogger(name).setLevel(logging.NOTSET)
 
