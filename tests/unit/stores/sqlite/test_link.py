@@ -36,6 +36,8 @@ async def gone(pid):
 class TestADeath:
     async def test_loses_nothing_that_was_on_its_way(self, store, clock, rows):
         first = store.writer_pid
+        # It answers nothing before it dies.
+        os.kill(first, signal.SIGSTOP)
         calls = [asyncio.ensure_future(store.enqueue(record(clock, f"r{n}"))) for n in range(200)]
         await asyncio.sleep(0)
         os.kill(first, signal.SIGKILL)
