@@ -174,7 +174,7 @@ class Sender(WSListener):
             self._put(b"".join(queued), queued)
 
     def _may_ask(self, confirmations: Confirmations) -> bool:
-        return confirmations.size > self._shared.little or self._shared.ask(self)
+        return confirmations.size > self._shared.little or self._shared.ping_now(self)
 
     def ask(self) -> None:
         """Part of `Asking`."""
@@ -188,7 +188,7 @@ class Sender(WSListener):
         confirmations = self._confirmations
         if confirmations is None or not confirmations.due:
             return False
-        self._shared.ask(self)
+        self._shared.ping_now(self)
         self._put(confirmations.ping_frame())
         return True
 

@@ -24,7 +24,6 @@ class Shared:
     """One object for all connections of a transport."""
 
     __slots__ = (
-        "ask",
         "begin",
         "crowd",
         "empty",
@@ -35,6 +34,7 @@ class Shared:
         "max_buffered",
         "max_message_size",
         "peers",
+        "ping_now",
         "receive",
         "receiver",
         "refuses",
@@ -66,8 +66,10 @@ class Shared:
         # Bound once here, because each connection would otherwise keep bound methods of its own.
         self.receive = receiver.receive
         self.begin = Flusher(loop).begin
-        self.ask = PingPace(loop).begin
+        self.ping_now = PingPace(loop).begin
+        """Whether a connection is to be asked now which outcomes were taken; if not, it is later."""
         self.window = WINDOW * max_buffered
+        """Bytes that may wait to be confirmed before the next outcome waits for the client."""
         self.little = min(CHUNK, self.window / 2)
         """Bytes that may wait to be confirmed without being asked after at once."""
         self.peers: set[Any] = set()
