@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 from streamer.contracts.connections import ConnectionManager
 from streamer.contracts.stores import Key, RequestQueue
-from streamer.core.errors import ConnectionGone
-from streamer.core.foreign import is_our_own
 from streamer.core.stepping import DONE
 from streamer.engine import refusals
 from streamer.engine.boundary import default_logger
 from streamer.engine.codec import encode_error
 from streamer.engine.delivery_tracker import DeliveryTracker
+from streamer.engine.outbox import Outbox
 from streamer.engine.outcomes import terminal_message
 from streamer.engine.pacing import Pacing
 
@@ -54,7 +53,6 @@ class Delivery:
         queue: RequestQueue | None = None,
         tracker: DeliveryTracker | None = None,
     ) -> None:
-        self._connections = connections
         self._queue = queue
         self._tracker = tracker
         self.on_left: Callable[[Key, float], None] | None = None
@@ -63,7 +61,7 @@ class Delivery:
         self._followers: dict[Key, dict[str, _Following]] = {}
         self._followed: dict[str, set[Key]] = {}
         self._ends_after: dict[Key, float] = {}
-        self._resuming: dict[str, list[set[Key]]] = {}
+        self._outbox = Outbox(connections, self.forget, self._logger)
         self._pacing = Pacing(connections, self._send_stored, self._logger)
 
     def follow(self, key: Key, connection_id: str) -> bool:
@@ -141,19 +139,9 @@ class Delivery:
             self._pacing.withdraw(key, connection_id)
         return self._pacing.turn(connection_id)
 
-    @contextmanager
-    def resuming(self, connection_id: str) -> Iterator[Collection[Key]]:
+    def resuming(self, connection_id: str) -> AbstractContextManager[Collection[Key]]:
         """While it lasts, gathers the requests whose outcomes the connection is sent, by whatever way."""
-        sent: set[Key] = set()
-        self._resuming.setdefault(connection_id, []).append(sent)
-        try:
-            yield sent
-        finally:
-            others = [one for one in self._resuming[connection_id] if one is not sent]
-            if others:
-                self._resuming[connection_id] = others
-            else:
-                del self._resuming[connection_id]
+        return self._outbox.resuming(connection_id)
 
     def confirmed(self, keys: Iterable[Key]) -> None:
         """The owners of these requests have shown that they took the outcomes."""
@@ -187,7 +175,7 @@ class Delivery:
             if final:
                 await self._send_outcome(key, connection_id, data)
             else:
-                await self._send(key, connection_id, data, final=False)
+                await self._outbox.send(key, connection_id, data, final=False)
         self._release(key, connection_id, following)
 
     def _release(self, key: Key, connection_id: str, following: _Following) -> None:
@@ -223,7 +211,7 @@ class Delivery:
         if ended:
             self.unfollow(key, connection_id)
         if state is not None:
-            await self._send(key, connection_id, state, final=ended)
+            await self._outbox.send(key, connection_id, state, final=ended)
         await self.acknowledged(key, connection_id)
 
     def progress(self, key: Key, message: bytes) -> Awaitable[None]:
@@ -244,7 +232,7 @@ class Delivery:
 
     def _progress_to(self, key: Key, connection_id: str, following: _Following, message: bytes) -> Awaitable[None]:
         if following.held is None:
-            return self._send(key, connection_id, message, final=False)
+            return self._outbox.send(key, connection_id, message, final=False)
         following.held.append((message, False))
         return DONE
 
@@ -287,7 +275,7 @@ class Delivery:
         if self._queue is not None and self._pacing.behind(connection_id):
             self._pacing.later(key, connection_id)
             return DONE
-        return self._send(key, connection_id, message, final=True)
+        return self._outbox.send(key, connection_id, message, final=True)
 
     async def _send_stored(self, key: Key, connection_id: str) -> None:
         assert self._queue is not None, "without a queue no outcome is sent later"
@@ -305,31 +293,4 @@ class Delivery:
         else:
             message = terminal_message(record)
             del record
-        await self._send(key, connection_id, message, final=True)
-
-    def _send(self, key: Key, connection_id: str, message: bytes, *, final: bool) -> Awaitable[None]:
-        if final and self._resuming:
-            for sent in self._resuming.get(connection_id, ()):
-                sent.add(key)
-        try:
-            sending = self._connections.send(connection_id, message, replaces=key[1], final=final)
-        except BaseException as problem:  # noqa: BLE001 - as below
-            self._not_sent(key, connection_id, problem)
-            return DONE
-        return DONE if sending is DONE else self._finish(key, connection_id, sending)
-
-    async def _finish(self, key: Key, connection_id: str, sending: Awaitable[None]) -> None:
-        try:
-            await sending
-        except BaseException as problem:  # noqa: BLE001 - one connection's fault must not stop the progress of the others
-            self._not_sent(key, connection_id, problem)
-
-    def _not_sent(self, key: Key, connection_id: str, problem: BaseException) -> None:
-        if isinstance(problem, ConnectionGone):
-            self.forget(connection_id)
-        elif is_our_own(problem):
-            raise problem
-        else:
-            self._logger.error(
-                "a message could not be handed over", connection_id=connection_id, request_id=key[1], exc_info=problem
-            )
+        await self._outbox.send(key, connection_id, message, final=True)

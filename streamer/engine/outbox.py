@@ -1,0 +1,71 @@
+"""One message to one connection: a connection's fault stays its own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from streamer.contracts.connections import ConnectionManager
+from streamer.contracts.stores import Key
+from streamer.core.errors import ConnectionGone
+from streamer.core.foreign import is_our_own
+from streamer.core.stepping import DONE
+
+
+class Outbox:
+    """Hands messages of requests to the connection manager.
+
+    Args:
+        connections: take the messages.
+        on_gone: called with each connection that turns out to have ended.
+        logger: for what a connection manager raises besides ConnectionGone.
+    """
+
+    def __init__(self, connections: ConnectionManager, on_gone: Callable[[str], None], logger: Any) -> None:
+        self._connections = connections
+        self._on_gone = on_gone
+        self._logger = logger
+        self._resuming: dict[str, list[set[Key]]] = {}
+
+    def send(self, key: Key, connection_id: str, message: bytes, *, final: bool) -> Awaitable[None]:
+        """Hands the message over. What it returns is `DONE` where nothing has to be waited for."""
+        if final and self._resuming:
+            for sent in self._resuming.get(connection_id, ()):
+                sent.add(key)
+        try:
+            sending = self._connections.send(connection_id, message, replaces=key[1], final=final)
+        except BaseException as problem:  # noqa: BLE001 - as below
+            self._not_sent(key, connection_id, problem)
+            return DONE
+        return DONE if sending is DONE else self._finish(key, connection_id, sending)
+
+    @contextmanager
+    def resuming(self, connection_id: str) -> Iterator[Collection[Key]]:
+        """While it lasts, gathers the requests whose outcomes the connection is sent, by whatever way."""
+        sent: set[Key] = set()
+        self._resuming.setdefault(connection_id, []).append(sent)
+        try:
+            yield sent
+        finally:
+            others = [one for one in self._resuming[connection_id] if one is not sent]
+            if others:
+                self._resuming[connection_id] = others
+            else:
+                del self._resuming[connection_id]
+
+    async def _finish(self, key: Key, connection_id: str, sending: Awaitable[None]) -> None:
+        try:
+            await sending
+        except BaseException as problem:  # noqa: BLE001 - one connection's fault must not stop the progress of the others
+            self._not_sent(key, connection_id, problem)
+
+    def _not_sent(self, key: Key, connection_id: str, problem: BaseException) -> None:
+        if isinstance(problem, ConnectionGone):
+            self._on_gone(connection_id)
+        elif is_our_own(problem):
+            raise problem
+        else:
+            self._logger.error(
+                "a message could not be handed over", connection_id=connection_id, request_id=key[1], exc_info=problem
+            )
