@@ -164,7 +164,8 @@ async def open_service(
             around = for_service_actions(middlewares)
             router.add_service_routes({**router.service_routes, RENEWAL: renewal_route(renewal, authenticator, around)})
         router.on_queued = worker.wake
-        if shared is None:
+        if shared is None and not components[Kind.STORE, settings.backends.store.name].several_processes:
+            # A store of this process alone keeps the order of its calls; another would be asked in vain.
             router.on_storing = worker.expect
         departures = None
         if isinstance(delivery, Delivery) and any(route.cancel_after is not None for route in router.routes.values()):

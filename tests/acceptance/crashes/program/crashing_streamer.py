@@ -6,6 +6,7 @@ It wraps the classes from outside. A step is `before` when nothing of it has hap
 returned: the write is durable, the message is with the operating system.
 """
 
+import asyncio
 import importlib
 import os
 import sys
@@ -18,7 +19,6 @@ from streamer.connections.local import LocalConnections
 from streamer.transports.peer import WebSocketPeer
 
 STEPS = {
-    "enqueue": "stored",
     "complete": "recorded",
     "fail": "failed",
     "cancel": "cancelled",
@@ -40,10 +40,32 @@ def around(method: str, step: str) -> None:
         reach(f"{step}.before")
         answer = await original(self, *arguments, **options)
         reach(f"{step}.after")
-        _unclaimed += step == "stored" or (step == "failed" and options.get("retry_at") is not None)
+        _unclaimed += step == "failed" and options.get("retry_at") is not None
         return answer
 
     setattr(STORE, method, wrapped)
+
+
+def around_enqueue() -> None:
+    """A store may begin when it is called, and its claims may follow at once: neither comes later than without this."""
+    original = STORE.enqueue
+
+    def enqueue(self: Any, *arguments: Any, **options: Any) -> Any:
+        global _unclaimed  # noqa: PLW0603 - as above
+        reach("stored.before")
+        _unclaimed += 1
+        storing = original(self, *arguments, **options)
+        if isinstance(storing, asyncio.Future):
+            storing.add_done_callback(lambda _: reach("stored.after"))
+            return storing
+        return stored(storing)
+
+    async def stored(storing: Any) -> Any:
+        answer = await storing
+        reach("stored.after")
+        return answer
+
+    STORE.enqueue = enqueue
 
 
 def around_claim() -> None:
@@ -90,6 +112,7 @@ def around_sending() -> None:
 if __name__ == "__main__":
     for name, step_name in STEPS.items():
         around(name, step_name)
+    around_enqueue()
     around_claim()
     around_sending()
     sys.argv[0] = "streamer"
