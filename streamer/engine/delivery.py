@@ -148,6 +148,11 @@ class Delivery:
         if self._tracker is not None:
             self._tracker.confirmed(keys)
 
+    def runs_again(self, key: Key) -> None:
+        """A worker begins another attempt: what was confirmed of the request until now is not its next outcome."""
+        if self._tracker is not None:
+            self._tracker.runs_again(key)
+
     async def record_confirmed(self) -> None:
         """Returns when the store knows of all that was confirmed, as far as it takes it."""
         if self._tracker is not None:

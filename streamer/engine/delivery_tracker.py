@@ -29,6 +29,7 @@ class DeliveryTracker:
         self._clock = clock
         self._logger = logger
         self._confirmed: dict[Key, None] = {}
+        self._being_written: dict[Key, None] = {}
         self._writing = asyncio.Lock()
 
     def confirmed(self, keys: Iterable[Key]) -> None:
@@ -36,6 +37,11 @@ class DeliveryTracker:
         confirmed = self._confirmed
         for key in keys:
             confirmed[key] = None
+
+    def runs_again(self, key: Key) -> None:
+        """What was confirmed is an earlier outcome: an operator has made the request run again."""
+        self._confirmed.pop(key, None)
+        self._being_written.pop(key, None)
 
     async def run(self) -> None:
         """Writes until it is cancelled."""
@@ -47,6 +53,7 @@ class DeliveryTracker:
         """Returns when what was confirmed before the call is in the store, or the store has refused it for now."""
         async with self._writing:
             confirmed, self._confirmed = self._confirmed, {}
+            self._being_written = confirmed
             if not confirmed:
                 return
             try:

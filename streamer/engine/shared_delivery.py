@@ -89,6 +89,9 @@ class SharedDelivery:
         """Part of `Teller`: only the followers could say, and they are asked when there is something to send."""
         return True
 
+    def runs_again(self, key: Key) -> None:
+        """Part of `Teller`; deliveries are noted at once here."""
+
     def followed_keys(self) -> list[Key]:
         """Part of `Teller`: whoever ends a request, in whatever process, tells its followers."""
         return []

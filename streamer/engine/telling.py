@@ -50,6 +50,10 @@ class Teller(Protocol):
         """Whether anybody may follow the request; if not, its messages need not be made."""
         ...
 
+    def runs_again(self, key: Key) -> None:
+        """A worker begins another attempt: what was confirmed of the request until now is not its next outcome."""
+        ...
+
     def followed_keys(self) -> list[Key]:
         """Every request of whose end nobody but this process would tell its followers."""
         ...

@@ -195,6 +195,8 @@ class Worker:
             if record.key in self._ended:
                 continue
             begun += 1
+            if record.fence > 1:
+                self.delivery.runs_again(record.key)
             self._idle.clear()
             if (same := self.running.get(record.key)) is not None:
                 # Its lease ran out under this very worker (a stalled loop): the newer claim owns the request.

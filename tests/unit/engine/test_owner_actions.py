@@ -10,6 +10,7 @@ import pytest
 from streamer.contracts.stores import Lease
 from streamer.core.errors import StoreUnavailable
 from streamer.core.messages import Result
+from streamer.core.records import Status
 from streamer.engine import owner_actions, pacing
 from streamer.engine.delivery import Delivery
 from streamer.engine.outcomes import stored_result
@@ -340,6 +341,38 @@ class TestConfirmations:
         await house.clock.advance(2)
         assert [name for _, name in await house.store.unsettled("client:one")] == ["on its way"]
         writing.cancel()
+
+    @pytest.mark.parametrize("being_written", [False, True])
+    async def test_what_was_taken_before_an_operator_ran_it_again_is_not_its_new_outcome(
+        self, house, gated, being_written
+    ):
+        await house.start()
+        peer = house.peer("c1")
+        await begin(house, peer)
+        await ask(house, peer, "cancel", {"request_id": "r"})
+        mark_delivered = house.store.mark_delivered
+        refused = asyncio.Event()
+
+        async def refusing(_keys):
+            await refused.wait()
+            raise StoreUnavailable("full")
+
+        house.router.confirmed(peer, ["r"])
+        if being_written:
+            house.store.mark_delivered = refusing
+            writing = asyncio.create_task(house.tracker.write())
+            await house.settle()
+        gated.gate.set()
+        await house.store.requeue(("client:one", "r"))
+        house.worker.wake()
+        await house.settle()
+        assert (await house.store.get(("client:one", "r"))).status is Status.COMPLETED
+        if being_written:
+            refused.set()
+            await writing
+            house.store.mark_delivered = mark_delivered
+        await house.tracker.write()
+        assert await house.store.unsettled("client:one") == [("client:one", "r")]
 
     async def test_resuming_does_not_wait_for_the_next_write_of_what_was_taken(self, house, gated):
         await house.start()
