@@ -90,7 +90,7 @@ class Supervisor:
                 argv, cwd=cwd, env=env, stdin=streams[0], stdout=streams[1], stderr=streams[2], start_new_session=True
             )
         except (OSError, ValueError, MemoryError) as problem:
-            self._tell("failed", number, getattr(problem, "errno", None) or 0, str(problem))
+            self._tell("failed", number, (isinstance(problem, OSError) and problem.errno) or 0, str(problem))
             return
         # Its status is collected here; the object must not look for it, nor complain that it was left.
         process.returncode = 0

@@ -9,9 +9,10 @@ import click
 
 from streamer.config.hiding import hide_options
 from streamer.config.settings import ActionSettings, ComponentUse, Settings
-from streamer.contracts.components import BuildContext, Component, Kind
+from streamer.contracts.components import BuildContext, Component, Kind, is_context_manager
 from streamer.core.units import format_duration
 from streamer.engine.routing import Mode, is_queued, reason
+from streamer.handlers.functions import estimate_of
 from streamer.plugins.registry import Registry
 
 
@@ -68,12 +69,12 @@ def _estimate(settings: Settings, action: ActionSettings, component: Component) 
         return action.estimated_duration, "the configuration"
     context = BuildContext(base_dir=settings.base_dir, service=settings.service.name, settings=settings)
     made = component.factory(action.options, context)
-    if hasattr(type(made), "__aenter__") and not hasattr(made, "estimated_duration"):
+    say = estimate_of(made)
+    if say is None and is_context_manager(made):
         raise click.ClickException(
             f"the handler {action.handler!r} tells its estimate only once it has been started; "
             f"write actions.{action.name}.estimated_duration into the file"
         )
-    say = getattr(made, "estimated_duration", None)
     return (0.0, "nobody: no estimate counts as none") if say is None else (float(say()), "the handler")
 
 

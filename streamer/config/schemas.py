@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from jsonschema.validators import Draft7Validator, Draft201909Validator, Draft202012Validator
 
@@ -22,7 +22,17 @@ from streamer.config.references import NOWHERE, References, Source
 from streamer.config.subschemas import Place, patterns, walk
 from streamer.config.wording import HIDDEN, shown
 
-Compile = Callable[[Any, Mapping[str, Any], str | None], Any]
+
+class Compiled(Protocol):
+    """A schema as the service holds it."""
+
+    @property
+    def lists_errors(self) -> bool:
+        """Whether all errors of a small payload can be listed."""
+        ...
+
+
+Compile = Callable[[Any, Mapping[str, Any], str | None], Compiled]
 """Compiles a schema with its resources and base URI; raises ValueError when it cannot."""
 
 _DRAFTS: Final = {
@@ -190,7 +200,7 @@ class SchemaReader:
         if self._compile is not None:
             try:
                 compiled = self._compile(schema, resources, None if path is None else path.as_uri())
-                self._unlisted = not getattr(compiled, "lists_errors", True)
+                self._unlisted = not compiled.lists_errors
             except ValueError as problem:
                 return str(problem).strip().partition("\n")[0]
         return None

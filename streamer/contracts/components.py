@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from streamer.contracts.provisioning import Resource
 from streamer.core.clock import Clock, SystemClock
@@ -72,6 +72,11 @@ Factory = Callable[[Mapping[str, Any], BuildContext], Any]
 """Called with checked options, defaults filled in. Returns the component's object, or an async context manager that
 yields it and tidies up after the service has stopped. It opens and starts nothing: `streamer check` calls it too, and
 does not enter the context manager."""
+
+
+def is_context_manager(made: object) -> TypeGuard[AbstractAsyncContextManager[Any]]:
+    """Whether what a factory returned yields the component's object, or is that object."""
+    return isinstance(made, AbstractAsyncContextManager)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,11 @@ class HandlerWithProgress(Handler, Protocol):
         ...
 
 
+def progress_method(handler: Any) -> Callable[[Request, ProgressReporter], Awaitable[Any]] | None:
+    """The handler's `process_with_progress`; None for one that reports no progress."""
+    return getattr(handler, "process_with_progress", None)
+
+
 class BaseHandler:
     """Estimate and validator for handlers that want to write only `process`.
 

@@ -116,7 +116,7 @@ class CommandHandler(BaseHandler):
                 grace=self._grace,
             )
         except (OSError, ValueError) as problem:
-            scarce = getattr(problem, "errno", None) in SCARCE
+            scarce = isinstance(problem, OSError) and problem.errno in SCARCE
             error = Error(INTERNAL_ERROR, "The program of this action could not be started", retryable=scarce)
             hint = "; does it begin with a line like #!/bin/sh?" if "Exec format" in str(problem) else ""
             error.add_note(f"{self._argv[0]} could not be started in {self._cwd}: {problem}{hint}")

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from streamer.contracts.components import FunctionTarget
-from streamer.contracts.handlers import BaseHandler, Handler
+from streamer.contracts.handlers import BaseHandler, Handler, progress_method
 from streamer.core.errors import PluginError
 from streamer.core.messages import Reporter, Request, Result
 from streamer.handlers.pools import Pools
@@ -37,9 +37,14 @@ def adapt(target: Any, *, pools: Pools, estimated_duration: float = 0.0) -> Hand
     if callable(getattr(target, "validate", None)) and callable(getattr(target, "estimated_duration", None)):
         complete: Handler = target
         return complete
-    if callable(getattr(target, "process_with_progress", None)):
+    if callable(progress_method(target)):
         return _FilledWithProgress(target, estimated_duration)
     return _Filled(target, estimated_duration)
+
+
+def estimate_of(target: Any) -> Callable[[], float] | None:
+    """The method by which an object that a factory returned estimates its runs; None where it has none."""
+    return getattr(target, "estimated_duration", None)
 
 
 class FunctionHandler(BaseHandler):
@@ -61,7 +66,7 @@ class _Filled(BaseHandler):
     def __init__(self, target: Any, estimated_duration: float) -> None:
         super().__init__(estimated_duration=estimated_duration, validator=getattr(target, "validate", None))
         self._target = target
-        self._estimate = getattr(target, "estimated_duration", super().estimated_duration)
+        self._estimate = estimate_of(target) or super().estimated_duration
 
     def estimated_duration(self) -> float:
         return float(self._estimate())

@@ -95,7 +95,8 @@ class HttpHandler(BaseHandler):
             raise error from problem
         except (aiohttp.ClientError, OSError) as problem:
             # A name that leads where it may not will do so the next time, too.
-            refused = isinstance(getattr(problem, "os_error", None), PrivateAddress)
+            reason = problem.os_error if isinstance(problem, aiohttp.ClientConnectorError) else None
+            refused = isinstance(reason, PrivateAddress)
             error = Error(INTERNAL_ERROR, "The endpoint could not be reached", retryable=not refused)
             error.add_note(f"{self._method} {self._shown} failed: {type(problem).__name__}: {problem}")
             raise error from problem

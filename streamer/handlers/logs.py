@@ -16,9 +16,9 @@ LAST_LINES: Final = 20
 def request_logger(logger: Any, request: Request) -> Any:
     """The logger with the request's id and action bound; one of structlog or of the standard library."""
     bound = {"request_id": request.id, "action": request.action}
-    if hasattr(logger, "bind"):
-        return logger.bind(**bound)
-    return logging.LoggerAdapter(logger, bound)
+    if isinstance(logger, logging.Logger | logging.LoggerAdapter):
+        return logging.LoggerAdapter(logger, bound)
+    return logger.bind(**bound)
 
 
 def clean(data: bytes, longest: int = LONGEST_LINE) -> str:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from streamer.contracts.handlers import Handler
+from streamer.contracts.handlers import Handler, progress_method
 from streamer.contracts.middleware import HandlerMiddleware
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.foreign import describe
@@ -42,7 +42,7 @@ class _LoggingHandler:
         return await self._logged(request, self._handler.process(request))
 
     async def process_with_progress(self, request: Request, reporter: Reporter, /) -> Result:
-        run: Any = getattr(self._handler, "process_with_progress", None)
+        run = progress_method(self._handler)
         running = self._handler.process(request) if run is None else run(request, reporter)
         return await self._logged(request, running)
 
@@ -55,12 +55,13 @@ class _LoggingHandler:
         self._log("request %s begins: action %s", request.id, request.action)
         started = self._clock.monotonic()
         try:
-            result: Result = await running
+            result = await running
         except BaseException as problem:
             took = format_duration(self._clock.monotonic() - started)
             self._log("request %s failed after %s: %s", request.id, took, describe(problem))
             raise
         took = format_duration(self._clock.monotonic() - started)
-        success = getattr(result, "success", True)
+        # What is no Result yet is the data of one.
+        success = not isinstance(result, Result) or result.success
         self._log("request %s ended after %s: success %s", request.id, took, success)
-        return result
+        return result  # type: ignore[no-any-return]  # a handler may return plain data

@@ -6,6 +6,7 @@ import dataclasses
 import importlib.metadata
 import re
 from collections.abc import Callable, Iterable, Sequence
+from types import ModuleType
 from typing import Final, Protocol
 
 from streamer import __version__
@@ -74,7 +75,7 @@ def discover(
     # Built-ins are ours: what is wrong with them is no reason to name a way out.
     own = PluginInfo(name="", distribution=OWN_DISTRIBUTION, version=__version__)
     for builtin in builtins:
-        module = getattr(builtin, "__name__", type(builtin).__name__)
+        module = builtin.__name__ if isinstance(builtin, ModuleType) else type(builtin).__name__
         plugins.append(_loaded(dataclasses.replace(own, module=module), builtin, problems))
     for name in sorted(to_load):
         info, entry_point = to_load[name]

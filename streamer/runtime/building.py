@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from streamer.config.settings import Settings
 from streamer.contracts.auth import Authenticator
-from streamer.contracts.components import BuildContext, Component, Kind
+from streamer.contracts.components import BuildContext, Component, Kind, is_context_manager
 from streamer.contracts.connections import ConnectionManager, PeerRegistry, SharedConnections
 from streamer.contracts.middleware import Middleware
 from streamer.contracts.stores import RequestQueue, WokenQueue
@@ -64,7 +64,7 @@ async def build(
     """
     with naming(component):
         made = component.factory(options, context)
-        if hasattr(type(made), "__aenter__"):
+        if is_context_manager(made):
             entered = await made.__aenter__()
             stack.push_async_exit(_Closing(made, component, context.logger).close)
             made = entered

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from streamer.config.document import Place
 from streamer.config.settings import ComponentUse, Settings
-from streamer.contracts.components import Component, Kind
+from streamer.contracts.components import Component, Kind, is_context_manager
 from streamer.contracts.middleware import Middleware
 from streamer.core.errors import StreamerError
 from streamer.core.foreign import one_line, safe_text
@@ -75,9 +75,9 @@ class _Examiner:
             except _Refused as refused:
                 yield Refusal("bad-option", place, str(refused))
                 continue
-            if isinstance(made, Middleware) or (callable(made) and not hasattr(type(made), "__aenter__")):
+            if isinstance(made, Middleware) or (callable(made) and not is_context_manager(made)):
                 middlewares.append(made)
-            elif not hasattr(type(made), "__aenter__"):
+            elif not is_context_manager(made):
                 what = type(made).__name__
                 message = f"the middleware {use.name!r} is a {what}: no Middleware, and no callable around a handler"
                 yield Refusal("bad-option", place, message)
@@ -93,7 +93,7 @@ class _Examiner:
                 continue
             try:
                 made = self._built(Kind.HANDLER, use)
-                if not hasattr(type(made), "__aenter__"):
+                if not is_context_manager(made):
                     with _refusing(component):
                         handler = adapt(made, pools=pools)
                         compile_route(action, self._settings.service, component, handler, middlewares)
@@ -108,7 +108,7 @@ class _Examiner:
             yield Refusal("bad-option", place, str(refused))
             return
         # No authenticator is one that asks nobody.
-        if (made is None and kind is Kind.AUTH) or hasattr(type(made), "__aenter__"):
+        if (made is None and kind is Kind.AUTH) or is_context_manager(made):
             return
         missing = missing_members(made, *protocols_of(self._components[kind, use.name]))
         if missing:

@@ -12,6 +12,12 @@ LONGEST: Final = 16_384
 """Characters of a line; a longer one is cut into several."""
 
 
+class _Begun(threading.local):
+    """What each thread has written of its line so far."""
+
+    text = ""
+
+
 class LineStream(io.TextIOBase):
     """Takes text and hands on whole lines, without their line breaks. It never fails, and empty lines are left out.
 
@@ -32,7 +38,7 @@ class LineStream(io.TextIOBase):
         super().__init__()
         self._take = take
         self._descriptor = descriptor
-        self._begun = threading.local()
+        self._begun = _Begun()
         self.buffer = _Bytes(self)
 
     @property
@@ -47,7 +53,7 @@ class LineStream(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         """Takes a piece of text."""
-        *lines, rest = (getattr(self._begun, "text", "") + text).split("\n")
+        *lines, rest = (self._begun.text + text).split("\n")
         while len(rest) > LONGEST:
             lines.append(rest[:LONGEST])
             rest = rest[LONGEST:]
@@ -64,7 +70,7 @@ class LineStream(io.TextIOBase):
 
     def end(self) -> None:
         """Hands on what this thread has written without a line break."""
-        if getattr(self._begun, "text", ""):
+        if self._begun.text:
             self.write("\n")
 
     def writable(self) -> bool:

@@ -26,7 +26,7 @@ class Admission:
 
     def __init__(self, authenticator: Authenticator, timeout: float, logger: Any) -> None:
         self._authenticator = authenticator
-        self._immediate = getattr(authenticator, "immediate", False)
+        self._immediate = authenticator.immediate
         self._timeout = timeout
         self._logger = logger
 

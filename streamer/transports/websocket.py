@@ -92,9 +92,9 @@ class WebSocketTransport:
         self._expiring: asyncio.Task[None] | None = None
         self._held: set[HeldPeer] = set()
         if authenticator is not None:
-            leeway = getattr(authenticator, "leeway", 0.0)
             self._admission = Admission(authenticator, settings.handshake_timeout, logger)
-            self._expiry = self._receiver = self._registry = Expiry(receiver, registry, leeway=leeway, clock=clock)
+            expiry = Expiry(receiver, registry, leeway=authenticator.leeway, clock=clock)
+            self._expiry = self._receiver = self._registry = expiry
         self._process = (PROCESS_HEADER, secrets.token_hex(8))
         self._refused = Buckets(settings.refused_limit, settings.refused_limit.limit)
         self._draining = False

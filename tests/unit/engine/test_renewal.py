@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from streamer.contracts.auth import Authenticator
 from streamer.core.errors import FORBIDDEN, UNAUTHORIZED, Error
 from streamer.core.principal import Principal
 from streamer.engine.renewal import NAME, Authenticate, renewal_route
@@ -21,7 +22,7 @@ PROOFS = {
 }
 
 
-class Known:
+class Known(Authenticator):
     """Part of `Authenticator`."""
 
     def __init__(self, **attributes):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streamer.config.settings import ActionSettings, BackendSettings, ComponentUse, PluginSettings, Settings
+from streamer.contracts.auth import Authenticator
 from streamer.contracts.components import Component, Kind
 from streamer.core.principal import Principal
 from streamer.core.units import Rate
@@ -22,7 +23,7 @@ from streamer.testing.clock import settle
 ALICE = Principal(user_id="alice")
 
 
-class Authenticator:
+class Tokens(Authenticator):
     immediate = True
 
     async def authenticate(self, token: str, /) -> Principal:
@@ -80,7 +81,7 @@ async def test_without_an_authenticator_nobody_is_asked_and_nothing_is_renewed(t
 
 
 async def test_an_authenticator_brings_the_action_that_renews(tmp_path):
-    authenticator = Authenticator()
+    authenticator = Tokens()
     async with service_of(tmp_path, auth=authenticator) as service:
         assert service.authenticator is authenticator
         renewed = []
@@ -92,7 +93,7 @@ async def test_an_authenticator_brings_the_action_that_renews(tmp_path):
 
 async def test_renewals_stand_behind_the_rate_limits_of_the_services_own_actions(tmp_path):
     limit = RateLimit(Rate(1, 60.0), clock=ManualClock(), per="connection")
-    async with service_of(tmp_path, limit, auth=Authenticator()) as service:
+    async with service_of(tmp_path, limit, auth=Tokens()) as service:
         peer = Peer()
         for expected in ("response", "error"):
             answer = await ask(service, peer, action="streamer.authenticate", payload={"token": "alice"})
@@ -101,7 +102,7 @@ async def test_renewals_stand_behind_the_rate_limits_of_the_services_own_actions
 
 
 async def test_permissions_of_the_file_are_asked_for(tmp_path):
-    async with service_of(tmp_path, auth=Authenticator()) as service:
+    async with service_of(tmp_path, auth=Tokens()) as service:
         peer = Peer()
         assert (await ask(service, peer, action="echo"))["error"]["details"] == {"missing_permissions": ["new"]}
         peer.principal = Principal(user_id="alice", permissions=frozenset({"new"}))

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from streamer.contracts.auth import Authenticator
 from streamer.core.errors import FORBIDDEN, UNAUTHORIZED, Error
 from streamer.core.principal import Principal
 from streamer.transports.admission import Admission
@@ -12,7 +13,7 @@ from streamer.transports.credentials import BROKEN, TOO_SLOW
 ALICE = Principal(user_id="alice")
 
 
-class Scripted:
+class Scripted(Authenticator):
     """Part of `Authenticator`: does what the token says."""
 
     def __init__(self, immediate):

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from websockets.exceptions import ConnectionClosedError
 
+from streamer.contracts.auth import Authenticator
 from streamer.core.principal import Principal
 from streamer.testing import ManualClock
 from streamer.transports.expiry import SLACK, Expiry
@@ -153,7 +154,7 @@ async def test_a_clock_that_was_set_forward_is_noticed_within_a_second(expiry, c
 async def test_over_a_socket_it_is_the_close_code_that_says_so(serve, eventually):
     clock = ManualClock(now=1000.0)
 
-    class Known:
+    class Known(Authenticator):
         leeway = 5.0
         immediate = True
 

@@ -19,6 +19,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from streamer.config.settings import TlsSettings
+from streamer.contracts.auth import Authenticator
 from streamer.core.errors import UNAUTHORIZED, Error
 from streamer.core.principal import Principal
 
@@ -26,7 +27,7 @@ TOKEN = "the-token-that-nobody-may-keep"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
-class Slow:
+class Slow(Authenticator):
     """Part of `Authenticator`: decides when the test says so."""
 
     def __init__(self, *, immediate: bool = True):
@@ -186,7 +187,7 @@ async def test_the_end_of_the_transport_is_the_end_of_those_that_wait(serve, slo
 @pytest.mark.parametrize("place", ["header", "subprotocol", "query"])
 @pytest.mark.parametrize("waits", [True, False])
 async def test_no_token_stays_in_memory(serve, eventually, place, waits):
-    class Quick:
+    class Quick(Authenticator):
         immediate = not waits
 
         async def authenticate(self, token):

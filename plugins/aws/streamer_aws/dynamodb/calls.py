@@ -56,6 +56,10 @@ class Throttled(StoreUnavailable):
     """DynamoDB asked for fewer calls until all tries were used up."""
 
 
+class TableMissing(StoreUnavailable):
+    """There is no such table, or it lacks an index."""
+
+
 class Calls:
     """The calls of one store.
 
@@ -188,7 +192,7 @@ class Calls:
         if code in PASSING or status >= 500:  # noqa: PLR2004 - HTTP's server errors
             return StoreUnavailable(f"{self._service} fails: {code}: {message}")
         if code == "ResourceNotFoundException":
-            raise StoreUnavailable(
+            raise TableMissing(
                 f"the table {self.table!r}, or one of its indexes, is not there: 'streamer backend check' says what "
                 "is, 'streamer backend create' makes it"
             ) from problem

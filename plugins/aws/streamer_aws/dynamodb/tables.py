@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from streamer.core.clock import Clock
 from streamer.core.errors import StoreError, StoreUnavailable
-from streamer_aws.dynamodb.calls import Calls
+from streamer_aws.dynamodb.calls import Calls, TableMissing
 from streamer_aws.dynamodb.definitions import TTL_ATTRIBUTE, differences
 
 POLL: Final = 2.0
@@ -160,9 +160,7 @@ async def _description(calls: Calls) -> dict[str, Any] | None:
     # Listing would be the way without an error, but may bring thousands of names of others.
     try:
         described = await calls.make("describe_table", TableName=calls.table)
-    except StoreUnavailable as problem:
-        if getattr(problem.__cause__, "response", {}).get("Error", {}).get("Code") == "ResourceNotFoundException":
-            return None
-        raise
+    except TableMissing:
+        return None
     table: dict[str, Any] = described["Table"]
     return table

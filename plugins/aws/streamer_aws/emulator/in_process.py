@@ -7,7 +7,7 @@ nothing any more), none is frozen between its invocations, and all share one int
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import orjson
@@ -17,7 +17,7 @@ from streamer_aws.emulator.functions import FunctionError, Invocation
 
 
 class Handlers(Protocol):
-    """What a sandbox runs: `streamer_aws.Sandbox`, or a test's own object with some of these methods."""
+    """What a sandbox runs: `streamer_aws.Sandbox`, or a test's own object."""
 
     async def connect(self, event: dict[str, Any], context: Any) -> Any:
         """`$connect`."""
@@ -41,6 +41,10 @@ class Handlers(Protocol):
 
     async def close(self) -> None:
         """The end of the sandbox."""
+        ...
+
+    async def kill(self) -> None:
+        """The end of the sandbox in the midst of an invocation."""
         ...
 
 
@@ -92,8 +96,7 @@ class InProcess:
 
     async def kill(self) -> None:
         """Part of `Sandbox`. The invocation is cancelled by the function; what it began besides ends here."""
-        end: Callable[[], Awaitable[None]] = getattr(self._handlers, "kill", self._handlers.close)
-        await end()
+        await self._handlers.kill()
 
     async def close(self) -> None:
         """Part of `Sandbox`."""

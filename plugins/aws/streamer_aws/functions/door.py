@@ -56,7 +56,7 @@ class GatewayDoor:
         self._delivered = delivered
         self._connections = connections
         self._connected: Connected = connections.connected
-        self._leeway: float = getattr(authenticator, "leeway", 0.0)
+        self._leeway = 0.0 if authenticator is None else authenticator.leeway
         self._admission = None if authenticator is None else Admission(authenticator, server.handshake_timeout, logger)
         self._origins = server.allowed_origins
         self._clock = clock

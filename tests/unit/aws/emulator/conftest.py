@@ -55,6 +55,8 @@ class Handlers:
     async def close(self):
         self.closed += 1
 
+    kill = close
+
 
 @pytest.fixture
 def handlers():

@@ -75,6 +75,8 @@ class Service:
     async def close(self):
         await self.stack.aclose()
 
+    kill = close
+
 
 @pytest.fixture
 async def emulate(ministack, logger, tmp_path):

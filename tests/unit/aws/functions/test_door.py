@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streamer.config.settings import ServerSettings
+from streamer.contracts.auth import Authenticator
 from streamer.contracts.connections import Known
 from streamer.core.errors import FORBIDDEN, OVERLOADED, UNAUTHORIZED, Error, StoreUnavailable, StreamerError
 from streamer.core.owners import OWNER_KEY, OwnerNames
@@ -14,7 +15,7 @@ from streamer_aws.functions.door import GatewayDoor
 ADA = Principal(user_id="ada", tenant_id="acme", permissions=frozenset({"read"}), expires_at=2e9)
 
 
-class Authenticator:
+class Tokens(Authenticator):
     """Knows three tokens."""
 
     leeway = 10.0
@@ -102,7 +103,7 @@ async def test_a_client_is_refused_while_its_owner_cannot_be_named(house, make_d
 )
 @pytest.mark.parametrize("multiple", [True, False])
 async def test_a_token_is_found_wherever_it_may_stand(house, make_door, headers, query, multiple):
-    answer = await make_door(Authenticator()).connect(connect_event(headers=headers, query=query, multiple=multiple))
+    answer = await make_door(Tokens()).connect(connect_event(headers=headers, query=query, multiple=multiple))
     assert answer["statusCode"] == 200
     chosen = {"Sec-WebSocket-Protocol": "bearer"} if any("bearer, ada" in value for _, value in headers) else {}
     assert answer["headers"] == chosen
@@ -122,7 +123,7 @@ async def test_a_token_is_found_wherever_it_may_stand(house, make_door, headers,
     ],
 )
 async def test_whoever_may_not_come_in_is_told_why_and_is_not_written_down(house, make_door, headers, query, status):
-    door = make_door(Authenticator(), allowed_origins=("https://app.example",))
+    door = make_door(Tokens(), allowed_origins=("https://app.example",))
     answer = await door.connect(connect_event(headers=headers, query=query))
     assert answer["statusCode"] == status
     assert answer["body"].strip()
@@ -150,7 +151,7 @@ async def test_a_message_of_nobody_known_ends_its_connection(house, make_door):
 
 
 async def test_a_token_that_ran_out_ends_its_connection_after_the_leeway(house, make_door):
-    door = make_door(Authenticator())
+    door = make_door(Tokens())
     soon = Principal(user_id="ada", expires_at=house.clock.now() + 60)
     await house.rows.add("c1", Known(soon.owner, soon))
     house.clock.jump(69)
