@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,7 +19,9 @@ from streamer.core.records import RequestRecord, Status
 from streamer.core.sealing import Sealer
 from streamer.core.summaries import RequestSummary
 from streamer.engine.outcomes import StoredResult, progress_message, terminal_message
-from streamer.engine.worker import Worker, current
+from streamer.engine.routes import Route
+from streamer.engine.telling import Teller
+from streamer.engine.worker import Worker
 
 MAX_LISTED = 100
 MAX_RESUMED = 1000
@@ -50,7 +52,7 @@ RESUMING = {
 class StatusOf(BaseHandler):
     """`streamer.status`: where a queued request of the caller is, and its outcome once it has ended."""
 
-    def __init__(self, queue: RequestQueue, worker: Worker | None) -> None:
+    def __init__(self, queue: RequestQueue, worker: Worker) -> None:
         super().__init__()
         self._queue = queue
         self._worker = worker
@@ -58,9 +60,7 @@ class StatusOf(BaseHandler):
     async def process(self, request: Request, /) -> Result:
         """Its state."""
         record = await find(self._queue, request)
-        if self._worker is not None:
-            record = current(record, self._worker.running.get(record.key))
-        return Result(data=describe(record))
+        return Result(data=describe(self._worker.with_newest_progress(record)))
 
 
 class ListOf(BaseHandler):
@@ -126,14 +126,16 @@ class Resume(BaseHandler):
     the others are read and sent one at a time, each when the client has taken the one before.
     """
 
-    def __init__(self, queue: RequestQueue, worker: Worker) -> None:
+    def __init__(self, queue: RequestQueue, worker: Worker, delivery: Teller, routes: Mapping[str, Route]) -> None:
         super().__init__()
         self._queue = queue
         self._worker = worker
+        self._delivery = delivery
+        self._routes = routes
 
     async def process(self, request: Request, /) -> Result:
         """Which requests the connection follows now, or was sent the outcome of."""
-        with self._worker.delivery.resuming(request.connection_id) as sent:
+        with self._delivery.resuming(request.connection_id) as sent:
             return await self._resume(request, sent)
 
     async def _resume(self, request: Request, sent: Collection[Key]) -> Result:
@@ -145,9 +147,9 @@ class Resume(BaseHandler):
             at_once = set() if record.terminal else {record.key}
             del record
         else:
-            await self._worker.delivery.record_confirmed()
+            await self._delivery.record_confirmed()
             found = await self._queue.unsettled(request.owner, MAX_RESUMED + 1)
-            at_once = {key for key in found if key in self._worker.running}
+            at_once = {key for key in found if self._worker.runs(key)}
         keys = found[:MAX_RESUMED]
         with contextlib.suppress(ConnectionGone):
             for key in keys:
@@ -165,13 +167,13 @@ class Resume(BaseHandler):
         if key in sent:
             # The request ended meanwhile, and the connection followed it; or it was resumed twice at once.
             return
-        async with self._worker.delivery.turn(key, connection_id):
+        async with self._delivery.turn(key, connection_id):
             await self._attach(key, connection_id, after, sent, has_turn=True)
 
     async def _attach(
         self, key: Key, connection_id: str, after: int, sent: Collection[Key], *, has_turn: bool = False
     ) -> None:
-        delivery = self._worker.delivery
+        delivery = self._delivery
         if delivery.awaits_acknowledgment(key, connection_id):
             # Its acknowledgment is under way on this very connection, and must be the first that it hears.
             return
@@ -190,12 +192,11 @@ class Resume(BaseHandler):
             state = terminal_message(record) if record.seq > after and key not in sent else None
             await delivery.attach(key, connection_id, state, ended=True)
             return
-        route = self._worker.routes.get(record.action)
+        route = self._routes.get(record.action)
         if route is not None and route.cancel_after is not None:
             delivery.ends_after(key, route.cancel_after)
-        job = self._worker.running.get(key)
-        record = current(record, job)
-        seq = max(record.seq, 0 if job is None else job.reporter.seq)
+        record = self._worker.with_newest_progress(record)
+        seq = max(record.seq, self._worker.newest_seq(key))
         update = ProgressUpdate(
             percentage=record.percentage,
             message=record.message,

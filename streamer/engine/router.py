@@ -42,10 +42,10 @@ from streamer.engine.codec import (
     parse_wait,
     sendable_body,
 )
-from streamer.engine.complaints import Complaints
 from streamer.engine.delivery import Delivery
 from streamer.engine.direct_answers import DirectAnswers
 from streamer.engine.events import Door, EventPeer, frame_of
+from streamer.engine.log_throttle import LogThrottle
 from streamer.engine.pipeline import AnyMiddleware, check, compose
 from streamer.engine.routes import Route
 from streamer.engine.sizes import MAX_RESULT_SIZE
@@ -99,7 +99,7 @@ class Router:
         self.clock = clock or SystemClock()
         self.logger = logger
         self.delivery: Teller = delivery or Delivery(connections, logger)
-        self._complaints = Complaints(logger, self.clock)
+        self._throttle = LogThrottle(logger, self.clock)
         self.routes: dict[str, Route] = {}
         self.service_routes: Mapping[str, Route] = {}
         self._lookup: dict[str, Route] = {}
@@ -244,7 +244,7 @@ class Router:
         try:
             peer = EventPeer(context["connectionId"]) if self.door is None else await self.door.peer(event)
         except StoreError as problem:
-            self._complaints.tell("who sent a message could not be told", error=str(problem))
+            self._throttle.error("who sent a message could not be told", error=str(problem))
             peer = EventPeer(context["connectionId"])
             peer.send(self._unknown(event))
             await self._post(peer)
@@ -399,7 +399,7 @@ class Router:
         except Error as error:
             refusal = error
         except StoreError as problem:
-            self._complaints.tell("a request could not be stored", request_id=request.id, error=str(problem))
+            self._throttle.error("a request could not be stored", request_id=request.id, error=str(problem))
             refusal = refusals.not_stored()
         except asyncio.CancelledError:
             if task_is_cancelled():
@@ -482,7 +482,7 @@ class Router:
                 return False
             except NotSent as problem:
                 # That client's own affair: no fault of the function, which would page somebody.
-                self._complaints.tell("an answer was not taken", connection_id=peer.id, error=str(problem))
+                self._throttle.error("an answer was not taken", connection_id=peer.id, error=str(problem))
                 return False
         return True
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from streamer.contracts.handlers import BaseHandler
 from streamer.contracts.middleware import Middleware, Next
 from streamer.contracts.stores import RequestQueue
-from streamer.core.clock import Clock, SystemClock, timestamp
+from streamer.core.clock import Clock, timestamp
 from streamer.core.errors import StoreError
 from streamer.core.messages import Request, Result
 from streamer.engine import refusals
-from streamer.engine.boundary import default_logger
 from streamer.engine.codec import encode_json
-from streamer.engine.complaints import Complaints
+from streamer.engine.log_throttle import LogThrottle
 from streamer.engine.owner_actions import LISTING, ONE_REQUEST, RESUMING, Cancel, ListOf, Resume, StatusOf
 from streamer.engine.pipeline import AnyMiddleware, compose
 from streamer.engine.routes import Route
 from streamer.engine.routing import Mode
 from streamer.engine.service_limit import DEFAULT_LIMIT, ServiceActionLimit
+from streamer.engine.telling import Teller
 from streamer.engine.validation import Validator
 from streamer.engine.worker import Worker
 
@@ -77,18 +78,18 @@ def _describe(route: Route) -> dict[str, object]:
 
 
 class StoreGuard(Middleware):
-    """A store that does not answer is told as what it is: something that passes."""
+    """A store that does not answer is a retryable error: its answer says so."""
 
     immediate = True
 
-    def __init__(self, worker: Worker | None) -> None:
-        self._complaints = Complaints(default_logger(), SystemClock()) if worker is None else worker.complaints
+    def __init__(self, throttle: LogThrottle) -> None:
+        self._throttle = throttle
 
     async def process(self, request: Request, next: Next, /) -> Result:  # noqa: A002 - the contract's name
         try:
             return await next(request)
         except StoreError as problem:
-            self._complaints.tell("the store did not answer", action=request.action, error=str(problem))
+            self._throttle.error("the store did not answer", action=request.action, error=str(problem))
             raise refusals.store_silent() from None
 
 
@@ -101,7 +102,10 @@ def service_routes(
     routes: Mapping[str, Route],
     queue: RequestQueue,
     worker: Worker,
+    delivery: Teller,
+    *,
     clock: Clock,
+    logger: Any,
     middlewares: Sequence[AnyMiddleware] = (),
     limit: int = DEFAULT_LIMIT,
 ) -> dict[str, Route]:
@@ -111,13 +115,15 @@ def service_routes(
         routes: the actions of the file.
         queue: the store.
         worker: runs what is queued.
-        clock: time.
+        delivery: sends what is resumed.
+        clock: the service's.
+        logger: for a store that does not answer.
         middlewares: of the file.
         limit: how many of one owner may be under way; `streamer.ping` does not count.
     """
     made = {}
     around = for_service_actions(middlewares)
-    limited = (*around, ServiceActionLimit(worker, limit), StoreGuard(worker))
+    limited = (*around, ServiceActionLimit(delivery, limit), StoreGuard(LogThrottle(logger, clock)))
     for name, handler, schema, description in (
         ("ping", Ping(clock), _NOTHING, "Answers with the server's time"),
         ("actions", Actions(routes), _NOTHING, "Lists the actions that may be asked for"),
@@ -125,7 +131,7 @@ def service_routes(
         ("list", ListOf(queue), LISTING, "Lists your queued requests, newest first"),
         (
             "resume",
-            Resume(queue, worker),
+            Resume(queue, worker, delivery, routes),
             RESUMING,
             "Attaches this connection to your requests",
         ),

@@ -9,7 +9,7 @@ from streamer.contracts.middleware import Middleware, Next
 from streamer.core.errors import ConnectionGone
 from streamer.core.messages import Request, Result
 from streamer.engine import refusals
-from streamer.engine.worker import Worker
+from streamer.engine.telling import Teller
 
 DEFAULT_LIMIT: Final = 256
 """Service actions of one owner under way at one time."""
@@ -36,14 +36,14 @@ class ServiceActionLimit(Middleware):
     connection, when its client has taken what it was sent before. More than the limit is RATE_LIMITED.
 
     Args:
-        worker: knows which connections are behind.
+        delivery: knows which connections are behind.
         limit: of one owner, those that wait included.
     """
 
     immediate = True
 
-    def __init__(self, worker: Worker, limit: int = DEFAULT_LIMIT) -> None:
-        self._worker = worker
+    def __init__(self, delivery: Teller, limit: int = DEFAULT_LIMIT) -> None:
+        self._delivery = delivery
         self._limit = limit
         self._owners: dict[str, _Owner] = {}
 
@@ -60,7 +60,7 @@ class ServiceActionLimit(Middleware):
             if request.action in _SMALL:
                 async with owner.slots:
                     return await next(request)
-            async with self._worker.delivery.turn(None, request.connection_id), owner.slots:
+            async with self._delivery.turn(None, request.connection_id), owner.slots:
                 return await next(request)
         except ConnectionGone:
             # Nobody is there for the answer.

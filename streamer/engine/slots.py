@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 from streamer.contracts.stores import Key
-
-if TYPE_CHECKING:
-    from streamer.engine.job import Job
+from streamer.engine.attempt import RunningAttempt
+from streamer.engine.routes import Route
 
 
 class Slots:
@@ -23,8 +22,8 @@ class Slots:
     """
 
     def __init__(self, concurrency: int, limits: Mapping[str, int], tenant_concurrency: int | None) -> None:
-        self.running: dict[Key, Job] = {}
-        self.left_over: dict[Key, Job] = {}
+        self.running: dict[Key, RunningAttempt] = {}
+        self.left_over: dict[Key, RunningAttempt] = {}
         """Ended attempts of which something still runs."""
         self._concurrency = concurrency
         self._limits = limits
@@ -42,36 +41,49 @@ class Slots:
         if not self._limits:
             return None
         headroom = dict(self._limits)
-        for job in self._occupying():
-            if job.record.action in headroom:
-                headroom[job.record.action] = max(0, headroom[job.record.action] - 1)
+        for attempt in self._occupying():
+            if attempt.record.action in headroom:
+                headroom[attempt.record.action] = max(0, headroom[attempt.record.action] - 1)
         return headroom
 
     def tenant_limits(self) -> dict[str, Any]:
         """The arguments of `RequestQueue.claim` about tenants."""
         if self._tenant_concurrency is None:
             return {}
-        running = Counter(tenant for job in self._occupying() if (tenant := job.record.tenant))
+        running = Counter(tenant for attempt in self._occupying() if (tenant := attempt.record.tenant))
         return {"tenant_limit": self._tenant_concurrency, "tenants": running}
 
-    def before(self, key: Key) -> Job | None:
+    def before(self, key: Key) -> RunningAttempt | None:
         """The attempt of this request that must really have ended before another may begin."""
         return self.running.get(key) or self.left_over.get(key)
 
-    def leave(self, job: Job) -> asyncio.Future[None] | None:
+    def leave(self, attempt: RunningAttempt) -> asyncio.Future[None] | None:
         """Takes an ended attempt off. Returns what to wait for where something of it still runs, else None."""
-        key = job.record.key
-        if self.running.get(key) is job:
+        key = attempt.record.key
+        if self.running.get(key) is attempt:
             del self.running[key]
-        if not job.left_over:
+        if not attempt.left_over:
             return None
-        self.left_over[key] = job
-        waiting = asyncio.ensure_future(job.really_ended())
+        self.left_over[key] = attempt
+        waiting = asyncio.ensure_future(attempt.really_ended())
         waiting.add_done_callback(lambda _: self.left_over.pop(key, None))
         return waiting
 
-    def _occupying(self) -> Iterator[Job]:
+    def _occupying(self) -> Iterator[RunningAttempt]:
         yield from self.running.values()
-        for key, job in self.left_over.items():
+        for key, attempt in self.left_over.items():
             if key not in self.running:
-                yield job
+                yield attempt
+
+
+def limits_of(routes: Mapping[str, Route], actions: Collection[str]) -> dict[str, int]:
+    """How many of each limited action may run at one time.
+
+    Args:
+        routes: by action.
+        actions: that may run at all; all when empty.
+    """
+    limits = {route.name: route.concurrency for route in routes.values() if route.concurrency is not None}
+    if actions:
+        limits |= {name: 0 for name in routes if name not in actions}
+    return limits

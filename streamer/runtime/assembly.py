@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import random
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +73,7 @@ async def open_service(
     clock: Clock | None = None,
     name: str | None = None,
     actions: Collection[str] = (),
+    generator: random.Random | None = None,
 ) -> AsyncIterator[Service]:
     """Builds every component that the file uses, and binds every action to its validator, pipeline and handler.
 
@@ -82,6 +84,7 @@ async def open_service(
         clock: time; the machine's when left out.
         name: of this process, written into each claim; its machine and number when left out.
         actions: that the worker takes; all when empty.
+        generator: of the jitter between attempts; one of its own when left out.
 
     Raises:
         StartError: something that only a start can show, such as a store that another process holds.
@@ -150,11 +153,21 @@ async def open_service(
             actions=actions,
             max_result_size=settings.service.max_result_size,
             expose_errors=settings.service.expose_errors,
+            generator=generator,
             causes=lambda problem: cause_of(problem, lambda text: str(hide(text, settings.secrets))),
         )
         stack.push_async_callback(_stop, pools, worker)
         router.add_service_routes(
-            service_routes(router.routes, store, worker, clock, middlewares, settings.server.max_service_actions)
+            service_routes(
+                router.routes,
+                store,
+                worker,
+                delivery,
+                clock=clock,
+                logger=logger,
+                middlewares=middlewares,
+                limit=settings.server.max_service_actions,
+            )
         )
         renewal = None
         if authenticator is not None:

@@ -54,6 +54,7 @@ USED_BY_AWS = {
     "config.settings",
     "plugins.registry",
     # A service in a process that another platform starts, for the functions.
+    "engine.attempt_states",
     "engine.boundary",
     "engine.departures",
     "engine.events",

@@ -32,6 +32,7 @@ from streamer.contracts.handlers import HandlerFunc
 from streamer.core.errors import Error
 from streamer.core.ids import new_id
 from streamer.core.messages import Request
+from streamer.engine.attempt_states import StopReason
 from streamer.runtime.assembly import Service, open_service
 from streamer.stores.memory import MemoryStore
 from streamer.stores.sqlite import SqliteStore
@@ -196,9 +197,8 @@ class House:
             for (kind, name), make in parts.items()
         }
         service = await self._stack.enter_async_context(
-            open_service(self._settings, components, logger=_Silent(), clock=self.clock)
+            open_service(self._settings, components, logger=_Silent(), clock=self.clock, generator=random.Random(1))
         )
-        service.worker.generator = random.Random(1)
         tasks = [asyncio.create_task(service.worker.run()), asyncio.create_task(service.deliveries.run())]
         self._stack.push_async_callback(_bury, life, tasks, service)
         peer = Peer(life, told, service.router)
@@ -249,8 +249,7 @@ class _Silent:
 
 async def _bury(life: Life, tasks: list[asyncio.Task[Any]], service: Service) -> None:
     life.bury()
-    for job in list(service.worker.running.values()):
-        job.stop("lost")
+    service.worker.stop(StopReason.LOST)
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)

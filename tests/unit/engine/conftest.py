@@ -13,6 +13,7 @@ from streamer.connections.local import LocalConnections
 from streamer.contracts.handlers import BaseHandler
 from streamer.core.messages import Request
 from streamer.engine.adapters import RequestQueueAdapter
+from streamer.engine.attempt_states import StopReason
 from streamer.engine.codec import Codec
 from streamer.engine.delivery import Delivery
 from streamer.engine.delivery_tracker import DeliveryTracker
@@ -139,7 +140,16 @@ class House:
                 logger=self.logger,
                 **options,
             )
-            self.router.add_service_routes(service_routes(self.router.routes, self.store, self._worker, self.clock))
+            self.router.add_service_routes(
+                service_routes(
+                    self.router.routes,
+                    self.store,
+                    self._worker,
+                    self.delivery,
+                    clock=self.clock,
+                    logger=self.logger,
+                )
+            )
             self.router.on_queued = self._worker.wake
         return self._worker
 
@@ -162,8 +172,7 @@ class House:
         if self._run is not None:
             self._run.cancel()
             await asyncio.gather(self._run, return_exceptions=True)
-        for job in list(self.worker.running.values()):
-            job.stop("release")
+        self.worker.stop(StopReason.RELEASE)
         await settle()
 
     def errors(self) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 
 from streamer.core.errors import Error, StoreUnavailable
 from streamer.core.messages import Result
+from streamer.engine.attempt_states import StopReason
 
 KEY = ("client:one", "r")
 
@@ -197,7 +198,7 @@ async def test_a_drain_that_meets_the_last_report_lets_the_outcome_be_written(ho
     house.send(peer, action="work", id="r")
     await sending.wait()
     (job,) = house.worker.running.values()
-    job.stop("release")
+    job.stop(StopReason.RELEASE)
     may_send.set()
     await house.settle()
     assert peer.kinds("r") == ["acknowledgment", "progress", "complete"]

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from streamer.core.leftovers import leave_running
+from streamer.engine.attempt_states import StopReason
 from streamer.engine.routes import RetryPolicy
 from streamer.engine.slots import Slots
 from streamer.engine.waiting import STOP_GRACE
@@ -141,7 +142,7 @@ async def test_a_claim_that_was_lost_and_taken_again_by_the_same_worker_waits(ho
     # The loop stood still for longer than a lease, and the record is claimed anew under it.
     house.worker.slots.running.clear()
     house.clock.jump(1000)
-    job.stop("lost")
+    job.stop(StopReason.LOST)
     await work.until_left()
     await until_next(house)
     assert (await house.store.get(lost.key)).attempts == 2

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from streamer.engine.attempt_states import StopReason
 from streamer.engine.routes import RetryPolicy
 from streamer.middlewares.access_log import AccessLog
 
@@ -48,7 +49,7 @@ async def test_a_request_that_is_given_back_is_released(house, log):
 
 async def test_a_request_that_another_worker_took_over_is_lost(house, log):
     await begin(house, log)
-    house.worker.running["client:one", "r"].stop("lost")
+    house.worker.running["client:one", "r"].stop(StopReason.LOST)
     await house.settle()
     assert logged(house) == ["lost"]
 

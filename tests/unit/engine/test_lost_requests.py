@@ -9,6 +9,7 @@ from streamer.contracts.handlers import HandlerFunc
 from streamer.core.attempts import Attempt, Outcome
 from streamer.core.errors import StoreUnavailable
 from streamer.core.records import RequestRecord, Status
+from streamer.engine.attempt_states import StopReason
 from streamer.engine.delivery import Delivery
 from streamer.engine.lost_requests import LostRequests
 from streamer.engine.pipeline import compose
@@ -86,7 +87,7 @@ class Service:
         self._queue.dead.set()
         running.cancel()
         for job in list(worker.running.values()):
-            job.stop("release")
+            job.stop(StopReason.RELEASE)
         await settle()
         await self.clock.advance(LEASE)
 

@@ -7,6 +7,7 @@ import itertools
 
 from streamer.core.errors import Error
 from streamer.core.records import SEQ_STRIDE
+from streamer.engine.attempt_states import StopReason
 
 KEY = ("client:one", "r")
 
@@ -62,7 +63,8 @@ async def test_over_a_take_over_by_another_worker_and_the_first_one_is_heard_no_
     await ask(one, peer)
     await one.worker.step()
     await one.settle()
-    await one.worker.pump.flush(reporters[0])
+    async with one.worker.attending():
+        await one.settle()
 
     # The first worker's process stalls: its lease runs out, and another one, which shares the store, takes over.
     two = make_house(name="two")
@@ -75,8 +77,11 @@ async def test_over_a_take_over_by_another_worker_and_the_first_one_is_heard_no_
     gate.set()
     await one.settle()
     assert await one.store.get(KEY) is not None
-    await one.worker._renew_once()
-    await one.settle()
+    # It renews what it still has: that is how it learns of its loss.
+    async with one.worker.attending():
+        await one.settle()
+        await one.clock.advance(10)
+        await one.settle()
     assert one.worker.running == {}
     assert peer.kinds("r").count("complete") == 1
     assert peer.kinds("r")[-1] == "complete"
@@ -97,7 +102,7 @@ async def test_over_a_drain_and_the_next_start(house):
     await house.start()
     await ask(house, peer)
     (job,) = house.worker.running.values()
-    job.stop("release")
+    job.stop(StopReason.RELEASE)
     await house.settle()
     await house.clock.advance(2)
     assert peer.kinds("r") == ["acknowledgment", "progress", "progress"]

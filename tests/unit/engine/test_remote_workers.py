@@ -33,9 +33,9 @@ async def test_what_somebody_else_claimed_is_begun_and_bounded(house):
         await asyncio.Event().wait()
 
     house.declare("slow", forever, mode="async")
+    house.clock = SystemClock()
     house.worker  # noqa: B018 - made, but not running: nothing claims by itself
     await enqueue(house, "slow")
-    house.worker.clock = SystemClock()
     claims = await house.store.claim("w1", 1, 30.0)
     async with house.worker.attending():
         assert await house.worker.begin(claims, 0.01) == 1
@@ -93,8 +93,7 @@ async def test_a_cancelled_request_that_nobody_claims_here_may_be_begun_later(ho
 
     house.declare("work", work, mode="async")
     await enqueue(house, "work")
-    record = await house.store.cancel((OWNER, "r1"))
-    await house.worker.ended_by_owner(record)
+    await house.worker.cancel((OWNER, "r1"), "Not wanted any more")
     await house.store.requeue((OWNER, "r1"))
     async with house.worker.attending():
         await house.worker.begin(await house.store.claim("w1", 1, 30.0))

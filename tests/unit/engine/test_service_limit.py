@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from types import SimpleNamespace
 
 import pytest
 
@@ -35,7 +34,7 @@ class Asked:
 
     def __init__(self, limit):
         self.turns = Turns()
-        self.limit = ServiceActionLimit(SimpleNamespace(delivery=self.turns), limit)
+        self.limit = ServiceActionLimit(self.turns, limit)
         self.gate = asyncio.Event()
         self.at_work = 0
         self.tasks = []

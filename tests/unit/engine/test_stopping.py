@@ -10,6 +10,7 @@ import pytest
 from streamer.contracts.middleware import Middleware
 from streamer.core.errors import Error
 from streamer.core.records import Completed, advance
+from streamer.engine.attempt_states import StopReason
 
 
 async def record(house, request_id="r"):
@@ -115,9 +116,9 @@ async def test_a_stop_is_obeyed_once(house):
     await house.settle()
     await house.start()
     (job,) = house.worker.running.values()
-    job.stop("release")
+    job.stop(StopReason.RELEASE)
     await asyncio.sleep(0)
-    job.stop("lost")
+    job.stop(StopReason.LOST)
     await house.settle()
     assert seen == ["ended", "tidied up"]
     assert (await record(house)).status in ("PENDING", "PROCESSING")

@@ -13,6 +13,7 @@ from streamer.contracts.handlers import BaseHandler
 from streamer.core.errors import Error, LeaseLost, StoreUnavailable
 from streamer.core.messages import Result
 from streamer.core.records import SEQ_STRIDE
+from streamer.engine.attempt_states import StopReason
 
 KEY = ("client:one", "r")
 
@@ -385,7 +386,7 @@ class TestLeases:
             raise StoreUnavailable("gone")
 
         house.store.get = broken
-        house.worker.running[KEY].stop("lost")
+        house.worker.running[KEY].stop(StopReason.LOST)
         await house.settle()
         assert peer.kinds("r") == ["acknowledgment"]
         assert house.worker.running == {}

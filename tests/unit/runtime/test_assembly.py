@@ -231,7 +231,7 @@ async def test_the_services_own_actions_are_there(house):
 
 async def test_time_is_the_machines_unless_told(house):
     async with open_service(house.settings, house.components, logger=house.logger) as service:
-        assert service.worker.clock.now() > 1_600_000_000
+        assert service.router.clock.now() > 1_600_000_000
 
 
 async def test_a_function_that_does_not_end_does_not_hold_the_end_up(house, monkeypatch):

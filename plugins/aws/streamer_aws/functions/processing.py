@@ -143,11 +143,9 @@ class Processor:
         claims = await self._queue.take(wake_up.key, worker.name, self._lease, lost=lost)
         failed.discard(wake_up.identifier)
         await worker.begin(claims, limit)
-        job = worker.running.get(wake_up.key)
-        if job is not None:
-            await job.ended()
-            if job.retry_at is not None:
-                await self._waker.wake(wake_up.key, wake_up.action, job.retry_at - self._clock.now())
+        retry_at = await worker.ended(wake_up.key)
+        if retry_at is not None:
+            await self._waker.wake(wake_up.key, wake_up.action, retry_at - self._clock.now())
         return claims.next_due is not None
 
     def _read(self, record: Mapping[str, Any]) -> WakeUp | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from streamer.contracts.components import Kind
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError
+from streamer.engine.attempt_states import StopReason
 from streamer.engine.waiting import STOP_GRACE, ends_within
 from streamer.runtime.reading import read
 
@@ -122,8 +123,7 @@ class Sandbox:
         if self._house is not None:
             service = self._house.service
             await service.store.close()
-            for job in list(service.worker.running.values()):
-                job.stop("lost")
+            service.worker.stop(StopReason.LOST)
             await service.router.drain(0.0)
             await ends_within(STOP_GRACE, service.worker.idle(), self._clock)
         await self.close()

@@ -23,7 +23,6 @@ async def connected(house):
     house.delivery = SharedDelivery(
         house.connections, house.followers, house.store, house.log, connected=house.rows, clock=house.clock
     )
-    house.worker.delivery = house.delivery
     await house.rows.add("c1", Known(OWNER, None))
     return house
 

@@ -10,6 +10,7 @@ import pytest
 
 from streamer.core.errors import Error, StoreUnavailable
 from streamer.core.records import Status
+from streamer.engine.attempt_states import StopReason
 from streamer.engine.routes import Route
 from streamer.engine.routing import Mode
 from streamer.testing.clock import settle
@@ -255,7 +256,7 @@ async def test_a_request_that_kills_its_sandbox_fails_alone_whatever_shares_its_
         # the place of a job that was stopped dies as well.
         while house.worker.running:
             for job in list(house.worker.running.values()):
-                job.stop("cancelled")
+                job.stop(StopReason.CANCELLED)
                 await job.ended()
             await settle()
         processing.cancel()

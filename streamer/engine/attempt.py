@@ -3,73 +3,71 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 
 from streamer.contracts.stores import Lease
-from streamer.core.attempts import Outcome
 from streamer.core.current import current_request
-from streamer.core.errors import CANCELLED, INVALID_ACTION, Error, LeaseLost, StoreClosed, StoreError
+from streamer.core.errors import INVALID_ACTION, Error, LeaseLost, StoreError
 from streamer.core.foreign import is_being_closed, task_is_cancelled
 from streamer.core.interruption import may_be_interrupted
 from streamer.core.leftovers import current_leftovers
 from streamer.core.messages import ErrorMessage, Request, Result
-from streamer.core.records import RequestRecord
+from streamer.core.records import RequestRecord, Status
+from streamer.engine.attempt_services import AttemptServices
+from streamer.engine.attempt_states import AttemptState, StopReason
 from streamer.engine.boundary import UNEXPECTED, CancelledFromWithinError, boundary_error, log_notes
-from streamer.engine.codec import encode_json, sendable_body
+from streamer.engine.codec import NOT_JSON, encode_json, sendable_body
 from streamer.engine.outcomes import complete_message, stored_result, terminal_message
 from streamer.engine.progress import JobReporter
 from streamer.engine.routes import Route
 from streamer.engine.sizes import fitting
 from streamer.engine.waiting import STOP_GRACE, bounded, ends_within
 
-if TYPE_CHECKING:
-    from streamer.engine.worker import Worker
-
-_RETRY_WRITE = (0.1, 0.5, 1.0, 2.0, 5.0)
-"""Waits between tries to write an outcome that the store refused; the last one repeats while the lease lives."""
-
-
 _LEFT_GRACE = STOP_GRACE - 1.0
 """Seconds in which a function that outlived its attempt should end before the claim is given back; less than a drain
 waits for the whole."""
 
 
-_INTERRUPTIONS = {"release": Outcome.RELEASED.value, "lost": Outcome.LOST.value, "cancelled": CANCELLED}
-
-
-class Job:
+class RunningAttempt:
     """One attempt. It owns a task; `stop` ends the handler, the outcome depends on why.
 
     Args:
-        worker: runs it.
+        services: what it uses.
         record: the claim.
+        on_ended: called when it has nothing left to do.
         limit: seconds that the handler may take at most, whatever its action says.
         after: an older attempt of the same request, which must really have ended before this one begins.
     """
 
     __slots__ = (
         "_after",
-        "_begun",
         "_limit",
+        "_on_ended",
         "_reason",
+        "_services",
         "_task",
-        "_worker",
-        "completed",
         "lease",
         "left_over",
         "record",
         "reporter",
         "retry_at",
         "started",
-        "writing",
+        "state",
     )
 
     def __init__(
-        self, worker: Worker, record: RequestRecord, limit: float | None = None, after: Job | None = None
+        self,
+        services: AttemptServices,
+        record: RequestRecord,
+        on_ended: Callable[[RunningAttempt], None],
+        limit: float | None = None,
+        after: RunningAttempt | None = None,
     ) -> None:
-        self._worker = worker
+        self._services = services
+        self._on_ended = on_ended
         self._after = after
         self.left_over: list[asyncio.Future[Any]] = []
         """What goes on after its handler was cancelled, such as a function in a thread: done when that has ended."""
@@ -77,36 +75,31 @@ class Job:
         self.retry_at: float | None = None
         """When it is due again, as wall-clock seconds, once the attempt has ended so."""
         self._task: asyncio.Task[None] | None = None
-        self._begun = False
-        self._reason = ""
-        self.writing = False
-        """Its handler has ended, and its outcome is about to be written down."""
-        self.completed = False
-        """Its result is written down."""
+        self._reason: StopReason | None = None
+        self.state = AttemptState.STARTING
         self.record = record
         self.lease = Lease(record.owner, record.id, record.fence)
-        self.reporter = JobReporter(worker.pump, self, record.fence)
-        self.started = worker.clock.monotonic()
+        self.reporter = JobReporter(services.progress.pump, self, record.fence)
+        self.started = services.clock.monotonic()
 
     def start(self) -> None:
         """Begins to run."""
         self._task = asyncio.create_task(self._run())
 
-    def stop(self, reason: str) -> None:
-        """Cancels the handler: `release` gives the claim back to the queue, `lost` leaves it to whoever has it,
-        `cancelled` says that the request has ended, and that those who follow it know.
+    def stop(self, reason: StopReason) -> None:
+        """Cancels the handler; the first reason counts.
 
         An outcome that is being written is not cut off: it is about to end the attempt by itself.
         """
-        if not self._reason and self._task is not None:
+        if self._reason is None and self._task is not None:
             self._reason = reason
-            if reason != "release":
+            if reason is not StopReason.RELEASE:
                 self.reporter.close()
             # A task that is cancelled before its first step never runs at all: it finds the reason when it begins.
-            if self._begun and not self.writing:
+            if self.state is AttemptState.RUNNING:
                 self._task.cancel()
-                if reason != "release":
-                    self._worker.insist(self)
+                if reason is not StopReason.RELEASE:
+                    self._services.background.start(self._insist(self._task))
 
     async def ended(self) -> None:
         """Returns when nothing of it runs any more."""
@@ -125,32 +118,56 @@ class Job:
         if self.left_over:
             await asyncio.wait(self.left_over)
 
-    def cancel_again(self) -> None:
-        """Cancels a handler that took its cancellation for something to tidy up after, and went on."""
-        if self._task is not None:
-            self._task.cancel()
+    def with_newest_progress(self, record: RequestRecord) -> RequestRecord:
+        """The record with what the handler has reported since the last durable write."""
+        if self.record.fence != record.fence or record.status is not Status.PROCESSING:
+            return record
+        latest = self.reporter.latest
+        if latest is None:
+            return record
+        try:
+            metadata = encode_json(latest.metadata) if latest.metadata else b""
+        except NOT_JSON:
+            # It is logged when the update is sent or stored.
+            metadata = b""
+        return msgspec.structs.replace(
+            record,
+            percentage=latest.percentage,
+            message=latest.message,
+            progress_metadata=metadata,
+            updated_at=latest.timestamp,
+        )
+
+    async def _insist(self, task: asyncio.Task[None]) -> None:
+        """Cancels again a handler that took its cancellation for something to tidy up after, and went on."""
+        if await ends_within(STOP_GRACE, self.ended(), self._services.clock):
+            return
+        self._services.logger.error(
+            "a handler does not stop; it is cancelled again", request_id=self.record.id, action=self.record.action
+        )
+        task.cancel()
 
     async def _run(self) -> None:
-        worker = self._worker
-        self._begun = True
+        services = self._services
+        self.state = AttemptState.RUNNING
         try:
-            if self._reason:
+            if self._reason is not None:
                 raise asyncio.CancelledError  # noqa: TRY301 - ends like one that was stopped later
             await self._until_alone()
-            route = worker.routes.get(self.record.action)
+            route = services.routes.get(self.record.action)
             try:
                 if route is None:
                     raise Error(INVALID_ACTION, f"The action {self.record.action!r} is no longer declared")  # noqa: TRY301 - ends like a handler's own error
                 result = await self._handle(route)
                 # Encoded before it is written: what is not JSON is the handler's error, not the store's.
-                stored = stored_result(result, worker.max_result_size)
+                stored = stored_result(result, services.max_result_size)
             except Error as error:
-                log_notes(error, worker.logger, **self._context())
+                log_notes(error, services.logger, **self._context())
                 await self._fail(route, error, error)
             except UNEXPECTED as problem:
                 if isinstance(problem, asyncio.CancelledError) or is_being_closed(problem):
                     raise
-                answer = boundary_error(problem, worker.logger, expose=worker.expose_errors, **self._context())
+                answer = boundary_error(problem, services.logger, expose=services.expose_errors, **self._context())
                 await self._fail(route, answer, problem)
             else:
                 try:
@@ -159,15 +176,15 @@ class Job:
                     # The store takes no such result, and never will: the request ends with what it says.
                     await self._fail(route, error, error)
         except asyncio.CancelledError:
-            if self._reason in ("lost", "cancelled"):
-                await self._lost()
-            else:
+            if self._reason is None or self._reason is StopReason.RELEASE:
                 await self._release()
+            else:
+                await self._lost()
         except LeaseLost:
             await self._lost()
         finally:
             self.reporter.close()
-            worker.finished(self)
+            self._on_ended(self)
 
     def _context(self) -> dict[str, Any]:
         return {"request_id": self.record.id, "action": self.record.action, "attempt": self.record.attempts}
@@ -193,7 +210,7 @@ class Job:
             progress=self.reporter,
         )
         current_request.set(request)
-        may_be_interrupted(lambda: _INTERRUPTIONS.get(self._reason, ""))
+        may_be_interrupted(lambda: self._reason.value if self._reason is not None else "")
         current_leftovers.set(self.left_over)
         try:
             limit = route.timeout if self._limit is None else min(self._limit, route.timeout or self._limit)
@@ -208,90 +225,72 @@ class Job:
         return value if isinstance(value, Result) else Result(data=value)
 
     async def _complete(self, stored: bytes) -> None:
-        worker, record = self._worker, self.record
+        services, record = self._services, self.record
         seq = await self._last_seq()
-        progress = worker.last_report(self)
-        await self._write(lambda: worker.queue.complete(self.lease, seq=seq, result=stored, progress=progress))
-        self.completed = True
-        if worker.delivery.followed(record.key):
-            await worker.delivery.terminal(record.key, complete_message(record.id, seq, stored, worker.clock.now()))
+        progress = services.progress.last_report(self)
+        await self._write(lambda: services.queue.complete(self.lease, seq=seq, result=stored, progress=progress))
+        self.state = AttemptState.COMPLETED
+        if services.delivery.followed(record.key):
+            await services.delivery.terminal(record.key, complete_message(record.id, seq, stored, services.clock.now()))
 
     async def _fail(self, route: Route | None, error: Error, problem: BaseException) -> None:
-        worker, record = self._worker, self.record
-        if self._reason:
-            # Told to stop, the handler ended with an error instead: that is no outcome of the request.
+        services, record = self._services, self.record
+        if self._reason is not None:
+            # After a stop the handler ended with an error instead: that is no outcome of the request.
             raise asyncio.CancelledError from error
-        body = fitting(sendable_body(error), worker.max_result_size)
+        body = fitting(sendable_body(error), services.max_result_size)
         retry = route.retry if route is not None and body.retryable and record.attempts < record.max_attempts else None
         if retry is not None:
             # One request never runs twice at one time: the claim is kept until a function that goes on has ended.
             await self._left_over_ended()
         seq = await self._last_seq()
-        cause = worker.causes(problem)
-        progress = worker.last_report(self)
+        cause = services.causes(problem)
+        progress = services.progress.last_report(self)
         if retry is not None:
-            retry_at = worker.clock.now() + retry.delay(record.attempts, worker.generator)
+            retry_at = services.clock.now() + retry.delay(record.attempts, services.generator)
             await self._write(
-                lambda: worker.queue.fail(
+                lambda: services.queue.fail(
                     self.lease, seq=seq, error=body, retry_at=retry_at, cause=cause, progress=progress
                 )
             )
             self.retry_at = retry_at
             return
-        await self._write(lambda: worker.queue.fail(self.lease, seq=seq, error=body, cause=cause, progress=progress))
-        await worker.delivery.terminal(record.key, encode_json(ErrorMessage(body, record.id, seq)))
+        await self._write(lambda: services.queue.fail(self.lease, seq=seq, error=body, cause=cause, progress=progress))
+        await services.delivery.terminal(record.key, encode_json(ErrorMessage(body, record.id, seq)))
 
     async def _last_seq(self) -> int:
-        """Sends the last report. The handler has ended: nothing but its outcome is left to tell."""
-        self.writing = True
-        await self._worker.pump.flush(self.reporter)
+        """Sends the last report: the handler has ended, and only its outcome follows."""
+        self.state = AttemptState.WRITING
+        await self._services.progress.pump.flush(self.reporter)
         self.reporter.close()
-        # Not counted: whoever resumes while the outcome is being written is told the state before it, and must not
-        # be told the outcome's own number, or would take the outcome for something it has already.
+        # Not counted: a client that resumes while the outcome is being written gets the state before it. With the
+        # outcome's own number it would take the outcome for a message that it has already.
         return self.reporter.seq + 1
 
-    async def _write(self, write: Any) -> None:
-        """Writes the outcome, again and again while the store refuses: work that was done must not be lost.
-
-        Once the worker stops, or the store is closed, it gives up; the claim then runs out, and the request is tried
-        again.
-        """
-        worker = self._worker
-        tries = 0
-        while True:
-            try:
-                await write()
-            except LeaseLost:
-                raise
-            except StoreError as problem:
-                if self._reason or isinstance(problem, StoreClosed):
-                    raise asyncio.CancelledError from problem
-                worker.complaints.tell(
-                    "an outcome could not be written; trying again", request_id=self.record.id, error=str(problem)
-                )
-                await worker.clock.sleep(_RETRY_WRITE[min(tries, len(_RETRY_WRITE) - 1)])
-                tries += 1
-            else:
-                return
+    async def _write(self, write: Callable[[], Awaitable[Any]]) -> None:
+        await self._services.outcomes.write(self.record.id, write, lambda: self._reason is not None)
 
     async def _release(self) -> None:
-        # Its owner may ask for it before its next attempt, and must not be told less than it was sent.
-        await self._worker.save_last(self)
-        if self.left_over and not await ends_within(_LEFT_GRACE, self._left_over_ended(), self._worker.clock):
-            # Whoever claims it next must not run it beside the function that goes on here.
-            self._worker.release_at_end(self)
+        # Its owner may ask for it before its next attempt, and must not get less than it was sent before.
+        await self._services.progress.save_last(self)
+        if self.left_over and not await ends_within(_LEFT_GRACE, self._left_over_ended(), self._services.clock):
+            # The next worker must not run it while the function goes on here.
+            self._services.logger.error(
+                "a function does not stop", request_id=self.record.id, action=self.record.action
+            )
+            self._services.leases.keep_until_close(self.lease)
         else:
-            await self._worker.release([self.lease])
+            await self._services.leases.release([self.lease])
 
     async def _lost(self) -> None:
-        """Somebody else ended or owns the request; if it was ended, those who wait here are told."""
-        if self._reason == "cancelled":
+        """Another process ended or owns the request; if it has ended, its subscribers here get the outcome."""
+        if self._reason is StopReason.CANCELLED:
             return
-        worker = self._worker
-        worker.logger.warning("claim lost", request_id=self.record.id, action=self.record.action)
+        services = self._services
+        services.logger.warning("claim lost", request_id=self.record.id, action=self.record.action)
         try:
-            record = await worker.queue.get(self.record.key)
+            record = await services.queue.get(self.record.key)
         except StoreError:
             return
         if record is not None and record.terminal:
-            await worker.delivery.terminal(record.key, terminal_message(record))
+            await services.delivery.terminal(record.key, terminal_message(record))

@@ -1,4 +1,4 @@
-"""The same trouble told now and then, with how often it was met: a store that refuses refuses thousands."""
+"""Error lines of one kind, at most one per second, each with a count of those left out."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ INTERVAL: Final = 1.0
 """Seconds between two lines of one kind."""
 
 
-class Complaints:
+class LogThrottle:
     """Error lines of which one of a kind is written at a time.
 
     Args:
         logger: gets the lines.
-        clock: time.
+        clock: measures the interval.
     """
 
     def __init__(self, logger: Any, clock: Clock) -> None:
         self._logger = logger
         self._clock = clock
-        self._told: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
         self._unsaid: dict[str, int] = {}
 
-    def tell(self, event: str, **context: Any) -> None:
+    def error(self, event: str, **context: Any) -> None:
         """Writes the line, with `unsaid` others of its kind since the last one; or counts it as one of those."""
         now = self._clock.monotonic()
-        told = self._told.get(event)
-        if told is not None and now - told < INTERVAL:
+        logged = self._logged.get(event)
+        if logged is not None and now - logged < INTERVAL:
             self._unsaid[event] = self._unsaid.get(event, 0) + 1
             return
-        self._told[event] = now
+        self._logged[event] = now
         if unsaid := self._unsaid.pop(event, 0):
             context["unsaid"] = unsaid
         self._logger.error(event, **context)

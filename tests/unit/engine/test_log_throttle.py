@@ -1,6 +1,6 @@
 """The same trouble is told now and then, and how often it was met is not lost."""
 
-from streamer.engine.complaints import Complaints
+from streamer.engine.log_throttle import LogThrottle
 from streamer.testing import ManualClock
 
 
@@ -14,15 +14,15 @@ class Logger:
 
 async def test_one_line_a_second_of_each_kind_says_how_many_it_stands_for():
     clock, logger = ManualClock(), Logger()
-    complaints = Complaints(logger, clock)
+    throttle = LogThrottle(logger, clock)
     for number in range(5):
-        complaints.tell("full", number=number)
-    complaints.tell("slow", number=9)
+        throttle.error("full", number=number)
+    throttle.error("slow", number=9)
     assert logger.lines == [("full", {"number": 0}), ("slow", {"number": 9})]
     await clock.advance(1)
-    complaints.tell("full", number=5)
-    complaints.tell("slow", number=10)
+    throttle.error("full", number=5)
+    throttle.error("slow", number=10)
     assert logger.lines[2:] == [("full", {"number": 5, "unsaid": 4}), ("slow", {"number": 10})]
     await clock.advance(1)
-    complaints.tell("full", number=6)
+    throttle.error("full", number=6)
     assert logger.lines[4:] == [("full", {"number": 6})]

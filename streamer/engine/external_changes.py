@@ -1,0 +1,54 @@
+"""What another process has done to the requests of this one, in the same store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from streamer.contracts.stores import Key, RequestQueue
+from streamer.core.errors import StoreError
+from streamer.engine.leases import LeaseKeeper
+from streamer.engine.outcomes import terminal_message
+from streamer.engine.telling import Teller
+
+
+class ExternalChanges:
+    """Finds claims that were lost, and the outcomes of requests that were ended elsewhere.
+
+    Args:
+        queue: where the requests are.
+        delivery: knows the subscribers, and sends them the outcomes.
+        leases: of the attempts that run here.
+        running: the requests that run here; their attempts send their outcomes.
+        logger: for what goes wrong.
+    """
+
+    def __init__(
+        self, queue: RequestQueue, delivery: Teller, leases: LeaseKeeper, running: Collection[Key], logger: Any
+    ) -> None:
+        self._queue = queue
+        self._delivery = delivery
+        self._leases = leases
+        self._running = running
+        self._logger = logger
+        self._looking: asyncio.Task[None] | None = None
+
+    def found(self, keys: Sequence[Key] | None) -> None:
+        """Another process has changed these requests, or any where None; they are looked at in a task."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(keys))
+
+    async def _look(self, changed: Sequence[Key] | None) -> None:
+        await self._leases.renew()
+        followed = self._delivery.followed_keys() if changed is None else filter(self._delivery.followed, changed)
+        for key in followed:
+            if key in self._running:
+                continue
+            try:
+                record = await self._queue.get(key)
+            except StoreError as problem:
+                self._logger.error("a followed request could not be read", request_id=key[1], error=str(problem))
+                return
+            if record is not None and record.terminal:
+                await self._delivery.terminal(key, terminal_message(record))
