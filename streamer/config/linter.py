@@ -13,7 +13,8 @@ from streamer.config.build import with_defaults
 from streamer.config.document import Document, Place
 from streamer.config.environment import convert
 from streamer.config.hiding import secret_places
-from streamer.config.lint import check, unit_problem
+from streamer.config.keywords import unit_problem
+from streamer.config.lint import check
 from streamer.config.schemas import LoadedSchema, SchemaReader
 from streamer.config.shape import file_schema, with_units
 from streamer.config.wording import shown, suggest

@@ -6,11 +6,10 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote, unquote, urldefrag, urljoin, urlsplit
-
-from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  # the package has no annotations
 
 from streamer.config.applicable import pointed_at
 from streamer.config.json_files import JsonFile
@@ -20,8 +19,7 @@ _REFERENCES: Final = ("$ref", "$dynamicRef")
 _URI: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*")
 NOWHERE: Final = "https://no-file.invalid/"
 """The base of schemas that stand in no file; it cannot be reached (RFC 2606)."""
-_METASCHEMAS: Final = {uri.removesuffix("#"): REGISTRY.contents(uri) for uri in REGISTRY}
-"""The drafts' own schemas; the one thing that a URI of the network may name."""
+_DRAFTS: Final = ("https://json-schema.org/", "http://json-schema.org/")
 
 
 class Source(Protocol):
@@ -118,8 +116,8 @@ class References:
             self._refuse(resource, "bad-schema", place, f"$ref {reference!r} is not a URI; {way_out}")
             return
         target, fragment = urldefrag(address)
-        if target in _METASCHEMAS:
-            self.resources.update(_METASCHEMAS)
+        if target.startswith(_DRAFTS) and target in (drafts := _schemas_of_schemas()):
+            self.resources.update(drafts)
             return
         holder = self._holder(target, reference, resource, place)
         if holder is None:
@@ -162,6 +160,15 @@ class References:
     def _refuse(self, resource: Resource, code: str, place: Place, message: str) -> None:
         self.sound = False
         resource.source.note(code, place, message)
+
+
+@cache
+def _schemas_of_schemas() -> Mapping[str, Any]:
+    """The drafts' own schemas; the one thing that a URI of the network may name."""
+    # The package has no annotations, takes long to load, and is needed rarely.
+    from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    return {uri.removesuffix("#"): REGISTRY.contents(uri) for uri in REGISTRY}
 
 
 def _remote_sentence(reference: str, target: str) -> str:

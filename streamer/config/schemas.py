@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from jsonschema.validators import Draft7Validator, Draft201909Validator, Draft202012Validator
-
 from streamer.config.confinement import confinement
 from streamer.config.document import Document, spell
 from streamer.config.json_files import JsonFile, NotJson
@@ -36,10 +34,11 @@ Compile = Callable[[Any, Mapping[str, Any], str | None], Compiled]
 """Compiles a schema with its resources and base URI; raises ValueError when it cannot."""
 
 _DRAFTS: Final = {
-    "http://json-schema.org/draft-07/schema": Draft7Validator,
-    "https://json-schema.org/draft/2019-09/schema": Draft201909Validator,
-    "https://json-schema.org/draft/2020-12/schema": Draft202012Validator,
+    "http://json-schema.org/draft-07/schema": "Draft7Validator",
+    "https://json-schema.org/draft/2019-09/schema": "Draft201909Validator",
+    "https://json-schema.org/draft/2020-12/schema": "Draft202012Validator",
 }
+"""By `$schema`, as jsonschema calls them."""
 _UNBOUNDED: Final = {"look-around": re.compile(r"(?<!\\)\(\?<?[=!]"), "a back-reference": re.compile(r"\\[1-9k]")}
 """What ECMA-262 has, and what could make one match take time without measure."""
 _UNLISTED: Final = (
@@ -255,10 +254,10 @@ def _outside_sentence(reference: str) -> str:
     )
 
 
-def _draft(schema: Any, source: Source) -> Any:
+def _draft(schema: Any, source: Source) -> str | None:
     """The draft that the schema says it is written in; None for one that is not known, which is told."""
     if not isinstance(schema, Mapping) or "$schema" not in schema:
-        return Draft202012Validator
+        return "Draft202012Validator"
     said = schema["$schema"]
     draft = _DRAFTS.get(said.removesuffix("#")) if isinstance(said, str) else None
     if draft is None:
@@ -267,13 +266,15 @@ def _draft(schema: Any, source: Source) -> Any:
     return draft
 
 
-def _check_against(draft: Any, schema: Any, source: Source) -> None:
+def _check_against(draft: str, schema: Any, source: Source) -> None:
+    from streamer.config.violations import violations_of_draft  # noqa: PLC0415 - takes long to load, and is needed rarely
+
     try:
-        violations = list(draft(draft.META_SCHEMA).iter_errors(schema))
+        found = violations_of_draft(schema, draft)
     except RecursionError:
         source.note("bad-schema", (), "it is nested too deeply")
         return
-    for violation in violations:
+    for violation in found:
         for leaf in leaves(violation):
             source.note("bad-schema", tuple(leaf.absolute_path), f"not a JSON Schema: {describe(leaf)[1]}")
 

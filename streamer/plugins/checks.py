@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import validator_for
+import jsonschema_rs
 
 from streamer.contracts.components import Component, Kind
 from streamer.core.units import parse_duration
@@ -16,6 +15,13 @@ from streamer.plugins.hookspecs import KINDS
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 _NAME_RULE: Final = "a letter, then letters, digits, '_' or '-', at most 64 in all"
+_DRAFT_2020: Final = "https://json-schema.org/draft/2020-12/schema"
+_DRAFTS: Final[dict[Any, Any]] = {
+    _DRAFT_2020: jsonschema_rs.Draft202012Validator,
+    "https://json-schema.org/draft/2019-09/schema": jsonschema_rs.Draft201909Validator,
+    "http://json-schema.org/draft-07/schema#": jsonschema_rs.Draft7Validator,
+}
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def name_problem(name: object) -> str | None:
@@ -80,12 +86,53 @@ def _schema_problems(what: str, schema: Any) -> Iterator[str]:
     if not isinstance(schema, dict):
         yield f"its {what} is a {type(schema).__name__}, not a JSON Schema in a dict"
         return
+    # Options are always 2020-12; a payload's schema may say otherwise by `$schema`.
+    draft = _DRAFT_2020 if what == "options" else schema.get("$schema", _DRAFT_2020)
+    wrong = None if _is_certainly_valid(schema, draft) else _what_is_wrong(schema, draft)
+    if wrong is not None:
+        yield f"its {what} is not a valid JSON Schema: {wrong}"
+    elif what == "options" and schema.get("type") != "object":
+        yield "its options schema must have type: object, for options are an object"
+
+
+def _is_certainly_valid(schema: Any, draft: Any) -> bool:
+    """Whether the schema needs no further look. It is none otherwise, or one that only jsonschema can judge."""
+    if not _is_json(schema):
+        return False
     try:
-        # Options are always 2020-12; a payload's schema may say otherwise by `$schema`.
-        dialect = Draft202012Validator if what == "options" else validator_for(schema, default=Draft202012Validator)
-        dialect.check_schema(schema)
+        return draft in _DRAFTS and _schema_of_schemas(draft).is_valid(schema)
+    except (ValueError, TypeError):
+        return False
+
+
+@cache
+def _schema_of_schemas(draft: str) -> Any:
+    return _DRAFTS[draft]({"$ref": draft}, formats={"regex": _is_regex}, validate_formats=True)
+
+
+def _is_regex(text: str) -> bool:
+    try:
+        re.compile(text)
+    except re.error:
+        return False
+    return True
+
+
+def _is_json(value: object) -> bool:
+    """Whether it is made of JSON's own types: a tuple, for one, is no array in a schema."""
+    if type(value) is dict:
+        return all(type(key) is str for key in value) and all(map(_is_json, value.values()))
+    return all(map(_is_json, value)) if type(value) is list else type(value) in _SCALARS
+
+
+def _what_is_wrong(schema: Any, draft: Any) -> str | None:
+    """The worst violation, in the words of jsonschema; None when there is none."""
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - a fifth of a start, for nothing where all is well
+    from jsonschema.exceptions import SchemaError  # noqa: PLC0415 - as above
+    from jsonschema.validators import validator_for  # noqa: PLC0415 - as above
+
+    try:
+        validator_for({"$schema": draft}, default=Draft202012Validator).check_schema(schema)
     except SchemaError as error:
-        yield f"its {what} is not a valid JSON Schema: at {error.json_path}: {error.message}"
-    else:
-        if what == "options" and schema.get("type") != "object":
-            yield "its options schema must have type: object, for options are an object"
+        return f"at {error.json_path}: {error.message}"
+    return None

@@ -4,7 +4,8 @@ import pytest
 
 from streamer.config import dump
 from streamer.config.document import Document
-from streamer.config.lint import check, unit_problem
+from streamer.config.keywords import unit_problem
+from streamer.config.lint import check
 from streamer.config.settings import RateLimitSettings
 from streamer.core.units import Rate
 

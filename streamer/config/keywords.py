@@ -1,0 +1,98 @@
+"""JSON Schema 2020-12 with our keywords: `x-unit` (duration, size, rate), `x-above-zero` and `x-network`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import jsonschema_rs
+
+from streamer.config.wording import shown
+from streamer.core.networks import parse_network
+from streamer.core.units import parse_duration, parse_rate, parse_size
+
+_UNITS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "duration": parse_duration,
+    "size": parse_size,
+    "rate": parse_rate,
+}
+
+
+def unit_problem(unit: str, text: str) -> str | None:
+    """What is wrong with a duration, a size or a rate; None when nothing is."""
+    try:
+        _UNITS[unit](text)
+    except ValueError as problem:
+        written, message = repr(text), str(problem)
+        # Python itself refuses to read a whole number of many thousands of digits, and does not say which.
+        return message.replace(written, shown(text)) if written in message else f"{shown(text)} is too large"
+    return None
+
+
+def above_zero_problem(text: str) -> str | None:
+    """What is wrong with a duration, a size or a rate that must not be zero; its unit is checked elsewhere."""
+    if all(unit_problem(unit, text) for unit in _UNITS):
+        return None
+    # Whatever its unit: without a digit from 1 to 9 it is nothing.
+    return None if any(digit in text for digit in "123456789") else f"must be above zero, not {shown(text)}"
+
+
+def network_problem(text: str) -> str | None:
+    """What is wrong with a network or an address of the internet."""
+    try:
+        parse_network(text)
+    except ValueError as problem:
+        return str(problem)
+    return None
+
+
+KEYWORDS: Final[Mapping[str, Callable[[Any, str], str | None]]] = {
+    "x-unit": unit_problem,
+    "x-above-zero": lambda _wanted, text: above_zero_problem(text),
+    "x-network": lambda _wanted, text: network_problem(text),
+}
+"""What is wrong with a text, by the keyword, its value in the schema, and the text."""
+
+
+def skips_pattern(schema: Mapping[str, Any]) -> bool:
+    """Whether a schema's `pattern` is only for editors: beside a unit, whose own parser says more."""
+    return "x-unit" in schema
+
+
+def fits(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether the value certainly has no violation of the schema. False: there is one, or this cannot tell."""
+    try:
+        return jsonschema_rs.Draft202012Validator(schema, keywords=_CHECKS, retriever=_no_file).is_valid(value)  # type: ignore[arg-type]  # a schema is a dict
+    except (ValueError, TypeError, jsonschema_rs.ReferencingError):
+        return False
+
+
+def _no_file(uri: str) -> Any:
+    raise ValueError(uri)
+
+
+def _keyword(find: Callable[[Any, str], str | None]) -> type:
+    class Keyword:
+        def __init__(self, _parent: Mapping[str, Any], wanted: Any, _place: list[str | int]) -> None:
+            self._wanted = wanted
+
+        def validate(self, value: Any) -> None:
+            if type(value) is str and (problem := find(self._wanted, value)) is not None:
+                raise ValueError(problem)
+
+    return Keyword
+
+
+class _Pattern:
+    """Matches as the check that words the problems does, which is Python's."""
+
+    def __init__(self, parent: Mapping[str, Any], pattern: str, _place: list[str | int]) -> None:
+        self._pattern = None if skips_pattern(parent) else pattern
+
+    def validate(self, value: Any) -> None:
+        if self._pattern is not None and type(value) is str and not re.search(self._pattern, value):
+            raise ValueError(self._pattern)
+
+
+_CHECKS: Final[dict[str, Any]] = {**{name: _keyword(find) for name, find in KEYWORDS.items()}, "pattern": _Pattern}
