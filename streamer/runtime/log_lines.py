@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 import orjson
-from structlog import make_filtering_bound_logger
 
 from streamer.core.clock import SystemClock, timestamp
 from streamer.core.current import current_request
 from streamer.core.foreign import format_traceback, safe_repr, safe_text
 from streamer.core.printable import printable, printable_json, printable_lines
+from streamer.runtime.lean_structlog import structlog
 
 LONGEST_FIELD: Final = 8_000
 """Characters of a text in a line; a traceback has its own bound."""
@@ -158,4 +158,4 @@ def logger_class(least: int, unwritten: Callable[[str, BaseException], None]) ->
 
     others = {"log": log, "exception": exception, "warn": methods["warning"], "msg": methods["info"]}
     others["fatal"] = methods["critical"]
-    return type("Logger", (make_filtering_bound_logger(least),), methods | others)
+    return type("Logger", (structlog.make_filtering_bound_logger(least),), methods | others)

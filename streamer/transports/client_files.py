@@ -24,7 +24,8 @@ NONE: Final[Mapping[str, ClientFile]] = MappingProxyType({})
 
 def load() -> Mapping[str, ClientFile]:
     """The files of the package, by the path that they are served at."""
-    folder = files("streamer.client") / "js"
+    # Not of "streamer.client": that would import the Python client.
+    folder = files("streamer") / "client" / "js"
     texts = {name: (folder / name).read_text(encoding="utf-8") for name in NAMES}
     return {
         f"/{name}": ClientFile(text, f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"')

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from streamer.contracts.components import Component, Kind, handler
@@ -61,6 +63,52 @@ def test_schemas_of_payload_and_result_are_checked_in_their_own_dialect():
     assert "its schema is not a valid JSON Schema" in first
     assert "its result_schema is not a valid JSON Schema: at $.definitions.a.minimum" in second
     assert problems(made(schema={"type": "string"}, result_schema={"type": "null"})) == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "place"),
+    [
+        ({"pattern": "("}, "$.pattern: '(' is not a 'regex'"),
+        ({"properties": {"a": {"patternProperties": {"(": {}}}}}, "$.properties.a.patternProperties: '(' is not a"),
+        ({"required": ("a",)}, "$.required: ('a',) is not of type 'array'"),
+        ({"properties": {"a": {"type": "text"}}}, "$.properties.a.type: 'text' is not valid under any"),
+        ({"$schema": "http://json-schema.org/draft-07/schema#", "items": 3}, "$.items: 3 is not valid under any"),
+        ({"$schema": "http://json-schema.org/draft-07/schema", "maximum": ""}, "$.maximum: '' is not of type 'number'"),
+        ({"$schema": "https://json-schema.org/draft/2019-09/schema", "then": 3}, "$.then: 3 is not of type"),
+        (
+            {"$schema": "http://json-schema.org/draft-04/schema#", "minimum": ""},
+            "$.minimum: '' is not of type 'number'",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_schema_is_told_with_its_place(schema, place):
+    (problem,) = problems(made(schema=schema))
+    assert problem.startswith(f"handler 'a': its schema is not a valid JSON Schema: at {place}")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "required": ["a"], "pattern": "a+", "properties": {"a": True}},
+        {"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"$ref": "#/definitions/a"}]},
+        {"$schema": "http://json-schema.org/draft-04/schema#", "minimum": 1, "exclusiveMinimum": True},
+        {"const": {1: 2}},
+        {"default": {1, 2}},
+    ],
+)
+def test_a_valid_schema_is_let_through(schema):
+    assert problems(made(schema=schema)) == []
+
+
+def test_nothing_is_fetched_for_a_schema_that_names_another_host():
+    with socket.create_server(("127.0.0.1", 0)) as host:
+        url = f"http://127.0.0.1:{host.getsockname()[1]}/schema"
+        assert problems(made(schema={"$schema": url})) == []
+        assert problems(made(schema={"$ref": url})) == []
+        assert problems(made(schema={"properties": {"a": {"$id": url, "$schema": url}}})) == []
+        host.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            host.accept()
 
 
 @pytest.mark.parametrize("text", ["5", "fast", 5])
