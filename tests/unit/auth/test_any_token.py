@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from streamer.auth.sources import OneKey
 from streamer.core.errors import FORBIDDEN, UNAUTHORIZED, Error
 from streamer.core.principal import Principal
 from streamer.testing import ManualClock
+
+pytestmark = pytest.mark.no_cover  # many examples of what other tests cover; traced, they take three times as long
 
 SECRET = "a secret of more than thirty-two bytes"
 CLOCK = ManualClock()

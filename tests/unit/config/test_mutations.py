@@ -2,8 +2,12 @@
 
 import random
 
+import pytest
+
 from streamer.config import CODES, dump
 from streamer.core.errors import ConfigError
+
+pytestmark = pytest.mark.no_cover  # many examples of what other tests cover; traced, they take three times as long
 
 TEXT = """\
 version: 1

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from streamer.core.messages import Result
 
+pytestmark = pytest.mark.no_cover  # many examples of what other tests cover; traced, they take three times as long
+
 SCHEMA = {
     "type": "object",
     "properties": {"n": {"type": "integer", "maximum": 10}, "s": {"type": "string", "format": "email"}},

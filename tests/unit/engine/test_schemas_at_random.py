@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from streamer.engine.schema_search import MAX_STEPS, Search
 from streamer.engine.validation import SchemaError, Validator
+
+pytestmark = pytest.mark.no_cover  # many examples of what other tests cover; traced, they take three times as long
 
 LONG = 0.5
 """Seconds: a hundred times what a refusal may take, for machines that do other work."""

@@ -13,6 +13,8 @@ from streamer.stores.memory import MemoryStore
 from streamer.stores.sqlite import SqliteStore
 from streamer.testing import store_machine
 
+pytestmark = pytest.mark.no_cover  # many examples of what other tests cover; traced, they take three times as long
+
 
 async def open_memory(clock):
     return MemoryStore(clock)

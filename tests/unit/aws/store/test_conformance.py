@@ -21,6 +21,7 @@ class TestMinistackWithABucket(StoreConformance):
         await store.close()
 
 
+@pytest.mark.no_cover  # the other emulator's covers as much
 class TestMoto(StoreConformance):
     one_clock = False
     large_payload = 300 * 1024

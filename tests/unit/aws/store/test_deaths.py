@@ -6,10 +6,14 @@ import asyncio
 import random
 from collections import Counter
 
+import pytest
+
 from streamer.core.errors import LeaseLost
 from streamer.core.messages import ErrorBody
 from streamer.testing.conformance import lease_of, record
 from streamer_aws.store.store import DynamoStore
+
+pytestmark = pytest.mark.no_cover  # many examples of what other tests cover; traced, they take three times as long
 
 LEASE = 30.0
 REQUESTS = 60

@@ -9,6 +9,8 @@ from streamer.testing import store_machine
 from streamer_aws.dynamodb.connecting import connect
 from streamer_aws.store.store import DynamoStore
 
+pytestmark = pytest.mark.no_cover  # many examples of what other tests cover; traced, they take three times as long
+
 
 @pytest.mark.parametrize("shards", [1, 3])
 def test_random_events_leave_what_the_transition_table_says(ministack, empty_table, region, shards):
