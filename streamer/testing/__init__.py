@@ -15,6 +15,7 @@ _PLACES = {
     "MockConnectionManager": "mocks",
     "MockRequestStore": "mocks",
     "ProgressReporterMock": "mocks",
+    "RecordingLogger": "logs",
     "RecordingMock": "mocks",
     "RecordingReporter": "mocks",
     "SendOnlyMock": "mocks",

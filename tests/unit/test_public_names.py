@@ -68,6 +68,7 @@ def test_the_names_for_testers_are_these_and_each_can_be_imported():
         "MockConnectionManager",
         "MockRequestStore",
         "ProgressReporterMock",
+        "RecordingLogger",
         "RecordingMock",
         "RecordingReporter",
         "SendOnlyMock",

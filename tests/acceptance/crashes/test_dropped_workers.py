@@ -36,7 +36,7 @@ from streamer.engine.attempt_states import StopReason
 from streamer.runtime.assembly import Service, open_service
 from streamer.stores.memory import MemoryStore
 from streamer.stores.sqlite import SqliteStore
-from streamer.testing import ManualClock
+from streamer.testing import ManualClock, RecordingLogger
 from streamer.testing.clock import settle
 
 STEPS = {
@@ -197,7 +197,9 @@ class House:
             for (kind, name), make in parts.items()
         }
         service = await self._stack.enter_async_context(
-            open_service(self._settings, components, logger=_Silent(), clock=self.clock, generator=random.Random(1))
+            open_service(
+                self._settings, components, logger=RecordingLogger(), clock=self.clock, generator=random.Random(1)
+            )
         )
         tasks = [asyncio.create_task(service.worker.run()), asyncio.create_task(service.deliveries.run())]
         self._stack.push_async_callback(_bury, life, tasks, service)
@@ -240,11 +242,6 @@ class House:
         await self.clock.advance(60)
         status: dict[str, Any] = await self.ask(service, peer, "streamer.status", {"request_id": "r1"})
         return status
-
-
-class _Silent:
-    def __getattr__(self, _level: str) -> Any:
-        return lambda *_words, **_context: None
 
 
 async def _bury(life: Life, tasks: list[asyncio.Task[Any]], service: Service) -> None:

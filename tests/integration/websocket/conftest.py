@@ -13,25 +13,13 @@ import uvloop
 from streamer.config.settings import ServerSettings
 from streamer.connections.local import LocalConnections
 from streamer.core.clock import SystemClock
+from streamer.testing import RecordingLogger
 from streamer.transports.websocket import WebSocketTransport
 
 
 def pytest_asyncio_loop_factories(config, item):
     """Every test of this folder runs on both loops."""
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-
-
-class Log:
-    """Keeps what is logged, as (level, event, fields)."""
-
-    def __init__(self) -> None:
-        self.entries: list[tuple[str, str, dict]] = []
-
-    def warning(self, event: str, **fields) -> None:
-        self.entries.append(("warning", event, fields))
-
-    def error(self, event: str, **fields) -> None:
-        self.entries.append(("error", event, fields))
 
 
 class Registry(LocalConnections):
@@ -84,7 +72,7 @@ class Served:
 
     def __init__(self, clock, settings: ServerSettings) -> None:
         self.events: list[tuple[str, str]] = []
-        self.log = Log()
+        self.log = RecordingLogger()
         self.registry = Registry(self.events)
         self.receiver = Receiver(self.events)
         self.transport = WebSocketTransport(

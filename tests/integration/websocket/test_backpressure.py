@@ -138,7 +138,7 @@ async def test_a_client_that_never_reads_is_cut_off_and_what_waited_is_freed(gre
         sent += 8 * KIB
         await asyncio.sleep(0)
     assert sent < 5 * 128 * KIB
-    [(level, event, fields)] = served.log.entries
+    [(level, event, fields)] = served.log.lines
     assert (level, event, fields["connection_id"]) == ("warning", "slow consumer cut off", peer.id)
     assert fields["buffered"] > 4 * 128 * KIB
     assert len(served.registry) == 0

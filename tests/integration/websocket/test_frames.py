@@ -105,7 +105,7 @@ async def test_what_breaks_the_protocol_closes_with_its_code_and_ends_the_connec
     assert await client.rest() == b""
     await served.ended()
     assert len(served.registry) == 0
-    assert served.log.entries == []
+    assert served.log.lines == []
 
 
 async def test_a_message_of_exactly_the_limit_is_taken_whole_and_in_fragments(serve, raw):
@@ -253,7 +253,7 @@ async def test_a_receiver_that_raises_ends_that_connection_only_and_is_logged_on
     assert await client.close_code() == 1011
     client.write(raw.frame(CLOSE, (1011).to_bytes(2)))
     peer = await served.ended()
-    assert served.log.entries == [("error", "a connection broke", {"connection_id": peer.id, "exc_info": problem})]
+    assert served.log.lines == [("error", "a connection broke", {"connection_id": peer.id, "exc_info": problem})]
     other.write(raw.frame(TEXT, b"fine"))
     assert await other.frame() == (TEXT, b"fine")
 
@@ -269,7 +269,7 @@ async def test_a_registry_or_a_receiver_that_raises_at_the_end_stops_nobody_else
     served.registry.remove = broken
     client.write(raw.frame(CLOSE))
     await served.ended()
-    assert [(level, fields["exc_info"]) for level, _, fields in served.log.entries] == [("error", problem)]
+    assert [(level, fields["exc_info"]) for level, _, fields in served.log.lines] == [("error", problem)]
     assert served.peers == set()
 
 

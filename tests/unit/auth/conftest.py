@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,19 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from streamer.testing import ManualClock
+from streamer.testing import ManualClock, RecordingLogger
 
 SECRET = "a secret of more than thirty-two bytes"
-
-
-class Log:
-    """What a logger of structlog was told."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, dict[str, Any]]] = []
-
-    def __getattr__(self, level: str) -> Callable[..., None]:
-        return lambda event, **more: self.lines.append((level, event, more))
 
 
 @dataclass
@@ -79,5 +68,5 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def log() -> Log:
-    return Log()
+def log() -> RecordingLogger:
+    return RecordingLogger()

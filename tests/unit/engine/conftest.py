@@ -25,7 +25,7 @@ from streamer.engine.service_actions import service_routes
 from streamer.engine.validation import Validator
 from streamer.engine.worker import Worker
 from streamer.stores.memory import MemoryStore
-from streamer.testing import ManualClock
+from streamer.testing import ManualClock, RecordingLogger
 from streamer.testing.clock import settle
 
 
@@ -60,19 +60,6 @@ class CollectingPeer:
 
     def kinds(self, request_id: str) -> list[str]:
         return [message["type"] for message in self.of(request_id)]
-
-
-class RecordingLogger:
-    """Keeps what is logged."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, dict[str, Any]]] = []
-
-    def _log(self, level: str, event: str, **context: Any) -> None:
-        self.lines.append((level, event, context))
-
-    def __getattr__(self, level: str) -> Any:
-        return lambda event, **context: self._log(level, event, **context)
 
 
 class Function(BaseHandler):

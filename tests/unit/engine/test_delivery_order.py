@@ -4,6 +4,7 @@ import pytest
 
 from streamer.core.errors import ConnectionGone
 from streamer.engine.delivery import Delivery
+from streamer.testing import RecordingLogger
 
 KEY = ("client:one", "r")
 OTHER = ("client:one", "other")
@@ -25,14 +26,6 @@ class Connections:
         return [message for name, message, _, _ in self.sent if name == connection_id]
 
 
-class Logger:
-    def __init__(self):
-        self.lines = []
-
-    def error(self, event, **context):
-        self.lines.append((event, context))
-
-
 @pytest.fixture
 def connections():
     return Connections()
@@ -40,7 +33,7 @@ def connections():
 
 @pytest.fixture
 def delivery(connections):
-    return Delivery(connections, Logger())
+    return Delivery(connections, RecordingLogger())
 
 
 async def test_nothing_is_sent_before_the_acknowledgment_and_everything_in_order_after_it(delivery, connections):
@@ -138,7 +131,7 @@ async def test_what_breaks_one_connection_is_logged_and_does_not_reach_the_other
     await delivery.progress(KEY, b"10")
     await delivery.terminal(KEY, b"end")
     assert connections.messages("c2") == [b"10", b"end"]
-    assert [context["connection_id"] for _, context in delivery._logger.lines] == ["c1", "c1"]
+    assert [context["connection_id"] for _, _, context in delivery._logger.lines] == ["c1", "c1"]
 
 
 def test_whoever_gives_no_logger_gets_the_services(connections):

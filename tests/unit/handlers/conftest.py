@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from streamer.core.messages import Reporter, Request
+from streamer.testing import RecordingLogger
 
 
 class Recorder(Reporter):
@@ -43,35 +44,6 @@ class HeldClock:
         self.time += seconds
 
 
-class Log:
-    """A logger in the way of structlog: text, and what is bound."""
-
-    def __init__(self, **bound: Any) -> None:
-        self.bound = bound
-        self.lines: list[tuple[str, str]] = []
-
-    def bind(self, **more: Any) -> Log:
-        other = Log(**self.bound, **more)
-        other.lines = self.lines
-        return other
-
-    def _write(self, level: str, text: str, *arguments: Any) -> None:
-        self.lines.append((level, text % arguments if arguments else text))
-
-    def info(self, text: str, *arguments: Any) -> None:
-        self._write("info", text, *arguments)
-
-    def warning(self, text: str, *arguments: Any) -> None:
-        self._write("warning", text, *arguments)
-
-    def error(self, text: str, *arguments: Any) -> None:
-        self._write("error", text, *arguments)
-
-    @property
-    def text(self) -> str:
-        return "\n".join(text for _, text in self.lines)
-
-
 @pytest.fixture
 def clock() -> HeldClock:
     return HeldClock()
@@ -83,8 +55,8 @@ def recorder() -> Recorder:
 
 
 @pytest.fixture
-def log() -> Log:
-    return Log()
+def log() -> RecordingLogger:
+    return RecordingLogger()
 
 
 @pytest.fixture

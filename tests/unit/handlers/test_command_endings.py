@@ -163,7 +163,7 @@ async def test_a_flood_leaves_the_loop_to_others(run, flood):
 
 async def test_a_flood_of_empty_lines_on_stderr_is_not_logged(run, log):
     await run("yes '' | head -n 5000 >&2; echo there >&2")
-    assert log.lines == [("info", "sh: there")]
+    assert [line[:2] for line in log.lines] == [("info", "sh: there")]
 
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOBUFS])

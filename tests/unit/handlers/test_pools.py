@@ -13,6 +13,7 @@ from streamer.handlers.fair_queue import FairQueue
 from streamer.handlers.pools import Pools
 from streamer.handlers.processes import ProcessPool
 from streamer.handlers.threads import ThreadPool
+from streamer.testing import RecordingLogger
 
 JOBS = """
     import pathlib, time
@@ -41,21 +42,9 @@ class Held:
         self.go.wait()
 
 
-class Log:
-    """The service's logger: an event, and what it is about."""
-
-    def __init__(self):
-        self.events = []
-
-    def warning(self, event, **about):
-        self.events.append((event, about))
-
-    info = warning
-
-
 @pytest.fixture
 def log():
-    return Log()
+    return RecordingLogger()
 
 
 @pytest.fixture
@@ -136,7 +125,7 @@ async def test_what_outlives_its_request_is_counted_and_logged(pools, log, reque
     assert (other.left_over, pools.left_over) == (2, 1)
     text = "a function still runs after its request has ended; it keeps its thread until it returns"
     about = {"request_id": "d", "action": "act"}
-    assert sorted(log.events, key=lambda line: line[1]["threads"]) == [
+    assert sorted((line[1:] for line in log.lines), key=lambda line: line[1]["threads"]) == [
         (text, {"still_running": 1, "threads": 1, **about}),
         (text, {"still_running": 1, "threads": 2}),
         (text, {"still_running": 2, "threads": 2}),
@@ -146,7 +135,7 @@ async def test_what_outlives_its_request_is_counted_and_logged(pools, log, reque
     await other.close()
     await pools.close()
     assert (other.left_over, pools.left_over) == (0, 0)
-    assert log.events[-1] == ("all functions that outlived their requests have ended", {})
+    assert log.lines[-1][1:] == ("all functions that outlived their requests have ended", {})
 
 
 async def test_without_a_thread_a_function_may_be_tried_again(monkeypatch):

@@ -13,17 +13,9 @@ from streamer.middlewares.access_log import AccessLog
 from streamer.middlewares.components import components
 from streamer.middlewares.limits import Limits, deeper_than
 from streamer.middlewares.timeout import Timeout
-from streamer.testing import ManualClock
+from streamer.testing import ManualClock, RecordingLogger
 
 REQUEST = Request(id="r", action="a", connection_id="c")
-
-
-class Logger:
-    def __init__(self):
-        self.lines = []
-
-    def info(self, event, **context):
-        self.lines.append(context)
 
 
 def ends_with(value, clock=None, seconds=0.0):
@@ -49,14 +41,14 @@ def ends_with(value, clock=None, seconds=0.0):
     ],
 )
 async def test_each_outcome_is_one_line_with_ids_and_duration(value, outcome):
-    clock, logger = ManualClock(), Logger()
+    clock, logger = ManualClock(), RecordingLogger()
     log = AccessLog(clock=clock, logger=logger)
     if isinstance(value, BaseException):
         with pytest.raises(type(value)):
             await log.process(REQUEST, ends_with(value, clock, 1.5))
     else:
         assert await log.process(REQUEST, ends_with(value, clock, 1.5)) is value
-    assert logger.lines == [
+    assert [line.fields for line in logger.lines] == [
         {
             "action": "a",
             "request_id": "r",
@@ -70,14 +62,14 @@ async def test_each_outcome_is_one_line_with_ids_and_duration(value, outcome):
 
 
 async def test_quick_successes_may_be_left_out_but_never_failures():
-    clock, logger = ManualClock(), Logger()
+    clock, logger = ManualClock(), RecordingLogger()
     log = AccessLog(clock=clock, logger=logger, slower_than=1.0)
     await log.process(REQUEST, ends_with(Result(), clock, 0.5))
     assert logger.lines == []
     await log.process(REQUEST, ends_with(Result(), clock, 1.0))
     with pytest.raises(Error):
         await log.process(REQUEST, ends_with(Error("BUSY", "busy")))
-    assert [line["outcome"] for line in logger.lines] == ["ok", "BUSY"]
+    assert [line.fields["outcome"] for line in logger.lines] == ["ok", "BUSY"]
 
 
 class TestTimeout:

@@ -29,7 +29,7 @@ from streamer.handlers import pools
 from streamer.middlewares.rate_limit import RateLimit
 from streamer.runtime.assembly import open_service
 from streamer.stores.memory import MemoryStore
-from streamer.testing import ManualClock
+from streamer.testing import ManualClock, RecordingLogger
 from streamer.testing.clock import settle
 
 
@@ -54,21 +54,13 @@ class Peer:
     def room(self) -> None: ...
 
 
-class Logger:
-    def __init__(self) -> None:
-        self.lines: list[Any] = []
-
-    def __getattr__(self, level: str) -> Any:
-        return lambda event, **context: self.lines.append((level, event, context))
-
-
 class House:
     """Components that note when they are built and tidied up."""
 
     def __init__(self, folder: Any) -> None:
         self.events: list[str] = []
         self.clock = ManualClock()
-        self.logger = Logger()
+        self.logger = RecordingLogger()
         self.settings = Settings(
             path=folder / "streamer.yaml",
             service=ServiceSettings(max_depth=3),

@@ -8,18 +8,11 @@ import pytest
 
 from streamer.config.settings import ServerSettings, Settings, WorkerSettings
 from streamer.runtime.descriptors import fit, warn
-
-
-class Log:
-    def __init__(self):
-        self.lines = []
-
-    def warning(self, event, **about):
-        self.lines.append((event, about))
+from streamer.testing import RecordingLogger
 
 
 def fitted(limit, *, concurrency=64, **server):
-    log = Log()
+    log = RecordingLogger()
     settings = Settings(
         path=Path("/x/streamer.yaml"),
         server=ServerSettings(**server),
@@ -27,7 +20,7 @@ def fitted(limit, *, concurrency=64, **server):
     )
     fit_server = fit(settings, limit)
     warn(settings.server, fit_server, limit, log)
-    return fit_server, log.lines
+    return fit_server, [(event, fields) for _, event, fields in log.lines]
 
 
 def test_what_fits_is_left_as_it_is():

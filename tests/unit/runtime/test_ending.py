@@ -9,6 +9,7 @@ import pytest
 
 from streamer.runtime import ending
 from streamer.runtime.ending import HeldLoop, ending_in_time
+from streamer.testing import RecordingLogger
 
 PROCESS = """
 import asyncio, atexit, os, signal, sys, threading, time
@@ -137,21 +138,13 @@ def closed(_call):
     raise RuntimeError("Event loop is closed")
 
 
-class Logger:
-    def __init__(self):
-        self.lines = []
-
-    def error(self, line):
-        self.lines.append(line)
-
-
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [(lambda call: call(), []), (lambda _call: None, [1]), (closed, [])],
     ids=["answers", "is held", "is closed"],
 )
 def test_only_a_loop_that_does_not_answer_ends_the_process(exits, answer, expected):
-    logger = Logger()
+    logger = RecordingLogger()
     held = HeldLoop(Loop(answer), 0.01, logger)
     held.told_to_stop(15, None)
     held.told_to_stop(15, None)
@@ -170,7 +163,7 @@ def test_the_status_is_that_of_what_was_raised(exits):
 def test_where_the_process_is_not_ours_nothing_ends_it(monkeypatch):
     monkeypatch.setattr(ending, "has_whole_process", lambda: False)
     monkeypatch.setattr(ending._thread, "start_new_thread", lambda *_: pytest.fail("a thread was started"))
-    HeldLoop(Loop(closed), 0.01, Logger()).told_to_stop()
+    HeldLoop(Loop(closed), 0.01, RecordingLogger()).told_to_stop()
     with ending_in_time():
         pass
 

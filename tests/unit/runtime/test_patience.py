@@ -6,16 +6,8 @@ import pytest
 
 from streamer.core.errors import PortInUse, StartError, StoreInUse
 from streamer.runtime.patience import INTERVAL, Patience
-from streamer.testing import ManualClock
+from streamer.testing import ManualClock, RecordingLogger
 from streamer.testing.clock import settle
-
-
-class Logger:
-    def __init__(self):
-        self.lines = []
-
-    def info(self, event, **context):
-        self.lines.append((event, context))
 
 
 class Taken:
@@ -38,22 +30,22 @@ def clock():
 
 
 def waiting(clock, taken, *, wait=10.0, stop=None, logger=None):
-    patience = Patience(wait, clock, logger or Logger(), stop or asyncio.Event())
+    patience = Patience(wait, clock, logger or RecordingLogger(), stop or asyncio.Event())
     return asyncio.create_task(patience.until_free(taken))
 
 
 @pytest.mark.parametrize("problem", [StoreInUse("a.db is in use"), PortInUse("port 1 is taken")])
 async def test_it_takes_over_when_the_other_lets_go_and_says_once_what_it_waited_for(clock, problem):
-    logger = Logger()
+    logger = RecordingLogger()
     task = waiting(clock, Taken(3, problem), logger=logger)
     await settle()
     await clock.advance(1)
     assert await task == "free"
-    assert logger.lines == [("waiting for another service to end", {"reason": str(problem)})]
+    assert logger.lines == [("info", "waiting for another service to end", {"reason": str(problem)})]
 
 
 async def test_what_is_free_is_taken_without_a_word(clock):
-    logger = Logger()
+    logger = RecordingLogger()
     assert await waiting(clock, Taken(0, None), wait=0.0, logger=logger) == "free"
     assert logger.lines == []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 import json
 import os
@@ -33,38 +32,12 @@ from streamer.runtime import builtins, serve
 from streamer.runtime.loops import loop_factory
 from streamer.stores.memory import MemoryStore
 from streamer.stores.sqlite import SqliteStore
-from streamer.testing import ManualClock
+from streamer.testing import ManualClock, RecordingLogger
 from streamer.testing.clock import settle
 from streamer.testing.conformance import record
 
 HOUR = 3600.0
 DAY = 24 * HOUR
-
-
-class Logger:
-    """Keeps lines, and lets a test wait for one."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, dict[str, Any]]] = []
-        self.events: dict[str, asyncio.Event] = collections.defaultdict(asyncio.Event)
-
-    def __getattr__(self, level: str) -> Any:
-        def log(event: str, **context: Any) -> None:
-            self.lines.append((level, event, context))
-            self.events[event].set()
-
-        return log
-
-    async def until(self, event: str, act: Any = lambda: None) -> None:
-        act()
-        await self.events[event].wait()
-
-    def said(self, event: str) -> dict[str, Any]:
-        return next(context for _, found, context in self.lines if found == event)
-
-    async def url(self) -> str:
-        await self.until("ready")
-        return self.said("ready")["url"]
 
 
 class FailingStore(MemoryStore):
@@ -109,9 +82,9 @@ def with_store(components: Any, store: Any) -> Any:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_it_serves_until_it_is_told_to_stop(settings, components, number):
-    logger = Logger()
+    logger = RecordingLogger()
     serving = asyncio.create_task(serve._serve(settings, components, logger, SystemClock()))
-    async with websockets.connect(await logger.url()) as client:
+    async with websockets.connect((await logger.until("ready"))["url"]) as client:
         await client.send('{"action":"echo","payload":1}')
         assert json.loads(await client.recv())["data"]["echo"] == 1
         os.kill(os.getpid(), number)
@@ -119,23 +92,25 @@ async def test_it_serves_until_it_is_told_to_stop(settings, components, number):
         with pytest.raises(websockets.ConnectionClosed):
             await client.recv()
         assert client.close_code == 3001
-    assert logger.said("ready")["actions"] == 2
-    assert logger.said("draining") == {"running": 0, "connections": 1}
-    assert logger.said("stopped") == {"returned_to_queue": 0}
+    assert logger.fields("ready")["actions"] == 2
+    assert logger.fields("draining") == {"running": 0, "connections": 1}
+    assert logger.fields("stopped") == {"returned_to_queue": 0}
 
 
 async def test_a_second_signal_ends_the_drain_and_what_runs_goes_back(settings, components):
     store = MemoryStore()
-    logger = Logger()
+    logger = RecordingLogger()
     patient = replace(settings, server=replace(settings.server, drain_timeout=3600.0))
     serving = asyncio.create_task(serve._serve(patient, with_store(components, store), logger, SystemClock()))
-    async with websockets.connect(await logger.url()) as client:
+    async with websockets.connect((await logger.until("ready"))["url"]) as client:
         await client.send('{"action":"nap","id":"n"}')
         assert json.loads(await client.recv())["type"] == "acknowledgment"
-        await logger.until("draining", lambda: os.kill(os.getpid(), signal.SIGTERM))
-        await logger.until("stopped", lambda: os.kill(os.getpid(), signal.SIGINT))
+        os.kill(os.getpid(), signal.SIGTERM)
+        await logger.until("draining")
+        os.kill(os.getpid(), signal.SIGINT)
+        await logger.until("stopped")
         await serving
-    assert logger.said("stopped") == {"returned_to_queue": 1}
+    assert logger.fields("stopped") == {"returned_to_queue": 1}
     assert (await store.counts())["PENDING"] == 1
 
 
@@ -147,9 +122,9 @@ async def test_a_store_that_fails_for_good_ends_it_without_waiting_for_what_cann
     settings, components, reason, told
 ):
     store = FailingStore(reason)
-    logger = Logger()
+    logger = RecordingLogger()
     serving = asyncio.create_task(serve._serve(settings, with_store(components, store), logger, SystemClock()))
-    async with websockets.connect(await logger.url()) as client:
+    async with websockets.connect((await logger.until("ready"))["url"]) as client:
         await client.send('{"action":"nap","id":"n"}')
         assert json.loads(await client.recv())["type"] == "acknowledgment"
         await settle()
@@ -163,11 +138,11 @@ async def test_a_worker_that_breaks_ends_it_and_clients_are_told_to_come_back(se
         raise RuntimeError("a fault of ours")
 
     monkeypatch.setattr(serve, "PURGE_INTERVAL", 3600.0)
-    logger = Logger()
+    logger = RecordingLogger()
     monkeypatch.setattr("streamer.engine.worker.Worker.run", broken)
     with pytest.raises(RuntimeError, match="a fault of ours"):
         await serve._serve(settings, components, logger, SystemClock())
-    assert logger.said("stopped")
+    assert logger.fields("stopped")
 
 
 class PurgedStore:
@@ -187,7 +162,7 @@ class PurgedStore:
 
 
 async def test_expired_results_are_deleted_again_and_again_and_a_store_that_is_away_is_asked_later(settings):
-    clock, logger, store = ManualClock(), Logger(), PurgedStore()
+    clock, logger, store = ManualClock(), RecordingLogger(), PurgedStore()
     lifetime = HOUR
     settings = replace(settings, worker=replace(settings.worker, result_ttl=lifetime))
     service: Any = type("Service", (), {"store": store, "settings": settings})()
@@ -222,7 +197,7 @@ async def test_a_clock_that_jumps_deletes_nothing_that_was_not_there_so_long(set
     async def run(seconds: float) -> set[str]:
         """Ids that are there after a service has run for so long."""
         service: Any = type("Service", (), {"store": store, "settings": settings})()
-        purging = asyncio.create_task(serve._purge(service, clock, Logger()))
+        purging = asyncio.create_task(serve._purge(service, clock, RecordingLogger()))
         for _ in range(int(seconds // HOUR)):
             await looked()
             await clock.advance(HOUR)
@@ -282,13 +257,8 @@ def test_a_port_that_is_taken_is_told_and_what_was_opened_is_closed(settings, co
         port = holder.getsockname()[1]
         taken = replace(settings, server=ServerSettings(port=port))
         with pytest.raises(StartError, match=str(port)):
-            serve.serve(taken, managed, logger=Silent())
+            serve.serve(taken, managed, logger=RecordingLogger())
     assert len(closed) == 1
-
-
-class Silent:
-    def __getattr__(self, _level: str) -> Any:
-        return lambda _event, **_context: None
 
 
 def test_a_handler_that_swallows_its_cancellation_does_not_keep_the_process_alive(monkeypatch):

@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from streamer.config.settings import ServerSettings
 from streamer.connections.local import LocalConnections
 from streamer.core.clock import Clock, SystemClock
+from streamer.testing import RecordingLogger
 from streamer.transports.websocket import WebSocketTransport
 
 GUARD = 30.0
@@ -66,16 +67,6 @@ class Registry(LocalConnections):
     def remove(self, peer: Any, /) -> None:
         super().remove(peer)
         self.removed.append(peer)
-
-
-class Log:
-    """What a logger of structlog was told."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, dict[str, Any]]] = []
-
-    def __getattr__(self, level: str) -> Callable[..., None]:
-        return lambda event, **more: self.lines.append((level, event, more))
 
 
 class Raw:
@@ -150,7 +141,7 @@ class Server:
         self.settings = settings
         self.receiver = Receiver()
         self.registry = Registry()
-        self.log = Log()
+        self.log = RecordingLogger()
         self.raws: list[Raw] = []
         self.transport = WebSocketTransport(
             settings,

@@ -7,6 +7,7 @@ import pytest
 from streamer.contracts.auth import Authenticator
 from streamer.core.errors import FORBIDDEN, UNAUTHORIZED, Error
 from streamer.core.principal import Principal
+from streamer.testing import RecordingLogger
 from streamer.transports.admission import Admission
 from streamer.transports.credentials import BROKEN, TOO_SLOW
 
@@ -36,17 +37,9 @@ class Scripted(Authenticator):
         return None if token == "nobody" else ALICE
 
 
-class Log:
-    def __init__(self):
-        self.lines = []
-
-    def __getattr__(self, level):
-        return lambda event, **more: self.lines.append((level, event, more))
-
-
 @pytest.fixture
 def log():
-    return Log()
+    return RecordingLogger()
 
 
 def admission(log, *, immediate=True, timeout=30.0):

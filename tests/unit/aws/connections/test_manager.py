@@ -14,7 +14,7 @@ from streamer.contracts.connections import Known
 from streamer.core.errors import ConnectionGone, StoreUnavailable
 from streamer.core.messages import Acknowledgment
 from streamer.core.principal import Principal
-from streamer.testing import ManualClock
+from streamer.testing import ManualClock, RecordingLogger
 from streamer.testing.clock import settle
 from streamer_aws.connections import manager
 from streamer_aws.connections.manager import FULL_FOR, MAX_MESSAGE, TRIES, ApiGatewayConnections, NotPosted
@@ -65,14 +65,6 @@ class HastyClock(ManualClock):
         self._monotonic += seconds
 
 
-class Log:
-    def __init__(self):
-        self.lines = []
-
-    def warning(self, event, **context):
-        self.lines.append(event)
-
-
 @pytest.fixture
 def gateway():
     return Gateway()
@@ -98,7 +90,7 @@ def make(gateway, rows, followers, opened):
             rows=rows,
             followers=followers,
             clock=HastyClock(),
-            logger=Log(),
+            logger=RecordingLogger(),
             generator=random.Random(1),
         )
 
@@ -216,7 +208,7 @@ async def test_a_connection_that_cannot_be_forgotten_now_is_gone_all_the_same(co
     gateway.answers = [GONE]
     with pytest.raises(ConnectionGone):
         await connections.send("c1", b"{}")
-    assert connections._logger.lines == ["a connection was not forgotten"]
+    assert connections._logger.events() == ["a connection was not forgotten"]
 
 
 async def test_a_long_message_goes_out_in_parts_that_nothing_else_of_this_process_comes_between(connections, gateway):
@@ -244,7 +236,7 @@ async def test_a_broadcast_tells_who_is_gone_and_goes_on_where_one_fails(connect
     gateway.answers = [None, GONE, refusal("BadRequestException", 400), None]
     assert await connections.broadcast(["c1", "c2", "c3", "c4"], {"a": 1}) == ["c2"]
     assert sorted(name for name, _ in gateway.posts) == ["c1", "c4"]
-    assert connections._logger.lines == ["not broadcast to"]
+    assert connections._logger.events() == ["not broadcast to"]
 
 
 async def test_whether_a_connection_is_there_is_asked_of_api_gateway(connections, gateway):

@@ -13,7 +13,7 @@ from streamer.engine.pipeline import compose
 from streamer.engine.routes import Route
 from streamer.engine.shared_delivery import SharedDelivery
 from streamer.engine.worker import Worker
-from streamer.testing import ManualClock, MockConnectionManager
+from streamer.testing import ManualClock, MockConnectionManager, RecordingLogger
 from streamer_aws.connections.followers import FollowerRows
 from streamer_aws.connections.rows import ConnectionRows
 from streamer_aws.connections.table import connections_definition, subscriptions_definition
@@ -23,19 +23,6 @@ from streamer_aws.store.store import DynamoStore
 from streamer_aws.store.table import definition
 
 numbers = itertools.count()
-
-
-class Log:
-    """Remembers what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, dict[str, Any]]] = []
-
-    def __getattr__(self, level: str) -> Any:
-        return lambda event, **context: self.lines.append((level, event, context))
-
-    def events(self, level: str) -> list[str]:
-        return [event for kind, event, _ in self.lines if kind == level]
 
 
 class Connections(MockConnectionManager):
@@ -93,7 +80,7 @@ class House:
 
     def __init__(self, client: Any, prefix: str) -> None:
         self.clock = ManualClock()
-        self.log = Log()
+        self.log = RecordingLogger()
         self.store = DynamoStore(client, f"{prefix}requests", clock=self.clock, untold=True)
         self.followers = FollowerRows(Calls(client, f"{prefix}subscriptions", self.clock), self.clock)
         self.rows = ConnectionRows(Calls(client, f"{prefix}connections", self.clock), self.clock)
