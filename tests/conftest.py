@@ -91,7 +91,7 @@ class RunningService:
         self._ready.set()
 
     def wait_ready(self) -> RunningService:
-        assert self._ready.wait(30), "the service did not become ready in 30 seconds"
+        assert self._ready.wait(90), "the service did not become ready in 90 seconds"
         assert self.url, f"the service did not start:\n{''.join(self.raw)}"
         return self
 

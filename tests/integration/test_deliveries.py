@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-GUARD = 60.0
+GUARD = 90.0
 CONFIG = """
 version: 1
 server: {port: 0}

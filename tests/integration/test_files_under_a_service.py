@@ -39,7 +39,7 @@ def health(url: str) -> tuple[int, str]:
 
 
 async def until_health(url: str, status: int) -> str:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while True:
             found, text = await asyncio.to_thread(health, url)
             if found == status:

@@ -66,7 +66,7 @@ class Life:
         return Path(self._log.name).read_text()
 
     def killed_itself(self) -> None:
-        assert self.process.wait(20) == -signal.SIGKILL, f"the point was not reached:\n{self.said()}"
+        assert self.process.wait(90) == -signal.SIGKILL, f"the point was not reached:\n{self.said()}"
 
     def operate(self, *words: str, point: str = "") -> int:
         done = subprocess.run(
@@ -168,7 +168,7 @@ class Connection:
 @contextlib.asynccontextmanager
 async def connection(life: Life, told: Any) -> Any:
     told.new_connection()
-    async with asyncio.timeout(30), websockets.connect(await life.url()) as socket:
+    async with asyncio.timeout(90), websockets.connect(await life.url()) as socket:
         yield Connection(socket, told)
 
 

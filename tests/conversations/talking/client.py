@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from talking.relay import Connection, Message, Relay
 
-GUARD = 20.0
+GUARD = 90.0
 """Seconds after which something that is waited for does not come any more."""
 TERMINAL = ("response", "complete", "error")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")

@@ -111,6 +111,7 @@ class WebsocketsClient(PlainClient):
                 compression=None,
                 max_size=None,
                 proxy=None,
+                open_timeout=GUARD,
             )
         except InvalidStatus:
             return False

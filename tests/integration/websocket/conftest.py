@@ -97,7 +97,7 @@ class Served:
 
     async def ended(self):
         """The next connection that the receiver was told the end of."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(90):
             return await self.receiver.ended.get()
 
 
@@ -149,7 +149,7 @@ class RawClient:
 
     async def frame(self) -> tuple[int, bytes]:
         """Opcode and payload of the next frame, which must be whole and not masked."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(90):
             head = await self.reader.readexactly(2)
             assert head[0] & 0xF0 == 0x80
             assert head[1] < 0x80
@@ -170,7 +170,7 @@ class RawClient:
     async def rest(self) -> bytes:
         """What comes until the server ends the connection; a reset is an end like another."""
         received = b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(90):
             try:
                 while piece := await self.reader.read(65536):
                     received += piece
@@ -200,7 +200,7 @@ async def raw():
                 f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
             )
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(90):
                 answer = await reader.readuntil(b"\r\n\r\n")
             assert answer.startswith(b"HTTP/1.1 101 "), answer
             return RawClient(reader, writer)

@@ -21,7 +21,7 @@ async def refused(served, raw):
 
 
 async def gone(lingering: set) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(90):
         while lingering:
             await asyncio.sleep(0.001)
 

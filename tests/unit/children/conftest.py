@@ -22,7 +22,7 @@ class Watched:
         return self
 
     async def next(self) -> bytes | None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             return await self.said.get()
 
 

@@ -94,7 +94,7 @@ def as_program(_pools, path):
 
 
 async def until_ended(house):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while True:
             await house.settle()
             record = await house.store.get(KEY)

@@ -727,7 +727,7 @@ class TestSlowConnections:
         await house.settle()
         assert slow.kinds("live")[-1] == "progress"
         house.store.get = read
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(90):
             while slow.kinds("live")[-1] != "complete":
                 await asyncio.sleep(0.001)
         assert sum("could not be read" in event for _, event, _ in house.logger.lines) == 1

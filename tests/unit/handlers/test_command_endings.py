@@ -258,7 +258,7 @@ def few_pipes(monkeypatch):
 
 
 async def test_programs_wait_for_the_descriptors_of_those_that_run_before_them(run, few_pipes):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         assert await asyncio.gather(*(run('echo "{\\"result\\": 1}"') for _ in range(5))) == [1] * 5
 
 
@@ -268,7 +268,7 @@ async def test_one_that_waits_for_descriptors_may_be_cancelled_and_the_others_go
     waiting = [asyncio.ensure_future(run('echo "{\\"result\\": 1}"')) for _ in range(2)]
     await asyncio.sleep(0.05)
     waiting[0].cancel()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         assert await waiting[1] == 1
         await first
 

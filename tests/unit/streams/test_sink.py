@@ -19,7 +19,7 @@ from streamer.streams import sink as module
 from streamer.streams.sink import Sink
 from streamer.testing import ManualClock
 
-GUARD = 20.0
+GUARD = 90.0
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from streamer.core.clock import Clock, SystemClock
 from streamer.testing import RecordingLogger
 from streamer.transports.websocket import WebSocketTransport
 
-GUARD = 30.0
+GUARD = 90.0
 """Seconds after which a test that waits for something has failed; nothing is expected to take nearly as long."""
 
 

@@ -43,7 +43,7 @@ def waiting(server):
 
 
 async def ended(sock):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         with contextlib.suppress(ConnectionResetError):
             assert await asyncio.get_running_loop().sock_recv(sock, 1) == b""
 
@@ -82,7 +82,7 @@ async def test_a_handshake_has_one_time_however_busily_it_dawdles(serve, eventua
     request = iter(b"GET /ws HTTP/1.1\r\n" + b"X-Filler: " + b"a" * 10_000)
     # uvloop's own transports say by a RuntimeError that they have ended.
     with contextlib.suppress(ConnectionError, RuntimeError):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while not reader.at_eof():
                 writer.write(bytes([next(request)]))
                 await writer.drain()

@@ -50,7 +50,7 @@ async def test_a_client_that_goes_on_sending_is_cut_after_a_moment(serve, monkey
     reader, writer = await asyncio.open_connection("127.0.0.1", server.transport.port)
     writer.write(b"?\r\n\r\n")
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while not writer.is_closing():
             writer.write(b"more")
             with contextlib.suppress(ConnectionError):

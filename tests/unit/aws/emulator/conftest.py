@@ -43,7 +43,7 @@ class Handlers:
 
     async def until(self, name, count):
         """The events of that name, once there are so many."""
-        async with self._came, asyncio.timeout(20):
+        async with self._came, asyncio.timeout(90):
             await self._came.wait_for(lambda: len(self.events[name]) >= count)
         return self.events[name]
 

@@ -86,7 +86,7 @@ async def test_a_real_handler_answers_and_is_frozen_in_between(function):
     assert first["arn"].endswith(":function:default")
     assert first["region"] == "eu-central-1"
     assert 10_000 < first["left"] <= 20_000
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(90):
         while state(first["pid"]) != "T":
             await asyncio.sleep(0.01)
     second = await one.invoke({"n": 2})
@@ -150,7 +150,7 @@ asyncio.run(main())
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
     pid = int(await emulator.stdout.readline())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(90):
         while state(pid) != "T":
             await asyncio.sleep(0.01)
         emulator.kill()

@@ -66,7 +66,7 @@ async def left(sqs, queue):
 
 
 async def until_empty(sqs, queue):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(90):
         while await left(sqs, queue):
             await asyncio.sleep(0.02)
 
@@ -111,7 +111,7 @@ async def test_what_is_reported_as_failed_stays_in_the_queue(mapped, sqs, handle
     await send(sqs, queue, "a", "bad", "b")
     run()
     await handlers.until("processor", 1)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(90):
         while await left(sqs, queue) != 1:
             await asyncio.sleep(0.02)
 
@@ -133,7 +133,7 @@ async def test_a_batch_that_fails_comes_again_and_then_goes_to_the_dead_letters(
     events = await handlers.until("processor", 2)
     assert [event["Records"][0]["attributes"]["ApproximateReceiveCount"] for event in events] == ["1", "2"]
     dead = (await sqs.get_queue_url(QueueName=queue.arn.rpartition(":")[2] + "-dead"))["QueueUrl"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(90):
         answer = await sqs.receive_message(QueueUrl=dead, WaitTimeSeconds=8)
     assert [message["Body"] for message in answer["Messages"]] == ["poison"]
     assert len(handlers.events["processor"]) == 2
