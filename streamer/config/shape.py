@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import Any, Final
 
 UNITS: Final = ("duration", "size", "rate")
@@ -14,7 +14,9 @@ UNITS: Final = ("duration", "size", "rate")
 @cache
 def file_schema() -> dict[str, Any]:
     """The schema of `streamer.yaml` without components. It is shared: do not change it."""
-    text = resources.files("streamer.config").joinpath("streamer.schema.json").read_text(encoding="utf-8")
+    # Not importlib.resources: it loads what unpacks archives and makes temporary files.
+    text = pkgutil.get_data("streamer.config", "streamer.schema.json")
+    assert text is not None
     return json.loads(text)  # type: ignore[no-any-return]  # our own file
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import pkgutil
 from collections.abc import Mapping
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -25,11 +25,10 @@ NONE: Final[Mapping[str, ClientFile]] = MappingProxyType({})
 def load() -> Mapping[str, ClientFile]:
     """The files of the package, by the path that they are served at."""
     # Not of "streamer.client": that would import the Python client.
-    folder = files("streamer") / "client" / "js"
-    texts = {name: (folder / name).read_text(encoding="utf-8") for name in NAMES}
+    found = {name: pkgutil.get_data("streamer", f"client/js/{name}") or b"" for name in NAMES}
     return {
-        f"/{name}": ClientFile(text, f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"')
-        for name, text in texts.items()
+        f"/{name}": ClientFile(text.decode(), f'"{hashlib.sha256(text).hexdigest()[:32]}"')
+        for name, text in found.items()
     }
 
 
