@@ -1,4 +1,8 @@
-"""Close codes (RFC 6455, section 7.4, and PROTOCOL's own) and what may be said with them."""
+"""Close codes (RFC 6455, section 7.4, and the service's own) and what may be said with them.
+
+Clients decide by the code whether to connect again, in `client/machine/state.py` and `client/js/src/state.js`: with one
+from 3500 to 3999 they do not. `docs/reference/messages.md` lists the codes.
+"""
 
 from __future__ import annotations
 

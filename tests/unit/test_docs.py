@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+import importlib.util
 import inspect
 import re
 from pathlib import Path
@@ -70,6 +73,53 @@ def test_every_link_leads_somewhere(page):
     assert broken == []
 
 
+def names_in_code():
+    """Every package, module, class, function, method and field of streamer and its plugin, dotted from the class."""
+    names = set()
+    for folder in (ROOT / "streamer", ROOT / "plugins/aws/streamer_aws"):
+        names.add(folder.name)
+        for path in folder.rglob("*.py"):
+            names.update(path.relative_to(folder).with_suffix("").parts)
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                    names.add(node.name)
+                elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                    names.add(node.target.id)
+    return names
+
+
+def is_there(name, code):
+    """Whether a name in backticks is that of a file, a command, something in the code, or what Python brings."""
+    if name.startswith("streamer ") and name != "streamer ":
+        return name.split()[1] in app.list_commands(None)
+    if name.startswith("python -m "):
+        return importlib.util.find_spec(name.split()[2]) is not None
+    path = name.removeprefix("python ")
+    if "/" in path:
+        return (ROOT / path).exists() or (ROOT / "streamer" / path).exists()
+    return name in code or hasattr(builtins, name)
+
+
+def test_every_name_on_the_page_about_the_architecture_exists():
+    page = re.sub(r"```.*?```", "", text("explanation/architecture.md"), flags=re.DOTALL)
+    code = names_in_code()
+    named = re.findall(r"`([^`]+)`", page)
+    assert len(named) > 50
+    assert [name for name in named if not is_there(name, code)] == []
+    (picture, _layers) = re.findall(r"```\n(.*?)```", text("explanation/architecture.md"), re.DOTALL)
+    drawn = re.findall(r"engine/\w+\.py", picture)
+    assert drawn
+    assert [name for name in drawn if not is_there(name, code)] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["engine/gone.py", "tests/unit/gone.py", "GoneClass", "streamer gone", "python docs/gone.py", "gone_function"],
+)
+def test_a_name_that_is_gone_is_noticed(name):
+    assert not is_there(name, names_in_code())
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_yaml_example_is_yaml(page):
     for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
@@ -85,8 +135,6 @@ def test_the_readmes_commands_are_one_line_each():
 
 
 def test_no_generated_page_is_stale():
-    import importlib.util
-
     spec = importlib.util.spec_from_file_location("generate_docs", DOCS / "generate.py")
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
