@@ -167,7 +167,7 @@ async def _drain(
     `hurry` is set, by a second signal.
     """
     timeout = service.settings.server.drain_timeout
-    logger.info("draining", running=len(service.worker.running), connections=len(service.connections))
+    logger.info("draining", running=len(service.worker.running), connections=transport.open_connections)
     transport.begin_drain()
     service.router.begin_drain()
     service.worker.pause()

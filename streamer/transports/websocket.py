@@ -160,6 +160,11 @@ class WebSocketTransport:
         if self._expiry is not None:
             self._expiry.renew(connection_id, principal)
 
+    @property
+    def open_connections(self) -> int:
+        """How many are open, once it has started."""
+        return len(self._shared.peers)
+
     def begin_drain(self) -> None:
         """Refuses new connections with 503; those that are open go on."""
         self._draining = True

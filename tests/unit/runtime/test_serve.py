@@ -24,6 +24,7 @@ from streamer.config.settings import (
     Settings,
     TlsSettings,
 )
+from streamer.connections.local import LocalConnections
 from streamer.contracts.components import Component, Kind
 from streamer.core.clock import SystemClock
 from streamer.core.errors import StartError, StoreUnavailable
@@ -95,6 +96,37 @@ async def test_it_serves_until_it_is_told_to_stop(settings, components, number):
     assert logger.fields("ready")["actions"] == 2
     assert logger.fields("draining") == {"running": 0, "connections": 1}
     assert logger.fields("stopped") == {"returned_to_queue": 0}
+
+
+class OnlyTheContract:
+    """A plugin's connections: no more than `ConnectionManager` and `PeerRegistry` ask for."""
+
+    def __init__(self) -> None:
+        inner = LocalConnections()
+        self.send, self.room = inner.send, inner.room
+        self.broadcast, self.is_active = inner.broadcast, inner.is_active
+        self.add, self.remove = inner.add, inner.remove
+
+
+async def test_it_drains_connections_of_a_plugin_that_can_do_what_the_contract_says_and_no_more(settings, components):
+    made = Component(
+        kind=Kind.CONNECTIONS,
+        name="own",
+        namespace="acme",
+        holds_sockets=True,
+        factory=lambda _options, _context: OnlyTheContract(),
+    )
+    components = {**components, (Kind.CONNECTIONS, "acme.own"): made}
+    settings = replace(settings, backends=replace(settings.backends, connections=ComponentUse(name="acme.own")))
+    logger = RecordingLogger()
+    serving = asyncio.create_task(serve._serve(settings, components, logger, SystemClock()))
+    async with websockets.connect((await logger.until("ready"))["url"]) as client:
+        await client.send('{"action":"echo","payload":1}')
+        assert json.loads(await client.recv())["data"]["echo"] == 1
+        os.kill(os.getpid(), signal.SIGTERM)
+        await serving
+    assert client.close_code == 3001
+    assert logger.fields("draining") == {"running": 0, "connections": 1}
 
 
 async def test_a_second_signal_ends_the_drain_and_what_runs_goes_back(settings, components):
