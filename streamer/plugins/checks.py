@@ -16,7 +16,7 @@ from streamer.plugins.hookspecs import KINDS
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 _NAME_RULE: Final = "a letter, then letters, digits, '_' or '-', at most 64 in all"
 _DRAFT_2020: Final = "https://json-schema.org/draft/2020-12/schema"
-_DRAFTS: Final[dict[Any, Any]] = {
+_DRAFTS: Final[dict[str, Any]] = {
     _DRAFT_2020: jsonschema_rs.Draft202012Validator,
     "https://json-schema.org/draft/2019-09/schema": jsonschema_rs.Draft201909Validator,
     "http://json-schema.org/draft-07/schema#": jsonschema_rs.Draft7Validator,
@@ -87,7 +87,8 @@ def _schema_problems(what: str, schema: Any) -> Iterator[str]:
         yield f"its {what} is a {type(schema).__name__}, not a JSON Schema in a dict"
         return
     # Options are always 2020-12; a payload's schema may say otherwise by `$schema`.
-    draft = _DRAFT_2020 if what == "options" else schema.get("$schema", _DRAFT_2020)
+    said = _DRAFT_2020 if what == "options" else schema.get("$schema")
+    draft = said if isinstance(said, str) else _DRAFT_2020
     wrong = None if _is_certainly_valid(schema, draft) else _what_is_wrong(schema, draft)
     if wrong is not None:
         yield f"its {what} is not a valid JSON Schema: {wrong}"
@@ -95,13 +96,11 @@ def _schema_problems(what: str, schema: Any) -> Iterator[str]:
         yield "its options schema must have type: object, for options are an object"
 
 
-def _is_certainly_valid(schema: Any, draft: Any) -> bool:
+def _is_certainly_valid(schema: Any, draft: str) -> bool:
     """Whether the schema needs no further look. It is none otherwise, or one that only jsonschema can judge."""
-    if not _is_json(schema):
-        return False
     try:
-        return draft in _DRAFTS and _schema_of_schemas(draft).is_valid(schema)
-    except (ValueError, TypeError):
+        return draft in _DRAFTS and _is_json(schema) and _schema_of_schemas(draft).is_valid(schema)
+    except (ValueError, RecursionError):
         return False
 
 
@@ -125,7 +124,7 @@ def _is_json(value: object) -> bool:
     return all(map(_is_json, value)) if type(value) is list else type(value) in _SCALARS
 
 
-def _what_is_wrong(schema: Any, draft: Any) -> str | None:
+def _what_is_wrong(schema: Any, draft: str) -> str | None:
     """The worst violation, in the words of jsonschema; None when there is none."""
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - a fifth of a start, for nothing where all is well
     from jsonschema.exceptions import SchemaError  # noqa: PLC0415 - as above
@@ -135,4 +134,6 @@ def _what_is_wrong(schema: Any, draft: Any) -> str | None:
         validator_for({"$schema": draft}, default=Draft202012Validator).check_schema(schema)
     except SchemaError as error:
         return f"at {error.json_path}: {error.message}"
+    except RecursionError:
+        return "it is nested too deeply"
     return None

@@ -20,6 +20,7 @@ from streamer.engine.service_actions import service_routes
 from streamer.plugins import hookspecs
 from streamer.stores.memory import MemoryStore
 from streamer.testing import ManualClock
+from streamer.transports import close_codes
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -59,6 +60,15 @@ def test_every_service_action_and_every_error_code_is_documented():
         if f"`{name}`" not in page
     ] == []
     assert [code for code in CODES if f"`{code}`" not in page] == []
+
+
+def test_every_close_code_is_documented():
+    table = text("reference/messages.md").partition("| code | when |")[2].partition("\n\n")[0]
+    listed = {int(code) for line in table.splitlines() for code in re.findall(r"\d{4}", line.split("|")[1])[:2]}
+    # 1000 only answers a client that closes the connection itself.
+    assert listed | {close_codes.NORMAL} == {
+        value for name, value in vars(close_codes).items() if isinstance(value, int) and name != "MAX_REASON"
+    }
 
 
 def test_every_command_is_documented():

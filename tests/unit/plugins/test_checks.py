@@ -86,6 +86,16 @@ def test_what_is_wrong_with_a_schema_is_told_with_its_place(schema, place):
     assert problem.startswith(f"handler 'a': its schema is not a valid JSON Schema: at {place}")
 
 
+@pytest.mark.parametrize("depth", [600, 100_000])
+def test_a_schema_that_is_nested_too_deeply_is_refused(depth):
+    schema = {}
+    for _ in range(depth):
+        schema = {"not": schema}
+    assert problems(made(schema=schema)) == [
+        "handler 'a': its schema is not a valid JSON Schema: it is nested too deeply"
+    ]
+
+
 @pytest.mark.parametrize(
     "schema",
     [
@@ -94,6 +104,8 @@ def test_what_is_wrong_with_a_schema_is_told_with_its_place(schema, place):
         {"$schema": "http://json-schema.org/draft-04/schema#", "minimum": 1, "exclusiveMinimum": True},
         {"const": {1: 2}},
         {"default": {1, 2}},
+        {"maximum": 10**400},
+        {"default": "\ud800"},
     ],
 )
 def test_a_valid_schema_is_let_through(schema):
