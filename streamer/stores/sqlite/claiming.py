@@ -12,6 +12,7 @@ from streamer.stores.fairness import Lapsed, Place, Room
 from streamer.stores.sqlite.due_times import TIMED
 from streamer.stores.sqlite.rows import to_record
 from streamer.stores.sqlite.state import ALL, SELECT, State, place_of
+from streamer.stores.sqlite.wheel import QUEUED
 
 _SLICE: Final = 256
 """How many records expire, or of a kind fall due, in one claim at most, so that other operations go between."""
@@ -33,8 +34,8 @@ _FALLEN_DUE: Final = (
 )
 _IN_LINE: Final = "UPDATE requests SET waiting = 1 WHERE number = ?"
 _OLDEST: Final = (
-    f"SELECT {ALL}, number FROM requests INDEXED BY requests_waiting "  # noqa: S608 - constants
-    "WHERE waiting = 1 AND action = ? AND priority = ? AND tenant = ? AND owner = ? ORDER BY number LIMIT ?"
+    f"SELECT {ALL}, number FROM requests INDEXED BY requests_queued "  # noqa: S608 - constants
+    f"WHERE waiting = 1 AND action = ? AND priority = ? AND tenant = ? AND owner = ? {QUEUED} ORDER BY number LIMIT ?"
 )
 _RUNNING: Final = (
     "SELECT due_at, tenant, max_attempts - attempts FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
@@ -46,8 +47,14 @@ _CLAIM: Final = (
     "waiting = 0 WHERE number = ?5"
 )
 _MARK: Final = "UPDATE requests SET claimed_by = ? WHERE number = ?"
-_TAKEN_BY: Final = f"{SELECT} WHERE status = 'PROCESSING' AND claimed_by = ? {TIMED}"
-_ENDED_BY: Final = f"{SELECT} WHERE status = 'FAILED' AND claimed_by = ?"
+_TAKEN_BY: Final = (
+    f"{SELECT} INDEXED BY requests_timed "
+    f"WHERE action = ? AND priority = ? AND status = 'PROCESSING' AND waiting = 0 AND claimed_by = ? {TIMED}"
+)
+_ENDED_BY: Final = (
+    f"{SELECT} INDEXED BY requests_finished "
+    "WHERE finished_at = ? AND finished_at IS NOT NULL AND status = 'FAILED' AND claimed_by = ?"
+)
 
 
 def claim_of_nothing(
@@ -65,7 +72,7 @@ def claim_of_nothing(
     if again or now < state.newest or now >= times.next_expiry or not times.known or times.passed(now):
         return None
     room = Room(*limits)
-    if (limit and state.lines.fits(room)) or not state.up_to_date():
+    if (limit and state.fits(room)) or not state.up_to_date():
         return None
     return [[], [], _next_due(state, now, room), *state.changed_externally()]
 
@@ -83,8 +90,8 @@ def claim(
     token = state.token(number)
     room = Room(*limits)
     if again:
-        taken = [list(row) for row in state.execute(_TAKEN_BY, (token,))]
-        ended = [list(row) for row in state.execute(_ENDED_BY, (token,))]
+        taken = [list(row) for kind in state.times.kinds for row in state.execute(_TAKEN_BY, (*kind, token))]
+        ended = [list(row) for row in state.execute(_ENDED_BY, (now, token))]
         if taken or ended:
             for row in taken:
                 record = to_record(row)
@@ -104,25 +111,55 @@ def claim(
         return [[], ended, now, *state.changed_externally()]
     if now >= state.times.next_expiry:
         state.times.read_expiry()
+    state.become_few()
+    claimed = Claimed(now, worker, now + lease)
+    taken = (_take_by_index if state.many else _take)(state, token, limit, room, lapsed, claimed)
+    return [taken, ended, _next_due(state, now, room), *state.changed_externally()]
+
+
+def _take(state: State, token: str, limit: int, room: Room, lapsed: list[Lapsed], event: Claimed) -> list[list[Any]]:
+    """Takes whose turn it is of the lines in memory."""
     turns = state.lines.take(limit, room, lapsed)
     rows = _in_line_rows(state, [turn for turn in turns if isinstance(turn, Place)])
     taken, updates, kinds = [], [], set()
     for turn in turns:
         if isinstance(turn, Lapsed):
-            taken.append(_take_over(state, token, turn.record, Claimed(now, worker, now + lease)))
+            taken.append(_take_over(state, token, turn.record, event))
             continue
         for found in islice(rows[turn], 1):
             row = list(found)
-            at = row.pop()
-            row[9:17] = ["PROCESSING", now + lease, row[11] + 1, row[12] + 1, worker, 0.0, "", b""]
-            row[20] = row[21] = now
-            updates.append((now + lease, worker, now, token, at))
+            updates.append(_begin(row, row.pop(), token, event))
             taken.append(row)
             kinds.add((turn.action, turn.priority))
     for kind in kinds:
-        state.times.add_lease(kind, now + lease)
+        state.times.add_lease(kind, event.lease_until)
     state.change_many(_CLAIM, updates)
-    return [taken, ended, _next_due(state, now, room), *state.changed_externally()]
+    return taken
+
+
+def _take_by_index(
+    state: State, token: str, limit: int, room: Room, lapsed: list[Lapsed], event: Claimed
+) -> list[list[Any]]:
+    """Takes whose turn it is by the index, one after the other, because it says only then whose turn is next."""
+    taken = []
+    for turn in state.wheel.take(limit, room, lapsed):
+        if isinstance(turn, Lapsed):
+            taken.append(_take_over(state, token, turn.record, event))
+            continue
+        place, number = turn
+        row = list(state.execute(_GET_NUMBER, (number,)).fetchone())
+        state.change(_CLAIM, _begin(row, number, token, event))
+        state.begun(place)
+        state.times.add_lease((place.action, place.priority), event.lease_until)
+        taken.append(row)
+    return taken
+
+
+def _begin(row: list[Any], number: int, token: str, event: Claimed) -> tuple[Any, ...]:
+    """Changes the row as a claim does, and returns what the statement that does so in the file needs."""
+    row[9:17] = ["PROCESSING", event.lease_until, row[11] + 1, row[12] + 1, event.worker, 0.0, "", b""]
+    row[20] = row[21] = event.at
+    return (event.lease_until, event.worker, event.at, token, number)
 
 
 def _lapsed(state: State, now: float) -> tuple[list[Lapsed], list[int]]:
@@ -173,7 +210,7 @@ def _take_over(state: State, token: str, number: int, event: Claimed) -> list[An
 
 
 def _next_due(state: State, now: float, room: Room) -> float | None:
-    if state.lines.fits(room):
+    if state.fits(room):
         return now
     earliest: float | None = None
     for kind, (retry, lease_end) in state.times.read().items():

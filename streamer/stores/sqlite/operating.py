@@ -21,8 +21,9 @@ class OperatorState(State):
     """
 
     def begin(self, *, reading: bool = False) -> None:
-        """A transaction has begun."""
+        """A transaction has begun. Whether many wait is not known here, and being counted does no harm."""
         del reading
+        self.counted = True
         self._changes_before = self.database.total_changes
         self._noted = False
 

@@ -14,14 +14,19 @@ from streamer.stores.sqlite.state import State
 
 PAGE_BYTES: Final = 256 * 1024
 """Bytes of text in a page beyond which it ends early."""
-PAGE_ROWS: Final = 5000
+PAGE_ROWS: Final = 1000
 """Rows that are looked at for one page; where a filter leaves out that many, the page ends early."""
+SLICE_ROWS: Final = 2000
+"""Rows that are looked at in one step of an answer that needs all of them; other writes go between the steps."""
 
 _UNSETTLED: Final = (
     "SELECT id FROM requests WHERE owner = ? AND delivered_at IS NULL ORDER BY created_at, number LIMIT ?"
 )
 _SIZE: Final = f"SELECT {' + '.join(f'length({name})' for name in LARGE)} FROM requests WHERE owner = ? AND id = ?"  # noqa: S608 - constants
-_FIND: Final = f"SELECT {SUMMARY} FROM requests WHERE id = ? ORDER BY number LIMIT ?"  # noqa: S608 - constants
+_FIND: Final = f"SELECT {SUMMARY} FROM requests WHERE id = ? AND number > ? AND number <= ? ORDER BY number LIMIT ?"  # noqa: S608 - constants
+_COUNTS: Final = "SELECT status, count(*) FROM requests WHERE number > ? AND number <= ? GROUP BY status"
+_SLICE_END: Final = "SELECT number FROM requests WHERE number > ? ORDER BY number LIMIT 1 OFFSET ?"
+_LAST: Final = (1 << 63) - 1
 
 
 def unsettled(state: State, _number: int, _again: bool, _now: float, owner: str, limit: int) -> list[str]:
@@ -36,8 +41,13 @@ def get(state: State, _number: int, _again: bool, _now: float, owner: str, reque
     return [state.get(owner, request_id) if found[0] <= at_most else None, found[0]]
 
 
-def find(state: State, _number: int, _again: bool, _now: float, request_id: str, limit: int) -> list[Any]:
-    return [to_summary(row) for row in state.execute(_FIND, (request_id, limit))]
+def find(
+    state: State, _number: int, _again: bool, _now: float, request_id: str, limit: int, after: int = 0
+) -> list[Any]:
+    """What has the id of the rows after that number, as far as one step goes, and where the next step begins."""
+    end = _slice_end(state, after)
+    found = state.execute(_FIND, (request_id, after, _LAST if end is None else end, limit))
+    return [[to_summary(row) for row in found], end]
 
 
 def list_records(
@@ -90,5 +100,13 @@ def _size(summary: list[Any]) -> int:
     return sum(len(value) for value in texts if isinstance(value, str))
 
 
-def counts(state: State, _number: int, _again: bool, _now: float) -> dict[str, int]:
-    return dict(state.execute("SELECT status, count(*) FROM requests GROUP BY status").fetchall())
+def counts(state: State, _number: int, _again: bool, _now: float, after: int = 0) -> list[Any]:
+    """How many of the rows after that number are in each state, as far as one step goes, and where the next begins."""
+    end = _slice_end(state, after)
+    return [dict(state.execute(_COUNTS, (after, _LAST if end is None else end)).fetchall()), end]
+
+
+def _slice_end(state: State, after: int) -> int | None:
+    """The number of the last row of a step; None where it is the last step."""
+    found = state.execute(_SLICE_END, (after, SLICE_ROWS - 1)).fetchone()
+    return None if found is None else int(found[0])

@@ -149,6 +149,21 @@ _FIFTH: Final = f"""
 
 _SIXTH: Final = "ALTER TABLE requests ADD COLUMN address TEXT NOT NULL DEFAULT ''"
 
-MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
+# Turns, and how many records an owner or an address has in the queue, are read from indexes: no process has to know all
+# that waits. An owner's count is read only where many wait, so that only then a record is `counted`, which costs time.
+# `clock` has the time of the newest write, to within a second; of a file of an earlier version it is unknown.
+_SEVENTH: Final = """
+    ALTER TABLE requests ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;
+    UPDATE requests SET counted = 1 WHERE due_at IS NOT NULL AND status != 'PROCESSING';
+    DROP INDEX requests_waiting;
+    CREATE INDEX requests_queued ON requests (action, priority, waiting, tenant, owner)
+        WHERE due_at IS NOT NULL AND status != 'PROCESSING';
+    CREATE INDEX requests_counted ON requests (owner)
+        WHERE counted = 1 AND due_at IS NOT NULL AND status != 'PROCESSING';
+    CREATE TABLE clock (newest REAL NOT NULL);
+    INSERT INTO clock VALUES (9e999);
+"""
+
+MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
 """Each brings a file from the version of its place to the next; `PRAGMA user_version` says where a file is.
 `stored_by` and `claimed_by` name the operation that did it, so that one sent again finds its own work."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from streamer.core.records import ADDRESS_SHARE, QUEUED, RequestRecord, Status
-from streamer.stores.fairness import Lines, Place
-from streamer.stores.sqlite.due_times import TIMED, DueTimes
+from streamer.stores.common import CLOCK_STEP
+from streamer.stores.fairness import Place
+from streamer.stores.sqlite.backlog import Backlog
+from streamer.stores.sqlite.due_times import TIMED
 from streamer.stores.sqlite.guard import Guard
 from streamer.stores.sqlite.rows import COLUMNS, to_row
 
@@ -19,17 +20,9 @@ ALL: Final = ", ".join(COLUMNS)
 SELECT: Final = f"SELECT {ALL} FROM requests"  # noqa: S608 - constants
 _GET: Final = f"{SELECT} WHERE owner = ? AND id = ?"
 _REPLACE: Final = (
-    f"UPDATE requests SET {', '.join(f'{name} = ?' for name in COLUMNS)}, waiting = ? WHERE owner = ? AND id = ?"  # noqa: S608 - constants
+    f"UPDATE requests SET {', '.join(f'{name} = ?' for name in COLUMNS)}, waiting = ?, counted = ? "  # noqa: S608 - constants
+    "WHERE owner = ? AND id = ?"
 )
-_IN_LINE: Final = (
-    "SELECT action, priority, tenant, owner, count(*), min(number) FROM requests INDEXED BY requests_waiting "
-    "WHERE waiting = 1 GROUP BY owner, tenant, action, priority"
-)
-_RETRYING: Final = (
-    "SELECT owner, tenant, count(*) FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
-    f"WHERE status = 'RETRYING' AND waiting = 0 {TIMED} GROUP BY owner, tenant"
-)
-_KINDS: Final = f"SELECT DISTINCT action, priority FROM requests INDEXED BY requests_timed WHERE 1 {TIMED}"  # noqa: S608 - constants
 _PUT_BACK: Final = tuple(
     "UPDATE requests SET due_at = due_at - (updated_at - ?1), expires_at = expires_at - (updated_at - ?1), "  # noqa: S608 - constants
     f"updated_at = ?1 WHERE updated_at > ?1 AND {which}"
@@ -44,6 +37,13 @@ _TOO_EARLY: Final = (
 )
 _CHANGES: Final = "SELECT change, id, action, priority, tenant, owner FROM changes ORDER BY number"
 _OUT_OF_LINE: Final = "UPDATE requests SET waiting = 0 WHERE number = ?"
+_DUE_NOW: Final = (
+    "UPDATE requests SET due_at = ?1, updated_at = ?1 WHERE number IN (SELECT number FROM requests "  # noqa: S608 - constants
+    "INDEXED BY requests_timed WHERE action = ?2 AND priority = ?3 AND status = 'PROCESSING' AND waiting = 0 "
+    f"{TIMED})"
+)
+_NEWEST: Final = "SELECT newest FROM clock"
+_NOTE_NEWEST: Final = "UPDATE clock SET newest = ?"
 
 
 class Foreign(NamedTuple):
@@ -58,7 +58,7 @@ class Foreign(NamedTuple):
         return Foreign((*self.keys, key), self.known)
 
 
-class State:
+class State(Backlog):
     """The connection, and what is derived from the file and kept in memory.
 
     Args:
@@ -70,15 +70,8 @@ class State:
         repeats_until: operations with a number up to this one may have been done by a writer that died.
 
     Attributes:
-        execute: runs a statement whose rows are read.
-        change: runs one that returns none, at less cost: all have one cursor.
-        change_many: likewise, with each of several sets of values.
+        change_many: runs a statement with each of several sets of values.
         guard: says when nothing may be written; anything may, until the file is watched.
-        queued: PENDING and RETRYING records, so that a full queue is known without counting.
-        queued_by: the same by owner.
-        queued_from: the same by share, see `RequestRecord.share`.
-        lines: who waits for nothing but a worker.
-        times: when what waits for a time is next due.
         newest: the time of the newest write.
     """
 
@@ -92,25 +85,19 @@ class State:
         session: str = "",
         repeats_until: int = 0,
     ) -> None:
-        self.database = database
+        super().__init__(database)
         self.guard = Guard(Path())
-        self.execute = database.execute
-        cursor = database.cursor()
-        self.change, self.change_many = cursor.execute, cursor.executemany
+        self.change_many = self.cursor.executemany
         self.max_queued = max_queued
         self.max_queued_per_owner = max_queued_per_owner
         self.max_queued_per_address = max_queued_per_address
         self.repeats_until = repeats_until
-        self.queued = 0
-        self.queued_by: Counter[str] = Counter()
-        self.queued_from: Counter[str] = Counter()
-        self.lines = Lines()
-        self.times = DueTimes(self.execute)
         self._session = session
         self._data_version = -1
         # What another process wrote while there was no writer went by unseen: after a death it is assumed.
         self._foreign = Foreign(known=repeats_until == 0)
         self.newest = -math.inf
+        self._noted_newest = -math.inf
         self._undo: list[tuple[Callable[..., object], Any]] = []
         self._before = (self._foreign, self.newest, self._data_version)
 
@@ -121,6 +108,7 @@ class State:
     def begin(self, *, reading: bool = False) -> None:
         """A transaction has begun; for one that writes, what another process (an operator's command) wrote counts."""
         self._undo.clear()
+        self.became_many = False
         self._before = (self._foreign, self.newest, self._data_version)
         if not reading:
             self._catch_up()
@@ -134,17 +122,19 @@ class State:
         return version
 
     def _catch_up(self) -> None:
+        self.correct()
         version = self._version()
         if version == self._data_version:
             return
         changes = [] if self._data_version == -1 else self.execute(_CHANGES).fetchall()
         for change, request_id, *place in changes:
             self._apply(change, request_id, Place(*place))
-        if not changes:
-            # At the start, and after a program that is none of ours has written.
+        if not changes and self._data_version == -1:
             self.recount()
-            if self._data_version != -1:
-                self._foreign = Foreign(known=False)
+        elif not changes:
+            # A program has written that is none of ours.
+            self.count_again()
+            self._foreign = Foreign(known=False)
         else:
             self.times.reset(self.times.kinds)
         self.execute("DELETE FROM changes")
@@ -168,6 +158,7 @@ class State:
 
     def finish(self) -> None:
         """The transaction is about to be committed."""
+        self.become_many()
 
     def undo(self) -> None:
         """The transaction was rolled back: what is known is again as it was when it began."""
@@ -177,24 +168,29 @@ class State:
         self._undo.clear()
         self.times.undo()
         self._foreign, self.newest, self._data_version = self._before
+        self._noted_newest = -math.inf
+        if self.became_many:
+            # The file was not prepared for it: the next transaction begins as after a start.
+            self._foreign, self._data_version = Foreign(known=False), -1
 
-    def recount(self) -> None:
-        """Reads from the file what is kept in memory. Whoever has waited longest is served first."""
-        self.lines = Lines()
-        self.queued = 0
-        self.queued_by, self.queued_from = Counter(), Counter()
-        for *place, count, _ in sorted(self.execute(_IN_LINE), key=lambda row: row[-1]):
-            self.lines.add(Place(*place), count)
-            self._count(place[3], place[2], count)
-        for owner, share, count in self.execute(_RETRYING):
-            self._count(owner, share, count)
-        self.times.reset(self.execute(_KINDS))
+    def recover(self, now: float) -> None:
+        """What ran is due now: its workers have died."""
+        for kind in self.times.kinds:
+            self.execute(_DUE_NOW, (now, *kind))
+
+    def at_start(self, now: float) -> None:
+        """The clock may have been put back while no service ran."""
+        if now < self.execute(_NEWEST).fetchone()[0]:
+            self.put_back(now)
 
     def at(self, now: float) -> None:
         """It is now so late; the clock may have been put back since the last time."""
         if now < self.newest:
             self.put_back(now)
         self.newest = now
+        if abs(now - self._noted_newest) >= CLOCK_STEP:
+            self.change(_NOTE_NEWEST, (now,))
+            self._noted_newest = now
 
     def put_back(self, now: float) -> None:
         """What was written in the time that is yet to come again waits no longer for that; see `records.put_back`."""
@@ -213,68 +209,54 @@ class State:
 
     def enter(self, place: Place) -> None:
         """One more record is in the queue, and waits for nothing but a worker."""
-        self.lines.add(place)
-        self._count(place.owner, place.tenant, 1)
+        self.join(place)
+        self.count(place.owner, place.tenant, 1)
         self._undo.append((self.leave, place))
 
     def leave(self, place: Place) -> None:
         """One such record has left the queue."""
-        self.lines.remove(place)
-        self._count(place.owner, place.tenant, -1)
+        self.part(place)
+        self.count(place.owner, place.tenant, -1)
         self._undo.append((self.enter, place))
 
     def begun(self, place: Place) -> None:
-        """One has left it by a turn that `lines` gave out."""
-        self._count(place.owner, place.tenant, -1)
+        """One has left it by a turn that `lines` or `wheel` gave out."""
+        self.count(place.owner, place.tenant, -1)
         self._undo.append((self.enter, place))
 
     def enter_waiting(self, place: Place) -> None:
         """One more record is in the queue, and waits for a time."""
-        self._count(place.owner, place.tenant, 1)
+        self.count(place.owner, place.tenant, 1)
         self.times.add_retry((place.action, place.priority))
         self._undo.append((self.leave_waiting, place))
 
     def leave_waiting(self, place: Place) -> None:
         """One such record has left the queue."""
-        self._count(place.owner, place.tenant, -1)
+        self.count(place.owner, place.tenant, -1)
         self._undo.append((self.enter_waiting, place))
 
     def fall_due(self, place: Place) -> None:
         """A record in the queue no longer waits for a time."""
-        self.lines.add(place)
+        self.join(place)
         self.times.forget()
         self._undo.append((self.wait_again, place))
 
     def wait_again(self, place: Place) -> None:
         """It does again."""
-        self.lines.remove(place)
+        self.part(place)
         self.times.forget()
         self._undo.append((self.fall_due, place))
 
-    def _count(self, owner: str, share: str, change: int) -> None:
-        self.queued += change
-        counts = self.queued_by
-        # An owner or a share that has nothing in the queue takes no memory.
-        if left := counts.get(owner, 0) + change:
-            counts[owner] = left
-        else:
-            del counts[owner]
-        counts = self.queued_from
-        if left := counts.get(share, 0) + change:
-            counts[share] = left
-        else:
-            del counts[share]
-
     def full_for(self, owner: str) -> bool:
         """Whether the owner has as many records in the queue as one owner may have."""
-        return self.max_queued_per_owner is not None and self.queued_by[owner] >= self.max_queued_per_owner
+        return self.max_queued_per_owner is not None and self.owners.of(owner) >= self.max_queued_per_owner
 
     def full_from(self, share: str) -> bool:
         """Whether the share is that of an address which has as many records in the queue as one may have."""
         return (
             self.max_queued_per_address is not None
             and share.startswith(ADDRESS_SHARE)
-            and self.queued_from[share] >= self.max_queued_per_address
+            and self.shares.of(share) >= self.max_queued_per_address
         )
 
     def get(self, owner: str, request_id: str) -> list[Any] | None:
@@ -288,7 +270,7 @@ class State:
         if record.status in QUEUED:
             self.times.add_expiry(record.expires_at)
         row = to_row(record)
-        self.execute(_REPLACE, (*row, record.status is Status.PENDING, record.owner, record.id))
+        self.execute(_REPLACE, (*row, record.status is Status.PENDING, self.counted, record.owner, record.id))
         return list(row)
 
 

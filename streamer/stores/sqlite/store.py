@@ -33,6 +33,11 @@ from streamer.stores.sqlite.writing import ADDRESS_FULL, FULL, LOST, NOT_FOUND, 
 
 MAX_PENDING: Final = 64 * 1024 * 1024
 MAX_READING: Final = 16 * 1024 * 1024
+LEAST_PURGED: Final = 16
+MOST_PURGED: Final = 512
+"""Records that are deleted in one transaction."""
+PURGE_TIME: Final = 0.01
+"""Seconds that such a transaction should take; with the disk's speed it decides how many records it deletes."""
 SMALL_RECORD: Final = 32 * 1024
 """Bytes of a record up to which it is read at once; of a larger one its size is asked first."""
 
@@ -234,9 +239,14 @@ class SqliteStore:
                     return to_record(row)
 
     async def find(self, id: str, /, limit: int = 100) -> list[RequestSummary]:  # noqa: A002 - the contract's name
-        """Part of `RequestQueue`."""
-        async with self._reading.taken(PAGE_BYTES):
-            return [summary_of(values) for values in await self._do("find", id, limit)]
+        """Part of `RequestQueue`. In slices: no index has the ids of all owners."""
+        summaries: list[RequestSummary] = []
+        after: int | None = 0
+        while after is not None and len(summaries) < limit:
+            async with self._reading.taken(PAGE_BYTES):
+                found, after = await self._do("find", id, limit - len(summaries), after)
+                summaries += map(summary_of, found)
+        return summaries
 
     async def list(
         self,
@@ -254,14 +264,27 @@ class SqliteStore:
             return Page([summary_of(values) for values in rows], None if last is None else encode_cursor(*last))
 
     async def counts(self) -> dict[Status, int]:
-        """Part of `RequestQueue`."""
-        return {**dict.fromkeys(Status, 0), **{Status(name): n for name, n in (await self._do("counts")).items()}}
+        """Part of `RequestQueue`. In slices; a request that changes meanwhile counts once, in either state."""
+        counts = dict.fromkeys(Status, 0)
+        after: int | None = 0
+        while after is not None:
+            found, after = await self._do("counts", after)
+            for name, count in found.items():
+                counts[Status(name)] += count
+        return counts
 
     async def purge(self, finished_before: float, /) -> int:
-        """Part of `RequestQueue`. In slices, so that other writes go between."""
-        purged = 0
-        while slice_ := await self._do("purge", finished_before):
+        """Part of `RequestQueue`. In slices, as large as the disk is fast, so that other writes go between."""
+        now = asyncio.get_running_loop().time
+        purged, limit = 0, LEAST_PURGED
+        asked = now()
+        while slice_ := await self._do("purge", finished_before, limit):
             purged += slice_
+            took, asked = now() - asked, now()
+            if took > PURGE_TIME:
+                limit = max(limit // 2, LEAST_PURGED)
+            elif took < PURGE_TIME / 2:
+                limit = min(limit * 2, MOST_PURGED)
         return purged
 
     async def keep(self, name: str, value: bytes, /, *, replace: bool = False) -> bytes:

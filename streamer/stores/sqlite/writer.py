@@ -105,10 +105,10 @@ def _put_right(state: State, now: float, *, recover: bool) -> None:
     """What may have happened while nobody looked: the clock was put back, and whoever held a lease has died."""
     state.execute("BEGIN IMMEDIATE")
     state.begin()
-    state.put_back(now)
+    state.at_start(now)
     if recover:
         # Under the lock nobody else is alive: the work of the dead is due now.
-        state.execute("UPDATE requests SET due_at = ?1, updated_at = ?1 WHERE status = 'PROCESSING'", (now,))
+        state.recover(now)
     state.change("COMMIT")
 
 

@@ -18,8 +18,8 @@ ADDRESS_FULL: Final = "full for its address"
 LOST: Final = "lost"
 
 _INSERT: Final = (
-    f"INSERT INTO requests ({', '.join((*NEW, 'tenant', 'stored_by', *INITIAL))}) "  # noqa: S608 - constants
-    f"VALUES ({', '.join(('?',) * (len(NEW) + 2) + tuple(INITIAL.values()))}) ON CONFLICT DO NOTHING"
+    f"INSERT INTO requests ({', '.join((*NEW, 'tenant', 'stored_by', 'counted', *INITIAL))}) "  # noqa: S608 - constants
+    f"VALUES ({', '.join(('?',) * (len(NEW) + 3) + tuple(INITIAL.values()))}) ON CONFLICT DO NOTHING"
 )
 _STORED_BY: Final = "SELECT 1 FROM requests WHERE owner = ? AND id = ? AND stored_by = ?"
 _EXISTING: Final = f"SELECT {SUMMARY}, payload FROM requests WHERE owner = ? AND id = ?"  # noqa: S608 - constants
@@ -39,10 +39,12 @@ _DELIVERED: Final = (
     "UPDATE requests SET delivered_at = ? WHERE owner = ? AND id = ? AND due_at IS NULL AND delivered_at IS NULL"
 )
 _PURGE: Final = (
-    "DELETE FROM requests WHERE number IN "
-    "(SELECT number FROM requests WHERE finished_at < ? AND due_at IS NULL LIMIT ?)"
+    "DELETE FROM requests WHERE number IN (SELECT number FROM requests INDEXED BY requests_finished "
+    "WHERE finished_at < ? AND finished_at IS NOT NULL AND due_at IS NULL ORDER BY finished_at LIMIT ?)"
 )
-_PURGE_SLICE: Final = 500
+_USUAL_CHECKPOINT: Final = "PRAGMA wal_autocheckpoint = 1000"
+_SHORT_CHECKPOINT: Final = "PRAGMA wal_autocheckpoint = 256"
+"""Deleted records lie all over the file: writing as many pages as usual back to it takes too long."""
 _KEEP_FIRST: Final = "INSERT INTO kept (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _KEEP_NEWEST: Final = "INSERT INTO kept (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 _KEPT: Final = "SELECT value FROM kept WHERE name = ?"
@@ -54,7 +56,7 @@ def enqueue(state: State, number: int, again: bool, _now: float, row: list[Any],
         return None
     if (refusal := _refusal(state, row[0], tenant)) is not None:
         return _existing(state, row) or refusal
-    if state.change(_INSERT, (*row, tenant, token)).rowcount:
+    if state.change(_INSERT, (*row, tenant, token, state.counted)).rowcount:
         state.enter(Place(row[2], row[8], tenant, row[0]))
         state.times.add_expiry(row[12])
         return None
@@ -189,8 +191,11 @@ def mark_delivered(state: State, _number: int, _again: bool, now: float, keys: l
     state.change_many(_DELIVERED, [(now, *key) for key in keys])
 
 
-def purge(state: State, _number: int, _again: bool, _now: float, finished_before: float) -> int:
-    return state.execute(_PURGE, (finished_before, _PURGE_SLICE)).rowcount
+def purge(state: State, _number: int, _again: bool, _now: float, finished_before: float, limit: int) -> int:
+    """Deletes so many at most; returns 0 when there are no more."""
+    purged = state.execute(_PURGE, (finished_before, limit)).rowcount
+    state.change(_SHORT_CHECKPOINT if purged else _USUAL_CHECKPOINT)
+    return purged
 
 
 def keep(state: State, _number: int, _again: bool, _now: float, name: str, value: bytes, replace: bool) -> bytes:

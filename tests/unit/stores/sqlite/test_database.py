@@ -82,7 +82,7 @@ class TestAFile:
 
 
 class TestMigrations:
-    @pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
+    @pytest.mark.parametrize("version", [1, 2, 3, 4, 5, 6])
     async def test_a_file_of_an_earlier_version_is_brought_up_to_date_and_its_requests_go_on(
         self, path, clock, version
     ):

@@ -55,7 +55,7 @@ def known(state):
     for place, count in list(Counter(state.lines.take(10_000, Room(None, None, None), [])).items()):
         lines.add(place, count)
         state.lines.add(place, count)
-    return state.queued, dict(state.queued_by), Counter(lines.take(10_000, Room(None, None, None), []))
+    return state.queued, dict(state.owners.held), Counter(lines.take(10_000, Room(None, None, None), []))
 
 
 def counted(path):
@@ -89,7 +89,7 @@ WRITES = {
         ("fail", [OWNER, "running", 1], 1, msgspec.json.encode(ErrorBody("BROKEN", "it broke")), 9e9),
         [(OWNER, "running")],
     ),
-    "what has ended is deleted": (("purge", 9e9), None),
+    "what has ended is deleted": (("purge", 9e9, 16), None),
     "an outcome counts as delivered": (("mark_delivered", [[OWNER, "failed"]]), None),
 }
 

@@ -16,7 +16,7 @@ from streamer.core.errors import StoreUnavailable
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
 from streamer.stores.fairness import Lines, Place, Room
-from streamer.stores.sqlite import claiming, database
+from streamer.stores.sqlite import backlog, claiming, database, wheel
 from streamer.stores.sqlite import state as state_module
 from streamer.stores.sqlite.operations import NUMBERS, OPERATIONS
 from streamer.stores.sqlite.rows import to_new_row
@@ -65,7 +65,7 @@ def test_every_answer_carries_the_number_of_its_question(state, ask, clock):
         [ask("enqueue", to_new_row(record(clock, "a")), ""), ask("get", "client:one", "a", 1 << 20), ask("counts")],
     )
     assert [number for number, _, _ in answers] == [1, 2, 3]
-    assert answers[2][2] == {"PENDING": 1}
+    assert answers[2][2] == [{"PENDING": 1}, None]
 
 
 def test_a_refusal_is_an_answer_and_its_neighbours_are_written(state, ask, clock):
@@ -182,8 +182,18 @@ def test_looking_neither_waits_for_another_process_nor_holds_it_up(state, operat
         (
             claiming._OLDEST,
             ("a", 0, "t", "o", 1),
-            "waiting (owner=? AND tenant=? AND action=? AND priority=? AND waiting=?)",
+            "queued (action=? AND priority=? AND waiting=? AND tenant=? AND owner=?)",
         ),
+        (wheel._NEXT_TENANT, ("a", 0, "t"), "queued (action=? AND priority=? AND waiting=? AND tenant>?)"),
+        (wheel._FIRST_TENANT, ("a", 0), "queued (action=? AND priority=? AND waiting=?)"),
+        (
+            wheel._NEXT_OWNER,
+            ("a", 0, "t", "o"),
+            "queued (action=? AND priority=? AND waiting=? AND tenant=? AND owner>?)",
+        ),
+        (wheel._FIRST_OWNER, ("a", 0, "t"), "queued (action=? AND priority=? AND waiting=? AND tenant=?)"),
+        (claiming._TAKEN_BY, ("a", 0, "t"), TIMED.replace(")", " AND due_at>?)")),
+        (claiming._ENDED_BY, (1.0, "t"), "finished (finished_at=?)"),
         (claiming._FALLEN_DUE, ("a", 0, 1.0, 1), TIMED.replace(")", " AND due_at>? AND due_at<?)")),
         (claiming._LAPSED, (1.0, "a", 0, 1.0), TIMED.replace(")", " AND due_at>? AND due_at<?)")),
         (claiming._RUNNING, ("a", 0), TIMED.replace(")", " AND due_at>?)")),
@@ -199,8 +209,20 @@ def test_what_is_kept_in_memory_is_read_without_the_rows_and_a_clock_put_back_lo
     def plans(query, *values):
         return [row[3] for row in state.execute(f"EXPLAIN QUERY PLAN {query}", values)]
 
-    assert plans(state_module._IN_LINE) == ["SCAN requests USING COVERING INDEX requests_waiting"]
-    assert plans(state_module._KINDS) == ["SCAN requests USING COVERING INDEX requests_timed"]
+    every = "SCAN requests USING INDEX requests_queued"
+    assert plans(backlog._IN_LINE)[0] == every
+    assert plans(backlog._RETRYING)[0] == every
+    assert plans(backlog.COUNT) == [every]
+    assert every in plans(backlog._COUNT_UP_TO, 1)
+    assert plans(backlog._COUNT_OWNER, "o") == ["SEARCH requests USING INDEX requests_counted (owner=?)"]
+    queued = "SEARCH requests USING INDEX requests_queued"
+    share = "(action=? AND priority=? AND waiting=? AND tenant=?)"
+    assert plans(backlog._COUNT_SHARE, "a", 0, 1, "t") == [f"{queued} {share}"]
+    assert plans(backlog._NEXT_QUEUED_KIND, "a", 0) == [f"{queued} ((action,priority)>(?,?))"]
+    timed = "SEARCH requests USING COVERING INDEX requests_timed"
+    assert plans(backlog._NEXT_TIMED_KIND, "a", 0) == [f"{timed} ((action,priority)>(?,?))"]
+    running = "(action=? AND priority=? AND status=? AND waiting=? AND due_at>?)"
+    assert f"{timed} {running}" in plans(state_module._DUE_NOW, 1.0, "a", 0)
     timed, expiring = (plans(statement, 1.0) for statement in state_module._PUT_BACK)
     assert timed == ["SCAN requests USING INDEX requests_timed"]
     assert expiring == ["SEARCH requests USING INDEX requests_expiring (expires_at>?)"]
@@ -319,7 +341,7 @@ class TestTheProgram:
         main(channel)
         opened, answered = Channel(ours).receive()
         assert msgspec.msgpack.decode(opened) is None
-        assert msgspec.msgpack.decode(answered) == [[1, DONE, {}]]
+        assert msgspec.msgpack.decode(answered) == [[1, DONE, [{}, None]]]
 
 
 class TestWhatIsKeptInMemory:
@@ -336,7 +358,7 @@ class TestWhatIsKeptInMemory:
 
         def known():
             lines = _copy_of(state).take(1000, Room(None, None, None))
-            return state.queued, dict(state.queued_by), Counter(lines)
+            return state.queued, dict(state.owners.held), Counter(lines)
 
         return known
 

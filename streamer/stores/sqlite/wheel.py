@@ -1,0 +1,121 @@
+"""Turns among more lines than are kept in memory, read from the index as they are needed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from streamer.stores.fairness import Lapsed, Place, Room
+from streamer.stores.sqlite.due_times import Kind
+
+QUEUED: Final = "AND due_at IS NOT NULL AND status != 'PROCESSING'"
+"""What the indexes of the queue are of; a query that says so may use them."""
+CURSORS: Final = 20_000
+"""Tenants whose last served owner is remembered. With more, some tenants begin again with their first owner."""
+
+_IN_LINE: Final = f"FROM requests INDEXED BY requests_queued WHERE action = ? AND priority = ? AND waiting = 1 {QUEUED}"
+_NEXT_TENANT: Final = f"SELECT tenant {_IN_LINE} AND tenant > ? ORDER BY tenant LIMIT 1"
+_FIRST_TENANT: Final = f"SELECT tenant {_IN_LINE} ORDER BY tenant LIMIT 1"
+_NEXT_OWNER: Final = f"SELECT owner, number {_IN_LINE} AND tenant = ? AND owner > ? ORDER BY owner, number LIMIT 1"
+_FIRST_OWNER: Final = f"SELECT owner, number {_IN_LINE} AND tenant = ? ORDER BY owner, number LIMIT 1"
+
+Turn = tuple[Place, int]
+"""Whose turn it is, and the number of its oldest record."""
+
+
+class Wheel:
+    """Actions take turns, within each its tenants, within those their owners, as in `fairness.Lines`; but tenants and
+    owners in the order of their names instead of their arrival. Nobody is passed over: each has its turn once in a
+    round. What a turn costs does not depend on how much waits.
+
+    Args:
+        execute: runs a statement on the file.
+
+    Attributes:
+        kinds: every action and priority that may have records in line.
+    """
+
+    def __init__(self, execute: Callable[..., sqlite3.Cursor]) -> None:
+        self.kinds: set[Kind] = set()
+        self._execute = execute
+        self._turns = 0
+        self._served: dict[Kind, int] = {}
+        """The number of each kind's last turn."""
+        self._tenants: dict[Kind, str] = {}
+        """Whose turn was the last one."""
+        self._owners: dict[tuple[Kind, str], str] = {}
+
+    def reset(self, kinds: Iterable[Kind]) -> None:
+        """These are the kinds now. Where the rounds are is kept."""
+        self.kinds = set(kinds)
+
+    def fits(self, room: Room) -> bool:
+        """Whether anything that is in line could be taken."""
+        return any(room.for_action(kind[0]) and self._next_tenant(kind, room) is not None for kind in self.kinds)
+
+    def take(self, limit: int, room: Room, lapsed: Sequence[Lapsed]) -> Iterator[Lapsed | Turn]:
+        """Up to `limit` turns, as `fairness.Lines.take` gives them.
+
+        The caller takes each record out of the line before it asks for the next turn.
+        """
+        priorities = {priority for _, priority in self.kinds} | {one.priority for one in lapsed}
+        for priority in sorted(priorities, reverse=True):
+            for one in sorted((one for one in lapsed if one.priority == priority), key=lambda one: (one.last, *one)):
+                if limit and room.fits(one):
+                    room.take_lost(last=one.last)
+                    room.take(one.action, one.tenant)
+                    limit -= 1
+                    yield one
+            for turn in self._of_priority(priority, limit, room):
+                limit -= 1
+                yield turn
+
+    def _of_priority(self, priority: int, limit: int, room: Room) -> Iterator[Turn]:
+        kinds = [kind for kind in self.kinds if kind[1] == priority]
+        kinds.sort(key=lambda kind: (self._served.get(kind, 0), kind))
+        while kinds:
+            for kind in tuple(kinds):
+                if not limit:
+                    return
+                tenant = self._next_tenant(kind, room) if room.for_action(kind[0]) else None
+                if tenant is None:
+                    kinds.remove(kind)
+                    continue
+                turn = self._serve(kind, tenant)
+                room.take(kind[0], tenant)
+                limit -= 1
+                yield turn
+
+    def _next_tenant(self, kind: Kind, room: Room) -> str | None:
+        """The first tenant with room after the one that was served last."""
+        last = self._tenants.get(kind)
+        if last is not None:
+            tenant = self._tenant_after(kind, last, room)
+            if tenant is not None:
+                return tenant
+        found = self._execute(_FIRST_TENANT, kind).fetchone()
+        if found is None or room.for_tenant(found[0]):
+            return None if found is None else str(found[0])
+        return self._tenant_after(kind, found[0], room)
+
+    def _tenant_after(self, kind: Kind, tenant: str, room: Room) -> str | None:
+        while found := self._execute(_NEXT_TENANT, (*kind, tenant)).fetchone():
+            tenant = found[0]
+            if room.for_tenant(tenant):
+                return tenant
+        return None
+
+    def _serve(self, kind: Kind, tenant: str) -> Turn:
+        line = (kind, tenant)
+        last = self._owners.pop(line, None)
+        found = None if last is None else self._execute(_NEXT_OWNER, (*line[0], tenant, last)).fetchone()
+        owner, number = found or self._execute(_FIRST_OWNER, (*kind, tenant)).fetchone()
+        if len(self._owners) >= CURSORS:
+            # The one that was served least recently.
+            del self._owners[next(iter(self._owners))]
+        self._owners[line] = owner
+        self._tenants[kind] = tenant
+        self._turns += 1
+        self._served[kind] = self._turns
+        return Place(*kind, tenant, owner), number
