@@ -12,6 +12,7 @@ from streamer.core.errors import Error, StoreError, StoreInUse, StoreTooNew, Sto
 from streamer.core.messages import ErrorBody
 from streamer.core.records import Status, put_back
 from streamer.stores.sqlite import SqliteStore, link
+from streamer.stores.sqlite import store as store_module
 from streamer.stores.sqlite.database import open_database
 from streamer.stores.sqlite.schema import MIGRATIONS
 from streamer.testing.conformance import lease_of, record
@@ -190,6 +191,39 @@ class TestTheDisk:
         await clock.advance(10)
         assert await store.purge(clock.now()) == 1200
         assert (await store.list()).requests == []
+
+    @pytest.mark.parametrize("time", [0.0, 1e9], ids=["a slow disk", "a fast disk"])
+    async def test_a_slice_is_as_large_as_the_disk_is_fast(self, store, clock, monkeypatch, time):
+        monkeypatch.setattr(store_module, "PURGE_TIME", time)
+        for n in range(100):
+            await store.enqueue(record(clock, f"r{n}", expires_at=clock.now()))
+        await store.claim("w", 0, 30.0)
+        await clock.advance(10)
+        limits = []
+        do = store._do
+        monkeypatch.setattr(store, "_do", lambda name, *rest: (limits.append(rest[-1]), do(name, *rest))[1])
+        assert await store.purge(clock.now()) == 100
+        assert limits == ([16] * 8 if time == 0.0 else [16, 32, 64, 128])
+
+    async def test_what_needs_all_requests_is_read_in_steps(self, path, clock, writer_program):
+        writer_program(
+            """
+            from streamer.stores.sqlite import reading
+
+            def main(channel):
+                reading.SLICE_ROWS = 2
+                writer.main(channel)
+            """
+        )
+        store = await SqliteStore.open(path, clock=clock)
+        for n in range(7):
+            await store.enqueue(record(clock, "same" if n % 2 else f"r{n}", owner=f"o{n}"))
+        await store.cancel(("o0", "r0"))
+        counts = await store.counts()
+        assert {status: count for status, count in counts.items() if count} == {"PENDING": 6, "CANCELLED": 1}
+        assert [one.owner for one in await store.find("same")] == ["o1", "o3", "o5"]
+        assert [one.owner for one in await store.find("same", 2)] == ["o1", "o3"]
+        await store.close()
 
 
 async def test_text_that_cannot_be_written_is_refused_to_its_own_caller_alone(store, clock):

@@ -228,6 +228,24 @@ def test_what_is_kept_in_memory_is_read_without_the_rows_and_a_clock_put_back_lo
     assert expiring == ["SEARCH requests USING INDEX requests_expiring (expires_at>?)"]
 
 
+async def test_a_start_looks_at_what_ran_and_at_all_that_waits_only_where_the_clock_was_put_back(state, ask, clock):
+    apply(state, [ask("enqueue", to_new_row(record(clock, f"r{n}")), "") for n in range(3)])
+    apply(state, [ask("claim", "w", 1, 30.0, NO_LIMITS)])
+    statements = []
+    state.database.set_trace_callback(statements.append)
+    await clock.advance(1)
+    state.at_start(clock.now())
+    state.recover(clock.now())
+    assert len(statements) == 2
+    assert state.get("client:one", "r0")[10] == clock.now()
+    del statements[:]
+    clock.jump(-3600)
+    state.at_start(clock.now())
+    state.database.set_trace_callback(None)
+    assert len(statements) > 2
+    assert state.get("client:one", "r0")[10] == clock.now()
+
+
 def test_a_recovery_that_cannot_be_written_says_so(path, clock, monkeypatch):
     options = {
         "path": str(path), "operator": False, "lock_wait": 0.0, "recover": True, "now": clock.now(),
