@@ -33,7 +33,7 @@ from streamer.core.records import (
     put_back,
 )
 from streamer.core.summaries import RequestSummary, summarize
-from streamer.stores.common import (
+from streamer.queue.common import (
     Timeline,
     address_full,
     decode_cursor,
@@ -44,7 +44,7 @@ from streamer.stores.common import (
     queue_full,
     same_outcome,
 )
-from streamer.stores.fairness import Room
+from streamer.queue.fairness import Room
 from streamer.stores.waiting import Waiting
 
 

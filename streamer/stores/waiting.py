@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from streamer.contracts.stores import Key
 from streamer.core.records import QUEUED, RequestRecord, Status, due, exhausted, expired, last_attempt
-from streamer.stores.fairness import Lapsed, Lines, Place, Room
+from streamer.queue.fairness import Lapsed, Lines, Place, Room
 
 
 class Waiting:

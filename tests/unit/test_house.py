@@ -20,6 +20,7 @@ FLOORS = {
     "client": 1,  # it imports only core, so whoever is above may speak through it
     "config": 2,
     "plugins": 2,
+    "queue": 2,
     "children": 2,
     "engine": 3,
     "stores": 3,
@@ -75,8 +76,8 @@ USED_BY_AWS = {
     "transports.credentials",
     "transports.handshake",
     # Fair turns and the errors of a full queue.
-    "stores.common",
-    "stores.fairness",
+    "queue.common",
+    "queue.fairness",
     # Options and output of a command.
     "cli.options",
     "cli.output",

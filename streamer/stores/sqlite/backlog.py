@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Final
 
-from streamer.stores.fairness import Lines, Place, Room
+from streamer.queue.fairness import Lines, Place, Room
 from streamer.stores.sqlite.counts import Counts
 from streamer.stores.sqlite.due_times import TIMED, DueTimes, Kind
 from streamer.stores.sqlite.recount import COUNT, Recount

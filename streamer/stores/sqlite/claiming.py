@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 from streamer.core.records import Abandoned, Claimed, Expired, Status, advance, follows_loss
-from streamer.stores.fairness import Lapsed, Place, Room
+from streamer.queue.fairness import Lapsed, Place, Room
 from streamer.stores.sqlite.due_times import TIMED
 from streamer.stores.sqlite.rows import to_record
 from streamer.stores.sqlite.state import ALL, SELECT, State, place_of

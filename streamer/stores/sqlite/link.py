@@ -13,7 +13,7 @@ import msgspec
 from streamer.children import Child
 from streamer.core import errors
 from streamer.core.errors import StoreClosed, StoreError, StoreUnavailable, StreamerError, TransitionRefused
-from streamer.stores.common import store_behind
+from streamer.queue.common import store_behind
 from streamer.stores.sqlite.locking import LOCK_WAIT
 from streamer.stores.sqlite.operations import FIRST_READ, NUMBERS
 from streamer.stores.sqlite.unanswered import Operation, Unanswered

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from streamer.core.records import RequestRecord
-from streamer.stores.fairness import Place
+from streamer.queue.fairness import Place
 from streamer.stores.sqlite.state import State
 
 _NOTE: Final = "INSERT INTO changes (change, id, action, priority, tenant, owner) VALUES (?, ?, ?, ?, ?, ?)"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from streamer.core.records import ADDRESS_SHARE, QUEUED, RequestRecord, Status
-from streamer.stores.common import CLOCK_STEP
-from streamer.stores.fairness import Place
+from streamer.queue.common import CLOCK_STEP
+from streamer.queue.fairness import Place
 from streamer.stores.sqlite.backlog import Backlog
 from streamer.stores.sqlite.due_times import TIMED
 from streamer.stores.sqlite.guard import Guard

@@ -14,7 +14,7 @@ from streamer.core.errors import LeaseLost
 from streamer.core.messages import ErrorBody
 from streamer.core.records import RequestRecord, Status
 from streamer.core.summaries import RequestSummary
-from streamer.stores.common import (
+from streamer.queue.common import (
     Timeline,
     address_full,
     decode_cursor,

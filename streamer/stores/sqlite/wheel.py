@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from streamer.stores.fairness import Lapsed, Place, Room
+from streamer.queue.fairness import Lapsed, Place, Room
 from streamer.stores.sqlite.due_times import Kind
 
 QUEUED: Final = "AND due_at IS NOT NULL AND status != 'PROCESSING'"

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from streamer.core.attempts import LastReport
 from streamer.core.records import Cancelled, Failed, Released, Requeued, Status, advance
-from streamer.stores.common import same_json
-from streamer.stores.fairness import Place
+from streamer.queue.common import same_json
+from streamer.queue.fairness import Place
 from streamer.stores.sqlite.rows import INITIAL, NEW, SUMMARY, decode_cause, decode_error, to_record, to_summary
 from streamer.stores.sqlite.state import State, place_of
 

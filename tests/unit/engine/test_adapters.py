@@ -8,7 +8,7 @@ from streamer.core.errors import Error, LeaseLost
 from streamer.core.messages import Request, Result
 from streamer.core.records import RequestRecord, first_seq
 from streamer.engine.adapters import RequestQueueAdapter, convert_async_request_to_request
-from streamer.stores.common import existing
+from streamer.queue.common import existing
 from streamer.stores.memory import MemoryStore
 from streamer.testing import ManualClock
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from streamer.core.records import Status
-from streamer.stores.fairness import Lapsed, Lines, Place, Room
+from streamer.queue.fairness import Lapsed, Lines, Place, Room
 from streamer_aws.dynamodb.values import Item
 from streamer_aws.store.items import joined
 

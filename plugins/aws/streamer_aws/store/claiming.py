@@ -21,7 +21,7 @@ from streamer.core.records import (
     exhausted,
     expired,
 )
-from streamer.stores.fairness import Room
+from streamer.queue.fairness import Room
 from streamer_aws.dynamodb.calls import Calls, Refused, all_of
 from streamer_aws.dynamodb.values import Item, before
 from streamer_aws.store import writes

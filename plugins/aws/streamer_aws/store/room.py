@@ -14,7 +14,7 @@ from streamer.contracts.stores import Key
 from streamer.core.clock import Clock
 from streamer.core.errors import StoreUnavailable
 from streamer.core.records import QUEUED, Status
-from streamer.stores.common import owner_full, queue_full
+from streamer.queue.common import owner_full, queue_full
 from streamer_aws.dynamodb.calls import Calls
 from streamer_aws.store.items import Layout
 from streamer_aws.store.queue_count import FULL_INTERVAL, READ_INTERVAL, QueueCount

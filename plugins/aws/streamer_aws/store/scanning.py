@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
-from streamer.stores.fairness import Place, Room
+from streamer.queue.fairness import Place, Room
 from streamer_aws.dynamodb.calls import Calls
 from streamer_aws.dynamodb.values import LAST
 from streamer_aws.store.candidates import Entry, to_entry

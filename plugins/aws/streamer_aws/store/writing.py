@@ -22,7 +22,7 @@ from streamer.core.records import (
     RequestRecord,
     advance,
 )
-from streamer.stores.common import Timeline, existing, same_outcome
+from streamer.queue.common import Timeline, existing, same_outcome
 from streamer_aws.dynamodb.calls import Calls, Refused, Throttled, TooLarge, all_of
 from streamer_aws.dynamodb.values import Item, micros
 from streamer_aws.store import writes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from streamer.core.records import Status
-from streamer.stores.fairness import Place, Room
+from streamer.queue.fairness import Place, Room
 from streamer_aws.store import candidates
 from streamer_aws.store.candidates import Entry, Turns, choose
 

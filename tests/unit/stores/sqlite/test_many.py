@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from streamer.core.principal import Principal
 from streamer.core.records import ADDRESS_SHARE
-from streamer.stores.fairness import Place, Room
+from streamer.queue.fairness import Place, Room
 from streamer.stores.sqlite import SqliteStore, backlog, counts, link, wheel
 from streamer.stores.sqlite.counts import Counts
 from streamer.stores.sqlite.database import open_database

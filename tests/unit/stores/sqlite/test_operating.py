@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from streamer.core.messages import ErrorBody
-from streamer.stores.fairness import Lines, Room
+from streamer.queue.fairness import Lines, Room
 from streamer.stores.sqlite import SqliteStore
 from streamer.stores.sqlite.database import open_database
 from streamer.stores.sqlite.operating import OperatorState

@@ -15,7 +15,7 @@ from streamer.children.framing import frame
 from streamer.core.errors import StoreUnavailable
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
-from streamer.stores.fairness import Lines, Place, Room
+from streamer.queue.fairness import Lines, Place, Room
 from streamer.stores.sqlite import backlog, claiming, database, wheel
 from streamer.stores.sqlite import state as state_module
 from streamer.stores.sqlite.operations import NUMBERS, OPERATIONS

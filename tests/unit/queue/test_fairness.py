@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from streamer.stores.fairness import Lapsed, Lines, Place, Room
+from streamer.queue.fairness import Lapsed, Lines, Place, Room
 
 FREE = (None, None, None)
 
