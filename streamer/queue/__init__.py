@@ -1,1 +1,5 @@
-"""What a queue promises, written once: fair turns, limits, and how a repeated write is recognised. No store's own."""
+"""What a queue promises, written once, for any storage: turns, limits, leases, retries, expiry, a clock set back."""
+
+from streamer.queue.storage_queue import StorageQueue
+
+__all__ = ["StorageQueue"]

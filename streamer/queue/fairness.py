@@ -6,17 +6,10 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from streamer.contracts.storage import Line as Place
 from streamer.core.records import ADDRESS_SHARE
 
-
-class Place(NamedTuple):
-    """Where a record waits: in the line of its owner, which takes turns with the others of its tenant, and so on."""
-
-    action: str
-    priority: int
-    tenant: str
-    """Or, without authentication, the address: `RequestRecord.share`."""
-    owner: str
+__all__ = ["Lapsed", "Lines", "Place", "Room"]
 
 
 class Lapsed(NamedTuple):
@@ -129,6 +122,20 @@ class Lines:
     def remove(self, place: Place) -> None:
         """One record less waits there, and nobody's turn is over."""
         self._less(place, served=False)
+
+    def update(self, counts: Mapping[Place, int]) -> None:
+        """Makes the counts these. Lines that are known already keep their turn, new ones go behind them."""
+        known = [
+            Place(action, priority, tenant, owner)
+            for priority, actions in self._levels.items()
+            for action, tenants in actions.items()
+            for tenant, owners in tenants.items()
+            for owner in owners
+        ]
+        self._levels.clear()
+        for place in dict.fromkeys((*known, *counts)):
+            if counts.get(place):
+                self.add(place, counts[place])
 
     def take(self, limit: int, room: Room, lapsed: Sequence[Lapsed] = ()) -> list[Place | Lapsed]:
         """Up to `limit` turns, the most urgent first; they are taken out of the lines and of the room.

@@ -2,60 +2,209 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from bisect import insort
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 
-from streamer.contracts.stores import Claims, Existing, Key, Lease, Page
-from streamer.core.attempts import Cause, LastReport
-from streamer.core.clock import Clock, SystemClock
-from streamer.core.errors import LeaseLost, StoreClosed
-from streamer.core.messages import ErrorBody
-from streamer.core.records import (
-    ADDRESS_SHARE,
-    QUEUED,
-    Abandoned,
-    Cancelled,
-    Claimed,
-    Completed,
-    Delivered,
-    Event,
-    Expired,
-    Failed,
-    Progressed,
-    Released,
-    Renewed,
-    RequestRecord,
-    Requeued,
-    Status,
-    advance,
-    put_back,
-)
-from streamer.core.summaries import RequestSummary, summarize
-from streamer.queue.common import (
-    Timeline,
-    address_full,
-    decode_cursor,
-    encode_cursor,
-    existing,
-    not_found,
-    owner_full,
-    queue_full,
-    same_outcome,
-)
-from streamer.queue.fairness import Room
-from streamer.stores.waiting import Waiting
+from streamer.contracts.storage import Candidate, Change, Filter, Line, LineCount, Query, Ready, Row, Timed
+from streamer.contracts.stores import Key
+from streamer.core.clock import Clock
+from streamer.core.records import QUEUED, RequestRecord, Status
+from streamer.queue import StorageQueue
+from streamer.queue.overview import line_of
 
 
-class MemoryStore:
-    """Part of `RequestQueue`, in one dictionary. It is not durable: an acknowledgment does not survive the process.
+class MemoryStorage:
+    """A `Storage` in dictionaries. A storage that keeps all its records in memory as well can begin with this one.
+
+    Attributes:
+        rows: all of them, by key. Only `put` and `remove` change them.
+        kept: the values of `keep`.
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[Key, Row] = {}
+        self._lines: dict[Line, deque[tuple[int, Key]]] = {}
+        """Of each line what waits, by number."""
+        self._timed: dict[Status | None, dict[Key, Row]] = {Status.RETRYING: {}, Status.PROCESSING: {}}
+        self._expiring: dict[Key, Row] = {}
+        """Those that wait until a time."""
+        self.kept: dict[str, bytes] = {}
+        self._newest = 0
+
+    async def insert(self, records: Sequence[RequestRecord], /) -> list[Row | None]:
+        stored: list[Row | None] = []
+        for record in records:
+            row = self.rows.get(record.key)
+            stored.append(row)
+            if row is None:
+                self.put(Row(self.next_number(), 1, record))
+        return stored
+
+    async def get(self, keys: Sequence[Key], /) -> list[Row | None]:
+        return [*map(self.rows.get, keys)]
+
+    async def replace(self, changes: Sequence[Change], /) -> list[bool]:
+        return [self._replace(version, record) for version, record in changes]
+
+    async def delete(self, finished_before: float, limit: int, /) -> int:
+        return len(self.remove(self.finished(finished_before, limit)))
+
+    async def lines(self) -> list[LineCount]:
+        found = []
+        for line, waiting in self._lines.items():
+            retrying = sum(key in self._timed[Status.RETRYING] for _, key in waiting)
+            found.append((waiting[0], LineCount(line, len(waiting) - retrying, retrying)))
+        return [count for _, count in sorted(found)]
+
+    async def candidates(self, queries: Sequence[Query], /) -> list[list[Candidate]]:
+        return [list(itertools.islice(self._candidates(query), query.limit)) for query in queries]
+
+    async def page(
+        self, wanted: Filter, /, limit: int, *, after: tuple[float, int] | None = None, oldest_first: bool = False
+    ) -> list[Row]:
+        rows = [row for row in self.rows.values() if matches(row.record, wanted)]
+        rows.sort(key=_place, reverse=not oldest_first)
+        if after is not None:
+            rows = [row for row in rows if (_place(row) > after if oldest_first else _place(row) < after)]
+        return rows[:limit]
+
+    async def counts(self) -> dict[Status, int]:
+        return Counter(row.record.status for row in self.rows.values())
+
+    async def keep(self, name: str, value: bytes, /, *, replace: bool = False) -> bytes:
+        if replace:
+            self.kept[name] = value
+        return self.kept.setdefault(name, value)
+
+    async def close(self) -> None:
+        """Memory has nothing to give up."""
+
+    def next_number(self) -> int:
+        """For the next new row."""
+        self._newest += 1
+        return self._newest
+
+    def put(self, row: Row) -> None:
+        """Stores a row as it is, new or not."""
+        record = row.record
+        key, status = (record.owner, record.id), record.status
+        before = self.rows.get(key)
+        self.rows[key] = row
+        self._newest = max(self._newest, row.number)
+        old = None if before is None else before.record.status
+        if old is not status:
+            if old in self._timed:
+                del self._timed[old][key]
+            if status in QUEUED:
+                if old not in QUEUED:
+                    self._join(row, key)
+            elif old in QUEUED:
+                self._leave(row, key)
+        if status in self._timed:
+            self._timed[status][key] = row
+        if record.expires_at is not None and status in QUEUED:
+            self._expiring[key] = row
+        elif self._expiring:
+            self._expiring.pop(key, None)
+
+    def finished(self, before: float, limit: int) -> list[Key]:
+        """Keys of records that ended before a time."""
+        rows = (row.record for row in self.rows.values() if row.record.terminal)
+        old = (one.key for one in rows if one.finished_at is not None and one.finished_at < before)
+        return list(itertools.islice(old, limit))
+
+    def remove(self, keys: Sequence[Key]) -> Sequence[Key]:
+        """Forgets records that have ended."""
+        for key in keys:
+            del self.rows[key]
+        return keys
+
+    def _replace(self, version: int, record: RequestRecord) -> bool:
+        row = self.rows.get(record.key)
+        if row is None or row.version != version:
+            return row == (row and row.number, version + 1, record)
+        self.put(Row(row.number, version + 1, record))
+        return True
+
+    def _candidates(self, query: Query) -> Iterable[Candidate]:
+        if isinstance(query, Ready):
+            return self._ready(query.line, query.now)
+        if isinstance(query, Timed):
+            return _by_time(
+                self._timed[query.status].values(),
+                lambda record: (
+                    record.due_at
+                    if record.due_at is not None
+                    and query.after < record.due_at <= query.until
+                    and query.action in (None, record.action)
+                    else None
+                ),
+            )
+        return _by_time(
+            self._expiring.values(),
+            lambda record: record.expires_at if (record.expires_at or 0.0) <= query.until else None,
+        )
+
+    def _ready(self, line: Line, now: float) -> Iterable[Candidate]:
+        retrying = self._timed[Status.RETRYING]
+        for number, key in self._lines.get(line, ()):
+            row = retrying.get(key)
+            if row is None or (row.record.due_at or 0.0) <= now:
+                yield Candidate(line, key[1], number, 0.0)
+
+    def _join(self, row: Row, key: Key) -> None:
+        line = line_of(row.record)
+        waiting = self._lines.get(line)
+        if waiting is None:
+            waiting = self._lines[line] = deque()
+        one = (row.number, key)
+        if waiting and one < waiting[-1]:
+            insort(waiting, one)
+        else:
+            waiting.append(one)
+
+    def _leave(self, row: Row, key: Key) -> None:
+        line = line_of(row.record)
+        waiting = self._lines[line]
+        if waiting[0][0] == row.number:
+            waiting.popleft()
+        else:
+            waiting.remove((row.number, key))
+        if not waiting:
+            del self._lines[line]
+
+
+def matches(record: RequestRecord, wanted: Filter) -> bool:
+    """Whether a page that shows this is to show the record."""
+    return (
+        (wanted.owner is None or record.owner == wanted.owner)
+        and (wanted.id is None or record.id == wanted.id)
+        and (wanted.status is None or record.status is wanted.status)
+        and (wanted.action is None or record.action == wanted.action)
+        and not (wanted.undelivered and record.delivered_at is not None)
+    )
+
+
+def _place(row: Row) -> tuple[float, int]:
+    return row.record.created_at, row.number
+
+
+def _by_time(rows: Iterable[Row], time_of: Callable[[RequestRecord], float | None]) -> list[Candidate]:
+    found = [(time, row.number, row.record) for row in rows if (time := time_of(row.record)) is not None]
+    found.sort(key=lambda one: one[:2])
+    return [Candidate(line_of(record), record.id, number, time) for time, number, record in found]
+
+
+class MemoryStore(StorageQueue):
+    """A `RequestQueue` in memory. It is not durable: an acknowledgment does not survive the process.
 
     Args:
-        clock: time.
+        clock: time; the machine's own if omitted.
         max_queued: how many records may wait; one more is OVERLOADED.
-        max_queued_per_owner: how many of one owner; None: as many as there is room for.
-        max_queued_per_address: how many of one address, of those without authentication; None: likewise.
+        max_queued_per_owner: how many of one owner; None: any number.
+        max_queued_per_address: how many of one address, of requests without authentication; None: any number.
     """
 
     def __init__(
@@ -65,247 +214,11 @@ class MemoryStore:
         max_queued_per_owner: int | None = None,
         max_queued_per_address: int | None = None,
     ) -> None:
-        self._time = Timeline(clock or SystemClock())
-        self._newest = self._time.now()
-        self._max_queued = max_queued
-        self._max_queued_per_owner = max_queued_per_owner
-        self._max_queued_per_address = max_queued_per_address
-        self._records: dict[Key, RequestRecord] = {}
-        self._numbers: dict[Key, int] = {}
-        """In what order the records came; decides in listings among those made at the same time."""
-        self._waiting = Waiting(self._records, self._numbers)
-        self._queued = 0
-        self._queued_by: Counter[str] = Counter()
-        """By owner."""
-        self._queued_from: Counter[str] = Counter()
-        """By share, see `RequestRecord.share`."""
-        self._counter = itertools.count()
-        self._kept: dict[str, bytes] = {}
-        self._closed = False
-
-    async def enqueue(self, record: RequestRecord, /) -> Existing | None:
-        """Part of `RequestQueue`."""
-        self._check_open()
-        stored = self._records.get(record.key)
-        if stored is not None:
-            return existing(stored, record)
-        if self._queued >= self._max_queued:
-            raise queue_full(self._max_queued)
-        if self._max_queued_per_owner is not None and self._queued_by[record.owner] >= self._max_queued_per_owner:
-            raise owner_full(self._max_queued_per_owner)
-        if (
-            self._max_queued_per_address is not None
-            and record.share.startswith(ADDRESS_SHARE)
-            and self._queued_from[record.share] >= self._max_queued_per_address
-        ):
-            raise address_full(self._max_queued_per_address)
-        self._numbers[record.key] = next(self._counter)
-        self._put(record)
-        return None
-
-    async def claim(
-        self,
-        worker: str,
-        limit: int,
-        lease: float,
-        *,
-        headroom: Mapping[str, int] | None = None,
-        tenant_limit: int | None = None,
-        tenants: Mapping[str, int] | None = None,
-        lost_limit: int | None = None,
-        lost_running: int = 0,
-    ) -> Claims:
-        """Part of `RequestQueue`."""
-        self._check_open()
-        now = self._now()
-        lost, late = self._waiting.must_end(now)
-        ended = [self._put(advance(self._records[key], Abandoned(now))) for key in lost]
-        ended += [self._put(advance(self._records[key], Expired(now))) for key in late]
-        room = Room(headroom, tenant_limit, tenants, lost_limit, lost_running)
-        turns = self._waiting.take(limit, room, self._waiting.fall_due(now))
-        taken = [self._put(advance(self._records[key], Claimed(now, worker, now + lease))) for key in turns]
-        return Claims(taken, ended, self._waiting.next_due(now, room))
-
-    async def renew(self, leases: Sequence[Lease], lease: float, /) -> list[Lease]:
-        """Part of `RequestQueue`."""
-        now = self._now()
-        lost = []
-        for claim in leases:
-            try:
-                self._apply(claim, Renewed(now, claim.fence, now + lease))
-            except LeaseLost:
-                lost.append(claim)
-        return lost
-
-    async def update_progress(
-        self, claim: Lease, /, *, seq: int, percentage: float, message: str = "", metadata: bytes = b""
-    ) -> None:
-        """Part of `RequestQueue`."""
-        self._apply(claim, Progressed(self._now(), claim.fence, seq, percentage, message, metadata))
-
-    async def complete(self, claim: Lease, /, *, seq: int, result: bytes, progress: LastReport | None = None) -> None:
-        """Part of `RequestQueue`."""
-        self._end(claim, Completed(self._now(), claim.fence, seq, result, progress))
-
-    async def fail(
-        self,
-        claim: Lease,
-        /,
-        *,
-        seq: int,
-        error: ErrorBody,
-        retry_at: float | None = None,
-        cause: Cause | None = None,
-        progress: LastReport | None = None,
-    ) -> None:
-        """Part of `RequestQueue`."""
-        self._end(claim, Failed(self._now(), claim.fence, seq, error, retry_at, cause, progress))
-
-    async def release(self, leases: Sequence[Lease], /) -> None:
-        """Part of `RequestQueue`."""
-        now = self._now()
-        for claim in leases:
-            try:
-                self._apply(claim, Released(now, claim.fence))
-            except LeaseLost:
-                continue
-
-    async def cancel(self, key: Key, /, message: str = "The request was cancelled") -> RequestRecord:
-        """Part of `RequestQueue`."""
-        return self._put(advance(self._known(key), Cancelled(self._now(), message)))
-
-    async def requeue(self, key: Key, /) -> RequestRecord:
-        """Part of `RequestQueue`."""
-        return self._put(advance(self._known(key), Requeued(self._now())))
-
-    async def mark_delivered(self, keys: Sequence[Key], /) -> None:
-        """Part of `RequestQueue`."""
-        self._check_open()
-        now = self._now()
-        for key in keys:
-            record = self._records.get(key)
-            if record is not None and record.terminal:
-                self._put(advance(record, Delivered(now)))
-
-    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[Key]:
-        """Part of `RequestQueue`."""
-        self._check_open()
-        found = [one for one in self._records.values() if one.owner == owner and one.delivered_at is None]
-        found.sort(key=lambda one: (one.created_at, self._numbers[one.key]))
-        return [one.key for one in found[:limit]]
-
-    async def get(self, key: Key, /) -> RequestRecord | None:
-        """Part of `RequestQueue`."""
-        self._check_open()
-        return self._records.get(key)
-
-    async def find(self, id: str, /, limit: int = 100) -> list[RequestSummary]:  # noqa: A002 - the contract's name
-        """Part of `RequestQueue`."""
-        self._check_open()
-        found = (summarize(record) for record in self._records.values() if record.id == id)
-        return list(itertools.islice(found, limit))
-
-    async def list(
-        self,
-        *,
-        owner: str | None = None,
-        status: Status | None = None,
-        action: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> Page:
-        """Part of `RequestQueue`."""
-        self._check_open()
-        before = None if cursor is None else decode_cursor(cursor)
-        found = [
-            (record.created_at, self._numbers[record.key], record)
-            for record in self._records.values()
-            if (owner is None or record.owner == owner)
-            and (status is None or record.status is status)
-            and (action is None or record.action == action)
-            and (before is None or (record.created_at, self._numbers[record.key]) < before)
-        ]
-        found.sort(key=lambda item: item[:2], reverse=True)
-        page = found[:limit]
-        more = len(found) > limit and page
-        return Page([summarize(record) for _, _, record in page], encode_cursor(*page[-1][:2]) if more else None)
-
-    async def counts(self) -> dict[Status, int]:
-        """Part of `RequestQueue`."""
-        self._check_open()
-        counts = dict.fromkeys(Status, 0)
-        for record in self._records.values():
-            counts[record.status] += 1
-        return counts
-
-    async def purge(self, finished_before: float, /) -> int:
-        """Part of `RequestQueue`."""
-        self._check_open()
-        old = [
-            key
-            for key, record in self._records.items()
-            if record.finished_at is not None and record.terminal and record.finished_at < finished_before
-        ]
-        for key in old:
-            del self._records[key], self._numbers[key]
-        return len(old)
-
-    async def keep(self, name: str, value: bytes, /, *, replace: bool = False) -> bytes:
-        """Part of `RequestQueue`."""
-        self._check_open()
-        if replace:
-            self._kept[name] = value
-        return self._kept.setdefault(name, value)
-
-    async def failed(self) -> None:
-        """Part of `RequestQueue`: memory does not fail."""
-        await asyncio.get_running_loop().create_future()
-
-    async def close(self) -> None:
-        """Part of `RequestQueue`."""
-        self._closed = True
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreClosed("the store is closed")
-
-    def _now(self) -> float:
-        now = self._time.now()
-        if now < self._newest:
-            for key in self._waiting:
-                self._put(put_back(self._records[key], now))
-            self._waiting.back_to(now)
-        self._newest = now
-        return now
-
-    def _put(self, record: RequestRecord) -> RequestRecord:
-        before = self._records.get(record.key)
-        change = (record.status in QUEUED) - (before is not None and before.status in QUEUED)
-        self._queued += change
-        for counts, name in ((self._queued_by, record.owner), (self._queued_from, record.share)):
-            counts[name] += change
-            if not counts[name]:
-                del counts[name]
-        self._records[record.key] = record
-        self._waiting.changed(record)
-        return record
-
-    def _known(self, key: Key) -> RequestRecord:
-        self._check_open()
-        record = self._records.get(key)
-        if record is None:
-            raise not_found(key[1])
-        return record
-
-    def _apply(self, claim: Lease, event: Event) -> None:
-        self._check_open()
-        record = self._records.get((claim.owner, claim.id))
-        if record is None:
-            raise LeaseLost(f"request {claim.id!r} is no longer known")
-        self._put(advance(record, event))
-
-    def _end(self, claim: Lease, event: Completed | Failed) -> None:
-        record = self._records.get((claim.owner, claim.id))
-        if record is not None and same_outcome(record, event):
-            return
-        self._apply(claim, event)
+        super().__init__(
+            MemoryStorage(),
+            clock=clock,
+            max_queued=max_queued,
+            max_queued_per_owner=max_queued_per_owner,
+            max_queued_per_address=max_queued_per_address,
+            immediate=True,
+        )

@@ -19,6 +19,7 @@ _PLACES = {
     "RecordingMock": "mocks",
     "RecordingReporter": "mocks",
     "SendOnlyMock": "mocks",
+    "StorageConformance": "conformance.storages",
     "StoreConformance": "conformance",
     "store_machine": "property",
     "websocket_event": "events",

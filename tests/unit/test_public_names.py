@@ -72,6 +72,7 @@ def test_the_names_for_testers_are_these_and_each_can_be_imported():
         "RecordingMock",
         "RecordingReporter",
         "SendOnlyMock",
+        "StorageConformance",
         "StoreConformance",
         "store_machine",
         "websocket_event",

@@ -9,8 +9,8 @@ import pytest
 
 from streamer.contracts.middleware import Middleware
 from streamer.core.errors import Error
-from streamer.core.records import Completed, advance
 from streamer.engine.attempt_states import StopReason
+from streamer.testing.conformance import lease_of
 
 
 async def record(house, request_id="r"):
@@ -92,9 +92,7 @@ async def test_a_result_in_spite_of_a_lost_claim_is_refused(house):
     await house.start()
     # Another worker has ended it meanwhile.
     stood = await record(house)
-    house.store._put(
-        advance(stood, Completed(house.clock.now(), stood.fence, stood.seq + 5, b'{"success":true,"result":1}'))
-    )
+    await house.store.complete(lease_of(stood), seq=stood.seq + 5, result=b'{"success":true,"result":1}')
     await house.clock.advance(10)
     assert [message.get("result") for message in peer.messages[1:]] == [1]
     assert (await record(house)).result == b'{"success":true,"result":1}'

@@ -1,0 +1,212 @@
+"""What a queue remembers of its storage: how many wait in which line, what runs, and when it must look again.
+
+It holds no waiting record: one entry for each line, and one for each request that runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from streamer.contracts.storage import Candidate, Line, LineCount
+from streamer.contracts.stores import Key
+from streamer.core.records import ADDRESS_SHARE, RequestRecord, Status, last_attempt
+from streamer.queue.common import address_full, owner_full, queue_full
+from streamer.queue.fairness import Lapsed, Lines, Room
+
+_PENDING, _RETRYING, _PROCESSING = Status.PENDING, Status.RETRYING, Status.PROCESSING
+
+
+class Bounds(NamedTuple):
+    """How many requests may wait; None: any number."""
+
+    max_queued: int
+    max_queued_per_owner: int | None = None
+    max_queued_per_address: int | None = None
+
+
+class Overview:
+    """Kept up to date by `changed`, with every record that is written.
+
+    Args:
+        bounds: how many may wait.
+
+    Attributes:
+        lines: counts of the records that wait for nothing but a worker, in the order of their turns: PENDING ones, and
+            RETRYING ones that were due at `ready_until`.
+        ready_until: the time of the last look for retries that have become due.
+        next_expiry: no waiting record expires before that.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self.lines = Lines()
+        self.ready_until = -math.inf
+        self.next_expiry = -math.inf
+        self._queued = 0
+        self._queued_of: dict[str, int] = {}
+        """By owner, and by share: a share of an address begins as no owner does."""
+        self._running: dict[Key, RequestRecord] = {}
+        self._next_lease_end = math.inf
+        """No lease ends before that."""
+        self._retrying: Counter[str] = Counter()
+        """By action: records that wait for a time after `ready_until`."""
+        self._retry_times: dict[str, float] = {}
+        """By action: the earliest of those times, where it is known."""
+
+    def load(self, counts: Iterable[LineCount], running: Iterable[RequestRecord]) -> None:
+        """Begins anew with what the storage says; lines that were known keep their turns."""
+        self.ready_until = self.next_expiry = -math.inf
+        self._queued = 0
+        self._queued_of.clear()
+        self._retrying.clear()
+        self._retry_times.clear()
+        self._running = {record.key: record for record in running}
+        self._next_lease_end = -math.inf
+        pending = {}
+        for line, count, retrying in counts:
+            pending[line] = count
+            if retrying:
+                self._retrying[line.action] += retrying
+            self._queue(line.owner, line.tenant, count + retrying)
+        self.lines.update(pending)
+
+    def full(self, record: RequestRecord) -> Exception | None:
+        """Why this record may not wait as well; None when there is room for it."""
+        bounds = self._bounds
+        if self._queued >= bounds.max_queued:
+            return queue_full(bounds.max_queued)
+        of_owner, of_address = bounds.max_queued_per_owner, bounds.max_queued_per_address
+        if of_owner is not None and self._queued_of.get(record.owner, 0) >= of_owner:
+            return owner_full(of_owner)
+        if of_address is None or not record.share.startswith(ADDRESS_SHARE):
+            return None
+        return address_full(of_address) if self._queued_of.get(record.share, 0) >= of_address else None
+
+    def changed(self, before: RequestRecord | None, after: RequestRecord, *, turn_taken: bool = False) -> None:
+        """A record was written.
+
+        Args:
+            before: as it was; None when it is new.
+            after: as it is.
+            turn_taken: it has left its line already, because its turn came.
+        """
+        if before is not None:
+            self._leave(before, turn_taken=turn_taken)
+        status = after.status
+        if status is _PENDING or status is _RETRYING:
+            self._wait(after)
+        elif status is _PROCESSING and after.due_at is not None:
+            self._running[after.key] = after
+            self._next_lease_end = min(self._next_lease_end, after.due_at)
+
+    def removed(self, record: RequestRecord) -> None:
+        """A record that was thought to be written is not."""
+        self._leave(record, turn_taken=False)
+
+    def find_leases_over(self, now: float) -> list[RequestRecord]:
+        """Running requests whose lease is over."""
+        if now < self._next_lease_end:
+            return []
+        ends = [(one.due_at or 0.0, one) for one in self._running.values()]
+        self._next_lease_end = min((end for end, _ in ends if end > now), default=math.inf)
+        over = [one for end, one in ends if end <= now]
+        if over:
+            self._next_lease_end = now
+        return over
+
+    @property
+    def has_retries(self) -> bool:
+        """Whether any record waits for its next attempt."""
+        return bool(self._retrying)
+
+    def retries_may_be_due(self, now: float) -> bool:
+        """Whether to look for retries that have become due since `ready_until`; there are some to come."""
+        return len(self._retry_times) < len(self._retrying) or min(self._retry_times.values()) <= now
+
+    def retries_due(self, found: Iterable[Candidate], now: float) -> None:
+        """These retries became due: all that are due now."""
+        self.ready_until = now
+        for one in found:
+            self.lines.add(one.line)
+            self._less_retrying(one.line.action)
+
+    def retry_times_unknown(self) -> list[str]:
+        """Actions that have a retry to come, and it is not known when."""
+        return [action for action in self._retrying if action not in self._retry_times]
+
+    def retry_time_known(self, action: str, time: float) -> None:
+        """The earliest retry of an action that is still to come."""
+        self._retry_times[action] = time
+
+    def next_due(self, now: float, room: Room) -> float | None:
+        """When something can be claimed next, as far as there is room for it."""
+        if self.lines.fits(room):
+            return now
+        times = [time for action, time in self._retry_times.items() if room.for_action(action)]
+        for one in self._running.values():
+            end = one.due_at or 0.0
+            if end > now:
+                if room.for_action(one.action):
+                    times.append(end)
+            elif room.fits(lapsed(one)):
+                return now
+        return min(times, default=None)
+
+    def _wait(self, record: RequestRecord) -> None:
+        line = line_of(record)
+        self._queue(line.owner, line.tenant, 1)
+        if record.expires_at is not None and record.expires_at < self.next_expiry:
+            self.next_expiry = record.expires_at
+        if self._is_ready(record):
+            self.lines.add(line)
+            return
+        due_at = record.due_at or 0.0
+        known = self._retry_times.get(line.action)
+        if line.action not in self._retrying or (known is not None and due_at < known):
+            self._retry_times[line.action] = due_at
+        self._retrying[line.action] += 1
+
+    def _leave(self, record: RequestRecord, *, turn_taken: bool) -> None:
+        status = record.status
+        if status is _PROCESSING:
+            self._running.pop(record.key, None)
+        elif status is _PENDING or status is _RETRYING:
+            line = line_of(record)
+            self._queue(line.owner, line.tenant, -1)
+            if not self._is_ready(record):
+                self._less_retrying(line.action)
+            elif not turn_taken:
+                self.lines.remove(line)
+
+    def _is_ready(self, record: RequestRecord) -> bool:
+        return record.status is _PENDING or (record.due_at or 0.0) <= self.ready_until
+
+    def _less_retrying(self, action: str) -> None:
+        # The one that left may have been the earliest: nobody knows it until the storage is asked.
+        self._retry_times.pop(action, None)
+        self._retrying[action] -= 1
+        if not self._retrying[action]:
+            del self._retrying[action]
+
+    def _queue(self, owner: str, share: str, change: int) -> None:
+        self._queued += change
+        counts = self._queued_of
+        for name in (owner, share) if share.startswith(ADDRESS_SHARE) else (owner,):
+            count = counts.get(name, 0) + change
+            if count:
+                counts[name] = count
+            else:
+                del counts[name]
+
+
+def line_of(record: RequestRecord) -> Line:
+    """Where the record waits for its turn."""
+    return Line(record.action, record.priority, record.share, record.owner)
+
+
+def lapsed(record: RequestRecord) -> Lapsed:
+    """A running request whose lease is over, as the fair turns see it."""
+    return Lapsed(record.due_at or 0.0, record.key, record.action, record.priority, record.tenant, last_attempt(record))
