@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         simple_handler,
     )
     from streamer.contracts.middleware import Middleware
+    from streamer.contracts.storage import Storage
     from streamer.contracts.stores import RequestQueue, RequestStore
     from streamer.core.errors import Error, StreamerError
     from streamer.core.messages import ProgressUpdate, Request, Result
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from streamer.handlers.validation_example import ValidationExampleHandler
     from streamer.middlewares.logging import logging_middleware
     from streamer.plugins.hookspecs import hookimpl
+    from streamer.queue.storage_queue import StorageQueue
 
 __version__ = "0.1.0"
 
@@ -61,6 +63,8 @@ _PLACES = {
     "Result": "core.messages",
     "Router": "engine.router",
     "Stability": "contracts.components",
+    "Storage": "contracts.storage",
+    "StorageQueue": "queue.storage_queue",
     "StreamerError": "core.errors",
     "ValidationExampleHandler": "handlers.validation_example",
     "cancelled": "handlers.threads",
@@ -97,6 +101,8 @@ __all__ = [
     "Result",
     "Router",
     "Stability",
+    "Storage",
+    "StorageQueue",
     "StreamerError",
     "ValidationExampleHandler",
     "__version__",

@@ -17,12 +17,11 @@ from typing import Any, Self
 
 import msgspec
 
-from streamer import BuildContext, Component, Kind, hookimpl
+from streamer import BuildContext, Component, Kind, StorageQueue, hookimpl
 from streamer.contracts.storage import Change, Row
 from streamer.contracts.stores import Key
 from streamer.core.errors import StoreClosed, StoreError, StoreInUse, StoreUnavailable
 from streamer.core.records import RequestRecord
-from streamer.queue import StorageQueue
 from streamer.stores.memory import MemoryStorage
 
 SPARE_LINES = 10_000
@@ -201,7 +200,8 @@ def _difference(before: RequestRecord, after: RequestRecord) -> dict[str, Any]:
 async def jsonl_store(options: Mapping[str, Any], context: BuildContext) -> AsyncIterator[StorageQueue]:
     """The store that `backends: {store: {use: NAME.jsonl, path: ./queue.jsonl}}` names."""
     storage = await JsonlStorage.open(context.path(options["path"]))
-    bounds = {} if context.settings is None else {"max_queued": context.settings.worker.max_queued}
+    worker = context.settings.worker
+    bounds = {"max_queued": worker.max_queued, "max_queued_per_owner": worker.share_of_owner}
     store = StorageQueue(storage, clock=context.clock, **bounds)
     try:
         yield store

@@ -36,6 +36,8 @@ NAMES = {
     "Result",
     "Router",
     "Stability",
+    "Storage",
+    "StorageQueue",
     "StreamerError",
     "ValidationExampleHandler",
     "__version__",

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from streamer import BuildContext
+from streamer.config.settings import Settings
 from streamer.core.errors import StoreClosed, StoreError, StoreInUse, StoreUnavailable
 from streamer.core.records import Status
 from streamer.queue import StorageQueue
@@ -189,7 +190,9 @@ async def test_the_file_does_not_grow_with_what_has_ended(tmp_path, monkeypatch)
 
 async def test_it_is_a_plugins_component(tmp_path):
     (component,) = example.streamer_backends()
-    async with component.factory({"path": "q.jsonl"}, BuildContext(base_dir=tmp_path)) as store:
+    async with component.factory(
+        {"path": "q.jsonl"}, BuildContext(base_dir=tmp_path, settings=Settings(tmp_path))
+    ) as store:
         await store.enqueue(record(ManualClock(), "r1"))
     assert (tmp_path / "q.jsonl").read_text().count("\n") == 1
 
