@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import multiprocessing
 import shutil
 import sqlite3
 import statistics
@@ -125,6 +126,11 @@ async def opened(path: Path, found: dict[str, float], maximum: int) -> SqliteSto
 
 async def waiting(path: Path, count: int) -> dict[str, float]:
     found: dict[str, float] = {}
+    empty = await opened(path.with_name("empty.db"), found, 1000)
+    await Probe(empty).once()
+    found["start of an empty store ms"] = found.pop("start ms")
+    found["MiB of an empty store's writer"] = resident(empty.writer_pid)
+    await empty.close()
     store = await opened(path, found, 2 * count + 1000)
     probe = Probe(store)
     with timed(found, "first enqueue ms"):
@@ -230,7 +236,12 @@ def main() -> None:
                 shutil.copy(kept, path)
             else:
                 print(f"filling a file: {name}", file=sys.stderr)
-                fill(path, kind, given.count, owners)
+                # In a process of its own, whose memory is not measured.
+                filling = multiprocessing.get_context("spawn").Process(
+                    target=fill, args=(path, kind, given.count, owners)
+                )
+                filling.start()
+                filling.join()
                 if kept:
                     shutil.copy(path, kept)
             measure = waiting if kind == "waiting" else ended

@@ -37,15 +37,15 @@ _COUNT_SHARE: Final = (
     "SELECT count(*) FROM requests INDEXED BY requests_queued "  # noqa: S608 - constants
     f"WHERE action = ? AND priority = ? AND waiting = ? AND tenant = ? {QUEUED}"
 )
-_NEXT_QUEUED_KIND: Final = (
-    "SELECT action, priority FROM requests INDEXED BY requests_queued "  # noqa: S608 - constants
-    f"WHERE (action, priority) > (?, ?) {QUEUED} ORDER BY action, priority LIMIT 1"
+_QUEUED_KINDS: Final = tuple(
+    f"SELECT action, priority FROM requests INDEXED BY requests_queued WHERE {after} {QUEUED} "  # noqa: S608 - constants
+    "ORDER BY action, priority LIMIT 1"
+    for after in ("action = ? AND priority > ?", "action > ?")
 )
-_NEXT_TIMED_KIND: Final = (
-    "SELECT action, priority FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
-    f"WHERE (action, priority) > (?, ?) {TIMED} ORDER BY action, priority LIMIT 1"
+"""The next kind of the same action, and of the next action. SQLite would read all of the same kind for both at once."""
+_TIMED_KINDS: Final = tuple(
+    statement.replace("requests_queued", "requests_timed").replace(QUEUED, TIMED) for statement in _QUEUED_KINDS
 )
-_BEFORE_ALL: Final = ("", -(1 << 63))
 
 
 class Backlog:
@@ -103,7 +103,7 @@ class Backlog:
                 self.count(place[3], place[2], count)
             for share, owner, count in self.execute(_RETRYING):
                 self.count(owner, share, count)
-        self.times.reset(self._kinds(_NEXT_TIMED_KIND))
+        self.times.reset(self._kinds(_TIMED_KINDS))
 
     def count_again(self) -> None:
         """The file may say anything now. Where many wait, nobody waits until they are counted."""
@@ -112,7 +112,7 @@ class Backlog:
             return
         self._recount = Recount(self.database, self.queued)
         self._read_when_asked()
-        self.times.reset(self._kinds(_NEXT_TIMED_KIND))
+        self.times.reset(self._kinds(_TIMED_KINDS))
 
     def become_many(self) -> None:
         """Where many wait, from now on no line is kept in memory, and only the counts that are asked for."""
@@ -126,20 +126,21 @@ class Backlog:
     def _read_when_asked(self) -> None:
         self.owners.clear(complete=False)
         self.shares.clear(complete=False)
-        self.wheel.reset(self._kinds(_NEXT_QUEUED_KIND))
+        self.wheel.reset(self._kinds(_QUEUED_KINDS))
 
     def become_few(self) -> None:
         """Reads the lines into memory again where that has become little."""
         if self.many and self.queued < MANY // 2:
             self.recount()
 
-    def _kinds(self, statement: str) -> list[Kind]:
-        """Every kind that an index has, by one look for each."""
+    def _kinds(self, statements: tuple[str, ...]) -> list[Kind]:
+        """Every kind that an index has, by one or two looks for each."""
+        same_action, next_action = statements
         kinds: list[Kind] = []
-        kind: Kind = _BEFORE_ALL
-        while found := self.execute(statement, kind).fetchone():
-            kind = found
-            kinds.append(kind)
+        found: Kind | None = self.execute(next_action, ("",)).fetchone()
+        while found is not None:
+            kinds.append(found)
+            found = self.execute(same_action, found).fetchone() or self.execute(next_action, (found[0],)).fetchone()
         return kinds
 
     def _read(self, statement: str, *values: Any) -> int:

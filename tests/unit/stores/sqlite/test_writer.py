@@ -218,9 +218,11 @@ def test_what_is_kept_in_memory_is_read_without_the_rows_and_a_clock_put_back_lo
     queued = "SEARCH requests USING INDEX requests_queued"
     share = "(action=? AND priority=? AND waiting=? AND tenant=?)"
     assert plans(backlog._COUNT_SHARE, "a", 0, 1, "t") == [f"{queued} {share}"]
-    assert plans(backlog._NEXT_QUEUED_KIND, "a", 0) == [f"{queued} ((action,priority)>(?,?))"]
     timed = "SEARCH requests USING COVERING INDEX requests_timed"
-    assert plans(backlog._NEXT_TIMED_KIND, "a", 0) == [f"{timed} ((action,priority)>(?,?))"]
+    for index, statements in (("requests_queued", backlog._QUEUED_KINDS), ("requests_timed", backlog._TIMED_KINDS)):
+        same_action, next_action = (statement.replace("?", "'a'", 1) for statement in statements)
+        assert plans(same_action, 0)[0].endswith(f"INDEX {index} (action=? AND priority>?)")
+        assert plans(next_action)[0].endswith(f"INDEX {index} (action>?)")
     running = "(action=? AND priority=? AND status=? AND waiting=? AND due_at>?)"
     assert f"{timed} {running}" in plans(state_module._DUE_NOW, 1.0, "a", 0)
     timed, expiring = (plans(statement, 1.0) for statement in state_module._PUT_BACK)
