@@ -191,7 +191,7 @@ async def test_the_file_does_not_grow_with_what_has_ended(tmp_path, monkeypatch)
 async def test_it_is_a_plugins_component(tmp_path):
     (component,) = example.streamer_backends()
     async with component.factory(
-        {"path": "q.jsonl"}, BuildContext(base_dir=tmp_path, settings=Settings(tmp_path))
+        {"path": "q.jsonl"}, BuildContext(base_dir=tmp_path, settings=Settings(path=tmp_path))
     ) as store:
         await store.enqueue(record(ManualClock(), "r1"))
     assert (tmp_path / "q.jsonl").read_text().count("\n") == 1
