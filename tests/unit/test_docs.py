@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import importlib.util
 import inspect
 import re
@@ -83,6 +84,7 @@ def test_every_link_leads_somewhere(page):
     assert broken == []
 
 
+@functools.cache
 def names_in_code():
     """Every package, module, class, function, method and field of streamer and its plugin, dotted from the class."""
     names = set()

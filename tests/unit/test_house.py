@@ -123,7 +123,7 @@ parsed = functools.cache(ast.parse)
 def imports(source, path):
     """Every package of ours that a module's text imports: lazily, for types only, or by a name in a string as well."""
     package = path.relative_to(ROOT.parent).with_suffix("").parts
-    for node in ast.walk(parsed(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -148,9 +148,27 @@ def name_of(path):
     return str(path.relative_to(AWS.parent if path.is_relative_to(AWS) else ROOT))
 
 
+@functools.cache
+def nodes(source):
+    """Every node of a module's text."""
+    return tuple(ast.walk(parsed(source)))
+
+
+@functools.cache
+def imports_of(path):
+    """The top-level names of what a module imports from elsewhere."""
+    names = set()
+    for node in nodes(path.read_text()):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add((node.module or "").split(".")[0])
+    return names
+
+
 def imported(source):
     """Every dotted name that a module's text imports, in any way."""
-    for node in ast.walk(parsed(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -307,7 +325,7 @@ def test_the_core_says_nothing_of_aws_beyond_the_original_way_in():
 
 def comparisons_of_backends(source):
     """Lines that compare something with a backend's name, or look it up in a table of them."""
-    for node in ast.walk(parsed(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Compare):
             parts = [node.left, *node.comparators]
         elif isinstance(node, ast.match_case):
@@ -345,7 +363,7 @@ def test_files_stay_small():
 
 def readings_of_time(source):
     """Lines that read the time or sleep, or that import something that does under a name that hides it."""
-    for node in ast.walk(parsed(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Attribute):
             owner = node.value.id if isinstance(node.value, ast.Name) else getattr(node.value, "attr", "")
             if (owner.lstrip("_"), node.attr) in TIME_SOURCES:
@@ -427,16 +445,5 @@ def test_a_library_has_few_importers(library):
         "aiobotocore": {"streamer_aws"},
         "botocore": {"streamer_aws"},
     }[library]
-    users = set()
-    for path in EVERY_MODULE:
-        for node in ast.walk(parsed(path.read_text())):
-            names = (
-                [alias.name for alias in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-                if isinstance(node, ast.ImportFrom) and not node.level
-                else []
-            )
-            if any(name.split(".")[0] == library for name in names):
-                users.add(Path(name_of(path)).parts[0])
+    users = {Path(name_of(path)).parts[0] for path in EVERY_MODULE if library in imports_of(path)}
     assert users <= allowed

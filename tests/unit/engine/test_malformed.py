@@ -107,7 +107,7 @@ def declared(make_house):
     return house
 
 
-@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 @given(frame=frames)
 def test_each_malformed_message_gets_one_error_and_nothing_else_happens(declared, frame):
     peer = declared.peer()
@@ -122,7 +122,7 @@ def test_each_malformed_message_gets_one_error_and_nothing_else_happens(declared
     assert declared.logger.lines == []
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     payload=st.recursive(st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9), st.lists)
 )

@@ -87,7 +87,7 @@ PAYLOADS = st.builds(wrapped, st.sampled_from([1, "x", None, {}]), DEPTHS)
 
 
 @given(SCHEMAS, PAYLOADS)
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
 def test_each_refusal_ends_within_its_bound(schema, payload):
     try:
         validator = Validator(schema)
@@ -105,7 +105,7 @@ def test_each_refusal_ends_within_its_bound(schema, payload):
 
 
 @given(SCHEMAS, PAYLOADS)
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
 def test_something_is_found_exactly_where_the_library_finds_the_value_wrong(schema, payload):
     try:
         validator = Validator(schema)

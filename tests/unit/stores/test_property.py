@@ -34,11 +34,11 @@ async def open_sqlite(clock):
 
 
 TestMemory = store_machine(open_memory).TestCase
-TestMemory.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestMemory.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 TestSqlite = store_machine(open_sqlite).TestCase
 TestSqlite.settings = settings(
-    max_examples=25,
+    max_examples=12,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
