@@ -24,7 +24,7 @@ from streamer_aws.emulator.socket import Socket
 from streamer_aws.functions import sweeping
 
 CLIENTS: Final = 6
-REQUESTS: Final = int(os.environ.get("STREAMER_TEST_REQUESTS", "60"))
+REQUESTS: Final = int(os.environ.get("STREAMER_TEST_REQUESTS", "40"))
 """Nearly each costs the start of a sandbox, which is what these tests take most of their time for."""
 TERMINAL: Final = {"complete", "error"}
 GUARD: Final = 300.0
