@@ -27,6 +27,7 @@ _FIND: Final = f"SELECT {SUMMARY} FROM requests WHERE id = ? AND number > ? AND 
 _COUNTS: Final = "SELECT status, count(*) FROM requests WHERE number > ? AND number <= ? GROUP BY status"
 _SLICE_END: Final = "SELECT number FROM requests WHERE number > ? ORDER BY number LIMIT 1 OFFSET ?"
 _LAST: Final = (1 << 63) - 1
+_NEWEST_FIRST: Final = "ORDER BY created_at DESC, number DESC"
 
 
 def unsettled(state: State, _number: int, _again: bool, _now: float, owner: str, limit: int) -> list[str]:
@@ -62,37 +63,58 @@ def list_records(
     before: list[Any] | None,
 ) -> Any:
     """A page of summaries, and the place of the last one where more may follow."""
-    conditions = ["1"]
-    values: list[Any] = []
-    if owner is not None:
-        conditions.append("owner = ?")
-        values.append(owner)
-    if before is not None:
-        conditions.append("(created_at, number) < (?, ?)")
-        values += before
+    whose, which = _Conditions(), _Conditions()
+    whose.add("owner = ?", owner)
+    whose.add("(created_at, number) < (?, ?)", *(before or ()))
+    which.add("status = ?", status)
+    which.add("action = ?", action)
+    end = state.execute(
+        f"SELECT created_at, number FROM requests WHERE {whose} {_NEWEST_FIRST} LIMIT 2 OFFSET ?",  # noqa: S608 - the texts are ours
+        (*whose.values, PAGE_ROWS - 1),
+    ).fetchall()
+    # The second one is only to be known of: where there is none, the page is the last one.
+    last = list(end[0]) if len(end) > 1 else None
+    # One more than is wanted shows whether more follow.
+    looked_at = PAGE_ROWS if which.values else min(PAGE_ROWS, limit + 1)
     rows = state.execute(
-        f"SELECT {SUMMARY}, number FROM requests WHERE {' AND '.join(conditions)} "  # noqa: S608 - column names are ours
-        "ORDER BY created_at DESC, number DESC",
-        values,
+        f"SELECT {SUMMARY}, number FROM requests WHERE number IN "  # noqa: S608 - as above
+        f"(SELECT number FROM requests WHERE {whose} {_NEWEST_FIRST} LIMIT ?) AND {which} {_NEWEST_FIRST}",
+        (*whose.values, looked_at, *which.values),
     )
     # Closed before its end, or it would hold its place in the write-ahead log.
     with contextlib.closing(rows):
-        return _page(rows, status, action, limit)
+        return _page(rows, limit, last)
 
 
-def _page(rows: Iterable[tuple[Any, ...]], status: str | None, action: str | None, limit: int) -> Any:
+class _Conditions:
+    """A statement's conditions, and their values."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._texts = ["1"]
+
+    def add(self, text: str, *values: Any) -> None:
+        """One more, where there are values for it."""
+        if values and None not in values:
+            self._texts.append(text)
+            self.values += values
+
+    def __str__(self) -> str:
+        return " AND ".join(self._texts)
+
+
+def _page(rows: Iterable[tuple[Any, ...]], limit: int, last: list[Any] | None) -> Any:
     page: list[list[Any]] = []
-    last: list[Any] | None = None
+    at: list[Any] | None = None
     size = 0
-    for looked_at, row in enumerate(rows):
-        if len(page) >= limit or size >= PAGE_BYTES or looked_at >= PAGE_ROWS:
-            return [page, last]
-        last = [row[4], row[-1]]
-        if (status is None or row[3] == status) and (action is None or row[2] == action):
-            summary = to_summary(row[:-1])
-            page.append(summary)
-            size += _size(summary)
-    return [page, None]
+    for row in rows:
+        if len(page) >= limit or size >= PAGE_BYTES:
+            return [page, at]
+        at = [row[4], row[-1]]
+        summary = to_summary(row[:-1])
+        page.append(summary)
+        size += _size(summary)
+    return [page, last]
 
 
 def _size(summary: list[Any]) -> int:

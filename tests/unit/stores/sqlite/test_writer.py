@@ -16,7 +16,7 @@ from streamer.core.errors import StoreUnavailable
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
 from streamer.queue.fairness import Lines, Place, Room
-from streamer.stores.sqlite import backlog, claiming, database, wheel
+from streamer.stores.sqlite import backlog, claiming, database, reading, wheel
 from streamer.stores.sqlite import state as state_module
 from streamer.stores.sqlite.operations import NUMBERS, OPERATIONS
 from streamer.stores.sqlite.rows import to_new_row
@@ -246,6 +246,24 @@ async def test_a_start_looks_at_what_ran_and_at_all_that_waits_only_where_the_cl
     state.database.set_trace_callback(None)
     assert len(statements) > 2
     assert state.get("client:one", "r0")[10] == clock.now()
+
+
+@pytest.mark.parametrize("count", [5, 6, 7])
+@pytest.mark.parametrize(("action", "limit"), [(None, 2), (None, 3), (None, 50), ("rare", 1), ("rare", 50), ("no", 2)])
+def test_a_listing_looks_at_few_for_each_page_and_finds_all(state, ask, clock, monkeypatch, count, action, limit):
+    monkeypatch.setattr(reading, "PAGE_ROWS", 3)
+    names = [f"r{n}" for n in range(count)]
+    for n, name in enumerate(names):
+        apply(state, [ask("enqueue", to_new_row(record(clock, name, action="work" if n % 3 else "rare")), "")])
+    found, before, pages = [], None, 0
+    while pages == 0 or before is not None:
+        ((_, _, (page, before)),) = apply(state, [ask("list_records", None, None, action, limit, before)])
+        found += [summary[1] for summary in page]
+        assert len(page) <= min(limit, 3)
+        pages += 1
+    assert pages <= count
+    wanted = {None: names, "rare": names[::3], "no": []}
+    assert found == wanted[action][::-1]
 
 
 def test_a_recovery_that_cannot_be_written_says_so(path, clock, monkeypatch):
