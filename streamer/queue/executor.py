@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from streamer.contracts.storage import Change, Expiring, Line, Ready, Row, Storage, Timed
+from streamer.contracts.storage import Change, Expiring, Filter, Line, Ready, Row, Storage, Timed
 from streamer.contracts.stores import Claims, Key
-from streamer.core.errors import StoreError, StoreUnavailable, StreamerError
+from streamer.core.errors import StoreError, StoreUnavailable, StreamerError, TransitionRefused
 from streamer.core.records import (
     Abandoned,
     Claimed,
@@ -45,7 +44,7 @@ class Executor:
     def __init__(self, storage: Storage, time: Timeline, bounds: Bounds) -> None:
         self._storage = storage
         self._time = time
-        self._newest: float | None = None
+        self._newest = -math.inf
         """The time of the batch before."""
         self._overview = Overview(bounds)
         self._loaded = False
@@ -54,10 +53,19 @@ class Executor:
     async def perform(self, operations: Collection[Operation]) -> None:
         """Settles each operation: with its result, or with the error that its caller gets."""
         try:
-            now = await self._begin()
+            now = self._time.now()
+            if not self._loaded:
+                await self._load(now)
+            if now < self._newest:
+                await self._rebase_clock(now)
+            self._newest = now
+            if len(operations) == 1:
+                (one,) = operations
+                await self._perform_one(one, now)
+                return
             inserts: list[Insert] = []
             edits: list[Edit] = []
-            others: list[Claim | Write] = []
+            others: list[Operation] = []
             for one in operations:
                 kind = type(one)
                 (inserts if kind is Insert else edits if kind is Edit else others).append(one)  # type: ignore[arg-type]
@@ -65,8 +73,8 @@ class Executor:
                 await self._insert(inserts)
             if edits:
                 await self._edit(edits, now)
-            for other in others:
-                other.succeed(await (other.call() if isinstance(other, Write) else self._claim(other, now)))
+            for one in others:
+                await self._perform_one(one, now)
         except Exception as problem:  # noqa: BLE001 - each caller gets it
             # What the storage has done is not known, so it is read again before the next batch.
             self._loaded = False
@@ -77,23 +85,26 @@ class Executor:
                 if not one.settled:
                     one.refuse(problem)
 
-    async def _begin(self) -> float:
-        now = self._time.now()
-        if not self._loaded:
-            await self._load(now)
-        if self._newest is not None and now < self._newest:
-            await self._rebase_clock(now)
-        self._newest = now
-        return now
+    async def _perform_one(self, one: Operation, now: float) -> None:
+        if isinstance(one, Insert):
+            await self._insert((one,))
+        elif isinstance(one, Edit):
+            if not await self._edit_one(one, now):
+                await self._edit((one,), now)
+        elif isinstance(one, Claim):
+            one.succeed(await self._claim(one, now))
+        elif isinstance(one, Write):
+            one.succeed(await one.call())
 
     async def _load(self, now: float) -> None:
         (found,) = await self._storage.candidates([Timed(Status.PROCESSING)])
         running = [row.record for row in await self._rows([one.key for one in found]) if row is not None]
         self._overview.load(await self._storage.lines(), running)
         self._loaded = True
-        if self._newest is None:
-            written = max((record.updated_at for record in running), default=now)
-            if written - now > CLOCK_STEP:
+        if self._newest == -math.inf:
+            newest = await self._storage.page(Filter(), 1)
+            times = [*(row.record.created_at for row in newest), *(record.updated_at for record in running)]
+            if (written := max(times, default=now)) - now > CLOCK_STEP:
                 self._newest = written
 
     async def _rebase_clock(self, now: float) -> None:
@@ -147,8 +158,6 @@ class Executor:
         return left
 
     async def _edit(self, edits: Sequence[Edit], now: float) -> None:
-        if len(edits) == 1 and await self._edit_one(edits[0], now):
-            return
         for _ in range(_TRIES):
             keys = [*{one.key: None for one in edits}]
             rows = await self._storage.get(keys)
@@ -249,22 +258,33 @@ class Executor:
 
     async def _take(self, turns: Sequence[Lapsed | Line], claim: Claim, now: float) -> list[RequestRecord]:
         """Claims the records whose turn came."""
-        counts = Counter(turn for turn in turns if isinstance(turn, Line))
+        counts: dict[Line, int] = {}
+        for turn in turns:
+            if isinstance(turn, Line):
+                counts[turn] = counts.get(turn, 0) + 1
         queries = [Ready(line, self._overview.ready_until, count) for line, count in counts.items()]
-        found = await self._storage.candidates(queries) if queries else []
-        keys = {line: iter(one.key for one in ones) for line, ones in zip(counts, found, strict=True)}
-        chosen = [turn.record if isinstance(turn, Lapsed) else next(keys[turn], None) for turn in turns]
-        rows = await self._storage.get([key for key in chosen if key is not None])
+        found = await self._storage.candidates(queries) if queries else ()
+        firsts = {line: iter(ones) for line, ones in zip(counts, found, strict=True)}
+        keys = []
+        for turn in turns:
+            if isinstance(turn, Lapsed):
+                keys.append(turn.record)
+            elif (one := next(firsts[turn], None)) is not None:
+                keys.append((turn.owner, one.id))
         event = Claimed(now, claim.worker, now + claim.lease)
-        pairs = [(row, advance(row.record, event)) for row in rows if row is not None and _can_start(row.record, now)]
+        pairs = [pair for row in await self._storage.get(keys) if row is not None and (pair := _started(row, event))]
         if len(pairs) < len(turns):
             self._loaded = False  # something else writes to this storage
         lost = await self._replace(pairs, turn_taken=True) if pairs else ()
         return [after for _, after in pairs if after.key not in lost]
 
 
-def _can_start(record: RequestRecord, now: float) -> bool:
-    return due(record, now) and not exhausted(record) and not expired(record, now)
+def _started(row: Row, event: Claimed) -> tuple[Row, RequestRecord] | None:
+    """The row and its record under the claim; None where somebody else has changed it so that it cannot start."""
+    try:
+        return row, advance(row.record, event)
+    except TransitionRefused:
+        return None
 
 
 def _end(record: RequestRecord | None, now: float) -> RequestRecord | None:

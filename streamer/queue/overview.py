@@ -70,7 +70,7 @@ class Overview:
             pending[line] = count
             if retrying:
                 self._retrying[line.action] += retrying
-            self._queue(line.owner, line.tenant, count + retrying)
+            self._queue(line, count + retrying)
         self.lines.update(pending)
 
     def full(self, record: RequestRecord) -> Exception | None:
@@ -94,17 +94,20 @@ class Overview:
             turn_taken: it has left its line already, because its turn came.
         """
         if before is not None:
-            self._leave(before, turn_taken=turn_taken)
+            if before.status is _PROCESSING:
+                self._running.pop(after.key, None)
+            else:
+                self._leave(before, turn_taken=turn_taken)
         status = after.status
-        if status is _PENDING or status is _RETRYING:
-            self._wait(after)
-        elif status is _PROCESSING and after.due_at is not None:
+        if status is _PROCESSING and after.due_at is not None:
             self._running[after.key] = after
             self._next_lease_end = min(self._next_lease_end, after.due_at)
+        elif status is _PENDING or status is _RETRYING:
+            self._wait(after)
 
     def removed(self, record: RequestRecord) -> None:
         """A record that was thought to be written is not."""
-        self._leave(record, turn_taken=False)
+        self._leave(record)
 
     def find_leases_over(self, now: float) -> list[RequestRecord]:
         """Running requests whose lease is over."""
@@ -156,30 +159,25 @@ class Overview:
         return min(times, default=None)
 
     def _wait(self, record: RequestRecord) -> None:
-        line = line_of(record)
-        self._queue(line.owner, line.tenant, 1)
+        self._queue(record, 1)
         if record.expires_at is not None and record.expires_at < self.next_expiry:
             self.next_expiry = record.expires_at
         if self._is_ready(record):
-            self.lines.add(line)
+            self.lines.add(line_of(record))
             return
-        due_at = record.due_at or 0.0
-        known = self._retry_times.get(line.action)
-        if line.action not in self._retrying or (known is not None and due_at < known):
-            self._retry_times[line.action] = due_at
-        self._retrying[line.action] += 1
+        action, due_at = record.action, record.due_at or 0.0
+        known = self._retry_times.get(action)
+        if action not in self._retrying or (known is not None and due_at < known):
+            self._retry_times[action] = due_at
+        self._retrying[action] += 1
 
-    def _leave(self, record: RequestRecord, *, turn_taken: bool) -> None:
-        status = record.status
-        if status is _PROCESSING:
-            self._running.pop(record.key, None)
-        elif status is _PENDING or status is _RETRYING:
-            line = line_of(record)
-            self._queue(line.owner, line.tenant, -1)
+    def _leave(self, record: RequestRecord, *, turn_taken: bool = False) -> None:
+        if record.status is _PENDING or record.status is _RETRYING:
+            self._queue(record, -1)
             if not self._is_ready(record):
-                self._less_retrying(line.action)
+                self._less_retrying(record.action)
             elif not turn_taken:
-                self.lines.remove(line)
+                self.lines.remove(line_of(record))
 
     def _is_ready(self, record: RequestRecord) -> bool:
         return record.status is _PENDING or (record.due_at or 0.0) <= self.ready_until
@@ -191,15 +189,19 @@ class Overview:
         if not self._retrying[action]:
             del self._retrying[action]
 
-    def _queue(self, owner: str, share: str, change: int) -> None:
+    def _queue(self, record: RequestRecord | Line, change: int) -> None:
         self._queued += change
-        counts = self._queued_of
-        for name in (owner, share) if share.startswith(ADDRESS_SHARE) else (owner,):
-            count = counts.get(name, 0) + change
-            if count:
-                counts[name] = count
-            else:
-                del counts[name]
+        self._count(record.owner, change)
+        share = record.share if isinstance(record, RequestRecord) else record.tenant
+        if share.startswith(ADDRESS_SHARE):
+            self._count(share, change)
+
+    def _count(self, name: str, change: int) -> None:
+        count = self._queued_of.get(name, 0) + change
+        if count:
+            self._queued_of[name] = count
+        else:
+            del self._queued_of[name]
 
 
 def line_of(record: RequestRecord) -> Line:

@@ -211,10 +211,7 @@ class StorageQueue:
         return changed
 
     async def _do(self, operation: Operation) -> None:
-        if self._immediate and not self._closed:
-            await self._executor.perform((operation,))
-        else:
-            await self._run((operation,))
+        await self._run((operation,))
         if operation.problem is not None:
             raise operation.problem
 
@@ -225,11 +222,11 @@ class StorageQueue:
                 raise one.problem
 
     async def _run(self, operations: Collection[Operation]) -> None:
+        if self._immediate and operations and not self._closed:
+            await self._executor.perform(operations)
+            return
         self._check_open()
         if not operations:
-            return
-        if self._immediate:
-            await self._executor.perform(operations)
             return
         self._gathered += operations
         if self._writer is None:

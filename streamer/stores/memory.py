@@ -7,7 +7,7 @@ from bisect import insort
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 
-from streamer.contracts.storage import Candidate, Change, Filter, Line, LineCount, Query, Ready, Row, Timed
+from streamer.contracts.storage import Candidate, Change, Expiring, Filter, Line, LineCount, Query, Ready, Row, Timed
 from streamer.contracts.stores import Key
 from streamer.core.clock import Clock
 from streamer.core.records import QUEUED, RequestRecord, Status
@@ -59,7 +59,10 @@ class MemoryStorage:
         return [count for _, count in sorted(found)]
 
     async def candidates(self, queries: Sequence[Query], /) -> list[list[Candidate]]:
-        return [list(itertools.islice(self._candidates(query), query.limit)) for query in queries]
+        return [
+            self._ready(*query) if isinstance(query, Ready) else self._timed_or_expiring(query)[: query.limit]
+            for query in queries
+        ]
 
     async def page(
         self, wanted: Filter, /, limit: int, *, after: tuple[float, int] | None = None, oldest_first: bool = False
@@ -128,9 +131,7 @@ class MemoryStorage:
         self.put(Row(row.number, version + 1, record))
         return True
 
-    def _candidates(self, query: Query) -> Iterable[Candidate]:
-        if isinstance(query, Ready):
-            return self._ready(query.line, query.now)
+    def _timed_or_expiring(self, query: Timed | Expiring) -> list[Candidate]:
         if isinstance(query, Timed):
             return _by_time(
                 self._timed[query.status].values(),
@@ -147,12 +148,16 @@ class MemoryStorage:
             lambda record: record.expires_at if (record.expires_at or 0.0) <= query.until else None,
         )
 
-    def _ready(self, line: Line, now: float) -> Iterable[Candidate]:
+    def _ready(self, line: Line, now: float, limit: int) -> list[Candidate]:
         retrying = self._timed[Status.RETRYING]
+        found: list[Candidate] = []
         for number, key in self._lines.get(line, ()):
-            row = retrying.get(key)
+            if len(found) == limit:
+                break
+            row = retrying.get(key) if retrying else None
             if row is None or (row.record.due_at or 0.0) <= now:
-                yield Candidate(line, key[1], number, 0.0)
+                found.append(Candidate(line, key[1], number, 0.0))
+        return found
 
     def _join(self, row: Row, key: Key) -> None:
         line = line_of(row.record)

@@ -243,6 +243,16 @@ async def test_a_clock_that_was_set_back_while_nothing_ran_is_noticed_at_the_sta
     assert (await second.claim("w2", 1, 30.0)).next_due == clock.now() + 30
 
 
+async def test_it_is_noticed_too_when_nothing_ran(clock):
+    storage = MemoryStorage()
+    first = StorageQueue(storage, clock=clock, immediate=True)
+    await first.enqueue(record(clock, expires_at=clock.now() + 5))
+    clock.jump(-3600)
+    second = StorageQueue(storage, clock=clock, immediate=True)
+    assert (await second.claim("w2", 0, 30.0)).next_due == clock.now()
+    assert (await second.get(("client:one", "r1"))).expires_at == clock.now() + 5
+
+
 async def test_very_many_that_expired_end_in_slices_and_none_of_them_begins(clock):
     queue = MemoryStore(clock)
     for n in range(300):
