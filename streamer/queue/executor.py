@@ -61,7 +61,8 @@ class Executor:
             self._newest = now
             if len(operations) == 1:
                 (one,) = operations
-                await self._perform_one(one, now)
+                if not isinstance(one, Edit) or not await self._edit_one(one, now):
+                    await self._perform_one(one, now)
                 return
             inserts: list[Insert] = []
             edits: list[Edit] = []
@@ -89,8 +90,7 @@ class Executor:
         if isinstance(one, Insert):
             await self._insert((one,))
         elif isinstance(one, Edit):
-            if not await self._edit_one(one, now):
-                await self._edit((one,), now)
+            await self._edit((one,), now)
         elif isinstance(one, Claim):
             one.succeed(await self._claim(one, now))
         elif isinstance(one, Write):
