@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from streamer.contracts.stores import Key
+from streamer.contracts.subscriptions import Subscriptions
 from streamer.core.principal import Principal
 
 Message = bytes | Mapping[str, Any] | msgspec.Struct
@@ -144,72 +144,10 @@ class Connected(Protocol):
         ...
 
 
-class Followers(Protocol):
-    """Who follows which request, where whoever runs it and whoever holds the connection are different processes.
-
-    A connection manager for such connections offers this as `SharedConnections.followers`. Every method is strongly
-    consistent: what one process has written, all others see when the call has returned. Every method raises
-    StoreError when it cannot be done right now.
-    """
-
-    async def add(self, key: Key, connection_id: str, /, ends_after: float | None = None) -> None:
-        """The connection follows the request from now on, and was told no outcome of it yet.
-
-        Args:
-            key: which request.
-            connection_id: whose connection.
-            ends_after: the request ends so many seconds after the last of its followers has; None: it does not.
-        """
-        ...
-
-    async def of(self, key: Key, /, told_before: float | None = None) -> list[str]:
-        """The connections that follow the request and were not told its outcome.
-
-        Args:
-            key: which request.
-            told_before: also those whose telling began before that time (wall-clock seconds): whoever began it may
-                have died before it was done.
-        """
-        ...
-
-    async def claim(self, key: Key, connection_id: str, /, told_before: float | None = None) -> bool:
-        """Takes over telling the outcome to this follower: true for one caller alone, of all who try.
-
-        False also when the connection does not follow (any more). `told_before` as in `of`.
-        """
-        ...
-
-    async def drop(self, key: Key, connection_id: str, /) -> None:
-        """The connection follows the request no longer."""
-        ...
-
-    async def leave(self, connection_id: str, /) -> list[tuple[Key, float]]:
-        """The connection has ended: of the requests that end with their followers, it follows none any more.
-
-        Returns those requests, each with the seconds after which it ends if nobody follows it then. They are also
-        noted, for `left`.
-        """
-        ...
-
-    async def deserted(self, key: Key, now: float, /) -> bool:
-        """Whether a follower has left the request, its time since then is over by `now`, and nobody follows it."""
-        ...
-
-    async def left(self, now: float, /, limit: int = 100) -> list[Key]:
-        """Requests that a follower left, and whose time since then is over by `now`; `deserted` says whether somebody
-        else follows them. They may be told again until `settle`.
-        """
-        ...
-
-    async def settle(self, key: Key, /) -> None:
-        """What was left needs no further look."""
-        ...
-
-
 class SharedConnections(ConnectionManager, Protocol):
     """Connections that any process can send to: what their component declares as `several_processes`."""
 
-    followers: Followers
+    subscriptions: Subscriptions
     connected: Connected | None
     """None: each connection stays with one process, which knows it."""
     progress_interval: float

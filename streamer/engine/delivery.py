@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 from streamer.contracts.connections import ConnectionManager
 from streamer.contracts.stores import Key, RequestQueue
+from streamer.core.clock import SystemClock
 from streamer.core.stepping import DONE
 from streamer.engine import refusals
 from streamer.engine.boundary import default_logger
@@ -16,20 +17,7 @@ from streamer.engine.delivery_tracker import DeliveryTracker
 from streamer.engine.outbox import Outbox
 from streamer.engine.outcomes import terminal_message
 from streamer.engine.pacing import Pacing
-
-
-class _Following:
-    """One connection that follows one request."""
-
-    __slots__ = ("ended", "held", "waiting")
-
-    def __init__(self) -> None:
-        self.held: list[tuple[bytes, bool]] | None = []
-        """What waits for the acknowledgment; None once that was sent."""
-        self.ended = False
-        """The terminal message is among what waits."""
-        self.waiting = 1
-        """How many messages of this connection are to be acknowledged with this request, or refused."""
+from streamer.engine.subscriptions import LocalSubscriptions, Subscription
 
 
 class Delivery:
@@ -40,6 +28,7 @@ class Delivery:
     Args:
         connections: take the messages.
         logger: for what a connection manager raises besides ConnectionGone; it concerns that connection alone.
+        subscriptions: of the connections; its own when left out.
         queue: outcomes are read from it again where a connection is too far behind to be sent one when it comes. None:
             they are sent all the same.
         tracker: records which outcomes were taken; None: nobody does.
@@ -50,17 +39,15 @@ class Delivery:
         connections: ConnectionManager,
         logger: Any = None,
         *,
+        subscriptions: LocalSubscriptions | None = None,
         queue: RequestQueue | None = None,
         tracker: DeliveryTracker | None = None,
     ) -> None:
         self._queue = queue
         self._tracker = tracker
-        self.on_left: Callable[[Key, float], None] | None = None
-        """Called when the last connection that followed a request has ended, for those that are to end then too."""
         self._logger = default_logger() if logger is None else logger
-        self._followers: dict[Key, dict[str, _Following]] = {}
-        self._followed: dict[str, set[Key]] = {}
-        self._ends_after: dict[Key, float] = {}
+        self._subscriptions = subscriptions or LocalSubscriptions(SystemClock())
+        self._followers = self._subscriptions.by_key
         self._outbox = Outbox(connections, self.forget, self._logger)
         self._pacing = Pacing(connections, self._send_stored, self._logger)
 
@@ -69,17 +56,11 @@ class Delivery:
 
         Returns whether that is new: a connection that follows already goes on as it is.
         """
-        connections = self._followers.setdefault(key, {})
-        if (following := connections.get(connection_id)) is not None:
-            following.waiting += 1
-            return False
-        connections[connection_id] = _Following()
-        self._followed.setdefault(connection_id, set()).add(key)
-        return True
+        return self._subscriptions.add(key, connection_id)
 
     def refused(self, key: Key, connection_id: str) -> None:
         """What made the connection follow was refused: it goes on only for another message with the same id."""
-        following = self._followers.get(key, {}).get(connection_id)
+        following = self._subscriptions.get(key, connection_id)
         if following is not None and following.held is not None:
             following.waiting -= 1
             if following.waiting == 0:
@@ -87,44 +68,32 @@ class Delivery:
 
     def unfollow(self, key: Key, connection_id: str) -> None:
         """The connection gets no more of the request, and nothing of what was held back."""
-        self._drop(key, connection_id)
-        keys = self._followed.get(connection_id)
-        if keys is not None:
-            keys.discard(key)
-            if not keys:
-                del self._followed[connection_id]
+        self._subscriptions.remove(key, connection_id)
 
     def forget(self, connection_id: str) -> None:
         """The connection has ended."""
-        for key in self._followed.pop(connection_id, ()):
-            ends_after = self._drop(key, connection_id)
-            if ends_after is not None and self.on_left is not None:
-                self.on_left(key, ends_after)
+        self._subscriptions.leave(connection_id)
 
     def ends_after(self, key: Key, seconds: float) -> None:
-        """When the last of the connections that follow the request now, or join them, has ended, say so."""
-        if key in self._followers:
-            self._ends_after[key] = seconds
-        elif self.on_left is not None:
-            # It ended while the request was being read: nobody else will say that it is gone.
-            self.on_left(key, seconds)
+        """When the last of the connections that follow the request now, or join them, has ended, it is orphaned."""
+        self._subscriptions.ends_after(key, seconds)
 
     def awaits_acknowledgment(self, key: Key, connection_id: str) -> bool:
         """Whether the connection follows the request, and what it is to get is held back for its acknowledgment."""
-        following = self._followers.get(key, {}).get(connection_id)
+        following = self._subscriptions.get(key, connection_id)
         return following is not None and following.held is not None
 
     def followed(self, key: Key) -> bool:
         """Whether anybody follows the request."""
         return key in self._followers
 
-    def followed_keys(self) -> list[Key]:
+    def followed_keys(self) -> Collection[Key]:
         """Every request that anybody follows."""
         return list(self._followers)
 
     def waits(self, connection_id: str) -> bool:
         """Whether the connection is to get something: it follows a request, or an outcome waits for it to catch up."""
-        return connection_id in self._followed or connection_id in self._pacing
+        return self._subscriptions.subscribed(connection_id) or connection_id in self._pacing
 
     def turn(self, key: Key | None, connection_id: str) -> AbstractAsyncContextManager[None]:
         """Entered when the connection has taken what was sent before, and there is room for this request's outcome.
@@ -158,13 +127,16 @@ class Delivery:
         if self._tracker is not None:
             await self._tracker.write()
 
+    async def settle(self) -> None:
+        """Returns at once: nothing is stored here."""
+
     def begin_drain(self) -> None:
         """Waits for no slow client any more; what it did not get stays in the store."""
         self._pacing.stop()
 
     def acknowledged(self, key: Key, connection_id: str) -> Awaitable[None]:
         """The acknowledgment was sent: what was held back for it follows."""
-        following = self._followers.get(key, {}).get(connection_id)
+        following = self._subscriptions.get(key, connection_id)
         if following is None or following.held is None:
             return DONE
         if following.held:
@@ -173,7 +145,7 @@ class Delivery:
         return DONE
 
     async def _send_held(
-        self, key: Key, connection_id: str, following: _Following, held: list[tuple[bytes, bool]]
+        self, key: Key, connection_id: str, following: Subscription, held: list[tuple[bytes, bool]]
     ) -> None:
         while held:
             data, final = held.pop(0)
@@ -183,7 +155,7 @@ class Delivery:
                 await self._outbox.send(key, connection_id, data, final=False)
         self._release(key, connection_id, following)
 
-    def _release(self, key: Key, connection_id: str, following: _Following) -> None:
+    def _release(self, key: Key, connection_id: str, following: Subscription) -> None:
         following.held = None
         if following.ended:
             self.unfollow(key, connection_id)
@@ -193,7 +165,7 @@ class Delivery:
 
         It is read when its turn comes, so that of many such requests no more than one outcome is in memory.
         """
-        if key in self._followed.get(connection_id, ()):
+        if self._subscriptions.get(key, connection_id) is not None:
             self.unfollow(key, connection_id)
             self._pacing.later(key, connection_id)
 
@@ -206,7 +178,7 @@ class Delivery:
             state: the newest progress, or the terminal message; None when the client has it already.
             ended: the state is terminal.
         """
-        following = self._followers.get(key, {}).get(connection_id)
+        following = self._subscriptions.get(key, connection_id)
         if following is None and not ended:
             # It was sent the outcome meanwhile, which is newer than the state that was read, or has ended.
             return
@@ -232,16 +204,16 @@ class Delivery:
     async def _progress_to_each(self, key: Key, message: bytes) -> None:
         for connection_id, following in tuple(self._followers.get(key, {}).items()):
             # While another connection was being served this one may have got its terminal message, or ended.
-            if self._followers.get(key, {}).get(connection_id) is following:
+            if self._subscriptions.get(key, connection_id) is following:
                 await self._progress_to(key, connection_id, following, message)
 
-    def _progress_to(self, key: Key, connection_id: str, following: _Following, message: bytes) -> Awaitable[None]:
+    def _progress_to(self, key: Key, connection_id: str, following: Subscription, message: bytes) -> Awaitable[None]:
         if following.held is None:
             return self._outbox.send(key, connection_id, message, final=False)
         following.held.append((message, False))
         return DONE
 
-    def terminal(self, key: Key, message: bytes) -> Awaitable[None]:
+    def terminal(self, key: Key, message: bytes, claimed_before: float | None = None) -> Awaitable[None]:  # noqa: ARG002 - one process alone sends here
         """Sends the terminal message to all followers and ends their following."""
         followers = self._followers.get(key)
         if followers is None:
@@ -255,7 +227,7 @@ class Delivery:
         for connection_id, following in tuple(self._followers.get(key, {}).items()):
             await self._terminal_to(key, connection_id, following, message)
 
-    def _terminal_to(self, key: Key, connection_id: str, following: _Following, message: bytes) -> Awaitable[None]:
+    def _terminal_to(self, key: Key, connection_id: str, following: Subscription, message: bytes) -> Awaitable[None]:
         if following.held is None:
             self.unfollow(key, connection_id)
             return self._send_outcome(key, connection_id, message)
@@ -263,17 +235,6 @@ class Delivery:
             following.held.append((message, True))
             following.ended = True
         return DONE
-
-    def _drop(self, key: Key, connection_id: str) -> float | None:
-        """Returns what `ends_after` says when nobody is left who follows."""
-        connections = self._followers.get(key)
-        if connections is None:
-            return None
-        connections.pop(connection_id, None)
-        if connections:
-            return None
-        del self._followers[key]
-        return self._ends_after.pop(key, None)
 
     def _send_outcome(self, key: Key, connection_id: str, message: bytes) -> Awaitable[None]:
         """Now, or once the connection has caught up: outcomes of many requests at once must not cut off a slow one."""

@@ -26,28 +26,29 @@ _SCHEMA: Final = {
 }
 
 
+Renew = Callable[[str, Principal], Awaitable[None] | None]
+
+
 class Authenticate(BaseHandler):
     """Takes a new token of the same user and tenant; whatever is wrong with it, the connection stays as it is.
 
     Args:
         authenticator: of the service.
-
-    Attributes:
-        on_renewed: called with the connection's id and its new principal; set by whoever runs the transport. What it
-            returns is awaited before the client is told, unless it is None.
+        renew: gives the connection of that id its new principal. What it returns is awaited before the client is
+            answered, unless it is None.
     """
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, renew: Renew) -> None:
         super().__init__()
         self._authenticator = authenticator
-        self.on_renewed: Callable[[str, Principal], Awaitable[None] | None] = lambda _connection_id, _principal: None
+        self._renew = renew
 
     async def process(self, request: Request, /) -> Result:
         principal = await self._authenticator.authenticate(request.payload["token"])
         before = request.principal
         if before is None or principal.owner != before.owner:
             raise Error(FORBIDDEN, "The token is of somebody else; a connection keeps its user and tenant")
-        written = self.on_renewed(request.connection_id, principal)
+        written = self._renew(request.connection_id, principal)
         if written is not None:
             # Clients of databases leave things in the context of their task, so all of it must be in one.
             await EnterTask()

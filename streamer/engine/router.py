@@ -15,9 +15,7 @@ from streamer.contracts.stores import Existing, Key, RequestStore
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.current import current_request
 from streamer.core.errors import (
-    ConnectionGone,
     Error,
-    NotSent,
     StoreError,
 )
 from streamer.core.foreign import task_is_cancelled
@@ -44,7 +42,8 @@ from streamer.engine.codec import (
 )
 from streamer.engine.delivery import Delivery
 from streamer.engine.direct_answers import DirectAnswers
-from streamer.engine.events import Door, EventPeer, frame_of
+from streamer.engine.event_router import EventPoster, EventRouter
+from streamer.engine.events import Door, EventPeer
 from streamer.engine.log_throttle import LogThrottle
 from streamer.engine.pipeline import AnyMiddleware, check, compose
 from streamer.engine.routes import Route
@@ -54,7 +53,8 @@ from streamer.engine.telling import Teller
 from streamer.engine.waiting import STOP_GRACE, bounded, ends_within
 
 DEFAULT_THRESHOLD = 5.0
-_LET_IN: dict[str, Any] = {"statusCode": 200}
+OnQueued = Callable[[Request, Route], Awaitable[None] | None]
+"""Called with each request that has been stored and acknowledged."""
 
 
 class Router:
@@ -78,6 +78,10 @@ class Router:
         max_running: requests of one connection being answered or stored at one time; one more is RATE_LIMITED.
         max_result_size: bytes of one result; a larger one is an error instead.
         expose_errors: send the text of unexpected exceptions to clients (development only).
+        routes: the actions that are compiled already; `handle` and `add` add to them.
+        service_routes: the service's own actions.
+        on_queued: called after each acknowledgment: wakes a worker. What it returns is awaited, unless it is None.
+        on_storing: called before each request is given to the store: a worker of this process may claim right after it.
     """
 
     def __init__(
@@ -92,6 +96,10 @@ class Router:
         max_running: int = 1024,
         max_result_size: int = MAX_RESULT_SIZE,
         expose_errors: bool = False,
+        routes: dict[str, Route] | None = None,
+        service_routes: Mapping[str, Route] | None = None,
+        on_queued: OnQueued | None = None,
+        on_storing: Callable[[], None] | None = None,
     ) -> None:
         logger = default_logger() if logger is None else logger
         self.store = store
@@ -100,9 +108,9 @@ class Router:
         self.logger = logger
         self.delivery: Teller = delivery or Delivery(connections, logger)
         self._throttle = LogThrottle(logger, self.clock)
-        self.routes: dict[str, Route] = {}
-        self.service_routes: Mapping[str, Route] = {}
-        self._lookup: dict[str, Route] = {}
+        self.routes = {} if routes is None else routes
+        self.service_routes = {} if service_routes is None else service_routes
+        self._lookup = {**self.routes, **self.service_routes}
         self._decode = (codec or Codec()).decode
         self._max_running = max_running
         self._answers = answers = DirectAnswers(logger, max_result_size=max_result_size, expose_errors=expose_errors)
@@ -111,12 +119,10 @@ class Router:
         self._middleware: tuple[AnyMiddleware, ...] = ()
         self._tasks: set[asyncio.Future[Any]] = set()
         self._draining = False
-        self.on_queued: Callable[[Request], Awaitable[None] | None] | None = None
-        """Called after each acknowledgment: wakes a worker. What it returns is awaited, unless it is None."""
-        self.on_storing: Callable[[], None] | None = None
-        """Called before each request is given to the store: a worker of this process may claim right behind it."""
-        self.door: Door | None = None
-        """Asked by `route` who speaks; None: every connection may come in, and is its own owner."""
+        self._on_queued = on_queued
+        self._on_storing = on_storing
+        self._poster = EventPoster(connections, self.delivery.forget, self._throttle)
+        self._events = self.events()
 
     # Declaring
 
@@ -153,11 +159,6 @@ class Router:
         if route.name in self.routes:
             raise ValueError(f"a handler for {route.name!r} is declared already")
         self.routes[route.name] = self._lookup[route.name] = route
-
-    def add_service_routes(self, routes: Mapping[str, Route]) -> None:
-        """Declares the service's own actions."""
-        self.service_routes = routes
-        self._lookup.update(routes)
 
     # Receiving
 
@@ -223,52 +224,24 @@ class Router:
         self.delivery.forget(peer.id)
 
     async def route(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Handles one API Gateway WebSocket event, answers through the connection manager, and returns when done.
+        """Handles one API Gateway WebSocket event of a connection that is its own owner, as `EventRouter.route`."""
+        return await self._events.route(event)
 
-        The door decides on a CONNECT; after a DISCONNECT nothing more is sent to that connection.
+    def events(self, door: Door | None = None) -> EventRouter:
+        """What handles API Gateway WebSocket events.
 
-        Returns:
-            `{"statusCode": 200}`, also when the answer is an error: the client has been told. Another status only
-            for a CONNECT that the door refuses.
+        Args:
+            door: asked who speaks; None: every connection may come in, and is its own owner.
         """
-        context = event["requestContext"]
-        kind = context.get("eventType", "MESSAGE")
-        if kind == "CONNECT":
-            return _LET_IN if self.door is None else await self.door.connect(event)
-        if kind == "DISCONNECT":
-            if self.door is None:
-                self.delivery.forget(context["connectionId"])
-            else:
-                await self.door.disconnect(event)
-            return _LET_IN
-        try:
-            peer = EventPeer(context["connectionId"]) if self.door is None else await self.door.peer(event)
-        except StoreError as problem:
-            self._throttle.error("who sent a message could not be told", error=str(problem))
-            peer = EventPeer(context["connectionId"])
-            peer.send(self._unknown(event))
-            await self._post(peer)
-            return _LET_IN
-        if peer is not None:
-            await self._message(peer, event)
-        return _LET_IN
-
-    def _unknown(self, event: Mapping[str, Any]) -> bytes:
-        """The answer to a message while nobody can tell who sent it."""
-        try:
-            return encode_error(refusals.store_silent(), self._decode(frame_of(event)).id)
-        except MalformedError as problem:
-            return encode_error(problem.error, problem.request_id)
-
-    async def _message(self, peer: EventPeer, event: Mapping[str, Any]) -> None:
-        before = set(self._tasks)
-        try:
-            self.receive(peer, frame_of(event))
-        except MalformedError as problem:
-            peer.send(encode_error(problem.error, problem.request_id))
-        if mine := self._tasks - before:
-            await asyncio.gather(*mine)
-        await self._post(peer)
+        return EventRouter(
+            self.receive,
+            self._decode,
+            self.delivery.forget,
+            self._tasks,
+            poster=self._poster,
+            throttle=self._throttle,
+            door=door,
+        )
 
     # Ending
 
@@ -382,7 +355,7 @@ class Router:
                 return
             peer.running -= 1
             peer.send(encode_json(Acknowledgment(request.id)))
-            waking = None if self.on_queued is None else self.on_queued(request)
+            waking = None if self._on_queued is None else self._on_queued(request, route)
             for waiting in (self.delivery.acknowledged(key, peer.id), waking):
                 if waiting is not None and waiting is not DONE:
                     self._keep(asyncio.ensure_future(waiting))
@@ -414,7 +387,7 @@ class Router:
                 await self._acknowledged(peer, route, request)
             finally:
                 # It is stored, and must run whatever became of its acknowledgment.
-                if is_new and self.on_queued is not None and (waking := self.on_queued(request)) is not None:
+                if is_new and self._on_queued is not None and (waking := self._on_queued(request, route)) is not None:
                     await waking
             if ended:
                 # The same request sent again: its outcome follows.
@@ -442,8 +415,8 @@ class Router:
         self.delivery.follow(key, peer.id)
         if route.cancel_after is not None:
             self.delivery.ends_after(key, route.cancel_after)
-        if self.on_storing is not None:
-            self.on_storing()
+        if self._on_storing is not None:
+            self._on_storing()
         return key
 
     async def _stored(self, peer: Peer, request: Request, storing: Awaitable[Existing | None]) -> tuple[bool, bool]:
@@ -459,7 +432,7 @@ class Router:
         # What follows goes straight to the connection manager: the acknowledgment must be there first.
         if isinstance(peer, EventPeer):
             try:
-                posted = await self._post(peer)
+                posted = await self._poster.post(peer)
             except BaseException:
                 self.delivery.unfollow(key, peer.id)
                 raise
@@ -470,21 +443,6 @@ class Router:
         if route.cancel_after is not None and not await self.connections.is_active(peer.id):
             # It had ended before it began to follow: nobody else will say that it is gone.
             self.delivery.forget(peer.id)
-
-    async def _post(self, peer: EventPeer) -> bool:
-        """Sends what an event's connection has collected. Returns whether the connection was there to take it."""
-        messages, peer.sent = peer.sent, []
-        for message in messages:
-            try:
-                await self.connections.send(peer.id, message)
-            except ConnectionGone:
-                self.delivery.forget(peer.id)
-                return False
-            except NotSent as problem:
-                # That client's own affair: no fault of the function, which would page somebody.
-                self._throttle.error("an answer was not taken", connection_id=peer.id, error=str(problem))
-                return False
-        return True
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         self._keep(asyncio.create_task(coroutine))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+from collections.abc import Collection, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Any
 
-from streamer.contracts.connections import Connected, ConnectionManager, Followers
+from streamer.contracts.connections import Connected, ConnectionManager
 from streamer.contracts.stores import Key
+from streamer.contracts.subscriptions import Subscriptions
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import ConnectionGone, NotSent, StoreError
 from streamer.core.foreign import is_our_own
-from streamer.engine.leaving import leaving
+from streamer.engine.background import BackgroundTasks
+from streamer.engine.connection_ends import ConnectionEnds
 from streamer.engine.outcomes import terminal_message
 
 
@@ -22,13 +24,14 @@ class SharedDelivery:
 
     A follower is written down after its acknowledgment was sent, so nobody can tell it anything before that. Whoever
     runs the request writes down how it ended, and asks then who follows; whoever writes down a follower asks then how
-    the request stands. So at least one of them sees the other, and `Followers.claim` lets only one of them tell.
+    the request stands. So at least one of them sees the other, and `Subscriptions.claim` lets only one of them tell.
 
     Args:
         connections: take the messages.
-        followers: who follows.
+        subscriptions: the stored ones.
         queue: is asked how a request stands, and noted in that its owner was told.
         logger: for what goes wrong with one follower, which must not concern the others.
+        ends: ends the subscriptions of connections that have ended.
         connected: where it is noted which outcomes a connection was sent, until its next message confirms them. None:
             what was sent counts as delivered.
         clock: for when that was.
@@ -37,25 +40,24 @@ class SharedDelivery:
     def __init__(
         self,
         connections: ConnectionManager,
-        followers: Followers,
+        subscriptions: Subscriptions,
         queue: Any,
         logger: Any,
+        *,
+        ends: ConnectionEnds,
         connected: Connected | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._connected = connected
         self._clock = clock or SystemClock()
         self._connections = connections
-        self._followers = followers
+        self._followers = subscriptions
+        self._ends = ends
         self._queue = queue
         self._logger = logger
         self._awaiting: Counter[tuple[Key, str]] = Counter()
         self._ends_after: dict[Key, float] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.on_left: Callable[[Key, float], Awaitable[None]] | None = None
-        """Called when a connection that followed a request has ended, for those that are to end then too."""
-        self.leave = leaving(followers, self._left, logger)
-        """Says that a connection has ended, and returns when it is written down."""
+        self._background = BackgroundTasks()
 
     def follow(self, key: Key, connection_id: str) -> bool:
         """Part of `Teller`."""
@@ -75,7 +77,7 @@ class SharedDelivery:
 
     def forget(self, connection_id: str) -> None:
         """Part of `Teller`. It is written down beside; `settle` returns when it is."""
-        self._beside(self.leave(connection_id))
+        self._background.start(self._ends.ended(connection_id))
 
     def ends_after(self, key: Key, seconds: float) -> None:
         """Part of `Teller`."""
@@ -92,9 +94,9 @@ class SharedDelivery:
     def runs_again(self, key: Key) -> None:
         """Part of `Teller`; deliveries are noted at once here."""
 
-    def followed_keys(self) -> list[Key]:
+    def followed_keys(self) -> Collection[Key]:
         """Part of `Teller`: whoever ends a request, in whatever process, tells its followers."""
-        return []
+        return ()
 
     def waits(self, connection_id: str) -> bool:  # noqa: ARG002 - part of `Teller`
         """Part of `Teller`: whoever holds the connections decides which are idle, and does not ask."""
@@ -111,7 +113,7 @@ class SharedDelivery:
     def confirmed(self, keys: Iterable[Key]) -> None:
         """Part of `Teller`."""
         for key in keys:
-            self._beside(self._delivered(key))
+            self._background.start(self._delivered(key))
 
     async def record_confirmed(self) -> None:
         """Part of `Teller`: it is recorded when it is known."""
@@ -156,28 +158,20 @@ class SharedDelivery:
         for connection_id in followers:
             await self._send(key, connection_id, message, final=False)
 
-    async def terminal(self, key: Key, message: bytes) -> None:
-        """Part of `Teller`."""
-        await self.tell(key, message)
-
-    async def tell(self, key: Key, message: bytes, told_before: float | None = None) -> None:
-        """Sends the terminal message to all followers that nobody has told, or began to tell before that time.
-
-        What cannot be told now is told by whoever looks after what was not told.
-        """
+    async def terminal(self, key: Key, message: bytes, claimed_before: float | None = None) -> None:
+        """Part of `Teller`. What cannot be sent now is sent by the sweep that looks for undelivered outcomes."""
         try:
-            followers = await self._followers.of(key, told_before)
+            followers = await self._followers.of(key, claimed_before)
             for connection_id in followers:
                 at = self._clock.now()
-                if await self._tell(key, connection_id, message, told_before):
+                if await self._tell(key, connection_id, message, claimed_before):
                     await self._sent(key, connection_id, at)
         except StoreError as problem:
             self._logger.warning("an outcome was not told yet", request_id=key[1], error=str(problem))
 
     async def settle(self) -> None:
         """Returns when everything is written down."""
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
+        await self._background.settle()
 
     async def _join(self, key: Key, connection_id: str, ends_after: float | None) -> None:
         try:
@@ -194,8 +188,8 @@ class SharedDelivery:
             # The request is stored and will run. Its owner hears of it on resuming.
             self._logger.error("a connection cannot follow its request", request_id=key[1], error=str(problem))
 
-    async def _tell(self, key: Key, connection_id: str, message: bytes, told_before: float | None) -> bool:
-        if not await self._followers.claim(key, connection_id, told_before):
+    async def _tell(self, key: Key, connection_id: str, message: bytes, claimed_before: float | None) -> bool:
+        if not await self._followers.claim(key, connection_id, claimed_before):
             return False
         return await self._send(key, connection_id, message, final=True)
 
@@ -235,12 +229,3 @@ class SharedDelivery:
         except StoreError as problem:
             # The worst that follows is that an owner hears of an outcome twice.
             self._logger.warning("a delivery was not noted", request_id=key[1], error=str(problem))
-
-    async def _left(self, key: Key, after: float) -> None:
-        if self.on_left is not None:
-            await self.on_left(key, after)
-
-    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

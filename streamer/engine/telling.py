@@ -54,7 +54,7 @@ class Teller(Protocol):
         """A worker begins another attempt: what was confirmed of the request until now is not its next outcome."""
         ...
 
-    def followed_keys(self) -> list[Key]:
+    def followed_keys(self) -> Collection[Key]:
         """Every request of whose end nobody but this process would tell its followers."""
         ...
 
@@ -85,6 +85,10 @@ class Teller(Protocol):
         """Returns when the store knows of all that was confirmed, as far as it takes it."""
         ...
 
+    async def settle(self) -> None:
+        """Returns when everything is stored that was begun without being waited for."""
+        ...
+
     def begin_drain(self) -> None:
         """Waits for no slow client any more; what it did not get stays in the store."""
         ...
@@ -112,6 +116,13 @@ class Teller(Protocol):
         """Sends progress to all followers; where a client is slow only the newest survives."""
         ...
 
-    def terminal(self, key: Key, message: bytes) -> Awaitable[None]:
-        """Sends the terminal message to all followers, once to each, and ends their following."""
+    def terminal(self, key: Key, message: bytes, claimed_before: float | None = None) -> Awaitable[None]:
+        """Sends the terminal message to all followers, once to each, and ends their following.
+
+        Args:
+            key: which request.
+            message: how it ended.
+            claimed_before: where several processes send outcomes: also to those for whom one of them took that over
+                before this time (wall-clock seconds), as it may have died since.
+        """
         ...

@@ -130,11 +130,13 @@ class Worker:
             poll_interval=poll_interval,
         )
 
-    def wake(self, request: Request | None = None, /) -> None:
-        """Says that there may be something to claim: this request, or anything at all."""
-        if request is None:
-            self._signal.wake()
-        elif self.slots.free():
+    def wake(self) -> None:
+        """Says that there may be something to claim."""
+        self._signal.wake()
+
+    def queued(self, request: Request, _route: Route, /) -> None:
+        """Says that this request has been stored."""
+        if self.slots.free():
             self._signal.announce((request.owner, request.id))
         else:
             # The first attempt that ends makes room for it.

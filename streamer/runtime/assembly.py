@@ -21,21 +21,27 @@ from streamer.core.health import Health
 from streamer.engine.adapters import RequestQueueAdapter
 from streamer.engine.causes import cause_of
 from streamer.engine.codec import Codec
+from streamer.engine.connection_ends import ConnectionEnds, OnOrphaned, left_to_sweep
 from streamer.engine.delivery import Delivery
 from streamer.engine.delivery_tracker import DeliveryTracker
-from streamer.engine.departures import Departures
+from streamer.engine.orphan_watch import OrphanWatch
+from streamer.engine.orphans import OrphanCanceller
 from streamer.engine.pipeline import AnyMiddleware
 from streamer.engine.renewal import NAME as RENEWAL
-from streamer.engine.renewal import Authenticate, renewal_route
-from streamer.engine.router import Router
+from streamer.engine.renewal import Authenticate, Renew, renewal_route
+from streamer.engine.router import OnQueued, Router
+from streamer.engine.routes import Route
 from streamer.engine.service_actions import for_service_actions, service_routes
 from streamer.engine.shared_delivery import SharedDelivery
+from streamer.engine.subscriptions import LocalSubscriptions
+from streamer.engine.telling import Teller
 from streamer.engine.worker import Worker
 from streamer.handlers.functions import adapt
 from streamer.handlers.pools import Pools
 from streamer.middlewares.rate_limit import RateLimit
 from streamer.runtime.building import build, build_context, naming
 from streamer.runtime.compiler import compile_route
+from streamer.transports.expiry import TokenDeadlines
 
 Components = Mapping[tuple[Kind, str], Component]
 
@@ -47,21 +53,20 @@ class Service:
     settings: Settings
     store: RequestQueue
     connections: Any
-    delivery: Delivery | SharedDelivery
-    """Shared where the connections are."""
-    deliveries: DeliveryTracker
+    delivery: Teller
+    tracker: DeliveryTracker
     router: Router
     worker: Worker
     health: Health
     """What its parts report."""
     pools: Pools
     """Where functions run; knows how many outlived their requests."""
-    departures: Departures | None = None
-    """Only where an action ends with its followers."""
+    orphan_watch: OrphanWatch | None = None
+    """Only where requests of an action end with their subscribers, and this process holds the connections."""
     authenticator: Authenticator | None = None
     """None: nobody is asked."""
-    renewal: Authenticate | None = None
-    """Only with an authenticator."""
+    deadlines: TokenDeadlines | None = None
+    """When the connections' proofs expire; only with an authenticator."""
 
 
 @contextlib.asynccontextmanager
@@ -74,6 +79,8 @@ async def open_service(
     name: str | None = None,
     actions: Collection[str] = (),
     generator: random.Random | None = None,
+    on_queued: OnQueued | None = None,
+    on_orphaned: OnOrphaned = left_to_sweep,
 ) -> AsyncIterator[Service]:
     """Builds every component that the file uses, and binds every action to its validator, pipeline and handler.
 
@@ -85,6 +92,8 @@ async def open_service(
         name: of this process, written into each claim; its machine and number when left out.
         actions: that the worker takes; all when empty.
         generator: of the jitter between attempts; one of its own when left out.
+        on_queued: wakes what runs a request that was stored; this process's own worker when left out.
+        on_orphaned: where connections are shared, wakes what looks whether a request is orphaned.
 
     Raises:
         StartError: something that only a start can show, such as a store that another process holds.
@@ -106,38 +115,36 @@ async def open_service(
             logger=logger,
         )
 
-        # What the component declares: its object is that of an outsider, which nothing else can say the type of.
-        shared: SharedConnections | None = connections if context.shared_connections else None
-        deliveries = DeliveryTracker(store, clock=clock, logger=logger)
-        delivery: Delivery | SharedDelivery
-        if shared is None:
-            delivery = Delivery(connections, logger, queue=store, tracker=deliveries)
-        else:
-            delivery = SharedDelivery(shared, shared.followers, store, logger, connected=shared.connected, clock=clock)
-        router = Router(
-            RequestQueueAdapter(store, {}),
-            connections,
-            clock=clock,
-            logger=logger,
-            delivery=delivery,
-            codec=Codec(max_depth=settings.service.max_depth, strict=settings.service.strict_messages),
-            max_running=settings.server.max_running,
-            max_result_size=settings.service.max_result_size,
-            expose_errors=settings.service.expose_errors,
-        )
+        routes: dict[str, Route] = {}
         for action in settings.actions.values():
             component = components[Kind.HANDLER, action.handler]
             made = await builder.build(Kind.HANDLER, ComponentUse(name=action.handler, options=action.options))
             with naming(component):
                 handler = adapt(made, pools=pools)
-                route = compile_route(
+                routes[action.name] = compile_route(
                     action, settings.service, component, handler, [*middlewares, *_rate_limits(action, clock)]
                 )
-            router.add(route)
-        router.store = RequestQueueAdapter(store, router.routes)
+
+        # What the component declares: its object is that of an outsider, which nothing else can say the type of.
+        shared: SharedConnections | None = connections if context.shared_connections else None
+        subscriptions = LocalSubscriptions(clock)
+        tracker = DeliveryTracker(store, clock=clock, logger=logger)
+        delivery: Teller
+        if shared is None:
+            delivery = Delivery(connections, logger, subscriptions=subscriptions, queue=store, tracker=tracker)
+        else:
+            delivery = SharedDelivery(
+                shared,
+                shared.subscriptions,
+                store,
+                logger,
+                ends=ConnectionEnds(shared.subscriptions, on_orphaned, logger),
+                connected=shared.connected,
+                clock=clock,
+            )
         worker = Worker(
             store,
-            router.routes,
+            routes,
             delivery,
             clock=clock,
             logger=logger,
@@ -157,46 +164,58 @@ async def open_service(
             causes=lambda problem: cause_of(problem, lambda text: str(hide(text, settings.secrets))),
         )
         stack.push_async_callback(_stop, pools, worker)
-        router.add_service_routes(
-            service_routes(
-                router.routes,
-                store,
-                worker,
-                delivery,
-                clock=clock,
-                logger=logger,
-                middlewares=middlewares,
-                limit=settings.server.max_service_actions,
-            )
+        own = service_routes(
+            routes,
+            store,
+            worker,
+            delivery,
+            clock=clock,
+            logger=logger,
+            middlewares=middlewares,
+            limit=settings.server.max_service_actions,
         )
-        renewal = None
+        deadlines = None
         if authenticator is not None:
-            renewal = Authenticate(authenticator)
+            deadlines = TokenDeadlines(leeway=authenticator.leeway, clock=clock)
+            renew: Renew = deadlines.renew
             if shared is not None and shared.connected is not None:
-                renewal.on_renewed = shared.connected.renew
-            around = for_service_actions(middlewares)
-            router.add_service_routes({**router.service_routes, RENEWAL: renewal_route(renewal, authenticator, around)})
-        router.on_queued = worker.wake
-        if shared is None and not components[Kind.STORE, settings.backends.store.name].several_processes:
-            # A store of this process alone keeps the order of its calls; another would be asked in vain.
-            router.on_storing = worker.expect
-        departures = None
-        if isinstance(delivery, Delivery) and any(route.cancel_after is not None for route in router.routes.values()):
-            departures = Departures(store, router.routes, delivery, worker, clock=clock, logger=logger)
-            delivery.on_left = departures.left
+                renew = shared.connected.renew
+            handler = Authenticate(authenticator, renew)
+            own[RENEWAL] = renewal_route(handler, authenticator, for_service_actions(middlewares))
+        # A store of this process alone keeps the order of its calls; another would be asked in vain.
+        in_order = shared is None and not components[Kind.STORE, settings.backends.store.name].several_processes
+        router = Router(
+            RequestQueueAdapter(store, routes),
+            connections,
+            clock=clock,
+            logger=logger,
+            delivery=delivery,
+            codec=Codec(max_depth=settings.service.max_depth, strict=settings.service.strict_messages),
+            max_running=settings.server.max_running,
+            max_result_size=settings.service.max_result_size,
+            expose_errors=settings.service.expose_errors,
+            routes=routes,
+            service_routes=own,
+            on_queued=worker.queued if on_queued is None else on_queued,
+            on_storing=worker.expect if in_order else None,
+        )
+        orphan_watch = None
+        if shared is None and any(route.cancel_after is not None for route in routes.values()):
+            canceller = OrphanCanceller(subscriptions, worker, logger=logger)
+            orphan_watch = OrphanWatch(store, routes, subscriptions, canceller, clock=clock, logger=logger)
         yield Service(
             settings=settings,
             store=store,
             connections=connections,
             delivery=delivery,
-            deliveries=deliveries,
+            tracker=tracker,
             router=router,
             worker=worker,
             health=context.health,
             pools=pools,
-            departures=departures,
+            orphan_watch=orphan_watch,
             authenticator=authenticator,
-            renewal=renewal,
+            deadlines=deadlines,
         )
 
 

@@ -106,22 +106,21 @@ async def _serve(
             clock=clock,
             logger=logger,
             authenticator=service.authenticator,
+            deadlines=service.deadlines,
             health=service.health,
             owners=OwnerNames(await service.store.keep(OWNER_KEY, new_key())),
         )
-        if service.renewal is not None:
-            service.renewal.on_renewed = transport.renew
         await start.until_free(transport.start)
         failing = asyncio.create_task(fail_with(service.store), name="store")
         background = [
             failing,
             asyncio.create_task(service.worker.run(), name="worker"),
             asyncio.create_task(_purge(service, clock, logger), name="purge"),
-            asyncio.create_task(service.deliveries.run(), name="deliveries"),
+            asyncio.create_task(service.tracker.run(), name="deliveries"),
             asyncio.create_task(transport.failed(), name="transport"),
         ]
-        if service.departures is not None:
-            background.append(asyncio.create_task(service.departures.run(), name="departures"))
+        if service.orphan_watch is not None:
+            background.append(asyncio.create_task(service.orphan_watch.run(), name="orphans"))
         stopping = asyncio.create_task(stop.wait(), name="stop")
         leave_alone_what_exists()
         logger.info("ready", url=_url(settings, transport.port), actions=len(service.router.routes))
@@ -186,7 +185,7 @@ async def _drain(
     await asyncio.gather(*tasks, return_exceptions=True)
     await transport.close()
     # Until their connections had ended, clients could show what they took.
-    await service.deliveries.write()
+    await service.tracker.write()
     logger.info("stopped", returned_to_queue=returned)
 
 

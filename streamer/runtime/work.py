@@ -12,7 +12,6 @@ from streamer.config.settings import Settings
 from streamer.contracts.components import Kind
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError
-from streamer.engine.shared_delivery import SharedDelivery
 from streamer.runtime.assembly import Components, open_service
 from streamer.runtime.ending import HeldLoop
 from streamer.runtime.loops import new_loop, run_until_complete
@@ -58,8 +57,6 @@ async def _work(
         service = await stack.enter_async_context(
             open_service(settings, components, logger=logger, clock=clock, actions=actions)
         )
-        delivery = service.delivery
-        assert isinstance(delivery, SharedDelivery), "the connections declare several_processes"
         failing: asyncio.Task[Any] = asyncio.create_task(fail_with(service.store), name="store")
         running: asyncio.Task[Any] = asyncio.create_task(service.worker.run(), name="worker")
         stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -86,7 +83,7 @@ async def _work(
             for task in (failing, running, stopping, hurried):
                 task.cancel()
             await asyncio.gather(failing, running, stopping, hurried, return_exceptions=True)
-            await delivery.settle()
+            await service.delivery.settle()
             logger.info("stopped", returned_to_queue=returned)
 
 

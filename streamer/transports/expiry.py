@@ -18,56 +18,31 @@ SLACK: Final = 64
 """Entries of the heap that may be out of date before it is made anew."""
 
 
-class Expiry:
-    """Part of `FrameReceiver` and of `PeerRegistry`: stands before both where principals may expire.
+class TokenDeadlines:
+    """When the proof of each connection expires.
 
     Args:
-        receiver: gets the messages of connections whose proof still counts.
-        registry: hears of every connection.
         leeway: seconds for which an expired proof still counts.
-        clock: time.
+        clock: the service's.
     """
 
-    def __init__(self, receiver: FrameReceiver, registry: PeerRegistry, *, leeway: float, clock: Clock) -> None:
-        self._inner = receiver
-        self._receive = receiver.receive
-        self._registry = registry
+    def __init__(self, *, leeway: float, clock: Clock) -> None:
         self._leeway = leeway
         self._clock = clock
         self._peers: dict[str, Any] = {}
-        self._deadlines: dict[str, float] = {}
         self._heap: list[tuple[float, str]] = []
-
-    def receive(self, peer: Peer, frame: bytes) -> None:
-        """Part of `FrameReceiver`: nothing comes in any more once the time is over, however late the look is."""
-        if self._clock.now() < self._deadlines.get(peer.id, math.inf):
-            self._receive(peer, frame)
-        else:
-            self._end(peer)
-
-    def confirmed(self, peer: Peer, names: Sequence[str]) -> None:
-        """Part of `FrameReceiver`."""
-        self._inner.confirmed(peer, names)
-
-    def waits(self, peer: Peer) -> bool:
-        """Part of `FrameReceiver`."""
-        return self._inner.waits(peer)
-
-    def disconnected(self, peer: Peer) -> None:
-        """Part of `FrameReceiver`."""
-        self._inner.disconnected(peer)
+        self.by_connection: dict[str, float] = {}
+        """Wall-clock seconds, for those that expire at all. For reading only."""
 
     def add(self, peer: Any) -> None:
-        """Part of `PeerRegistry`."""
-        self._registry.add(peer)
+        """The connection is open."""
         self._peers[peer.id] = peer
         self._watch(peer.id, peer.principal)
 
     def remove(self, peer: Any) -> None:
-        """Part of `PeerRegistry`."""
+        """The connection has ended."""
         self._peers.pop(peer.id, None)
-        self._deadlines.pop(peer.id, None)
-        self._registry.remove(peer)
+        self.by_connection.pop(peer.id, None)
 
     def renew(self, connection_id: str, principal: Principal) -> None:
         """The connection has proved itself again; nothing happens when it has ended."""
@@ -88,20 +63,72 @@ class Expiry:
         heap = self._heap
         while heap and heap[0][0] <= now:
             deadline, connection_id = heapq.heappop(heap)
-            if self._deadlines.get(connection_id) == deadline:
-                self._end(self._peers[connection_id])
+            if self.by_connection.get(connection_id) == deadline:
+                end(self._peers[connection_id])
 
     def _watch(self, connection_id: str, principal: Principal) -> None:
         if principal.expires_at is None:
-            self._deadlines.pop(connection_id, None)
+            self.by_connection.pop(connection_id, None)
             return
         deadline = principal.expires_at + self._leeway
-        self._deadlines[connection_id] = deadline
-        if len(self._heap) > 2 * len(self._deadlines) + SLACK:
-            self._heap = [(at, which) for which, at in self._deadlines.items()]
+        self.by_connection[connection_id] = deadline
+        if len(self._heap) > 2 * len(self.by_connection) + SLACK:
+            self._heap = [(at, which) for which, at in self.by_connection.items()]
             heapq.heapify(self._heap)
         else:
             heapq.heappush(self._heap, (deadline, connection_id))
 
-    def _end(self, peer: Any) -> None:
-        peer.close(TOKEN_EXPIRED, "the token has expired")
+
+class Expiry:
+    """Part of `FrameReceiver` and of `PeerRegistry`: in front of both where principals may expire.
+
+    Args:
+        receiver: gets the messages of connections whose proof still counts.
+        registry: hears of every connection.
+        deadlines: of the proofs.
+        clock: the service's.
+    """
+
+    def __init__(
+        self, receiver: FrameReceiver, registry: PeerRegistry, deadlines: TokenDeadlines, *, clock: Clock
+    ) -> None:
+        self._inner = receiver
+        self._receive = receiver.receive
+        self._registry = registry
+        self._deadlines = deadlines
+        self._by_connection = deadlines.by_connection
+        self._clock = clock
+
+    def receive(self, peer: Peer, frame: bytes) -> None:
+        """Part of `FrameReceiver`: nothing comes in any more once the time is over, however late the look is."""
+        if self._clock.now() < self._by_connection.get(peer.id, math.inf):
+            self._receive(peer, frame)
+        else:
+            end(peer)
+
+    def confirmed(self, peer: Peer, names: Sequence[str]) -> None:
+        """Part of `FrameReceiver`."""
+        self._inner.confirmed(peer, names)
+
+    def waits(self, peer: Peer) -> bool:
+        """Part of `FrameReceiver`."""
+        return self._inner.waits(peer)
+
+    def disconnected(self, peer: Peer) -> None:
+        """Part of `FrameReceiver`."""
+        self._inner.disconnected(peer)
+
+    def add(self, peer: Any) -> None:
+        """Part of `PeerRegistry`."""
+        self._registry.add(peer)
+        self._deadlines.add(peer)
+
+    def remove(self, peer: Any) -> None:
+        """Part of `PeerRegistry`."""
+        self._deadlines.remove(peer)
+        self._registry.remove(peer)
+
+
+def end(peer: Any) -> None:
+    """Closes a connection whose proof has expired."""
+    peer.close(TOKEN_EXPIRED, "the token has expired")

@@ -28,7 +28,7 @@ from streamer.transports.callers import Callers
 from streamer.transports.close_codes import SHUTDOWN
 from streamer.transports.credentials import NO_TOKEN, SUBPROTOCOL, offered_subprotocols, token_of
 from streamer.transports.crowd import Crowd
-from streamer.transports.expiry import Expiry
+from streamer.transports.expiry import Expiry, TokenDeadlines
 from streamer.transports.handshake import decide
 from streamer.transports.heartbeat import Heartbeat
 from streamer.transports.held import HeldPeer, SilentResponse
@@ -59,6 +59,7 @@ class WebSocketTransport:
         clock: time.
         logger: for what concerns the transport.
         authenticator: asked at each handshake; None lets everybody in.
+        deadlines: when the connections' proofs expire, where a renewal moves them; its own when left out.
         health: what `/healthz` answers by; always well when left out.
         owners: makes owners of `client_id`s; under a key of its own when left out.
 
@@ -75,6 +76,7 @@ class WebSocketTransport:
         clock: Clock,
         logger: Any,
         authenticator: Authenticator | None = None,
+        deadlines: TokenDeadlines | None = None,
         health: Health | None = None,
         owners: OwnerNames | None = None,
     ) -> None:
@@ -88,13 +90,13 @@ class WebSocketTransport:
         self._clock = clock
         self._logger = logger
         self._admission: Admission | None = None
-        self._expiry: Expiry | None = None
+        self._deadlines: TokenDeadlines | None = None
         self._expiring: asyncio.Task[None] | None = None
         self._held: set[HeldPeer] = set()
         if authenticator is not None:
             self._admission = Admission(authenticator, settings.handshake_timeout, logger)
-            expiry = Expiry(receiver, registry, leeway=authenticator.leeway, clock=clock)
-            self._expiry = self._receiver = self._registry = expiry
+            self._deadlines = deadlines or TokenDeadlines(leeway=authenticator.leeway, clock=clock)
+            self._receiver = self._registry = Expiry(receiver, registry, self._deadlines, clock=clock)
         self._process = (PROCESS_HEADER, secrets.token_hex(8))
         self._refused = Buckets(settings.refused_limit, settings.refused_limit.limit)
         self._draining = False
@@ -140,8 +142,8 @@ class WebSocketTransport:
         self._heartbeat = asyncio.create_task(
             Heartbeat(settings, self._shared.peers, self._clock).run(), name="heartbeat"
         )
-        if self._expiry is not None:
-            self._expiring = asyncio.create_task(self._expiry.run(), name="expiry")
+        if self._deadlines is not None:
+            self._expiring = asyncio.create_task(self._deadlines.run(), name="expiry")
 
     async def failed(self) -> None:
         """Waits for as long as what looks after the connections goes on.
@@ -154,11 +156,6 @@ class WebSocketTransport:
         for task in watched:
             task.result()
         await asyncio.Event().wait()
-
-    def renew(self, connection_id: str, principal: Principal) -> None:
-        """A connection has proved itself again."""
-        if self._expiry is not None:
-            self._expiry.renew(connection_id, principal)
 
     @property
     def open_connections(self) -> int:

@@ -46,9 +46,6 @@ TESTED_TYPES: dict[str, str] = {}
 
 TESTED_TYPES_IN_ENGINE = {
     "engine/router.py: EventPeer",
-    "runtime/assembly.py: Delivery",
-    "runtime/work.py: SharedDelivery",
-    "functions/sandbox.py: SharedDelivery",
 }
 """Tests that are known and on their way out."""
 

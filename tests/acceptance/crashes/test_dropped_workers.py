@@ -201,7 +201,7 @@ class House:
                 self._settings, components, logger=RecordingLogger(), clock=self.clock, generator=random.Random(1)
             )
         )
-        tasks = [asyncio.create_task(service.worker.run()), asyncio.create_task(service.deliveries.run())]
+        tasks = [asyncio.create_task(service.worker.run()), asyncio.create_task(service.tracker.run())]
         self._stack.push_async_callback(_bury, life, tasks, service)
         peer = Peer(life, told, service.router)
         service.connections.add(peer)

@@ -22,6 +22,7 @@ from streamer.engine.router import Router
 from streamer.engine.routes import Route
 from streamer.engine.routing import Mode
 from streamer.engine.service_actions import service_routes
+from streamer.engine.subscriptions import LocalSubscriptions
 from streamer.engine.validation import Validator
 from streamer.engine.worker import Worker
 from streamer.stores.memory import MemoryStore
@@ -74,28 +75,26 @@ class Function(BaseHandler):
 
 
 class House:
-    """Router, worker and store, wired as the runtime wires them."""
+    """Router, worker and store, wired as the runtime wires them: built when one of both is first asked for."""
 
     def __init__(self, **worker_options: Any) -> None:
-        self.clock = ManualClock()
+        self.clock: Any = ManualClock()
         self.logger = RecordingLogger()
         self.store = MemoryStore(self.clock)
         self.connections = LocalConnections()
+        self.subscriptions = LocalSubscriptions(self.clock)
         self.tracker = DeliveryTracker(self.store, clock=self.clock, logger=self.logger)
-        self.delivery = Delivery(self.connections, self.logger, queue=self.store, tracker=self.tracker)
-        sizes = {name: worker_options[name] for name in ("max_result_size",) if name in worker_options}
-        self.router = Router(
-            self.store,
-            self.connections,
-            clock=self.clock,
-            logger=self.logger,
-            delivery=self.delivery,
-            max_running=8,
-            **sizes,
+        self.delivery = Delivery(
+            self.connections, self.logger, subscriptions=self.subscriptions, queue=self.store, tracker=self.tracker
         )
-        self.router.store = RequestQueueAdapter(self.store, self.router.routes)
+        self.routes: dict[str, Route] = {}
         self.worker_options = worker_options
-        self._worker: Worker | None = None
+        self.router_options: dict[str, Any] = {}
+        self.expects = False
+        """The store keeps the order of the calls: a claim is sent with a lone request."""
+        self.service_routes: dict[str, Route] = {}
+        """More of them than the runtime always has."""
+        self._built: tuple[Router, Worker] | None = None
         self._run: asyncio.Task[None] | None = None
 
     def declare(self, name: str, function: Any, **options: Any) -> Route:
@@ -112,33 +111,53 @@ class House:
             mode=Mode(options.pop("mode", "sync")),
             **options,
         )
-        self.router.add(route)
+        if self._built is None and name not in self.routes:
+            self.routes[name] = route
+        else:
+            self.router.add(route)
         return route
 
     @property
+    def router(self) -> Router:
+        return self._build()[0]
+
+    @property
     def worker(self) -> Worker:
-        if self._worker is None:
+        return self._build()[1]
+
+    def _build(self) -> tuple[Router, Worker]:
+        if self._built is None:
             options = {"name": "w1", "generator": random.Random(1), "progress_interval": 0.1, **self.worker_options}
-            self._worker = Worker(
+            worker = Worker(
                 self.store,
-                self.router.routes,
+                self.routes,
                 self.delivery,
                 clock=self.clock,
                 logger=self.logger,
                 **options,
             )
-            self.router.add_service_routes(
-                service_routes(
-                    self.router.routes,
-                    self.store,
-                    self._worker,
-                    self.delivery,
-                    clock=self.clock,
-                    logger=self.logger,
-                )
+            own = service_routes(self.routes, self.store, worker, self.delivery, clock=self.clock, logger=self.logger)
+            sizes = {name: options[name] for name in ("max_result_size",) if name in options}
+            router_options = {
+                "store": RequestQueueAdapter(self.store, self.routes),
+                "on_queued": worker.queued,
+                "on_storing": worker.expect if self.expects else None,
+                "max_running": 8,
+                **sizes,
+                **self.router_options,
+            }
+            router = Router(
+                router_options.pop("store"),
+                self.connections,
+                clock=self.clock,
+                logger=self.logger,
+                delivery=self.delivery,
+                routes=self.routes,
+                service_routes={**own, **self.service_routes},
+                **router_options,
             )
-            self.router.on_queued = self._worker.wake
-        return self._worker
+            self._built = router, worker
+        return self._built
 
     def peer(self, name: str = "c1", owner: str = "client:one") -> CollectingPeer:
         peer = CollectingPeer(name, owner)

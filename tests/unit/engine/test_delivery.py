@@ -7,7 +7,8 @@ import json
 
 from streamer.core.errors import ConnectionGone
 from streamer.engine.delivery import Delivery
-from streamer.testing import SendOnlyMock
+from streamer.engine.subscriptions import LocalSubscriptions
+from streamer.testing import ManualClock, SendOnlyMock
 
 KEY = ("client:one", "r")
 PROGRESS, COMPLETE = b'{"type":"progress"}', b'{"type":"complete"}'
@@ -123,16 +124,21 @@ async def test_a_connection_manager_that_breaks_harms_that_connection_alone(make
 
 
 async def test_a_connection_that_ended_while_its_request_was_read_leaves_it_at_once():
-    left = []
-    delivery = Delivery(SendOnlyMock())
-    delivery.ends_after(KEY, 5.0)
-    delivery.on_left = lambda key, after: left.append((key, after))
+    clock = ManualClock()
+    subscriptions = LocalSubscriptions(clock)
+    delivery = Delivery(SendOnlyMock(), subscriptions=subscriptions)
     delivery.follow(KEY, "c")
     delivery.forget("c")
-    assert left == []
+    await clock.advance(10)
+    assert await subscriptions.orphaned() == []
     delivery.ends_after(KEY, 5.0)
-    assert left == [(KEY, 5.0)]
+    assert await subscriptions.orphaned() == []
+    await clock.advance(5)
+    assert await subscriptions.orphaned() == [KEY]
+    assert await subscriptions.is_orphaned(KEY)
+    await subscriptions.clear(KEY)
     # Nothing of it is kept: whoever follows next says anew what is to happen.
     delivery.follow(KEY, "c")
     delivery.forget("c")
-    assert left == [(KEY, 5.0)]
+    await clock.advance(10)
+    assert not await subscriptions.is_orphaned(KEY)

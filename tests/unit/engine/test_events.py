@@ -40,7 +40,7 @@ def connections():
 
 
 @pytest.fixture
-def router(house, connections):
+async def router(house, connections):
     router = Router(house.router.store, connections, clock=house.clock, logger=house.logger)
     router.handle("echo", EchoHandler(clock=house.clock))
     return router
@@ -83,7 +83,7 @@ async def test_a_connection_that_is_gone_is_followed_no_more_and_is_no_error(rou
     router.set_async_threshold(0)
     router.handle("later", EchoHandler())
     assert await router.route(websocket_event({"action": "later", "id": "r"})) == {"statusCode": 200}
-    assert router.delivery.followed_keys() == []
+    assert list(router.delivery.followed_keys()) == []
 
 
 @pytest.mark.parametrize("action", ["echo", "later"])

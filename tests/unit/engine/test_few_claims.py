@@ -51,8 +51,8 @@ async def test_after_the_end_of_a_lone_request_nothing_is_claimed(house, counted
 async def test_a_claim_is_sent_behind_the_request_that_is_being_stored(house, counted):
     house.declare("work", ok, mode="async")
     claims = counted(house)
+    house.expects = True
     await house.start()
-    house.router.on_storing = house.worker.expect
     begun = len(claims)
     enqueue = house.store.enqueue
     stored_at = []

@@ -5,7 +5,8 @@ import asyncio
 from streamer.core.attempts import Outcome
 from streamer.core.errors import Error, StoreUnavailable
 from streamer.core.principal import Principal
-from streamer.engine import departures
+from streamer.engine import orphan_watch
+from streamer.engine.orphans import OrphanCanceller
 
 KEY = ("client:one", "r")
 
@@ -216,7 +217,7 @@ async def test_a_tenants_running_requests_are_told_to_the_store(make_house):
 
 
 async def test_all_that_an_earlier_process_left_behind_is_found(house, monkeypatch):
-    monkeypatch.setattr(departures, "_PAGE", 1)
+    monkeypatch.setattr(orphan_watch, "_PAGE", 1)
     house.declare("work", waits, mode="async", cancel_after=0.0)
     house.declare("other", waits, mode="async")
     peer = house.peer()
@@ -224,12 +225,13 @@ async def test_all_that_an_earlier_process_left_behind_is_found(house, monkeypat
         house.send(peer, action=action, id=name)
     await house.settle()
     house.router.disconnected(peer)
-    watching = departures.Departures(
-        house.store, house.router.routes, house.delivery, house.worker, clock=house.clock, logger=house.logger
+    canceller = OrphanCanceller(house.subscriptions, house.worker, logger=house.logger)
+    watching = orphan_watch.OrphanWatch(
+        house.store, house.routes, house.subscriptions, canceller, clock=house.clock, logger=house.logger
     )
     await watching.recover()
-    await house.clock.advance(departures.RETURN_GRACE)
-    await watching.step()
+    await house.clock.advance(orphan_watch.RETURN_GRACE)
+    await canceller.sweep()
     assert [(await house.store.get(("client:one", name))).status.value for name in ("r1", "r2", "r3")] == [
         "CANCELLED",
         "CANCELLED",

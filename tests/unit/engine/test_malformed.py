@@ -96,7 +96,7 @@ def readable_id(frame):
 
 
 @pytest.fixture
-def declared(make_house):
+async def declared(make_house):
     async def echo(request):
         return Result(data=request.payload)
 
@@ -104,6 +104,8 @@ def declared(make_house):
     house.declare("echo", echo, immediate=True)
     house.declare("checked", echo, immediate=True, schema=SCHEMA)
     house.declare("later", echo, mode="async")
+    # Built here: the tests have no loop.
+    assert house.router
     return house
 
 

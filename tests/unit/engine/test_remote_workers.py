@@ -111,6 +111,7 @@ async def test_a_worker_of_some_actions_leaves_the_others_alone(make_house):
 
     for name in ("mine", "other"):
         house.declare(name, work, mode="async")
+    for name in ("mine", "other"):
         await enqueue(house, name, name)
     await house.worker.step()
     await settle()

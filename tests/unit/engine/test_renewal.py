@@ -2,7 +2,6 @@
 
 import asyncio
 from contextvars import ContextVar
-from types import SimpleNamespace
 
 import pytest
 
@@ -37,13 +36,16 @@ class Known(Authenticator):
         return PROOFS[token]
 
 
+def renewing(house):
+    return lambda connection_id, principal: setattr(house.connections.get(connection_id), "principal", principal)
+
+
 @pytest.fixture(params=[True, False], ids=["immediate", "in a task"])
 async def peer(house, request):
     """A connection of alice, whose renewals are kept as a transport keeps them."""
-    _ = house.worker
     authenticator = Known(immediate=request.param)
-    handler = Authenticate(authenticator)
-    house.router.add_service_routes({**house.router.service_routes, NAME: renewal_route(handler, authenticator)})
+    handler = Authenticate(authenticator, renewing(house))
+    house.service_routes[NAME] = renewal_route(handler, authenticator)
 
     async def echo(request):
         return sorted(request.principal.permissions)
@@ -51,9 +53,6 @@ async def peer(house, request):
     house.declare("mine", echo, immediate=True, permissions=frozenset({"p"}))
     made = house.peer(owner=ALICE.owner)
     made.principal = ALICE
-    handler.on_renewed = lambda connection_id, principal: setattr(
-        house.connections.get(connection_id), "principal", principal
-    )
     return made
 
 
@@ -73,7 +72,8 @@ async def test_a_new_token_takes_the_place_of_the_old_one(house, peer, token, ex
     assert peer.principal is PROOFS[token.removeprefix("slow ")]
 
 
-async def test_a_renewal_is_written_down_within_one_task(house, peer):
+@pytest.mark.parametrize("immediate", [True, False])
+async def test_a_renewal_is_written_down_within_one_task(house, immediate):
     word = ContextVar("word")
 
     async def write(connection_id, principal):
@@ -81,7 +81,10 @@ async def test_a_renewal_is_written_down_within_one_task(house, peer):
         await asyncio.sleep(0)
         word.reset(token)
 
-    house.router.service_routes[NAME].handler.on_renewed = write
+    authenticator = Known(immediate=immediate)
+    house.service_routes[NAME] = renewal_route(Authenticate(authenticator, write), authenticator)
+    peer = house.peer(owner=ALICE.owner)
+    peer.principal = ALICE
     assert (await answer(house, peer, {"token": "longer"}))["success"]
 
 
@@ -134,12 +137,6 @@ async def test_no_token_is_logged(house, peer):
     for token in ("longer", "old", "another user"):
         await answer(house, peer, {"token": token})
     assert house.logger.lines == []
-
-
-async def test_without_a_transport_it_answers_all_the_same():
-    handler = Authenticate(Known())
-    request = SimpleNamespace(payload={"token": "longer"}, principal=ALICE, connection_id="c")
-    assert (await handler.process(request)).data["user_id"] == "alice"
 
 
 async def test_the_list_of_actions_is_what_the_caller_may_use(house, peer):

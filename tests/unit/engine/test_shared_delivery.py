@@ -14,6 +14,7 @@ import pytest
 from streamer.contracts.stores import Lease
 from streamer.core.errors import ConnectionGone, StoreUnavailable
 from streamer.core.records import RequestRecord
+from streamer.engine.connection_ends import ConnectionEnds, left_to_sweep
 from streamer.engine.shared_delivery import SharedDelivery
 from streamer.stores.memory import MemoryStore
 from streamer.testing import ManualClock, MockConnectionManager
@@ -23,8 +24,8 @@ KEY = ("client:one", "r1")
 DONE = b'{"type":"complete","request_id":"r1","seq":9,"success":true,"result":1}'
 
 
-class Followers:
-    """Part of `Followers`, in this process. Each call waits for its turn where a test holds them; none ever lags."""
+class MemorySubscriptions:
+    """Part of `Subscriptions`, in this process. Each call waits where a test holds it; none ever lags."""
 
     def __init__(self):
         self.rows = {}
@@ -45,14 +46,14 @@ class Followers:
         if ends_after is not None:
             self.endings[connection_id] = (key, ends_after)
 
-    async def of(self, key, /, told_before=None):
+    async def of(self, key, /, claimed_before=None):
         await self._turn("of")
-        return [name for name, told in self.rows.get(key, {}).items() if self._open(told, told_before)]
+        return [name for name, told in self.rows.get(key, {}).items() if self._open(told, claimed_before)]
 
-    async def claim(self, key, connection_id, /, told_before=None):
+    async def claim(self, key, connection_id, /, claimed_before=None):
         await self._turn("claim")
         rows = self.rows.get(key, {})
-        if connection_id not in rows or not self._open(rows[connection_id], told_before):
+        if connection_id not in rows or not self._open(rows[connection_id], claimed_before):
             return False
         rows[connection_id] = 100.0
         return True
@@ -63,8 +64,8 @@ class Followers:
         left = self.endings.pop(connection_id, None)
         return [] if left is None else [left]
 
-    def _open(self, told, told_before):
-        return told is None or (told_before is not None and told <= told_before)
+    def _open(self, told, claimed_before):
+        return told is None or (claimed_before is not None and told <= claimed_before)
 
 
 class Connections(MockConnectionManager):
@@ -82,7 +83,7 @@ class Connections(MockConnectionManager):
 
 @pytest.fixture
 def followers():
-    return Followers()
+    return MemorySubscriptions()
 
 
 @pytest.fixture
@@ -106,9 +107,13 @@ def logger(house):
     return house.logger
 
 
+def make_delivery(connections, followers, store, logger, on_orphaned=left_to_sweep):
+    return SharedDelivery(connections, followers, store, logger, ends=ConnectionEnds(followers, on_orphaned, logger))
+
+
 @pytest.fixture
 def delivery(connections, followers, store, logger):
-    return SharedDelivery(connections, followers, store, logger)
+    return make_delivery(connections, followers, store, logger)
 
 
 async def complete(store):
@@ -142,7 +147,7 @@ async def test_two_messages_that_await_their_acknowledgment_are_two(delivery, fo
 
 async def test_anybody_may_follow_and_nobody_is_known_here(delivery):
     assert delivery.followed(KEY)
-    assert delivery.followed_keys() == []
+    assert list(delivery.followed_keys()) == []
 
 
 ORDERS = [
@@ -193,7 +198,7 @@ async def test_what_was_begun_to_be_told_long_ago_is_told_again_and_what_was_beg
 ):
     followers.rows[KEY] = {"c1": 50.0, "c2": 99.0, "c3": None}
     await complete(store)
-    await delivery.tell(KEY, DONE, 60.0)
+    await delivery.terminal(KEY, DONE, 60.0)
     assert [kinds(connections, name) for name in ("c1", "c2", "c3")] == [["complete"], [], ["complete"]]
 
 
@@ -206,15 +211,13 @@ async def test_progress_goes_to_all_who_follow_now(delivery, followers, connecti
     assert [message["seq"] for message in connections.get_messages("c2")] == [2]
 
 
-async def test_a_connection_that_is_gone_is_forgotten_and_the_others_are_told(
-    delivery, followers, store, connections, logger
-):
+async def test_a_connection_that_is_gone_is_forgotten_and_the_others_are_told(followers, store, connections, logger):
     left = []
 
-    async def on_left(key, after):
+    async def on_orphaned(key, after):
         left.append((key, after))
 
-    delivery.on_left = on_left
+    delivery = make_delivery(connections, followers, store, logger, on_orphaned)
     delivery.ends_after(KEY, 30.0)
     delivery.follow(KEY, "c1")
     await delivery.acknowledged(KEY, "c1")
@@ -245,7 +248,7 @@ async def test_what_nobody_could_be_told_does_not_count_as_told(delivery, follow
     assert (await store.get(KEY)).delivered_at is None
     assert [line[1] for line in logger.lines if line[0] == "error"] == ["a message could not be handed over"]
     del connections.refuses["c1"]
-    await delivery.tell(KEY, DONE, told_before=101.0)
+    await delivery.terminal(KEY, DONE, claimed_before=101.0)
     assert kinds(connections) == ["complete"]
     assert (await store.get(KEY)).delivered_at is not None
 
@@ -264,7 +267,7 @@ async def test_followers_that_cannot_be_asked_are_told_later(
     assert kinds(connections) == []
     assert event in [line[1] for line in logger.lines]
     followers.broken.clear()
-    await delivery.tell(KEY, DONE)
+    await delivery.terminal(KEY, DONE)
     assert kinds(connections) == ["complete"]
 
 

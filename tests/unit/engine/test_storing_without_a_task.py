@@ -40,8 +40,7 @@ async def ok(request):
 async def store(house):
     made = Futures(house.store)
     house.declare("work", ok, mode="async")
-    assert house.worker
-    house.router.store = RequestQueueAdapter(made, house.router.routes)
+    house.router_options["store"] = RequestQueueAdapter(made, house.routes)
     return made
 
 
@@ -121,7 +120,7 @@ async def test_a_drain_that_waits_no_longer_tells_the_client(house, store):
 
 async def test_a_wake_up_that_takes_time_is_waited_for_by_a_drain(house, store):
     woken = asyncio.Event()
-    house.router.on_queued = lambda _request: woken.wait()
+    house.router_options["on_queued"] = lambda _request, _route: woken.wait()
     peer = house.peer()
     send(house, peer)
     await house.settle()
@@ -134,7 +133,7 @@ async def test_a_wake_up_that_takes_time_is_waited_for_by_a_drain(house, store):
 
 
 async def test_without_a_worker_it_is_acknowledged_all_the_same(house, store):
-    house.router.on_queued = None
+    house.router_options["on_queued"] = None
     peer = house.peer()
     send(house, peer)
     await house.settle()

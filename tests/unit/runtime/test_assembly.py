@@ -74,7 +74,7 @@ class House:
             for component in (
                 self.managed(Kind.STORE, "memory", lambda: MemoryStore(self.clock)),
                 self.managed(Kind.CONNECTIONS, "local", LocalConnections),
-                self.managed(Kind.AUTH, "none", object),
+                self.managed(Kind.AUTH, "none", lambda: None),
                 self.managed(Kind.MIDDLEWARE, "first", lambda: self.noting("first")),
                 self.managed(Kind.MIDDLEWARE, "second", lambda: self.noting("second")),
                 self.managed(Kind.HANDLER, "echo", lambda: HandlerFunc(self.echo)),

@@ -76,7 +76,7 @@ async def ask(service, peer, **message):
 async def test_without_an_authenticator_nobody_is_asked_and_nothing_is_renewed(tmp_path):
     async with service_of(tmp_path) as service:
         assert service.authenticator is None
-        assert service.renewal is None
+        assert service.deadlines is None
         assert "streamer.authenticate" not in service.router.service_routes
 
 
@@ -84,11 +84,11 @@ async def test_an_authenticator_brings_the_action_that_renews(tmp_path):
     authenticator = Tokens()
     async with service_of(tmp_path, auth=authenticator) as service:
         assert service.authenticator is authenticator
-        renewed = []
-        service.renewal.on_renewed = lambda connection_id, principal: renewed.append((connection_id, principal))
-        answer = await ask(service, Peer(), action="streamer.authenticate", payload={"token": "alice"})
+        peer = Peer()
+        service.deadlines.add(peer)
+        answer = await ask(service, peer, action="streamer.authenticate", payload={"token": "alice"})
         assert answer["data"] == {"user_id": "alice", "tenant_id": "", "expires_at": None}
-        assert renewed == [("c1", Principal(user_id="alice", permissions=frozenset({"new"})))]
+        assert peer.principal == Principal(user_id="alice", permissions=frozenset({"new"}))
 
 
 async def test_renewals_stand_behind_the_rate_limits_of_the_services_own_actions(tmp_path):

@@ -260,7 +260,7 @@ def test_the_stores_that_are_built_in_have_all_methods():
     ("declared", "missing"),
     [
         ({"kind": Kind.STORE, "claims_by_key": True}, {"take", "untold", "enqueue"}),
-        ({"kind": Kind.CONNECTIONS, "several_processes": True}, {"send", "followers", "progress_interval"}),
+        ({"kind": Kind.CONNECTIONS, "several_processes": True}, {"send", "subscriptions", "progress_interval"}),
         ({"kind": Kind.CONNECTIONS, "holds_sockets": True}, {"send", "add", "remove"}),
     ],
 )

@@ -17,6 +17,7 @@ from streamer.config.settings import ServerSettings
 from streamer.connections.local import LocalConnections
 from streamer.core.clock import Clock, SystemClock
 from streamer.testing import RecordingLogger
+from streamer.transports.expiry import TokenDeadlines
 from streamer.transports.websocket import WebSocketTransport
 
 GUARD = 90.0
@@ -142,6 +143,7 @@ class Server:
         self.receiver = Receiver()
         self.registry = Registry()
         self.log = RecordingLogger()
+        self.deadlines = TokenDeadlines(leeway=0.0 if authenticator is None else authenticator.leeway, clock=clock)
         self.raws: list[Raw] = []
         self.transport = WebSocketTransport(
             settings,
@@ -150,6 +152,7 @@ class Server:
             clock=clock,
             logger=self.log,
             authenticator=authenticator,
+            deadlines=self.deadlines,
         )
 
     @property

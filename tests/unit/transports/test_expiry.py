@@ -8,7 +8,7 @@ from websockets.exceptions import ConnectionClosedError
 from streamer.contracts.auth import Authenticator
 from streamer.core.principal import Principal
 from streamer.testing import ManualClock
-from streamer.transports.expiry import SLACK, Expiry
+from streamer.transports.expiry import SLACK, Expiry, TokenDeadlines
 
 
 class Peer:
@@ -42,14 +42,19 @@ def inner():
 
 
 @pytest.fixture
-def expiry(inner, clock):
-    return Expiry(inner, inner, leeway=5.0, clock=clock)
+def deadlines(clock):
+    return TokenDeadlines(leeway=5.0, clock=clock)
+
+
+@pytest.fixture
+def expiry(inner, deadlines, clock):
+    return Expiry(inner, inner, deadlines, clock=clock)
 
 
 ENDED = [(3500, "the token has expired")]
 
 
-def test_everything_is_handed_on(expiry, inner):
+def test_everything_is_handed_on(expiry, deadlines, inner):
     peer = Peer("a", 2000)
     expiry.add(peer)
     expiry.receive(peer, b"frame")
@@ -67,22 +72,22 @@ def test_everything_is_handed_on(expiry, inner):
     ]
 
 
-async def test_a_connection_is_closed_when_its_time_and_the_leeway_are_over(expiry, clock):
+async def test_a_connection_is_closed_when_its_time_and_the_leeway_are_over(expiry, deadlines, clock):
     early, late, forever = Peer("a", 1010), Peer("b", 1020), Peer("c", None)
     for peer in (late, early, forever):
         expiry.add(peer)
     clock.jump(14.9)
-    expiry.look()
+    deadlines.look()
     assert early.closed == []
     clock.jump(0.1)
-    expiry.look()
+    deadlines.look()
     assert (early.closed, late.closed) == (ENDED, [])
     clock.jump(1e9)
-    expiry.look()
+    deadlines.look()
     assert (late.closed, forever.closed) == (ENDED, [])
 
 
-def test_nothing_comes_in_any_more_before_the_look(expiry, clock, inner):
+def test_nothing_comes_in_any_more_before_the_look(expiry, deadlines, clock, inner):
     peer = Peer("a", 1010)
     expiry.add(peer)
     clock.jump(15)
@@ -92,58 +97,58 @@ def test_nothing_comes_in_any_more_before_the_look(expiry, clock, inner):
 
 
 @pytest.mark.parametrize("new", [1020, None])
-def test_a_new_proof_counts_from_then_on(expiry, clock, inner, new):
+def test_a_new_proof_counts_from_then_on(expiry, deadlines, clock, inner, new):
     peer = Peer("a", 1010)
     expiry.add(peer)
     renewed = Principal(user_id="alice", expires_at=new)
-    expiry.renew("a", renewed)
+    deadlines.renew("a", renewed)
     assert peer.principal is renewed
     clock.jump(20)
-    expiry.look()
+    deadlines.look()
     expiry.receive(peer, b"in time")
     assert peer.closed == []
     assert inner.calls[-1] == ("receive", peer, b"in time")
     clock.jump(20)
-    expiry.look()
+    deadlines.look()
     assert peer.closed == ([] if new is None else ENDED)
 
 
-def test_a_new_proof_may_end_earlier(expiry, clock):
+def test_a_new_proof_may_end_earlier(expiry, deadlines, clock):
     peer = Peer("a", 5000)
     expiry.add(peer)
-    expiry.renew("a", Principal(user_id="alice", expires_at=1001))
+    deadlines.renew("a", Principal(user_id="alice", expires_at=1001))
     clock.jump(6)
-    expiry.look()
+    deadlines.look()
     assert peer.closed == ENDED
 
 
-def test_who_has_gone_is_forgotten(expiry, clock):
+def test_who_has_gone_is_forgotten(expiry, deadlines, clock):
     peer = Peer("a", 1010)
     expiry.add(peer)
     expiry.remove(peer)
-    expiry.renew("a", Principal(user_id="alice", expires_at=1001))
+    deadlines.renew("a", Principal(user_id="alice", expires_at=1001))
     clock.jump(100)
-    expiry.look()
+    deadlines.look()
     assert peer.closed == []
 
 
-def test_memory_follows_the_connections_that_are_open(expiry):
+def test_memory_follows_the_connections_that_are_open(expiry, deadlines):
     for number in range(10_000):
         peer = Peer(str(number), 1e9)
         expiry.add(peer)
         expiry.remove(peer)
-    assert len(expiry._heap) <= SLACK + 2
+    assert len(deadlines._heap) <= SLACK + 2
     stays = Peer("stays", 1e9)
     expiry.add(stays)
     for number in range(10_000):
-        expiry.renew("stays", Principal(user_id="alice", expires_at=1e9 + number))
-    assert len(expiry._heap) <= SLACK + 4
+        deadlines.renew("stays", Principal(user_id="alice", expires_at=1e9 + number))
+    assert len(deadlines._heap) <= SLACK + 4
 
 
-async def test_a_clock_that_was_set_forward_is_noticed_within_a_second(expiry, clock):
+async def test_a_clock_that_was_set_forward_is_noticed_within_a_second(expiry, deadlines, clock):
     peer = Peer("a", 5000)
     expiry.add(peer)
-    running = asyncio.create_task(expiry.run())
+    running = asyncio.create_task(deadlines.run())
     await clock.advance(1)
     clock.jump(10_000)
     await clock.advance(1)
@@ -164,7 +169,7 @@ async def test_over_a_socket_it_is_the_close_code_that_says_so(serve, eventually
     server = await serve(clock, Known(), ping_interval=0.0)
     first = await server.connect("/ws?token=first")
     renewed = await server.connect("/ws?token=renewed")
-    server.transport.renew(server.peers[1].id, Principal(user_id="renewed", expires_at=2000.0))
+    server.deadlines.renew(server.peers[1].id, Principal(user_id="renewed", expires_at=2000.0))
     await clock.advance(16)
     with pytest.raises(ConnectionClosedError) as ended:
         await first.recv()
@@ -177,7 +182,7 @@ async def test_over_a_socket_it_is_the_close_code_that_says_so(serve, eventually
 async def test_without_authentication_there_is_nothing_to_renew(serve):
     server = await serve()
     await server.connect()
-    server.transport.renew(server.peers[0].id, Principal(user_id="alice"))
+    server.deadlines.renew(server.peers[0].id, Principal(user_id="alice"))
     assert server.peers[0].principal is None
 
 

@@ -77,9 +77,9 @@ def definitions(options: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 @asynccontextmanager
 async def _build(options: Mapping[str, Any], context: BuildContext) -> AsyncIterator[Any]:
-    from streamer_aws.connections.followers import FollowerRows  # noqa: PLC0415 - the library takes half a second
     from streamer_aws.connections.manager import ApiGatewayConnections  # noqa: PLC0415 - as above
     from streamer_aws.connections.rows import ConnectionRows  # noqa: PLC0415 - as above
+    from streamer_aws.connections.subscriptions import SubscriptionRows  # noqa: PLC0415 - the library takes half a second
     from streamer_aws.dynamodb.calls import Calls  # noqa: PLC0415 - as above
     from streamer_aws.dynamodb.connecting import connect  # noqa: PLC0415 - as above
 
@@ -91,7 +91,7 @@ async def _build(options: Mapping[str, Any], context: BuildContext) -> AsyncIter
             lambda endpoint: connect(region, endpoint, "apigatewaymanagementapi"),
             options.get("endpoint") or os.environ.get(ENDPOINT_VARIABLE),
             rows=ConnectionRows(Calls(client, connections, context.clock), context.clock),
-            followers=FollowerRows(Calls(client, subscriptions, context.clock), context.clock),
+            subscriptions=SubscriptionRows(Calls(client, subscriptions, context.clock), context.clock),
             clock=context.clock,
             logger=context.logger,
             progress_interval=parse_duration(options.get("progress_interval", "1s")),

@@ -18,8 +18,8 @@ from streamer.core.clock import Clock
 from streamer.core.errors import ConnectionGone, NotSent, StoreError
 from streamer.core.parts import split
 from streamer.core.principal import Principal
-from streamer_aws.connections.followers import FollowerRows
 from streamer_aws.connections.rows import ConnectionRows
+from streamer_aws.connections.subscriptions import SubscriptionRows
 from streamer_aws.connections.table import BY_TENANT, BY_USER
 
 MAX_MESSAGE: Final = 128 * 1024
@@ -56,7 +56,7 @@ class ApiGatewayConnections:
         endpoint: of the stage, `https://{api}.execute-api.{region}.amazonaws.com/{stage}`;
             None: `use_endpoint` says it.
         rows: of the connections.
-        followers: of the requests.
+        subscriptions: of the requests.
         clock: for the waiting.
         logger: for what concerns nobody's request.
         progress_interval: seconds between two progress messages of one request: each is paid for, and counts against
@@ -70,14 +70,14 @@ class ApiGatewayConnections:
         endpoint: str | None,
         *,
         rows: ConnectionRows,
-        followers: FollowerRows,
+        subscriptions: SubscriptionRows,
         clock: Clock,
         logger: Any,
         progress_interval: float = 1.0,
         generator: random.Random | None = None,
     ) -> None:
         self.connected = rows
-        self.followers = followers
+        self.subscriptions = subscriptions
         self.progress_interval = progress_interval
         self._open_client = open_client
         self._endpoint = endpoint

@@ -33,7 +33,7 @@ class GatewayDoor:
     """Part of `Door`: decides at `$connect`, and writes down what the events of messages do not bring.
 
     Args:
-        connections: of API Gateway; `connected` and `followers` are asked, and `close` for whom is not wanted.
+        connections: of API Gateway; `connected` and `subscriptions` are asked, and `close` for whom is not wanted.
         authenticator: asked at `$connect`; None lets everybody in.
         server: origins and times; what concerns sockets is the gateway's own.
         clock: time.

@@ -11,10 +11,10 @@ import orjson
 from streamer.contracts.stores import Key, WokenQueue
 from streamer.core.clock import Clock
 from streamer.core.errors import StoreError
+from streamer.engine.orphans import OrphanCanceller
 from streamer.engine.routes import Route
 from streamer.engine.waiting import STOP_GRACE, ends_within
 from streamer.engine.worker import Worker
-from streamer_aws.functions.departing import Departing
 from streamer_aws.functions.waking import Waker
 
 LONGEST: Final = 870.0
@@ -48,7 +48,7 @@ class Processor:
         queue: the table.
         worker: runs the handlers; nothing else may claim for it.
         waker: for the next attempts.
-        departing: looks after what was left.
+        orphans: looks after what was left.
         lease: seconds of a claim.
         concurrency: how many run at one time.
         clock: time.
@@ -60,7 +60,7 @@ class Processor:
         queue: WokenQueue,
         worker: Worker,
         waker: Waker,
-        departing: Departing,
+        orphans: OrphanCanceller,
         *,
         lease: float,
         concurrency: int,
@@ -71,7 +71,7 @@ class Processor:
         self._queue = queue
         self._worker = worker
         self._waker = waker
-        self._departing = departing
+        self._orphans = orphans
         self._lease = lease
         self._clock = clock
         self._logger = logger
@@ -124,7 +124,7 @@ class Processor:
         try:
             if wake_up.action:
                 return await self._take(wake_up, ends_at - self._clock.monotonic(), failed, lost=lost)
-            await self._departing.look(wake_up.key)
+            await self._orphans.look(wake_up.key)
             failed.discard(wake_up.identifier)
         except StoreError as problem:
             self._logger.error("a wake-up must come again", request_id=wake_up.key[1], error=str(problem))
@@ -144,7 +144,7 @@ class Processor:
         failed.discard(wake_up.identifier)
         await worker.begin(claims, limit)
         retry_at = await worker.ended(wake_up.key)
-        if retry_at is not None:
+        if retry_at is not None and (route is None or fits(route)):
             await self._waker.wake(wake_up.key, wake_up.action, retry_at - self._clock.now())
         return claims.next_due is not None
 

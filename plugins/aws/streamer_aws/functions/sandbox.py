@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -18,6 +18,9 @@ from streamer.runtime.reading import read
 
 if TYPE_CHECKING:
     from streamer.config.settings import Settings
+    from streamer.core.messages import Request
+    from streamer.engine.event_router import EventRouter
+    from streamer.engine.routes import Route
     from streamer.plugins.registry import Registry
     from streamer.runtime.assembly import Service
     from streamer_aws.functions.door import GatewayDoor
@@ -42,6 +45,7 @@ class _House(NamedTuple):
     """The whole service."""
 
     service: Service
+    events: EventRouter
     processor: Processor
     sweep: Sweep
     connections: Any
@@ -93,7 +97,7 @@ class Sandbox:
         """A message: answered at once, or stored and acknowledged."""
         house = await self.open_house()
         _learn_endpoint(house.connections, event, self._environ)
-        answer = await house.service.router.route(event)
+        answer = await house.events.route(event)
         await self._settle(house)
         return answer
 
@@ -151,8 +155,7 @@ class Sandbox:
         return self._house
 
     async def _settle(self, house: _House) -> None:
-        delivery: Any = house.service.delivery
-        await delivery.settle()
+        await house.service.delivery.settle()
 
     def _read(self) -> tuple[Settings, Registry, Any]:
         if self._file is None:
@@ -176,15 +179,15 @@ class Sandbox:
             self._logger = configure(settings.logs.level, settings.logs.format, secrets=settings.secrets)
         return settings, registry, self._logger
 
-    def _waker(self, settings: Settings, fits: Any) -> Waker:
+    def _waker(self, settings: Settings) -> Waker:
         from streamer_aws.functions.waking import Waker  # noqa: PLC0415 - what an invocation does not need is not imported
 
         region = settings.backends.connections.options.get("region")
         url = self._environ.get(QUEUE_URL) or self._environ.get(RETRY_QUEUE_URL, "")
-        return Waker(url, fits, region=region, logger=self._logger)
+        return Waker(url, region=region, logger=self._logger)
 
     async def _make_entrance(self) -> _Entrance:
-        from streamer.engine.leaving import leaving  # noqa: PLC0415 - as above
+        from streamer.engine.connection_ends import ConnectionEnds  # noqa: PLC0415 - as above
         from streamer.runtime.assembly import open_entrance  # noqa: PLC0415 - as above
         from streamer_aws.functions.door import GatewayDoor  # noqa: PLC0415 - as above
 
@@ -193,7 +196,7 @@ class Sandbox:
             connections, authenticator = await stack.enter_async_context(
                 open_entrance(settings, registry.components, logger=logger, clock=self._clock)
             )
-            waker = self._waker(settings, lambda _action: True)
+            waker = self._waker(settings)
             stack.push_async_callback(waker.close)
             door = GatewayDoor(
                 connections,
@@ -201,15 +204,15 @@ class Sandbox:
                 settings.server,
                 clock=self._clock,
                 logger=logger,
-                leave=leaving(connections.followers, waker.look_at_left, logger),
+                leave=ConnectionEnds(connections.subscriptions, waker.look_at_left, logger).ended,
             )
             self._stack.push_async_exit(stack.pop_all())
         return _Entrance(door, connections)
 
     async def _make_house(self) -> _House:
-        from streamer.engine.shared_delivery import SharedDelivery  # noqa: PLC0415 - as above
+        from streamer.engine.connection_ends import ConnectionEnds  # noqa: PLC0415 - as above
+        from streamer.engine.orphans import OrphanCanceller  # noqa: PLC0415 - as above
         from streamer.runtime.assembly import open_service  # noqa: PLC0415 - as above
-        from streamer_aws.functions.departing import Departing  # noqa: PLC0415 - as above
         from streamer_aws.functions.door import GatewayDoor  # noqa: PLC0415 - as above
         from streamer_aws.functions.processing import Processor, fits  # noqa: PLC0415 - as above
         from streamer_aws.functions.sweeping import Sweep  # noqa: PLC0415 - as above
@@ -217,6 +220,14 @@ class Sandbox:
         settings, registry, logger = self._read()
         clock = self._clock
         async with AsyncExitStack() as stack:
+            waker = self._waker(settings)
+            stack.push_async_callback(waker.close)
+            wakes = bool(self._environ.get(QUEUE_URL))
+
+            def on_queued(request: Request, route: Route) -> Awaitable[None] | None:
+                # Without the queue the table's stream wakes the processors.
+                return waker.wake((request.owner, request.id), request.action) if wakes and fits(route) else None
+
             service = await stack.enter_async_context(
                 open_service(
                     settings,
@@ -224,34 +235,28 @@ class Sandbox:
                     logger=logger,
                     clock=clock,
                     name=self._environ.get("AWS_LAMBDA_LOG_STREAM_NAME"),
+                    on_queued=on_queued,
+                    on_orphaned=waker.look_at_left,
                 )
             )
             queue: Any = service.store
-            delivery, connections = service.delivery, service.connections
-            assert isinstance(delivery, SharedDelivery), "the connections declare several_processes"
-            routes = service.router.routes
-            waker = self._waker(settings, lambda action: (route := routes.get(action)) is None or fits(route))
-            stack.push_async_callback(waker.close)
-            delivery.on_left = waker.look_at_left
-            service.router.on_queued = None
-            if self._environ.get(QUEUE_URL):
-                service.router.on_queued = lambda request: waker.wake((request.owner, request.id), request.action)
-            service.router.door = GatewayDoor(
+            connections = service.connections
+            door = GatewayDoor(
                 connections,
                 service.authenticator,
                 settings.server,
                 clock=clock,
                 logger=logger,
-                leave=delivery.leave,
+                leave=ConnectionEnds(connections.subscriptions, waker.look_at_left, logger).ended,
                 delivered=queue.mark_delivered,
             )
-            departing = Departing(connections.followers, service.worker, clock=clock, logger=logger)
+            orphans = OrphanCanceller(connections.subscriptions, service.worker, logger=logger)
             lease = settings.worker.lease
             processor = Processor(
                 queue,
                 service.worker,
                 waker,
-                departing,
+                orphans,
                 lease=lease,
                 concurrency=settings.worker.concurrency,
                 clock=clock,
@@ -261,15 +266,15 @@ class Sandbox:
                 queue,
                 service.worker,
                 processor,
-                delivery,
+                service.delivery,
                 waker,
-                departing,
+                orphans,
                 lease=lease,
                 clock=clock,
                 logger=logger,
             )
             self._stack.push_async_exit(stack.pop_all())
-        return _House(service, processor, sweep, connections)
+        return _House(service, service.router.events(door), processor, sweep, connections)
 
 
 def _remaining(context: Any) -> float:

@@ -11,12 +11,12 @@ from streamer.contracts.stores import Key, Waiting, WokenQueue
 from streamer.core.clock import Clock
 from streamer.core.errors import StoreError
 from streamer.core.records import RequestRecord
+from streamer.engine.orphans import OrphanCanceller
 from streamer.engine.outcomes import terminal_message
-from streamer.engine.shared_delivery import SharedDelivery
+from streamer.engine.telling import Teller
 from streamer.engine.waiting import ends_within
 from streamer.engine.worker import Worker
 from streamer_aws.dynamodb.calls import all_of
-from streamer_aws.functions.departing import Departing
 from streamer_aws.functions.processing import Processor, WakeUp, fits
 from streamer_aws.functions.waking import Waker
 
@@ -47,7 +47,7 @@ class Sweep:
         processor: runs what is due, where no queue of wake-ups is there.
         delivery: tells.
         waker: wakes processors.
-        departing: ends what was left.
+        orphans: cancels what is orphaned.
         lease: seconds of a claim.
         clock: time.
         logger: for what goes wrong.
@@ -58,9 +58,9 @@ class Sweep:
         queue: WokenQueue,
         worker: Worker,
         processor: Processor,
-        delivery: SharedDelivery,
+        delivery: Teller,
         waker: Waker,
-        departing: Departing,
+        orphans: OrphanCanceller,
         *,
         lease: float,
         clock: Clock,
@@ -71,7 +71,7 @@ class Sweep:
         self._processor = processor
         self._delivery = delivery
         self._waker = waker
-        self._departing = departing
+        self._orphans = orphans
         self._lease = lease
         self._clock = clock
         self._logger = logger
@@ -100,9 +100,9 @@ class Sweep:
         except StoreError as problem:
             self._logger.error("a sweep is not whole", part="counted", error=str(problem))
         sending = asyncio.gather(
-            all_of(self._delivery.tell(one.key, terminal_message(one)) for one in abandoned),
+            all_of(self._delivery.terminal(one.key, terminal_message(one)) for one in abandoned),
             look("told", self._untold),
-            look("left", self._departing.sweep),
+            look("left", self._orphans.sweep),
         )
         seconds = max(min(remaining - MARGIN, SENDING), 0.0)
         if not await ends_within(seconds, asyncio.wait({sending}), self._clock):
@@ -126,15 +126,15 @@ class Sweep:
 
     async def _untold(self) -> int:
         now = self._clock.now()
-        told_before = now - TELLING
-        keys = await self._queue.untold(now - LOOK_BACK, told_before)
+        claimed_before = now - TELLING
+        keys = await self._queue.untold(now - LOOK_BACK, claimed_before)
         # In another order each time: those whose connections take nothing must not keep the rest from their turn.
         keys = random.sample(keys, len(keys))
 
         async def one(key: Key) -> None:
             record = await self._queue.get(key)
             if record is not None and record.terminal:
-                await self._delivery.tell(key, terminal_message(record), told_before)
+                await self._delivery.terminal(key, terminal_message(record), claimed_before)
 
         await all_of(one(key) for key in keys)
         return len(keys)

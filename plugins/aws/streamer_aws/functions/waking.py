@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -23,14 +23,12 @@ class Waker:
 
     Args:
         url: of the queue; empty where a stream wakes the processors.
-        fits: whether a processor may take requests of that action; the others are a worker's.
         region: of the queue; None: as the environment says.
         logger: for what goes wrong.
     """
 
-    def __init__(self, url: str, fits: Callable[[str], bool], *, region: str | None, logger: Any) -> None:
+    def __init__(self, url: str, *, region: str | None, logger: Any) -> None:
         self.url = url
-        self._fits = fits
         self._region = region
         self._logger = logger
         self._stack = AsyncExitStack()
@@ -39,12 +37,12 @@ class Waker:
 
     async def wake(self, key: Key, action: str, after: float = 0.0) -> None:
         """A processor takes the request, in so many seconds."""
-        if self.url and after <= MAX_DELAY and self._fits(action):
+        if self.url and after <= MAX_DELAY:
             await self._send([_entry(0, {"owner": key[0], "id": key[1], "action": action}, after)])
 
     async def wake_all(self, waiting: Sequence[Waiting]) -> int:
         """Processors take the requests. Returns how many were sent for."""
-        bodies = [{"owner": key[0], "id": key[1], "action": action} for key, action in waiting if self._fits(action)]
+        bodies = [{"owner": key[0], "id": key[1], "action": action} for key, action in waiting]
         batches = [bodies[start : start + BATCH] for start in range(0, len(bodies), BATCH)]
         sent = await asyncio.gather(
             *(self._send([_entry(n, body, 0.0) for n, body in enumerate(batch)]) for batch in batches)

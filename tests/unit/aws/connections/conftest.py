@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from streamer.testing import ManualClock
-from streamer_aws.connections.followers import FollowerRows
 from streamer_aws.connections.rows import ConnectionRows
+from streamer_aws.connections.subscriptions import SubscriptionRows
 from streamer_aws.connections.table import connections_definition, subscriptions_definition
 from streamer_aws.dynamodb.calls import Calls
 from streamer_aws.dynamodb.connecting import connect
@@ -44,11 +44,11 @@ def rows(client, names, clock):
 
 
 @pytest.fixture
-def followers(client, names, clock):
-    return FollowerRows(Calls(client, names[1], clock), clock)
+def subscriptions(client, names, clock):
+    return SubscriptionRows(Calls(client, names[1], clock), clock)
 
 
 @pytest.fixture
-def new_followers(client, names, clock):
+def new_subscriptions(client, names, clock):
     """Others, as another process has them."""
-    return lambda wire=None: FollowerRows(Calls(wire or client, names[1], clock), clock)
+    return lambda wire=None: SubscriptionRows(Calls(wire or client, names[1], clock), clock)

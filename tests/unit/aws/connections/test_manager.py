@@ -76,7 +76,7 @@ def opened():
 
 
 @pytest.fixture
-def make(gateway, rows, followers, opened):
+def make(gateway, rows, subscriptions, opened):
     def made(endpoint="https://api.example/live"):
         @contextlib.asynccontextmanager
         async def open_client(url):
@@ -88,7 +88,7 @@ def make(gateway, rows, followers, opened):
             open_client,
             endpoint,
             rows=rows,
-            followers=followers,
+            subscriptions=subscriptions,
             clock=HastyClock(),
             logger=RecordingLogger(),
             generator=random.Random(1),

@@ -1,4 +1,4 @@
-"""A house on AWS's tables: the store and the followers on ministack, connections and a queue that only remember."""
+"""A house on AWS's tables: the store and the subscriptions on ministack, connections and a queue that only remember."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import pytest
 
 from streamer.contracts.handlers import BaseHandler
 from streamer.core.errors import ConnectionGone
+from streamer.engine.connection_ends import ConnectionEnds, left_to_sweep
 from streamer.engine.pipeline import compose
 from streamer.engine.routes import Route
 from streamer.engine.shared_delivery import SharedDelivery
 from streamer.engine.worker import Worker
 from streamer.testing import ManualClock, MockConnectionManager, RecordingLogger
-from streamer_aws.connections.followers import FollowerRows
 from streamer_aws.connections.rows import ConnectionRows
+from streamer_aws.connections.subscriptions import SubscriptionRows
 from streamer_aws.connections.table import connections_definition, subscriptions_definition
 from streamer_aws.dynamodb.calls import Calls
 from streamer_aws.dynamodb.connecting import connect
@@ -28,10 +29,10 @@ numbers = itertools.count()
 class Connections(MockConnectionManager):
     """Part of what API Gateway's connections offer. Nothing takes time, and only those named in `gone` are gone."""
 
-    def __init__(self, connected: ConnectionRows, followers: FollowerRows) -> None:
+    def __init__(self, connected: ConnectionRows, subscriptions: SubscriptionRows) -> None:
         super().__init__()
         self.connected = connected
-        self.followers = followers
+        self.subscriptions = subscriptions
         self.gone: set[str] = set()
         self.closed: list[str] = []
 
@@ -76,16 +77,22 @@ class Function(BaseHandler):
 
 
 class House:
-    """Store, followers, worker and delivery as a sandbox has them."""
+    """Store, subscriptions, worker and delivery as a sandbox has them."""
 
     def __init__(self, client: Any, prefix: str) -> None:
         self.clock = ManualClock()
         self.log = RecordingLogger()
         self.store = DynamoStore(client, f"{prefix}requests", clock=self.clock, untold=True)
-        self.followers = FollowerRows(Calls(client, f"{prefix}subscriptions", self.clock), self.clock)
+        self.subscriptions = SubscriptionRows(Calls(client, f"{prefix}subscriptions", self.clock), self.clock)
         self.rows = ConnectionRows(Calls(client, f"{prefix}connections", self.clock), self.clock)
-        self.connections = Connections(self.rows, self.followers)
-        self.delivery = SharedDelivery(self.connections, self.followers, self.store, self.log)
+        self.connections = Connections(self.rows, self.subscriptions)
+        self.delivery = SharedDelivery(
+            self.connections,
+            self.subscriptions,
+            self.store,
+            self.log,
+            ends=ConnectionEnds(self.subscriptions, left_to_sweep, self.log),
+        )
         self.routes: dict[str, Route] = {}
         self.waker = Waker()
         self.worker = Worker(

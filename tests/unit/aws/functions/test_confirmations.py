@@ -7,6 +7,7 @@ import pytest
 from streamer.config.settings import ServerSettings
 from streamer.contracts.connections import Known
 from streamer.core.errors import StoreUnavailable
+from streamer.engine.connection_ends import ConnectionEnds, left_to_sweep
 from streamer.engine.shared_delivery import SharedDelivery
 from streamer.testing import websocket_event
 from streamer.testing.conformance import lease_of, record
@@ -21,7 +22,13 @@ OUTCOME = b'{"success":true,"result":1}'
 async def connected(house):
     """A house whose deliveries are confirmed by messages, and a connection of the owner."""
     house.delivery = SharedDelivery(
-        house.connections, house.followers, house.store, house.log, connected=house.rows, clock=house.clock
+        house.connections,
+        house.subscriptions,
+        house.store,
+        house.log,
+        ends=ConnectionEnds(house.subscriptions, left_to_sweep, house.log),
+        connected=house.rows,
+        clock=house.clock,
     )
     await house.rows.add("c1", Known(OWNER, None))
     return house
@@ -46,7 +53,7 @@ def door(connected):
 async def ended(house, *names):
     for name in names:
         await house.store.enqueue(record(house.clock, name))
-        await house.followers.add((OWNER, name), "c1")
+        await house.subscriptions.add((OWNER, name), "c1")
         (taken,) = (await house.store.take((OWNER, name), "w1", 30.0)).records
         await house.store.complete(lease_of(taken), seq=5, result=OUTCOME)
         await house.delivery.terminal((OWNER, name), b'{"type":"complete"}')

@@ -11,11 +11,11 @@ import pytest
 from streamer.core.errors import Error, StoreUnavailable
 from streamer.core.records import Status
 from streamer.engine.attempt_states import StopReason
+from streamer.engine.orphans import OrphanCanceller
 from streamer.engine.routes import Route
 from streamer.engine.routing import Mode
 from streamer.testing.clock import settle
 from streamer.testing.conformance import lease_of, record
-from streamer_aws.functions.departing import Departing
 from streamer_aws.functions.processing import LONGEST, Processor, fits
 from streamer_aws.functions.sweeping import GRACE, LONG_GRACE, MANY, TELLING, Sweep
 
@@ -24,17 +24,17 @@ NOTHING_FAILED = {"batchItemFailures": []}
 
 
 @pytest.fixture
-def departing(house):
-    return Departing(house.followers, house.worker, clock=house.clock, logger=house.log)
+def orphans(house):
+    return OrphanCanceller(house.subscriptions, house.worker, logger=house.log)
 
 
 @pytest.fixture
-def processor(house, departing):
+def processor(house, orphans):
     return Processor(
         house.store,
         house.worker,
         house.waker,
-        departing,
+        orphans,
         lease=30.0,
         concurrency=4,
         clock=house.clock,
@@ -43,14 +43,14 @@ def processor(house, departing):
 
 
 @pytest.fixture
-def sweep(house, processor, departing):
+def sweep(house, processor, orphans):
     return Sweep(
         house.store,
         house.worker,
         processor,
         house.delivery,
         house.waker,
-        departing,
+        orphans,
         lease=30.0,
         clock=house.clock,
         logger=house.log,
@@ -89,7 +89,7 @@ async def state(house, name="r1"):
 async def test_a_wake_up_is_run_told_and_done_with(house, processor, event):
     house.declare("work", work)
     await stored(house)
-    await house.followers.add((OWNER, "r1"), "c1")
+    await house.subscriptions.add((OWNER, "r1"), "c1")
     assert await processor.process(event, 60.0) == NOTHING_FAILED
     found = await house.store.get((OWNER, "r1"))
     assert (found.status, found.attempts, found.worker) == (Status.COMPLETED, 1, "w1")
@@ -311,10 +311,10 @@ async def test_what_was_lost_and_has_no_time_left_is_left_to_the_sweep(house, pr
 async def test_what_somebody_left_is_cancelled_when_its_time_is_over_and_nobody_came_back(house, processor):
     for name in ("gone", "back", "ended"):
         await stored(house, name)
-        await house.followers.add((OWNER, name), "c1", 30.0)
-    left = await house.followers.leave("c1")
+        await house.subscriptions.add((OWNER, name), "c1", 30.0)
+    left = await house.subscriptions.leave("c1")
     assert sorted(left) == [((OWNER, name), 30.0) for name in ("back", "ended", "gone")]
-    await house.followers.add((OWNER, "back"), "c2")
+    await house.subscriptions.add((OWNER, "back"), "c2")
     await house.store.cancel((OWNER, "ended"))
     event = queue_event("gone", "back", "ended", left=True)
     assert await processor.process(event, 60.0) == NOTHING_FAILED
@@ -329,10 +329,10 @@ async def test_what_somebody_left_is_cancelled_when_its_time_is_over_and_nobody_
 
 
 async def test_a_departure_that_the_table_could_not_be_asked_about_comes_again(house, processor):
-    async def broken(key, now, /):
+    async def broken(key, /):
         raise StoreUnavailable("not now")
 
-    house.followers.deserted = broken
+    house.subscriptions.is_orphaned = broken
     answer = await processor.process(queue_event("r1", left=True), 60.0)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m-r1"}]}
 
@@ -384,7 +384,7 @@ async def test_without_a_queue_the_sweep_runs_what_is_due(house, sweep):
     house.waker.url = ""
     house.declare("work", work)
     await stored(house)
-    await house.followers.add((OWNER, "r1"), "c1")
+    await house.subscriptions.add((OWNER, "r1"), "c1")
     house.clock.jump(GRACE + 1)
     assert (await sweep.run(60.0))["woken"] == 1
     assert house.messages() == ["complete"]
@@ -395,7 +395,7 @@ async def test_a_dead_sandboxes_request_is_sent_for_or_ended(house, sweep):
     house.declare("work", work)
     await stored(house, "again")
     await stored(house, "deadly", max_attempts=1)
-    await house.followers.add((OWNER, "deadly"), "c1")
+    await house.subscriptions.add((OWNER, "deadly"), "c1")
     for name in ("again", "deadly"):
         await house.store.take((OWNER, name), "dead", 30.0)
     house.clock.jump(31)
@@ -409,10 +409,10 @@ async def test_an_outcome_that_a_dying_sandbox_did_not_tell_is_told(house, sweep
     house.declare("work", work)
     for name in ("untold", "half told"):
         await stored(house, name)
-        await house.followers.add((OWNER, name), "c1")
+        await house.subscriptions.add((OWNER, name), "c1")
         (taken,) = (await house.store.take((OWNER, name), "dead", 30.0)).records
         await house.store.complete(lease_of(taken), seq=5, result=b'{"success":true,"result":1}')
-    await house.followers.claim((OWNER, "half told"), "c1")
+    await house.subscriptions.claim((OWNER, "half told"), "c1")
     assert (await sweep.run(60.0))["told"] == 0
     house.clock.jump(TELLING + 1)
     assert (await sweep.run(60.0))["told"] == 2
@@ -423,8 +423,8 @@ async def test_an_outcome_that_a_dying_sandbox_did_not_tell_is_told(house, sweep
 async def test_what_was_left_and_whose_wake_up_was_lost_is_cancelled_by_the_sweep(house, sweep):
     house.declare("work", work)
     await stored(house, "gone")
-    await house.followers.add((OWNER, "gone"), "c1", 30.0)
-    await house.followers.leave("c1")
+    await house.subscriptions.add((OWNER, "gone"), "c1", 30.0)
+    await house.subscriptions.leave("c1")
     assert (await sweep.run(60.0))["left"] == 0
     house.clock.jump(31)
     assert (await sweep.run(60.0))["left"] == 1
@@ -435,8 +435,8 @@ async def test_what_was_left_and_whose_wake_up_was_lost_is_cancelled_by_the_swee
 async def test_a_part_that_fails_does_not_keep_from_the_rest(house, sweep):
     house.declare("work", work)
     await stored(house, "gone")
-    await house.followers.add((OWNER, "gone"), "c1", 30.0)
-    await house.followers.leave("c1")
+    await house.subscriptions.add((OWNER, "gone"), "c1", 30.0)
+    await house.subscriptions.leave("c1")
     house.clock.jump(31)
 
     async def broken(*_arguments, **_more):
@@ -452,15 +452,15 @@ async def test_connections_that_take_nothing_do_not_hold_up_what_is_due(house, s
     names = [f"r{n}" for n in range(40)]
     for name in names:
         await stored(house, name)
-        await house.followers.add((OWNER, name), "full")
+        await house.subscriptions.add((OWNER, name), "full")
         (taken,) = (await house.store.take((OWNER, name), "dead", 30.0)).records
         await house.store.complete(lease_of(taken), seq=5, result=b'{"success":true,"result":1}')
     await stored(house, "deadly", max_attempts=1)
-    await house.followers.add((OWNER, "deadly"), "full")
+    await house.subscriptions.add((OWNER, "deadly"), "full")
     await house.store.take((OWNER, "deadly"), "dead", 30.0)
     await stored(house, "gone")
-    await house.followers.add((OWNER, "gone"), "full", 1.0)
-    await house.followers.leave("full")
+    await house.subscriptions.add((OWNER, "gone"), "full", 1.0)
+    await house.subscriptions.leave("full")
     await stored(house, "lost")
     house.clock.jump(GRACE + 1)
     woken_before = []

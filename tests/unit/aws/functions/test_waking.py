@@ -32,8 +32,8 @@ async def url(sqs):
 async def make_waker(house):
     made = []
 
-    def make(url, fits=lambda action: action != "long"):
-        made.append(Waker(url, fits, region=REGION, logger=house.log))
+    def make(url):
+        made.append(Waker(url, region=REGION, logger=house.log))
         return made[-1]
 
     yield make
@@ -63,18 +63,17 @@ async def test_what_is_due_later_is_held_back_and_what_no_queue_holds_so_long_is
     await waker.wake(KEY, "work", 0.2)
     await waker.wake(KEY, "work", 901.0)
     await waker.look_at_left(KEY, 901.0)
-    await waker.wake(KEY, "long")
     counts = (await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]))["Attributes"]
     assert counts["ApproximateNumberOfMessagesDelayed"] == "1"
     assert await waker.backlog() == 0
 
 
-async def test_many_are_sent_in_batches_without_those_of_workers(sqs, url, make_waker):
-    waiting = [Waiting(("o", f"r{n}"), "long" if n % 5 == 0 else "work") for n in range(25)]
+async def test_many_are_sent_in_batches(sqs, url, make_waker):
+    waiting = [Waiting(("o", f"r{n}"), "work") for n in range(25)]
     waker = make_waker(url)
-    assert await waker.wake_all(waiting) == 20
-    assert await waker.backlog() == 20
-    assert {body["id"] for body in await received(sqs, url)} == {f"r{n}" for n in range(25) if n % 5}
+    assert await waker.wake_all(waiting) == 25
+    assert await waker.backlog() == 25
+    assert {body["id"] for body in await received(sqs, url)} == {f"r{n}" for n in range(25)}
 
 
 async def test_without_a_queue_nobody_is_sent_for(house, make_waker):

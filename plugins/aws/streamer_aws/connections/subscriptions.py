@@ -1,4 +1,4 @@
-"""Who follows which request, one item for each of both."""
+"""Which connection is subscribed to which request, one item for each pair."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _LONGEST: Final = 2000
 _WEEK: Final = 7 * 86400
 
 
-class FollowerRows:
-    """Part of `Followers`.
+class SubscriptionRows:
+    """`Subscriptions` in a table.
 
     Args:
         calls: to the table of subscriptions.
@@ -38,7 +38,6 @@ class FollowerRows:
         self._clock = clock
 
     async def add(self, key: Key, connection_id: str, /, ends_after: float | None = None) -> None:
-        """Part of `Followers`."""
         gone_at = number(int(self._clock.now()) + LIFETIME + SLACK)
         if ends_after is not None:
             # First, so that no end of the connection from now on passes it over.
@@ -53,23 +52,21 @@ class FollowerRows:
         item = {**_row(key, connection_id), "gone_at": gone_at}
         await self._calls.make("put_item", TableName=self._calls.table, Item=item)
 
-    async def of(self, key: Key, /, told_before: float | None = None) -> list[str]:
-        """Part of `Followers`."""
+    async def of(self, key: Key, /, claimed_before: float | None = None) -> list[str]:
         return [
             item["connection_id"]["S"]
             for item in await self._rows(key)
-            if item["connection_id"]["S"] != LEFT and self._follows(item, told_before)
+            if item["connection_id"]["S"] != LEFT and self._follows(item, claimed_before)
         ]
 
-    async def claim(self, key: Key, connection_id: str, /, told_before: float | None = None) -> bool:
-        """Part of `Followers`."""
+    async def claim(self, key: Key, connection_id: str, /, claimed_before: float | None = None) -> bool:
         now = self._clock.now()
         condition = "attribute_not_exists(#told_at)"
         me = secrets.token_hex(6)
         values = {":now": number(now), ":me": text(me)}
-        if told_before is not None:
+        if claimed_before is not None:
             condition = f"({condition} OR #told_at <= :before)"
-            values[":before"] = number(told_before)
+            values[":before"] = number(claimed_before)
         try:
             await self._calls.make(
                 "update_item",
@@ -87,11 +84,10 @@ class FollowerRows:
         return True
 
     async def drop(self, key: Key, connection_id: str, /) -> None:
-        """Part of `Followers`."""
+        """Ends one subscription."""
         await self._calls.make("delete_item", TableName=self._calls.table, Key=_row(key, connection_id))
 
     async def leave(self, connection_id: str, /) -> list[tuple[Key, float]]:
-        """Part of `Followers`."""
         found = await self._calls.pages(
             ConsistentRead=True,
             KeyConditionExpression="#request = :request",
@@ -100,22 +96,20 @@ class FollowerRows:
         )
         return await all_of(self._leave(connection_id, item) for item in found)
 
-    async def deserted(self, key: Key, now: float, /) -> bool:
-        """Part of `Followers`."""
+    async def is_orphaned(self, key: Key, /) -> bool:
         rows = await self._rows(key)
         marks = [row for row in rows if row["connection_id"]["S"] == LEFT]
-        over = any(row["leaves_at"]["S"] < f"{before(now)}{LAST}" for row in marks)
+        over = any(row["leaves_at"]["S"] < f"{before(self._clock.now())}{LAST}" for row in marks)
         return over and not any(self._follows(row, None) for row in rows if row["connection_id"]["S"] != LEFT)
 
-    async def left(self, now: float, /, limit: int = 100) -> list[Key]:
-        """Part of `Followers`."""
+    async def orphaned(self, limit: int = 100, /) -> list[Key]:
         answer = await self._calls.make(
             "query",
             TableName=self._calls.table,
             IndexName=LEAVING,
             KeyConditionExpression="#leaving = :leaving AND #leaves_at <= :now",
             ExpressionAttributeNames={"#leaving": "leaving", "#leaves_at": "leaves_at"},
-            ExpressionAttributeValues={":leaving": text(LEAVING), ":now": text(f"{before(now)}{LAST}")},
+            ExpressionAttributeValues={":leaving": text(LEAVING), ":now": text(f"{before(self._clock.now())}{LAST}")},
             Limit=limit,
         )
         rows = await self._calls.get_many(
@@ -123,8 +117,7 @@ class FollowerRows:
         )
         return [(row["owner"]["S"], row["id"]["S"]) for row in rows]
 
-    async def settle(self, key: Key, /) -> None:
-        """Part of `Followers`."""
+    async def clear(self, key: Key, /) -> None:
         await self.drop(key, LEFT)
 
     async def _leave(self, connection_id: str, item: Item) -> tuple[Key, float]:
@@ -156,11 +149,11 @@ class FollowerRows:
             ExpressionAttributeValues={":request": text(_name(key))},
         )
 
-    def _follows(self, row: Item, told_before: float | None) -> bool:
+    def _follows(self, row: Item, claimed_before: float | None) -> bool:
         if float(row["gone_at"]["N"]) <= self._clock.now():
             return False
         told: Any = row.get("told_at")
-        return told is None or (told_before is not None and float(told["N"]) <= told_before)
+        return told is None or (claimed_before is not None and float(told["N"]) <= claimed_before)
 
 
 def _row(key: Key, connection_id: str) -> Item:

@@ -5,26 +5,30 @@ import asyncio
 import pytest
 
 from streamer.core.errors import StoreUnavailable
-from streamer.engine.departures import MESSAGE, RETURN_GRACE, Departures
+from streamer.engine.orphan_watch import RETURN_GRACE, OrphanWatch
+from streamer.engine.orphans import MESSAGE, OrphanCanceller
+from streamer.engine.subscriptions import LocalSubscriptions
 
 KEY = ("client:one", "r")
 
 
+def canceller(house):
+    return OrphanCanceller(house.subscriptions, house.worker, logger=house.logger)
+
+
 @pytest.fixture
-async def departures(house):
-    made = Departures(
-        house.store, house.router.routes, house.delivery, house.worker, clock=house.clock, logger=house.logger
+async def watch(house):
+    return OrphanWatch(
+        house.store, house.routes, house.subscriptions, canceller(house), clock=house.clock, logger=house.logger
     )
-    house.delivery.on_left = made.left
-    return made
 
 
 @pytest.fixture
-async def watching(house, departures):
+async def watching(house, watch):
     await house.settle()
-    task = asyncio.create_task(departures.run())
+    task = asyncio.create_task(watch.run())
     await house.settle()
-    yield departures
+    yield watch
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -152,11 +156,19 @@ async def test_a_store_that_refuses_is_asked_again(house, watching):
     assert await status(house) == "CANCELLED"
 
 
-async def test_after_a_restart_clients_get_time_to_come_back(house, departures):
-    house.worker  # noqa: B018 - makes it
+async def test_after_a_restart_clients_get_time_to_come_back(house):
     peer = await submit(house, cancel_after=0.0)
-    house.delivery.on_left = None
     leave(house, peer)
+    # The process dies before it has cancelled what was left: the next one knows nothing of it.
+    house.subscriptions = LocalSubscriptions(house.clock)
+    watch = OrphanWatch(
+        house.store,
+        house.routes,
+        house.subscriptions,
+        canceller(house),
+        clock=house.clock,
+        logger=house.logger,
+    )
     lists = house.store.list
 
     async def broken(**_options):
@@ -164,7 +176,7 @@ async def test_after_a_restart_clients_get_time_to_come_back(house, departures):
         raise StoreUnavailable("gone")
 
     house.store.list = broken
-    task = asyncio.create_task(departures.run())
+    task = asyncio.create_task(watch.run())
     await house.settle()
     await house.clock.advance(1)
     await house.clock.advance(RETURN_GRACE - 1)
@@ -175,9 +187,9 @@ async def test_after_a_restart_clients_get_time_to_come_back(house, departures):
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_after_a_restart_those_who_are_back_already_keep_theirs(house, departures):
+async def test_after_a_restart_those_who_are_back_already_keep_theirs(house, watch):
     await submit(house, cancel_after=0.0)
-    await departures.recover()
+    await watch.recover()
     await house.clock.advance(RETURN_GRACE)
-    await departures.step()
+    await canceller(house).sweep()
     assert await status(house) == "PENDING"

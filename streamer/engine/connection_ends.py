@@ -1,0 +1,41 @@
+"""What the end of a connection means where subscriptions are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from streamer.contracts.stores import Key
+from streamer.contracts.subscriptions import Subscriptions
+from streamer.core.errors import StoreError
+
+OnOrphaned = Callable[[Key, float], Awaitable[None]]
+"""Called when a subscriber has left a request that ends with its subscribers, and with the seconds after which it ends
+if it has none then."""
+
+
+class ConnectionEnds:
+    """Ends the subscriptions of connections that have ended.
+
+    Args:
+        subscriptions: the stored ones.
+        on_orphaned: for each request that may have lost its last subscriber.
+        logger: for what cannot be stored.
+    """
+
+    def __init__(self, subscriptions: Subscriptions, on_orphaned: OnOrphaned, logger: Any) -> None:
+        self._subscriptions = subscriptions
+        self._on_orphaned = on_orphaned
+        self._logger = logger
+
+    async def ended(self, connection_id: str) -> None:
+        """Returns when it is stored, or has failed, which is logged."""
+        try:
+            for key, after in await self._subscriptions.leave(connection_id):
+                await self._on_orphaned(key, after)
+        except StoreError as problem:
+            self._logger.warning("an end was not written down", connection_id=connection_id, error=str(problem))
+
+
+async def left_to_sweep(_key: Key, _after: float) -> None:
+    """An `OnOrphaned` for processes that wake no other: a sweep finds what is orphaned."""
