@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from referencing import Registry, Resource
-from referencing.exceptions import CannotDetermineSpecification, Unresolvable
-from referencing.jsonschema import DRAFT202012, specification_with
+if TYPE_CHECKING:
+    from streamer.engine.schema_references import Resolver
 
 NOWHERE: Final = "https://no-file.invalid/"
 """The base of a schema without a file; it cannot be reached (RFC 2606)."""
@@ -125,17 +124,16 @@ class Graph:
         self.nodes: list[Node] = []
         self._known: dict[int, Node] = {}
         self._waiting: list[tuple[Node, Any]] = []
-        base = base_uri or NOWHERE
-        registry: Registry[Any] = Registry().with_resources(
-            (uri, _resource(one)) for uri, one in {**resources, base: schema}.items()
-        )
-        resource = _resource(schema)
-        self._root_resolver = registry.resolver(base_uri=base).in_subresource(resource)
+        self._root_resolver: Resolver | None = None
+        if _refers(schema):
+            from streamer.engine.schema_references import Resolver  # noqa: PLC0415 - a tenth of a start
+
+            self._root_resolver = Resolver.of(schema, resources, base_uri or NOWHERE)
         self.root = self._node(schema, self._root_resolver, _said(schema))
         while self._waiting:
             self._fill(*self._waiting.pop())
 
-    def _node(self, schema: Any, resolver: Any, draft: str | None) -> Node:
+    def _node(self, schema: Any, resolver: Resolver | None, draft: str | None) -> Node:
         known = self._known.get(id(schema)) if isinstance(schema, Mapping) else None
         if known is None:
             known = Node(schema, draft)
@@ -145,13 +143,13 @@ class Graph:
                 self._waiting.append((known, resolver))
         return known
 
-    def _fill(self, node: Node, resolver: Any) -> None:
+    def _fill(self, node: Node, resolver: Resolver | None) -> None:
         schema = node.schema
-        if isinstance(schema.get("$id"), str) and node is not self.root:
-            resolver = resolver.in_subresource(_resource(schema))
+        if resolver is not None and isinstance(schema.get("$id"), str) and node is not self.root:
+            resolver = resolver.inside(schema)
         draft = node.draft = _said(schema, node.draft)
         for keyword in _REFERENCES:
-            if isinstance(schema.get(keyword), str):
+            if resolver is not None and isinstance(schema.get(keyword), str):
                 self._refer(node, keyword, resolver)
         if draft is not None and "draft-07" in draft and "$ref" in schema:
             # Up to draft 7 nothing counts next to a reference.
@@ -175,7 +173,7 @@ class Graph:
         node.is_shared = any(True for _ in node.in_place())
         node.is_leaf = all(keyword in node.leaf or keyword in _WITHOUT_EFFECT for keyword in schema)
 
-    def _fill_older(self, node: Node, resolver: Any) -> None:
+    def _fill_older(self, node: Node, resolver: Resolver | None) -> None:
         """`items` as a list, `additionalItems` and `dependencies`, as they were before 2020-12."""
         schema, draft = node.schema, node.draft
         items = schema.get("items")
@@ -188,35 +186,26 @@ class Graph:
             one = {"required": wanted} if isinstance(wanted, list) else wanted
             node.dependent[name] = self._node(one, resolver, draft)
 
-    def _refer(self, node: Node, keyword: str, resolver: Any) -> None:
+    def _refer(self, node: Node, keyword: str, resolver: Resolver) -> None:
         reference = node.schema[keyword]
-        try:
-            resolved = resolver.lookup(reference)
-            schema, inside = resolved.contents, resolved.resolver
-            if keyword != "$ref":
-                self.certain = False
-                outermost = self._outermost(reference.partition("#")[2])
-                if outermost is not None and _is_dynamic(schema):
-                    schema, inside = outermost
-        except Unresolvable:
+        found = resolver.lookup(reference)
+        if found is None:
             self.certain = False
             return
-        node.all_of.append(self._node(schema, inside, self._draft(inside)))
+        if keyword != "$ref":
+            self.certain = False
+            outermost = self._outermost(reference.partition("#")[2])
+            if outermost is not None and _is_dynamic(found[0]):
+                found = outermost
+        schema, inside = found
+        whole = inside.lookup("#")
+        # The draft of what a reference leads to, which may be in another file.
+        node.all_of.append(self._node(schema, inside, None if whole is None else _said(whole[0])))
 
-    def _outermost(self, name: str) -> tuple[Any, Any] | None:
+    def _outermost(self, name: str) -> tuple[Any, Resolver] | None:
         """What a dynamic reference of that name leads to where the whole schema has such an anchor."""
-        try:
-            found = self._root_resolver.lookup(f"#{name}")
-        except Unresolvable:
-            return None
-        return (found.contents, found.resolver) if _is_dynamic(found.contents) else None
-
-    def _draft(self, resolver: Any) -> str | None:
-        """The draft of what a reference leads to, which may be in another file."""
-        try:
-            return _said(resolver.lookup("#").contents)
-        except Unresolvable:
-            return None
+        found = None if self._root_resolver is None else self._root_resolver.lookup(f"#{name}")
+        return found if found is not None and _is_dynamic(found[0]) else None
 
 
 def _said(schema: Any, otherwise: str | None = None) -> str | None:
@@ -230,8 +219,15 @@ def _is_dynamic(schema: Any) -> bool:
     return isinstance(schema, Mapping) and ("$dynamicAnchor" in schema or schema.get("$recursiveAnchor") is True)
 
 
-def _resource(schema: Any) -> Resource[Any]:
-    try:
-        return Resource.from_contents(schema, default_specification=DRAFT202012)
-    except CannotDetermineSpecification:
-        return specification_with("", default=DRAFT202012).create_resource(schema)
+def _refers(schema: Any) -> bool:
+    """Whether there may be a reference somewhere in it."""
+    waiting = [schema]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Mapping):
+            if any(isinstance(part.get(keyword), str) for keyword in _REFERENCES):
+                return True
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+    return False

@@ -19,6 +19,7 @@ actions:
 NOT_NEEDED = {
     "jsonschema",  # words problems
     "jsonschema_specifications",
+    "referencing",  # follows the references of a schema
     "rich.console",  # shows progress and tracebacks on terminals
     "pygments",
     "aiohttp",  # for the handler `http` and for keys behind a URL
