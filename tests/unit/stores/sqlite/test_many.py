@@ -158,6 +158,16 @@ def test_tenants_without_room_are_passed_over_and_looked_at_once(state, enqueue,
     assert claim(state, 1) == ["principal:t/x"]
 
 
+def test_what_lost_its_worker_goes_first_as_far_as_there_is_room(state, enqueue, claim, clock):
+    for n in range(14):
+        enqueue(state, f"o{n:02}")
+    assert claim(state, 2) == ["o00", "o01"]
+    clock.jump(30)
+    assert claim(state, 3, (None, None, None, 1)) == ["o00", "o02", "o03"]
+    assert claim(state, 2) == ["o01", "o04"]
+    assert state.queued == 9
+
+
 def test_the_first_of_the_names_may_be_the_one_without_room(state, enqueue, claim):
     for n in range(12):
         enqueue(state, **of_tenant(f"t{n:02}", "x"))
