@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 
 import pytest
@@ -11,6 +12,14 @@ from streamer.engine.validation import Validator
 
 LONG = 0.5
 """Seconds: a hundred times what a refusal may take, for machines that do other work."""
+
+
+@pytest.fixture(autouse=True)
+def no_garbage_collection():
+    """A collection of all that a run of tests has in memory takes longer than a whole search may."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def both(name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import Any
 
@@ -16,6 +17,15 @@ pytestmark = pytest.mark.no_cover  # many examples of what other tests cover; tr
 
 LONG = 0.5
 """Seconds: a hundred times what a refusal may take, for machines that do other work."""
+
+
+@pytest.fixture(autouse=True)
+def no_garbage_collection():
+    """A collection of all that a run of tests has in memory takes longer than a whole search may."""
+    gc.disable()
+    yield
+    gc.enable()
+
 
 NAMES = st.sampled_from(["a", "b", "c"])
 REFERENCES = st.sampled_from([{"$ref": "#"}, {"$ref": "#/$defs/x"}, {"$ref": "#/$defs/y"}, {"$dynamicRef": "#node"}])
