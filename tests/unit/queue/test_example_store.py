@@ -198,7 +198,7 @@ async def test_it_is_a_plugins_component(tmp_path):
 
 
 LIVES = """
-import asyncio, importlib.util, itertools, sys, time
+import asyncio, importlib.util, itertools, os, sys, time
 from streamer.contracts.stores import Lease
 from streamer.core.records import RequestRecord
 from streamer.queue import StorageQueue
@@ -207,14 +207,14 @@ example = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(example)
 
 async def live(store, name):
-    # `tell` after the answer: what it says was acknowledged.
+    # Said after the answer, in one write, which a kill cannot cut in two.
     now = time.time()
     request = RequestRecord(owner=f"client:{name}", id=name, action="a", created_at=now, updated_at=now, due_at=now)
     await store.enqueue(request)
-    print("stored", name, flush=True)
+    os.write(1, f"stored {name}\\n".encode())
     for one in (await store.claim("w", 1, 3600.0)).records:
         await store.complete(Lease(one.owner, one.id, one.fence), seq=1, result=b"1")
-        print("ended", one.id, flush=True)
+        os.write(1, f"ended {one.id}\\n".encode())
 
 async def main():
     store = StorageQueue(await example.JsonlStorage.open(example.Path(sys.argv[2])))
