@@ -230,7 +230,7 @@ class RunningAttempt:
         progress = services.progress.last_report(self)
         await self._write(lambda: services.queue.complete(self.lease, seq=seq, result=stored, progress=progress))
         self.state = AttemptState.COMPLETED
-        if services.delivery.followed(record.key):
+        if services.delivery.may_have_subscribers(record.key):
             await services.delivery.terminal(record.key, complete_message(record.id, seq, stored, services.clock.now()))
 
     async def _fail(self, route: Route | None, error: Error, problem: BaseException) -> None:

@@ -83,11 +83,11 @@ class Delivery:
         following = self._subscriptions.get(key, connection_id)
         return following is not None and following.held is not None
 
-    def followed(self, key: Key) -> bool:
+    def may_have_subscribers(self, key: Key) -> bool:
         """Whether anybody follows the request."""
         return key in self._followers
 
-    def followed_keys(self) -> Collection[Key]:
+    def subscribed_only_here(self) -> Collection[Key]:
         """Every request that anybody follows."""
         return list(self._followers)
 

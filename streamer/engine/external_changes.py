@@ -41,7 +41,11 @@ class ExternalChanges:
 
     async def _look(self, changed: Sequence[Key] | None) -> None:
         await self._leases.renew()
-        followed = self._delivery.followed_keys() if changed is None else filter(self._delivery.followed, changed)
+        followed = (
+            self._delivery.subscribed_only_here()
+            if changed is None
+            else filter(self._delivery.may_have_subscribers, changed)
+        )
         for key in followed:
             if key in self._running:
                 continue

@@ -94,7 +94,7 @@ class ProgressWriter:
         sending = DONE
         if fit_message(update, self._max_result_size):
             self._throttle.error("a progress message was too long and is cut", request_id=key[1])
-        if self._delivery.followed(key):
+        if self._delivery.may_have_subscribers(key):
             try:
                 message = progress_message(key[1], seq, update)
                 self._check_size(len(message))

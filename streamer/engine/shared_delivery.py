@@ -20,7 +20,7 @@ from streamer.engine.outcomes import terminal_message
 
 
 class SharedDelivery:
-    """Part of `Teller`. Who follows is written down where all processes see it.
+    """Delivery for connections that other processes reach as well: subscriptions are stored where all see them.
 
     A follower is written down after its acknowledgment was sent, so nobody can tell it anything before that. Whoever
     runs the request writes down how it ended, and asks then who follows; whoever writes down a follower asks then how
@@ -60,78 +60,70 @@ class SharedDelivery:
         self._background = BackgroundTasks()
 
     def follow(self, key: Key, connection_id: str) -> bool:
-        """Part of `Teller`."""
         self._awaiting[key, connection_id] += 1
         return self._awaiting[key, connection_id] == 1
 
     def refused(self, key: Key, connection_id: str) -> None:
-        """Part of `Teller`."""
         self.unfollow(key, connection_id)
 
     def unfollow(self, key: Key, connection_id: str) -> None:
-        """Part of `Teller`."""
         self._awaiting[key, connection_id] -= 1
         if self._awaiting[key, connection_id] <= 0:
             del self._awaiting[key, connection_id]
         self._ends_after.pop(key, None)
 
     def forget(self, connection_id: str) -> None:
-        """Part of `Teller`. It is written down beside; `settle` returns when it is."""
+        """Stored in the background; `settle` returns when that is done."""
         self._background.start(self._ends.ended(connection_id))
 
     def ends_after(self, key: Key, seconds: float) -> None:
-        """Part of `Teller`."""
         self._ends_after[key] = seconds
 
     def awaits_acknowledgment(self, key: Key, connection_id: str) -> bool:
-        """Part of `Teller`."""
         return (key, connection_id) in self._awaiting
 
-    def followed(self, key: Key) -> bool:  # noqa: ARG002 - part of `Teller`
-        """Part of `Teller`: only the followers could say, and they are asked when there is something to send."""
+    def may_have_subscribers(self, key: Key) -> bool:  # noqa: ARG002 - part of `Teller`
+        """Always: the stored subscriptions are read when there is something to send, and not before."""
         return True
 
     def runs_again(self, key: Key) -> None:
-        """Part of `Teller`; deliveries are noted at once here."""
+        """Nothing to do: what is confirmed is stored at once."""
 
-    def followed_keys(self) -> Collection[Key]:
-        """Part of `Teller`: whoever ends a request, in whatever process, tells its followers."""
+    def subscribed_only_here(self) -> Collection[Key]:
+        """None: the process that ends a request, whichever it is, sends the outcome to all subscribers."""
         return ()
 
     def waits(self, connection_id: str) -> bool:  # noqa: ARG002 - part of `Teller`
-        """Part of `Teller`: whoever holds the connections decides which are idle, and does not ask."""
+        """Always: the gateway that holds the connections decides which are idle, and does not ask."""
         return True
 
     def turn(self, key: Key | None, connection_id: str) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 - part of `Teller`
-        """Part of `Teller`: every message is a call that is waited for, which is pace enough."""
+        """Every message is a call that is waited for, which is pace enough."""
         return nullcontext()
 
     def resuming(self, connection_id: str) -> AbstractContextManager[Collection[Key]]:  # noqa: ARG002 - part of `Teller`
-        """Part of `Teller`: other processes send outcomes, too, and say nothing of it."""
+        """Gathers nothing: other processes send outcomes as well, and this one does not learn of it."""
         return nullcontext(())
 
     def confirmed(self, keys: Iterable[Key]) -> None:
-        """Part of `Teller`."""
         for key in keys:
             self._background.start(self._delivered(key))
 
     async def record_confirmed(self) -> None:
-        """Part of `Teller`: it is recorded when it is known."""
+        """Nothing to do: what is confirmed is stored at once."""
 
     def begin_drain(self) -> None:
-        """Part of `Teller`: nothing waits for a slow client."""
+        """Nothing to do: nothing waits for a slow client."""
 
     async def acknowledged(self, key: Key, connection_id: str) -> None:
-        """Part of `Teller`."""
         ends_after = self._ends_after.get(key)
         self.unfollow(key, connection_id)
         await self._join(key, connection_id, ends_after)
 
     def ended(self, key: Key, connection_id: str) -> None:
-        """Part of `Teller`: it was told after the acknowledgment, as to every follower of a request that has ended."""
+        """Nothing to do: `acknowledged` sends the outcome of a request that has ended."""
 
     async def attach(self, key: Key, connection_id: str, state: bytes | None, *, ended: bool) -> None:
-        """Part of `Teller`."""
         ends_after = self._ends_after.get(key)
         self.unfollow(key, connection_id)
         if ended:
@@ -149,7 +141,7 @@ class SharedDelivery:
             await self._sent(key, connection_id, at)
 
     async def progress(self, key: Key, message: bytes) -> None:
-        """Part of `Teller`. Progress that cannot be sent is not worth more than a line in the log."""
+        """Progress that cannot be sent is not worth more than a line in the log."""
         try:
             followers = await self._followers.of(key)
         except StoreError as problem:
@@ -159,7 +151,7 @@ class SharedDelivery:
             await self._send(key, connection_id, message, final=False)
 
     async def terminal(self, key: Key, message: bytes, claimed_before: float | None = None) -> None:
-        """Part of `Teller`. What cannot be sent now is sent by the sweep that looks for undelivered outcomes."""
+        """What cannot be sent now is sent by the sweep that looks for undelivered outcomes."""
         try:
             followers = await self._followers.of(key, claimed_before)
             for connection_id in followers:

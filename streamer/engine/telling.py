@@ -46,16 +46,16 @@ class Teller(Protocol):
         """Whether the connection is about to hear that the request is stored, and must hear nothing else before."""
         ...
 
-    def followed(self, key: Key) -> bool:
-        """Whether anybody may follow the request; if not, its messages need not be made."""
+    def may_have_subscribers(self, key: Key) -> bool:
+        """False where the request is known to have no subscriber: its messages need not be made then."""
         ...
 
     def runs_again(self, key: Key) -> None:
         """A worker begins another attempt: what was confirmed of the request until now is not its next outcome."""
         ...
 
-    def followed_keys(self) -> Collection[Key]:
-        """Every request of whose end nobody but this process would tell its followers."""
+    def subscribed_only_here(self) -> Collection[Key]:
+        """The requests whose subscribers get an outcome that another process has stored from this process alone."""
         ...
 
     def waits(self, connection_id: str) -> bool:

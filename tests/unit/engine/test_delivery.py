@@ -24,7 +24,7 @@ async def test_a_refused_message_ends_the_following_that_it_began():
     delivery.follow(KEY, "c")
     await delivery.terminal(KEY, COMPLETE)
     delivery.refused(KEY, "c")
-    assert not delivery.followed(KEY)
+    assert not delivery.may_have_subscribers(KEY)
     await delivery.acknowledged(KEY, "c")
     assert kinds(connections) == []
 
@@ -64,7 +64,7 @@ async def test_only_one_terminal_message_is_held_back():
     await delivery.terminal(KEY, COMPLETE)
     await delivery.acknowledged(KEY, "c")
     assert kinds(connections) == ["progress", "complete"]
-    assert delivery.followed_keys() == []
+    assert delivery.subscribed_only_here() == []
 
 
 async def test_what_comes_while_the_held_back_is_being_sent_keeps_its_place():
@@ -98,7 +98,7 @@ async def test_a_connection_that_ends_is_forgotten_with_all_that_it_followed(mak
     delivery.follow(("client:one", "other"), "c")
     await delivery.acknowledged(KEY, "c")
     await delivery.progress(KEY, PROGRESS)
-    assert delivery.followed_keys() == []
+    assert delivery.subscribed_only_here() == []
 
 
 async def test_a_connection_manager_that_breaks_harms_that_connection_alone(make_house):

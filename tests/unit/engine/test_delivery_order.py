@@ -58,7 +58,7 @@ async def test_a_terminal_message_is_sent_once_to_each_connection_and_nothing_af
     await delivery.acknowledged(KEY, "held")
     assert connections.messages("c1") == connections.messages("c2") == [b"end"]
     assert connections.messages("held").count(b"end") == 1
-    assert not delivery.followed(KEY)
+    assert not delivery.may_have_subscribers(KEY)
 
 
 async def test_what_nobody_follows_is_sent_to_nobody(delivery, connections):
@@ -75,7 +75,7 @@ async def test_a_refusal_ends_the_following_that_it_began(delivery, connections)
     delivery.follow(KEY, "c1")
     await delivery.terminal(KEY, b"end")
     delivery.refused(KEY, "c1")
-    assert not delivery.followed(KEY)
+    assert not delivery.may_have_subscribers(KEY)
     await delivery.acknowledged(KEY, "c1")
     assert connections.sent == []
 
@@ -95,7 +95,7 @@ async def test_ending_one_following_leaves_the_connections_others(delivery, conn
     for key in (KEY, OTHER):
         delivery.follow(key, "c1")
         await delivery.acknowledged(key, "c1")
-    assert sorted(delivery.followed_keys()) == [OTHER, KEY]
+    assert sorted(delivery.subscribed_only_here()) == [OTHER, KEY]
     delivery.unfollow(KEY, "c1")
     await delivery.terminal(OTHER, b"end")
     assert connections.messages() == [b"end"]
@@ -120,7 +120,7 @@ async def test_a_connection_that_ended_while_its_messages_were_held_gets_none(de
     delivery.forget("c1")
     await delivery.acknowledged(KEY, "c1")
     assert connections.sent == []
-    assert delivery.followed_keys() == []
+    assert delivery.subscribed_only_here() == []
 
 
 async def test_what_breaks_one_connection_is_logged_and_does_not_reach_the_others(delivery, connections):

@@ -83,7 +83,7 @@ async def test_a_connection_that_is_gone_is_followed_no_more_and_is_no_error(rou
     router.set_async_threshold(0)
     router.handle("later", EchoHandler())
     assert await router.route(websocket_event({"action": "later", "id": "r"})) == {"statusCode": 200}
-    assert list(router.delivery.followed_keys()) == []
+    assert list(router.delivery.subscribed_only_here()) == []
 
 
 @pytest.mark.parametrize("action", ["echo", "later"])

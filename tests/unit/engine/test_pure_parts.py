@@ -269,10 +269,10 @@ class TestDelivery:
         assert delivery.follow(self.KEY, "d")
         delivery.unfollow(self.KEY, "c")
         delivery.unfollow(self.KEY, "never")
-        assert delivery.followed(self.KEY)
+        assert delivery.may_have_subscribers(self.KEY)
         delivery.forget("d")
         delivery.forget("never")
-        assert not delivery.followed(self.KEY)
+        assert not delivery.may_have_subscribers(self.KEY)
 
     async def test_what_is_held_back_comes_after_the_acknowledgment_in_order(self):
         connections = SendOnlyMock()
@@ -295,7 +295,7 @@ class TestDelivery:
         delivery.follow(self.KEY, "c")
         await delivery.acknowledged(self.KEY, "c")
         await delivery.progress(self.KEY, b"1")
-        assert not delivery.followed(self.KEY)
+        assert not delivery.may_have_subscribers(self.KEY)
 
 
 def test_error_bodies_are_compared_by_value():

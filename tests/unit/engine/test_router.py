@@ -345,7 +345,7 @@ class TestQueueing:
         answered.set_result(None)
         await house.settle()
         assert peer.kinds("r") == ["acknowledgment", "complete"]
-        assert not house.delivery.followed(("client:one", "r"))
+        assert not house.delivery.may_have_subscribers(("client:one", "r"))
 
     @pytest.mark.parametrize(
         ("problem", "code"),
@@ -366,7 +366,7 @@ class TestQueueing:
         house.send(peer, action="later", id="r")
         await house.settle()
         assert peer.messages[0]["error"]["code"] == code
-        assert not house.delivery.followed(("client:one", "r"))
+        assert not house.delivery.may_have_subscribers(("client:one", "r"))
         assert peer.running == 0
 
     async def test_the_same_request_again_is_the_same_request(self, house):
@@ -507,7 +507,7 @@ async def test_a_closed_connection_is_followed_no_more_and_the_work_goes_on(hous
     await house.settle()
     house.connections.remove(peer)
     house.router.disconnected(peer)
-    assert house.delivery.followed_keys() == []
+    assert house.delivery.subscribed_only_here() == []
     await house.start()
     assert (await house.store.get(("client:one", "r"))).status == "COMPLETED"
     assert peer.kinds("r") == ["acknowledgment"]

@@ -146,8 +146,8 @@ async def test_two_messages_that_await_their_acknowledgment_are_two(delivery, fo
 
 
 async def test_anybody_may_follow_and_nobody_is_known_here(delivery):
-    assert delivery.followed(KEY)
-    assert list(delivery.followed_keys()) == []
+    assert delivery.may_have_subscribers(KEY)
+    assert list(delivery.subscribed_only_here()) == []
 
 
 ORDERS = [
