@@ -49,7 +49,7 @@ class Opening(asyncio.BufferedProtocol):
         logger: for what no client may see.
 
     Attributes:
-        finished: done when the socket is a WebSocket, or has ended.
+        finished: done when the socket is a WebSocket, or has ended; cancelled when it is given up.
     """
 
     def __init__(
@@ -77,8 +77,10 @@ class Opening(asyncio.BufferedProtocol):
     def buffer_updated(self, size: int) -> None:
         """Called by the loop with each piece of the request."""
         reader = self._reader
-        if reader is None:
-            return  # there is an answer already; what else comes is dropped
+        if reader is None or self.finished.done():
+            # There is an answer already, or the socket was given up (for another client, or its time was over) and is
+            # about to be closed. Handed over now, it would crash the library, which would not hear that it is open.
+            return
         request = reader.feed(bytes(self._buffer[:size]))
         if request is None:
             return

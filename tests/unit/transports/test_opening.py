@@ -72,6 +72,19 @@ async def test_a_decision_that_fails_is_answered_and_logged(serve, upgrade, monk
     assert [line[1] for line in server.log.lines] == ["a handshake could not be decided"]
 
 
+async def test_a_request_that_comes_when_its_socket_was_given_up_is_dropped(upgrade):
+    """The library crashes with a socket of which it was not told that it is open."""
+    asked = []
+    loop = asyncio.get_running_loop()
+    one = opening.Opening(asked.append, lambda _: pytest.fail("the socket was handed over"), loop, None)
+    # As the task that waits for the handshake does when it is cancelled for another client, or its time is over.
+    one.finished.cancel()
+    request = upgrade()
+    one.get_buffer(-1)[: len(request)] = request
+    one.buffer_updated(len(request))
+    assert asked == []
+
+
 async def test_frames_that_come_with_the_request_are_read(serve, upgrade, frame, eventually):
     server = await serve()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.transport.port)
