@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from streamer.contracts.handlers import BaseHandler, Handler
+from streamer.contracts.handlers import BaseHandler, Handler, progress_method
 from streamer.contracts.middleware import AdmitNext, HandlerMiddleware, Middleware, Next
 from streamer.core.errors import INTERNAL_ERROR, VALIDATION_ERROR, Error
 from streamer.core.foreign import safe_text
@@ -70,12 +70,12 @@ async def _accept(_request: Request) -> None:
 
 
 def _with_progress(handler: Handler) -> Next:
-    run: Any = getattr(handler, "process_with_progress", None)
+    run = progress_method(handler)
     if run is None:
         return handler.process
 
     def process(request: Request) -> Awaitable[Result]:
-        return run(request, request.progress)  # type: ignore[no-any-return]  # the handler's own coroutine
+        return run(request, request.progress)
 
     return process
 

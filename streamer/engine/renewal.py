@@ -77,7 +77,7 @@ def renewal_route(handler: Authenticate, authenticator: Any, around: Sequence[An
         handler=handler,
         pipeline=compose(handler, around),
         validator=Validator(_SCHEMA),
-        immediate=is_immediate(getattr(authenticator, "immediate", False), around),
+        immediate=is_immediate(authenticator.immediate, around),
         mode=Mode.SYNC,
         description="Keeps this connection open with a new token",
         schema=_SCHEMA,
