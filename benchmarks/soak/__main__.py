@@ -79,7 +79,7 @@ async def soak(given: argparse.Namespace, folder: Path) -> list[str]:
 
 
 def _tracebacks(service: Service) -> list[str]:
-    """Lines of the service's logs that tell of something unexpected."""
+    """FairQueue of the service's logs that tell of something unexpected."""
     return [
         f"{service.log(life).name}: {line[:2000]}"
         for life in range(1, service.lives + 1)

@@ -13,7 +13,7 @@ from streamer.auth.keys import Key, from_jwks
 from streamer.auth.token import Header
 from streamer.core.clock import Clock
 from streamer.core.errors import OVERLOADED, Error
-from streamer.core.foreign import is_our_own, safe_text
+from streamer.core.foreign_code import is_our_own, safe_text
 
 FIRST_RETRY: Final = 1.0
 """Seconds after a first fetch that failed; doubled each time, up to the usual interval."""

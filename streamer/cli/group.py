@@ -16,7 +16,7 @@ import click
 
 from streamer.cli import exits, output
 from streamer.core.errors import ConfigError, StreamerError
-from streamer.core.foreign import one_line, safe_repr
+from streamer.core.foreign_code import one_line, safe_repr
 
 
 class Commands(click.Group):

@@ -130,7 +130,7 @@ class StreamerClient(Requests):
     @property
     def connected(self) -> bool:
         """Whether the connection is open."""
-        return self._connection.link is not None
+        return self._connection.socket is not None
 
     async def connect(self) -> None:
         """Tries once to open the connection, also after `close`; `async with` does it. Does nothing while it is open.

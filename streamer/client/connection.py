@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from streamer.client.client_socket import ClientSocket
 from streamer.client.connection_errors import ConnectionLost
-from streamer.client.current_link import CurrentLink, OpenLink
+from streamer.client.current_socket import CurrentSocket, OpenLink
 from streamer.client.endings import error_of
 from streamer.client.handle import RequestHandle
 from streamer.client.home import Home
-from streamer.client.link import Link
 from streamer.client.machine import Interest, Options, Phase, State, effects, events, next_state
 from streamer.client.machine.state import CLOSED_HERE, Break
 from streamer.client.messages import encode_resume
@@ -31,10 +31,10 @@ class Connection:
 
     Args:
         url: for people.
-        open_link: opens a link, given what makes one. Raises ConnectionFailed.
+        open_socket: opens a socket, given what makes one. Raises ConnectionFailed.
         options: of the state machine.
-        max_message_size: bytes of one message that each link takes.
-        on_open: called when a link is open.
+        max_message_size: bytes of one message that each socket takes.
+        on_open: called when a socket is open.
         on_end: called when it has ended.
         on_reconnect: called each time the connection is open again.
         on_state_change: called with each change.
@@ -44,7 +44,7 @@ class Connection:
     def __init__(
         self,
         url: str,
-        open_link: OpenLink,
+        open_socket: OpenLink,
         options: Options,
         *,
         max_message_size: int,
@@ -58,9 +58,9 @@ class Connection:
         self._max_message_size = max_message_size
         self._reports = Reports(url, on_reconnect, on_state_change)
         self._home = Home()
-        self._current = CurrentLink(
+        self._current = CurrentSocket(
             url,
-            open_link,
+            open_socket,
             self._happened,
             max_message_size=max_message_size,
             on_open=on_open,
@@ -77,12 +77,12 @@ class Connection:
         """Of the present epoch."""
         self._connecting = Waiters()
         self._waiting = Waiters()
-        self._parting: Link | None = None
+        self._parting: ClientSocket | None = None
 
     @property
-    def link(self) -> Link | None:
-        """The link while it is open."""
-        return self._current.link
+    def socket(self) -> ClientSocket | None:
+        """The socket while it is open."""
+        return self._current.socket
 
     async def connect(self) -> None:
         """Opens it, unless it is open.
@@ -111,9 +111,9 @@ class Connection:
         timers = self._timers.stop()
         self._happened(events.Close())
         await asyncio.gather(*timers, return_exceptions=True)
-        link, self._parting = self._parting, None
-        if link is not None:
-            await link.close()
+        socket, self._parting = self._parting, None
+        if socket is not None:
+            await socket.close()
 
     def leave(self) -> bool:
         """Lets another loop use it, where it is not open and nobody waits for it; the next use opens it.
@@ -124,8 +124,8 @@ class Connection:
         at_rest = self._state.phase in (Phase.IDLE, Phase.REFUSED, Phase.CLOSED) and not self._handles
         return at_rest and self._home.leave()
 
-    async def ready(self) -> Link:
-        """The link, once it is open and has room. The first call opens it.
+    async def ready(self) -> ClientSocket:
+        """The socket, once it is open and has room. The first call opens it.
 
         Raises:
             ConnectionLost: it has ended and is not to be opened again.
@@ -134,10 +134,10 @@ class Connection:
         """
         self._home.check()
         while True:
-            if self.link is not None:
-                if not self.link.full:
-                    return self.link
-                await self.link.room()
+            if self.socket is not None:
+                if not self.socket.full:
+                    return self.socket
+                await self.socket.room()
             elif self._state.lost is not None:
                 raise ConnectionLost(self._url, self._state.lost.code, self._state.lost.reason)
             elif self._state.options.reconnect:
@@ -240,9 +240,9 @@ class Connection:
                 self._reports.unclear(effect.waiting, self._cause[1])
 
     def _say(self, text: bytes | None) -> None:
-        assert self.link is not None
+        assert self.socket is not None
         assert text is not None
-        self.link.send(text)
+        self.socket.send(text)
 
     def _deliver(self, handle: RequestHandle) -> None:
         handle.receive(*self._cause)
@@ -250,11 +250,11 @@ class Connection:
             del self._handles[handle.id]
 
     def _hang_up(self, *, polite: bool) -> None:
-        link = self._current.hang_up()
+        socket = self._current.hang_up()
         if polite:
-            self._parting = link
-        elif link is not None:
-            link.drop()
+            self._parting = socket
+        elif socket is not None:
+            socket.drop()
 
     def _wait(self, effect: effects.Wait) -> None:
         delay = random.uniform(0, effect.longest)  # noqa: S311 - jitter is no secret

@@ -1,4 +1,4 @@
-"""How the client opens a link: with a token for now, its headers and its limits."""
+"""How the client opens a socket: with a token for now, its headers and its limits."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from picows.url import WSParsedURL
 
 from streamer.client.address import Address
 from streamer.client.advice import on_refusal
+from streamer.client.client_socket import ClientSocket
 from streamer.client.connection_errors import ConnectionFailed
-from streamer.client.link import Link
 from streamer.client.tcp import connected_socket, words_of
 from streamer.client.tokens import Tokens, token_problem
 
@@ -26,7 +26,7 @@ logger = logging.getLogger("streamer.client")
 
 
 class Dialer:
-    """Opens one link after the other.
+    """Opens one socket after the other.
 
     Args:
         address: where.
@@ -59,14 +59,14 @@ class Dialer:
         self.token: str | None = None
         """The one of the newest try."""
 
-    async def open(self, make: Callable[[], Link]) -> Link:
+    async def open(self, make: Callable[[], ClientSocket]) -> ClientSocket:
         """Tries once.
 
         Raises:
             ConnectionFailed: for every reason there is.
         """
         token = self.token = await self._fresh_token()
-        return await open_link(
+        return await open_socket(
             make,
             self._address.url,
             shown=self._address.shown,
@@ -90,8 +90,8 @@ class Dialer:
             raise ConnectionFailed(self._address.shown, words) from error
 
 
-async def open_link(
-    make: Callable[[], Link],
+async def open_socket(
+    make: Callable[[], ClientSocket],
     url: str,
     *,
     shown: str,
@@ -101,7 +101,7 @@ async def open_link(
     ping_interval: float | None,
     max_message_size: int,
     advice: Callable[[int], str],
-) -> Link:
+) -> ClientSocket:
     """Connects.
 
     Args:
@@ -127,7 +127,7 @@ async def open_link(
     try:
         # picows' own limit covers the upgrade and tidies up after it; ours covers what comes before.
         async with asyncio.timeout(2 * open_timeout):
-            _, link = await ws_connect(
+            _, socket = await ws_connect(
                 make,
                 url,
                 ssl_context=ssl,
@@ -153,10 +153,10 @@ async def open_link(
         raise ConnectionFailed(shown, f"no answer within {open_timeout:g} s") from error
     except OSError as error:
         raise ConnectionFailed(shown, words_of(error, shown)) from error
-    if not isinstance(link, Link):
+    if not isinstance(socket, ClientSocket):
         # picows gives None when the peer hangs up in the middle of the upgrade.
         raise ConnectionFailed(shown, f"the server ended the connection during the upgrade; {_is_it(shown)}")
-    return link
+    return socket
 
 
 def _is_it(shown: str) -> str:

@@ -20,7 +20,7 @@ from streamer.config.shape import file_schema, with_units
 from streamer.config.wording import shown, suggest
 from streamer.contracts.components import BuildContext, Component, Kind
 from streamer.contracts.extras import how_to_install
-from streamer.core.foreign import one_line
+from streamer.core.foreign_code import one_line
 from streamer.core.units import parse_duration
 
 Components = Mapping[tuple[Kind, str], Component]

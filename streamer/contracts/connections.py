@@ -69,22 +69,22 @@ class ConnectionDirectory(Protocol):
         ...
 
 
-class Known(NamedTuple):
+class ConnectionInfo(NamedTuple):
     """What was written down when a connection began, and is needed for each message of it."""
 
     owner: str
     principal: Principal | None
     unconfirmed: tuple[str, ...] = ()
-    """Outcomes that were sent to the connection, as `Connected.sent` named them, and not confirmed yet."""
+    """Outcomes that were sent to the connection, as `ConnectionRegistry.sent` named them, and not confirmed yet."""
 
 
-class Connected(Protocol):
+class ConnectionRegistry(Protocol):
     """Connections whose messages come one by one, each to another process: what is known of them is kept elsewhere.
 
     A connection manager that has such connections offers this as `SharedConnections.connected`.
     """
 
-    async def add(self, connection_id: str, known: Known, /) -> None:
+    async def add(self, connection_id: str, known: ConnectionInfo, /) -> None:
         """The connection begins.
 
         Raises:
@@ -92,7 +92,7 @@ class Connected(Protocol):
         """
         ...
 
-    async def get(self, connection_id: str, /) -> Known | None:
+    async def get(self, connection_id: str, /) -> ConnectionInfo | None:
         """What is known of it; None when it never began, has ended, or is older than a connection can be.
 
         Raises:
@@ -120,7 +120,7 @@ class Connected(Protocol):
         ...
 
     async def confirm(self, connection_id: str, outcomes: Collection[str], /) -> None:
-        """The client has shown that it took these outcomes, named as in `Known.unconfirmed`.
+        """The client has shown that it took these outcomes, named as in `ConnectionInfo.unconfirmed`.
 
         Raises:
             StoreError: it could not be written down.
@@ -148,7 +148,7 @@ class SharedConnections(ConnectionManager, Protocol):
     """Connections that any process can send to: what their component declares as `several_processes`."""
 
     subscriptions: Subscriptions
-    connected: Connected | None
+    connected: ConnectionRegistry | None
     """None: each connection stays with one process, which knows it."""
     progress_interval: float
     """Seconds between two progress messages of one request, where `worker.progress_interval` is less."""

@@ -36,11 +36,11 @@ class Claims(NamedTuple):
     still to be told."""
     next_due: float | None
     """When the next record becomes due, as wall-clock seconds; None when nothing waits."""
-    foreign: bool = False
+    changed_externally: bool = False
     """Something outside of this service (an operator) has written since the last claim: requests may have been
     cancelled or queued again without its doing."""
-    foreign_keys: Sequence[Key] | None = None
-    """With `foreign`: to which requests; None when that is not known, so that any may be among them."""
+    changed_keys: Sequence[Key] | None = None
+    """With `changed_externally`: to which requests; None when that is not known, so that any may be among them."""
 
 
 class Existing(NamedTuple):
@@ -104,7 +104,7 @@ class RequestQueue(Protocol):
         limit: int,
         lease: float,
         *,
-        headroom: Mapping[str, int] | None = None,
+        free_slots: Mapping[str, int] | None = None,
         tenant_limit: int | None = None,
         tenants: Mapping[str, int] | None = None,
         lost_limit: int | None = None,
@@ -121,16 +121,17 @@ class RequestQueue(Protocol):
         whatever the limits say; where very many have, some may be left to the next claim, and none begins.
 
         The clock may be put back. When it is by more than a second, a claim (or a write before it) first does what
-        `streamer.core.records.put_back` says to each record, and what is PENDING is due all the same.
+        `streamer.core.records.rebase_clock` says to each record, and what is PENDING is due all the same.
 
         Args:
             worker: name of the worker, written into each record.
             limit: at most so many records; 0 only ends what cannot run and reports `next_due`.
             lease: seconds until the claim runs out unless renewed.
-            headroom: for each action with a limit of its own, how many more of it may be claimed now (0: none).
-                Actions that are not named are limited by `limit` alone. `next_due` leaves out actions without headroom.
+            free_slots: for each action with a limit of its own, how many more of it may be claimed now (0: none).
+                Actions that are not named are limited by `limit` alone. `next_due` leaves out an action that has
+                none left.
             tenant_limit: how many records of one tenant may run at this worker; None: as many as there are. Records
-                without a tenant are not limited. `next_due` leaves out what is due and has no room in its tenant.
+                without a tenant are not limited. `next_due` leaves out what is due of a tenant at this limit.
             tenants: how many run now, of each tenant that has any.
             lost_limit: how many PROCESSING records whose lease ran out may be claimed; None: as many as there are.
                 One of them may be what killed its worker, so a worker runs few of them together. With a limit, those
@@ -214,7 +215,7 @@ class RequestQueue(Protocol):
         """Notes that the owners were told how these requests ended. Unknown and unfinished ones are passed over."""
         ...
 
-    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[Key]:
+    async def undelivered(self, owner: str, /, limit: int = 1000) -> Sequence[Key]:
         """The keys of the owner's requests that have not ended, or whose outcome was not delivered; oldest first.
 
         One whose record is deleted at this moment may be among them.
@@ -286,7 +287,7 @@ class Waiting(NamedTuple):
 class WokenQueue(RequestQueue, Protocol):
     """A queue whose workers do not look for work: something wakes them for each request, by its key.
 
-    Wake-ups are lost, come twice and come late. `due` and `untold` find what they left behind.
+    Wake-ups are lost, come twice and come late. `due` and `ended_undelivered` find what they left behind.
     """
 
     async def take(self, key: Key, worker: str, lease: float, /, *, lost: bool = True) -> Claims:
@@ -312,9 +313,9 @@ class WokenQueue(RequestQueue, Protocol):
         ...
 
     async def mark_sent(self, keys: Sequence[Key], /) -> None:
-        """Notes that these outcomes were handed to connections: `untold` no longer names them.
+        """Notes that these outcomes were handed to connections: `ended_undelivered` no longer names them.
 
-        Until `mark_delivered` they are `unsettled` all the same: nobody has shown that they arrived.
+        Until `mark_delivered` they are `undelivered` all the same: nobody has shown that they arrived.
         """
         ...
 
@@ -325,6 +326,6 @@ class WokenQueue(RequestQueue, Protocol):
         """
         ...
 
-    async def untold(self, ended_after: float, ended_before: float, /, limit: int = 500) -> list[Key]:
+    async def ended_undelivered(self, ended_after: float, ended_before: float, /, limit: int = 500) -> list[Key]:
         """Requests that ended in that time, and whose owners were not told. They were so a moment ago."""
         ...

@@ -44,7 +44,7 @@ def plain(address: Address) -> Address:
     return address if mapped is None else mapped
 
 
-def household(address: Address) -> str:
+def address_block(address: Address) -> str:
     """What counts as one address: an IPv4 address, or an IPv6 network of 64 bits."""
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Network((address, _ONE_SITE), strict=False))

@@ -258,7 +258,7 @@ def expired(record: RequestRecord, now: float) -> bool:
     return record.status is not Status.PROCESSING or record.due_at <= now
 
 
-def put_back(record: RequestRecord, now: float) -> RequestRecord:
+def rebase_clock(record: RequestRecord, now: float) -> RequestRecord:
     """The record after the clock was put back to `now`: what was written in the time that is yet to come again.
 
     A record that waits for a time (for its next attempt, the end of a lease, its expiry) waits for as long from now

@@ -11,7 +11,7 @@ import msgspec
 from streamer.contracts.stores import Lease
 from streamer.core.current import current_request
 from streamer.core.errors import INVALID_ACTION, Error, LeaseLost, StoreError
-from streamer.core.foreign import is_being_closed, task_is_cancelled
+from streamer.core.foreign_code import is_being_closed, task_is_cancelled
 from streamer.core.interruption import may_be_interrupted
 from streamer.core.leftovers import current_leftovers
 from streamer.core.messages import ErrorMessage, Request, Result
@@ -21,10 +21,10 @@ from streamer.engine.attempt_states import AttemptState, StopReason
 from streamer.engine.boundary import UNEXPECTED, CancelledFromWithinError, boundary_error, log_notes
 from streamer.engine.codec import NOT_JSON, encode_json, sendable_body
 from streamer.engine.outcomes import complete_message, stored_result, terminal_message
-from streamer.engine.progress import JobReporter
+from streamer.engine.progress import AttemptReporter
 from streamer.engine.routes import Route
 from streamer.engine.sizes import fitting
-from streamer.engine.waiting import STOP_GRACE, bounded, ends_within
+from streamer.engine.waiting import STOP_GRACE, bounded, wait_up_to
 
 _LEFT_GRACE = STOP_GRACE - 1.0
 """Seconds in which a function that outlived its attempt should end before the claim is given back; less than a drain
@@ -79,7 +79,7 @@ class RunningAttempt:
         self.state = AttemptState.STARTING
         self.record = record
         self.lease = Lease(record.owner, record.id, record.fence)
-        self.reporter = JobReporter(services.progress.pump, self, record.fence)
+        self.reporter = AttemptReporter(services.progress.pump, self, record.fence)
         self.started = services.clock.monotonic()
 
     def start(self) -> None:
@@ -140,7 +140,7 @@ class RunningAttempt:
 
     async def _insist(self, task: asyncio.Task[None]) -> None:
         """Cancels again a handler that took its cancellation for something to tidy up after, and went on."""
-        if await ends_within(STOP_GRACE, self.ended(), self._services.clock):
+        if await wait_up_to(STOP_GRACE, self.ended(), self._services.clock):
             return
         self._services.logger.error(
             "a handler does not stop; it is cancelled again", request_id=self.record.id, action=self.record.action
@@ -273,7 +273,7 @@ class RunningAttempt:
     async def _release(self) -> None:
         # Its owner may ask for it before its next attempt, and must not get less than it was sent before.
         await self._services.progress.save_last(self)
-        if self.left_over and not await ends_within(_LEFT_GRACE, self._left_over_ended(), self._services.clock):
+        if self.left_over and not await wait_up_to(_LEFT_GRACE, self._left_over_ended(), self._services.clock):
             # The next worker must not run it while the function goes on here.
             self._services.logger.error(
                 "a function does not stop", request_id=self.record.id, action=self.record.action

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from streamer.core.errors import INTERNAL_ERROR, Error
-from streamer.core.foreign import describe, safe_text
+from streamer.core.foreign_code import describe, safe_text
 
 UNEXPECTED: Final = BaseException
 """What foreign code may raise without being allowed to: all there is. A panic of a Rust extension is no `Exception`,

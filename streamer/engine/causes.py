@@ -7,7 +7,7 @@ from typing import Final
 
 from streamer.core.attempts import Cause
 from streamer.core.errors import Error
-from streamer.core.foreign import format_traceback, safe_text
+from streamer.core.foreign_code import format_traceback, safe_text
 
 LONGEST_TEXT: Final = 1_000
 """Characters of an exception's text that are stored."""

@@ -23,7 +23,7 @@ class ClaimLoop:
         queue: where the requests are.
         name: of the worker, written into each claim.
         begin: starts what was claimed, and returns how many that were.
-        on_foreign: called with the requests that something outside of this service has changed; None: any of them.
+        on_external_change: called with the requests that another program has changed; None: any of them.
         slots: how many more may run.
         signal: says when there is something to claim.
         leases: say how long a claim lives without renewal; renewed before a claim when they are stale.
@@ -38,7 +38,7 @@ class ClaimLoop:
         queue: RequestQueue,
         name: str,
         begin: Callable[[Claims], Awaitable[int]],
-        on_foreign: Callable[[Sequence[Key] | None], None],
+        on_external_change: Callable[[Sequence[Key] | None], None],
         *,
         slots: Slots,
         signal: ClaimSignal,
@@ -51,7 +51,7 @@ class ClaimLoop:
         self._queue = queue
         self._name = name
         self._begin = begin
-        self._on_foreign = on_foreign
+        self._on_external_change = on_external_change
         self._slots = slots
         self._signal = signal
         self._leases = leases
@@ -120,15 +120,15 @@ class ClaimLoop:
             self._name,
             capacity,
             self._leases.duration,
-            headroom=self._slots.headroom(),
+            free_slots=self._slots.free_slots(),
             **self._slots.tenant_limits(),
             **self._lost.limits(),
         )
         self._next_due = claims.next_due
         self._more = len(claims.records) == capacity > 0
         self._signal.took_all = len(claims.records) < capacity
-        if claims.foreign:
-            self._on_foreign(claims.foreign_keys)
+        if claims.changed_externally:
+            self._on_external_change(claims.changed_keys)
         for record in claims.records:
             self._signal.brought(record.key)
         if self._ended:

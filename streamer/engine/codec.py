@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from streamer.core.errors import INTERNAL_ERROR, VALIDATION_ERROR, Error
-from streamer.core.foreign import describe, safe_text
+from streamer.core.foreign_code import describe, safe_text
 from streamer.core.ids import MAX_ID_LENGTH
 from streamer.core.messages import ErrorBody, ErrorMessage, Outgoing
 from streamer.core.units import parse_duration

@@ -47,11 +47,11 @@ class Delivery:
         self._tracker = tracker
         self._logger = default_logger() if logger is None else logger
         self._subscriptions = subscriptions or LocalSubscriptions(SystemClock())
-        self._followers = self._subscriptions.by_key
+        self._subscribers = self._subscriptions.by_key
         self._outbox = Outbox(connections, self.forget, self._logger)
         self._pacing = Pacing(connections, self._send_stored, self._logger)
 
-    def follow(self, key: Key, connection_id: str) -> bool:
+    def subscribe(self, key: Key, connection_id: str) -> bool:
         """The connection gets the request's messages from now on; until `acknowledged` they are held back.
 
         Returns whether that is new: a connection that follows already goes on as it is.
@@ -64,9 +64,9 @@ class Delivery:
         if following is not None and following.held is not None:
             following.waiting -= 1
             if following.waiting == 0:
-                self.unfollow(key, connection_id)
+                self.unsubscribe(key, connection_id)
 
-    def unfollow(self, key: Key, connection_id: str) -> None:
+    def unsubscribe(self, key: Key, connection_id: str) -> None:
         """The connection gets no more of the request, and nothing of what was held back."""
         self._subscriptions.remove(key, connection_id)
 
@@ -85,11 +85,11 @@ class Delivery:
 
     def may_have_subscribers(self, key: Key) -> bool:
         """Whether anybody follows the request."""
-        return key in self._followers
+        return key in self._subscribers
 
     def subscribed_only_here(self) -> Collection[Key]:
         """Every request that anybody follows."""
-        return list(self._followers)
+        return list(self._subscribers)
 
     def waits(self, connection_id: str) -> bool:
         """Whether the connection is to get something: it follows a request, or an outcome waits for it to catch up."""
@@ -158,7 +158,7 @@ class Delivery:
     def _release(self, key: Key, connection_id: str, following: Subscription) -> None:
         following.held = None
         if following.ended:
-            self.unfollow(key, connection_id)
+            self.unsubscribe(key, connection_id)
 
     def ended(self, key: Key, connection_id: str) -> None:
         """A request that had ended was sent again, and that was acknowledged: its outcome follows.
@@ -166,7 +166,7 @@ class Delivery:
         It is read when its turn comes, so that of many such requests no more than one outcome is in memory.
         """
         if self._subscriptions.get(key, connection_id) is not None:
-            self.unfollow(key, connection_id)
+            self.unsubscribe(key, connection_id)
             self._pacing.later(key, connection_id)
 
     async def attach(self, key: Key, connection_id: str, state: bytes | None, *, ended: bool) -> None:
@@ -186,23 +186,23 @@ class Delivery:
             # Progress that was held back is older than the state that was read after it.
             following.held = [] if ended else [one for one in following.held if one[1]]
         if ended:
-            self.unfollow(key, connection_id)
+            self.unsubscribe(key, connection_id)
         if state is not None:
             await self._outbox.send(key, connection_id, state, final=ended)
         await self.acknowledged(key, connection_id)
 
     def progress(self, key: Key, message: bytes) -> Awaitable[None]:
-        """Sends progress to all followers; where a client is slow only the newest survives."""
-        followers = self._followers.get(key)
-        if followers is None:
+        """Sends progress to all subscribers; where a client is slow only the newest survives."""
+        subscribers = self._subscribers.get(key)
+        if subscribers is None:
             return DONE
-        if len(followers) > 1:
+        if len(subscribers) > 1:
             return self._progress_to_each(key, message)
-        ((connection_id, following),) = followers.items()
+        ((connection_id, following),) = subscribers.items()
         return self._progress_to(key, connection_id, following, message)
 
     async def _progress_to_each(self, key: Key, message: bytes) -> None:
-        for connection_id, following in tuple(self._followers.get(key, {}).items()):
+        for connection_id, following in tuple(self._subscribers.get(key, {}).items()):
             # While another connection was being served this one may have got its terminal message, or ended.
             if self._subscriptions.get(key, connection_id) is following:
                 await self._progress_to(key, connection_id, following, message)
@@ -214,22 +214,22 @@ class Delivery:
         return DONE
 
     def terminal(self, key: Key, message: bytes, claimed_before: float | None = None) -> Awaitable[None]:  # noqa: ARG002 - one process alone sends here
-        """Sends the terminal message to all followers and ends their following."""
-        followers = self._followers.get(key)
-        if followers is None:
+        """Sends the terminal message to all subscribers and ends their following."""
+        subscribers = self._subscribers.get(key)
+        if subscribers is None:
             return DONE
-        if len(followers) > 1:
+        if len(subscribers) > 1:
             return self._terminal_to_each(key, message)
-        ((connection_id, following),) = followers.items()
+        ((connection_id, following),) = subscribers.items()
         return self._terminal_to(key, connection_id, following, message)
 
     async def _terminal_to_each(self, key: Key, message: bytes) -> None:
-        for connection_id, following in tuple(self._followers.get(key, {}).items()):
+        for connection_id, following in tuple(self._subscribers.get(key, {}).items()):
             await self._terminal_to(key, connection_id, following, message)
 
     def _terminal_to(self, key: Key, connection_id: str, following: Subscription, message: bytes) -> Awaitable[None]:
         if following.held is None:
-            self.unfollow(key, connection_id)
+            self.unsubscribe(key, connection_id)
             return self._send_outcome(key, connection_id, message)
         if not following.ended:
             following.held.append((message, True))
@@ -248,12 +248,12 @@ class Delivery:
         record = await self._queue.get(key)
         if record is not None and not record.terminal:
             # An operator has made it run again.
-            self.follow(key, connection_id)
+            self.subscribe(key, connection_id)
             await self.acknowledged(key, connection_id)
             record = await self._queue.get(key)
             if record is not None and not record.terminal:
                 return
-            self.unfollow(key, connection_id)
+            self.unsubscribe(key, connection_id)
         if record is None:
             message = encode_error(refusals.not_stored(), key[1])
         else:

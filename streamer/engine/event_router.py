@@ -10,7 +10,7 @@ from streamer.contracts.connections import ConnectionManager
 from streamer.core.errors import ConnectionGone, NotSent, StoreError
 from streamer.engine import refusals
 from streamer.engine.codec import Envelope, MalformedError, encode_error
-from streamer.engine.events import Door, EventPeer, frame_of
+from streamer.engine.events import Authorizer, EventPeer, frame_of
 from streamer.engine.log_throttle import LogThrottle
 
 _LET_IN: dict[str, Any] = {"statusCode": 200}
@@ -68,7 +68,7 @@ class EventRouter:
         *,
         poster: EventPoster,
         throttle: LogThrottle,
-        door: Door | None = None,
+        door: Authorizer | None = None,
     ) -> None:
         self._receive = receive
         self._decode = decode

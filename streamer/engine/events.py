@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from streamer.contracts.connections import Known
+from streamer.contracts.connections import ConnectionInfo
 from streamer.core.errors import VALIDATION_ERROR, Error
 from streamer.core.principal import Principal
 from streamer.engine.codec import MalformedError
@@ -20,7 +20,7 @@ class EventPeer:
         known: what was written down when it began; None: it is its own owner, and nobody in particular.
     """
 
-    def __init__(self, connection_id: str, known: Known | None = None) -> None:
+    def __init__(self, connection_id: str, known: ConnectionInfo | None = None) -> None:
         self.id = connection_id
         self.owner = f"connection:{connection_id}" if known is None else known.owner
         self.principal: Principal | None = None if known is None else known.principal
@@ -43,7 +43,7 @@ class EventPeer:
         """Part of `Peer`: what it collects is posted, and each post is waited for."""
 
 
-class Door(Protocol):
+class Authorizer(Protocol):
     """Who may come in, and who it was that did."""
 
     async def connect(self, event: Mapping[str, Any], /) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from streamer.contracts.connections import ConnectionManager
 from streamer.contracts.stores import Key
 from streamer.core.errors import ConnectionGone
-from streamer.core.foreign import is_our_own
+from streamer.core.foreign_code import is_our_own
 from streamer.core.stepping import DONE
 
 

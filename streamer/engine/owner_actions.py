@@ -148,7 +148,7 @@ class Resume(BaseHandler):
             del record
         else:
             await self._delivery.record_confirmed()
-            found = await self._queue.unsettled(request.owner, MAX_RESUMED + 1)
+            found = await self._queue.undelivered(request.owner, MAX_RESUMED + 1)
             at_once = {key for key in found if self._worker.runs(key)}
         keys = found[:MAX_RESUMED]
         with contextlib.suppress(ConnectionGone):
@@ -178,13 +178,13 @@ class Resume(BaseHandler):
             # Its acknowledgment is under way on this very connection, and must be the first that it hears.
             return
         # Followed before it is read: what is published in between is held back, and not missed.
-        delivery.follow(key, connection_id)
+        delivery.subscribe(key, connection_id)
         record = await self._queue.get(key)
         if record is None:
-            delivery.unfollow(key, connection_id)
+            delivery.unsubscribe(key, connection_id)
             return
         if record.terminal and not has_turn:
-            delivery.unfollow(key, connection_id)
+            delivery.unsubscribe(key, connection_id)
             del record
             await self._attach_in_turn(key, connection_id, after, sent)
             return

@@ -10,7 +10,7 @@ import msgspec
 from streamer.contracts.handlers import BaseHandler, Handler, progress_method
 from streamer.contracts.middleware import AdmitNext, HandlerMiddleware, Middleware, Next
 from streamer.core.errors import INTERNAL_ERROR, VALIDATION_ERROR, Error
-from streamer.core.foreign import safe_text
+from streamer.core.foreign_code import safe_text
 from streamer.core.messages import Request, Result
 from streamer.engine.codec import NOT_JSON, not_json
 from streamer.engine.validation import Validator

@@ -14,10 +14,10 @@ from streamer.core.records import first_seq
 from streamer.core.stepping import DONE
 from streamer.engine.codec import plain_text
 
-Emit = Callable[["JobReporter", ProgressUpdate, int], Awaitable[None]]
+Emit = Callable[["AttemptReporter", ProgressUpdate, int], Awaitable[None]]
 
 
-class JobReporter(Reporter):
+class AttemptReporter(Reporter):
     """Takes reports from the loop, from threads and (through the pool's channel) from processes.
 
     It keeps at most two: the first report of the attempt, which always goes out, and the newest one.
@@ -126,7 +126,7 @@ class ProgressPump:
     def __init__(self, emit: Emit, *, interval: float, clock: Clock, parallel: bool = False) -> None:
         self.clock = clock
         self._parallel = parallel
-        self.dirty: dict[JobReporter, None] = {}
+        self.dirty: dict[AttemptReporter, None] = {}
         self._emit = emit
         self._interval = interval
         self._wake = asyncio.Event()
@@ -134,7 +134,7 @@ class ProgressPump:
         self._thread = threading.get_ident()
         self._called = False
 
-    def mark(self, reporter: JobReporter) -> None:
+    def mark(self, reporter: AttemptReporter) -> None:
         """Notes, from any thread, that the reporter has something to send."""
         self.dirty[reporter] = None
         if threading.get_ident() == self._thread:
@@ -148,7 +148,7 @@ class ProgressPump:
         self._called = False
         self._wake.set()
 
-    async def flush(self, reporter: JobReporter) -> None:
+    async def flush(self, reporter: AttemptReporter) -> None:
         """Sends what one reporter still holds: its last value before the terminal message."""
         while reporter.sending is not None:
             await asyncio.wait({reporter.sending})

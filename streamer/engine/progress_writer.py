@@ -9,7 +9,7 @@ from streamer.contracts.stores import Lease, RequestQueue
 from streamer.core.attempts import LastReport
 from streamer.core.clock import Clock
 from streamer.core.errors import INTERNAL_ERROR, Error, LeaseLost, StoreError
-from streamer.core.foreign import describe
+from streamer.core.foreign_code import describe
 from streamer.core.messages import ProgressUpdate
 from streamer.core.records import RequestRecord
 from streamer.core.stepping import DONE
@@ -18,7 +18,7 @@ from streamer.engine.background import BackgroundTasks
 from streamer.engine.codec import NOT_JSON, encode_json
 from streamer.engine.log_throttle import LogThrottle
 from streamer.engine.outcomes import progress_message
-from streamer.engine.progress import JobReporter, ProgressPump
+from streamer.engine.progress import AttemptReporter, ProgressPump
 from streamer.engine.sizes import ENVELOPE, fit_message
 from streamer.engine.telling import Teller
 
@@ -31,7 +31,7 @@ class Reporting(Protocol):
 
     record: RequestRecord
     lease: Lease
-    reporter: JobReporter
+    reporter: AttemptReporter
     started: float
     state: AttemptState
 
@@ -88,7 +88,7 @@ class ProgressWriter:
         if latest is not None:
             await self._save(attempt, latest, attempt.reporter.seq)
 
-    def _emit(self, reporter: JobReporter, update: ProgressUpdate, seq: int) -> Awaitable[None]:
+    def _emit(self, reporter: AttemptReporter, update: ProgressUpdate, seq: int) -> Awaitable[None]:
         attempt: Reporting = reporter.claim
         key = attempt.record.key
         sending = DONE

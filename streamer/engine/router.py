@@ -18,7 +18,7 @@ from streamer.core.errors import (
     Error,
     StoreError,
 )
-from streamer.core.foreign import task_is_cancelled
+from streamer.core.foreign_code import task_is_cancelled
 from streamer.core.ids import new_id
 from streamer.core.messages import Acknowledgment, Request
 from streamer.core.principal import Principal
@@ -43,14 +43,14 @@ from streamer.engine.codec import (
 from streamer.engine.delivery import Delivery
 from streamer.engine.direct_answers import DirectAnswers
 from streamer.engine.event_router import EventPoster, EventRouter
-from streamer.engine.events import Door, EventPeer
+from streamer.engine.events import Authorizer, EventPeer
 from streamer.engine.log_throttle import LogThrottle
 from streamer.engine.pipeline import AnyMiddleware, check, compose
 from streamer.engine.routes import Route
 from streamer.engine.sizes import MAX_RESULT_SIZE
 from streamer.engine.storing import begin_storing, stored
 from streamer.engine.telling import Teller
-from streamer.engine.waiting import STOP_GRACE, bounded, ends_within
+from streamer.engine.waiting import STOP_GRACE, bounded, wait_up_to
 
 DEFAULT_THRESHOLD = 5.0
 OnQueued = Callable[[Request, Route], Awaitable[None] | None]
@@ -227,7 +227,7 @@ class Router:
         """Handles one API Gateway WebSocket event of a connection that is its own owner, as `EventRouter.route`."""
         return await self._events.route(event)
 
-    def events(self, door: Door | None = None) -> EventRouter:
+    def events(self, door: Authorizer | None = None) -> EventRouter:
         """What handles API Gateway WebSocket events.
 
         Args:
@@ -257,11 +257,11 @@ class Router:
 
     async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound on the handlers, not on the caller
         """Waits so long for what is being answered, then cuts it off; its clients are told."""
-        if await ends_within(timeout, self.settle(), self.clock):
+        if await wait_up_to(timeout, self.settle(), self.clock):
             return
         for task in list(self._tasks):
             task.cancel()
-        if not await ends_within(STOP_GRACE, self.settle(), self.clock):
+        if not await wait_up_to(STOP_GRACE, self.settle(), self.clock):
             # A handler that swallows its cancellation must not hold the service up.
             self.logger.error("handlers of direct requests do not stop", count=len(self._tasks))
 
@@ -412,7 +412,7 @@ class Router:
     def _follow(self, peer: Peer, route: Route, request: Request) -> Key:
         request.address = peer.address
         key = (request.owner, request.id)
-        self.delivery.follow(key, peer.id)
+        self.delivery.subscribe(key, peer.id)
         if route.cancel_after is not None:
             self.delivery.ends_after(key, route.cancel_after)
         if self._on_storing is not None:
@@ -434,10 +434,10 @@ class Router:
             try:
                 posted = await self._poster.post(peer)
             except BaseException:
-                self.delivery.unfollow(key, peer.id)
+                self.delivery.unsubscribe(key, peer.id)
                 raise
             if not posted and route.cancel_after is None:
-                self.delivery.unfollow(key, peer.id)
+                self.delivery.unsubscribe(key, peer.id)
                 return
         await self.delivery.acknowledged(key, peer.id)
         if route.cancel_after is not None and not await self.connections.is_active(peer.id):

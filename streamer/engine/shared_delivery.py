@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Any
 
-from streamer.contracts.connections import Connected, ConnectionManager
+from streamer.contracts.connections import ConnectionManager, ConnectionRegistry
 from streamer.contracts.stores import Key
 from streamer.contracts.subscriptions import Subscriptions
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import ConnectionGone, NotSent, StoreError
-from streamer.core.foreign import is_our_own
+from streamer.core.foreign_code import is_our_own
 from streamer.engine.background import BackgroundTasks
 from streamer.engine.connection_ends import ConnectionEnds
 from streamer.engine.outcomes import terminal_message
@@ -22,15 +22,15 @@ from streamer.engine.outcomes import terminal_message
 class SharedDelivery:
     """Delivery for connections that other processes reach as well: subscriptions are stored where all see them.
 
-    A follower is written down after its acknowledgment was sent, so nobody can tell it anything before that. Whoever
-    runs the request writes down how it ended, and asks then who follows; whoever writes down a follower asks then how
+    A subscriber is written down after its acknowledgment was sent, so nobody can tell it anything before that. Whoever
+    runs the request writes down how it ended, and asks then who follows; whoever writes down a subscriber asks then how
     the request stands. So at least one of them sees the other, and `Subscriptions.claim` lets only one of them tell.
 
     Args:
         connections: take the messages.
         subscriptions: the stored ones.
         queue: is asked how a request stands, and noted in that its owner was told.
-        logger: for what goes wrong with one follower, which must not concern the others.
+        logger: for what goes wrong with one subscriber, which must not concern the others.
         ends: ends the subscriptions of connections that have ended.
         connected: where it is noted which outcomes a connection was sent, until its next message confirms them. None:
             what was sent counts as delivered.
@@ -45,13 +45,13 @@ class SharedDelivery:
         logger: Any,
         *,
         ends: ConnectionEnds,
-        connected: Connected | None = None,
+        connected: ConnectionRegistry | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._connected = connected
         self._clock = clock or SystemClock()
         self._connections = connections
-        self._followers = subscriptions
+        self._subscribers = subscriptions
         self._ends = ends
         self._queue = queue
         self._logger = logger
@@ -59,14 +59,14 @@ class SharedDelivery:
         self._ends_after: dict[Key, float] = {}
         self._background = BackgroundTasks()
 
-    def follow(self, key: Key, connection_id: str) -> bool:
+    def subscribe(self, key: Key, connection_id: str) -> bool:
         self._awaiting[key, connection_id] += 1
         return self._awaiting[key, connection_id] == 1
 
     def refused(self, key: Key, connection_id: str) -> None:
-        self.unfollow(key, connection_id)
+        self.unsubscribe(key, connection_id)
 
-    def unfollow(self, key: Key, connection_id: str) -> None:
+    def unsubscribe(self, key: Key, connection_id: str) -> None:
         self._awaiting[key, connection_id] -= 1
         if self._awaiting[key, connection_id] <= 0:
             del self._awaiting[key, connection_id]
@@ -117,7 +117,7 @@ class SharedDelivery:
 
     async def acknowledged(self, key: Key, connection_id: str) -> None:
         ends_after = self._ends_after.get(key)
-        self.unfollow(key, connection_id)
+        self.unsubscribe(key, connection_id)
         await self._join(key, connection_id, ends_after)
 
     def ended(self, key: Key, connection_id: str) -> None:
@@ -125,10 +125,10 @@ class SharedDelivery:
 
     async def attach(self, key: Key, connection_id: str, state: bytes | None, *, ended: bool) -> None:
         ends_after = self._ends_after.get(key)
-        self.unfollow(key, connection_id)
+        self.unsubscribe(key, connection_id)
         if ended:
             # Should somebody be about to tell it as well, one of both is enough.
-            await self._followers.claim(key, connection_id)
+            await self._subscribers.claim(key, connection_id)
         at = self._clock.now()
         if state is not None and not await self._send(key, connection_id, state, final=ended):
             return
@@ -143,18 +143,18 @@ class SharedDelivery:
     async def progress(self, key: Key, message: bytes) -> None:
         """Progress that cannot be sent is not worth more than a line in the log."""
         try:
-            followers = await self._followers.of(key)
+            subscribers = await self._subscribers.of(key)
         except StoreError as problem:
             self._logger.warning("progress was not sent", request_id=key[1], error=str(problem))
             return
-        for connection_id in followers:
+        for connection_id in subscribers:
             await self._send(key, connection_id, message, final=False)
 
     async def terminal(self, key: Key, message: bytes, claimed_before: float | None = None) -> None:
         """What cannot be sent now is sent by the sweep that looks for undelivered outcomes."""
         try:
-            followers = await self._followers.of(key, claimed_before)
-            for connection_id in followers:
+            subscribers = await self._subscribers.of(key, claimed_before)
+            for connection_id in subscribers:
                 at = self._clock.now()
                 if await self._tell(key, connection_id, message, claimed_before):
                     await self._sent(key, connection_id, at)
@@ -167,7 +167,7 @@ class SharedDelivery:
 
     async def _join(self, key: Key, connection_id: str, ends_after: float | None) -> None:
         try:
-            await self._followers.add(key, connection_id, ends_after)
+            await self._subscribers.add(key, connection_id, ends_after)
             record = await self._queue.get(key)
             at = self._clock.now()
             if (
@@ -181,7 +181,7 @@ class SharedDelivery:
             self._logger.error("a connection cannot follow its request", request_id=key[1], error=str(problem))
 
     async def _tell(self, key: Key, connection_id: str, message: bytes, claimed_before: float | None) -> bool:
-        if not await self._followers.claim(key, connection_id, claimed_before):
+        if not await self._subscribers.claim(key, connection_id, claimed_before):
             return False
         return await self._send(key, connection_id, message, final=True)
 

@@ -36,15 +36,15 @@ class Slots:
         left = sum(key not in self.running for key in self.left_over) if self.left_over else 0
         return max(0, self._concurrency - len(self.running) - left)
 
-    def headroom(self) -> dict[str, int] | None:
+    def free_slots(self) -> dict[str, int] | None:
         """How many more of each limited action may run; None when no action is limited."""
         if not self._limits:
             return None
-        headroom = dict(self._limits)
+        free_slots = dict(self._limits)
         for attempt in self._occupying():
-            if attempt.record.action in headroom:
-                headroom[attempt.record.action] = max(0, headroom[attempt.record.action] - 1)
-        return headroom
+            if attempt.record.action in free_slots:
+                free_slots[attempt.record.action] = max(0, free_slots[attempt.record.action] - 1)
+        return free_slots
 
     def tenant_limits(self) -> dict[str, Any]:
         """The arguments of `RequestQueue.claim` about tenants."""

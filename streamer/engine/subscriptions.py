@@ -10,7 +10,7 @@ from typing import Final
 
 from streamer.contracts.stores import Key
 from streamer.core.clock import Clock
-from streamer.engine.waiting import ends_within
+from streamer.engine.waiting import wait_up_to
 
 RETRY: Final = 1.0
 """Seconds after which an orphaned request is looked at again that was not cleared."""
@@ -133,7 +133,7 @@ class LocalSubscriptions:
             delay = looks[0][0] - self._clock.monotonic()
             if delay <= 0:
                 return
-            await ends_within(delay, self._changed.wait(), self._clock)
+            await wait_up_to(delay, self._changed.wait(), self._clock)
 
     def _remove(self, key: Key, connection_id: str) -> float | None:
         """Returns what `ends_after` says when that was the last subscriber."""

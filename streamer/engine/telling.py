@@ -16,7 +16,7 @@ class Teller(Protocol):
     `progress` and `terminal` return is awaited; it is `DONE` where nothing has to be waited for.
     """
 
-    def follow(self, key: Key, connection_id: str) -> bool:
+    def subscribe(self, key: Key, connection_id: str) -> bool:
         """The connection gets the request's messages from now on, the first of them behind its acknowledgment.
 
         Returns whether that is new: a connection that follows already goes on as it is.
@@ -27,7 +27,7 @@ class Teller(Protocol):
         """What made the connection follow was refused: it goes on only for another message with the same id."""
         ...
 
-    def unfollow(self, key: Key, connection_id: str) -> None:
+    def unsubscribe(self, key: Key, connection_id: str) -> None:
         """The connection gets no more of the request, and nothing of what was held back."""
         ...
 
@@ -113,11 +113,11 @@ class Teller(Protocol):
         ...
 
     def progress(self, key: Key, message: bytes) -> Awaitable[None]:
-        """Sends progress to all followers; where a client is slow only the newest survives."""
+        """Sends progress to all subscribers; where a client is slow only the newest survives."""
         ...
 
     def terminal(self, key: Key, message: bytes, claimed_before: float | None = None) -> Awaitable[None]:
-        """Sends the terminal message to all followers, once to each, and ends their following.
+        """Sends the terminal message to all subscribers, once to each, and ends their following.
 
         Args:
             key: which request.

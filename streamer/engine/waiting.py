@@ -15,7 +15,7 @@ STOP_GRACE: Final = 5.0
 """Seconds that handlers get to end after they were cancelled."""
 
 
-async def ends_within(seconds: float, wanted: Coroutine[Any, Any, Any], clock: Clock) -> bool:
+async def wait_up_to(seconds: float, wanted: Coroutine[Any, Any, Any], clock: Clock) -> bool:
     """Whether the coroutine ended in that time. One that did not is given up."""
     waiting = asyncio.ensure_future(wanted)
     bound = asyncio.ensure_future(clock.sleep(seconds))

@@ -31,7 +31,7 @@ from streamer.engine.routes import Route
 from streamer.engine.sizes import MAX_RESULT_SIZE
 from streamer.engine.slots import Slots, limits_of
 from streamer.engine.telling import Teller
-from streamer.engine.waiting import STOP_GRACE, ends_within
+from streamer.engine.waiting import STOP_GRACE, wait_up_to
 
 
 class Worker:
@@ -230,9 +230,9 @@ class Worker:
         Call `pause` first; `run` must still be running, to renew and to report. Returns how many were given back.
         """
         await self._claims.settle()
-        await ends_within(timeout, self.idle(), self._clock)
+        await wait_up_to(timeout, self.idle(), self._clock)
         returned = self.stop(StopReason.RELEASE)
-        if not await ends_within(STOP_GRACE, self.idle(), self._clock):
+        if not await wait_up_to(STOP_GRACE, self.idle(), self._clock):
             # A handler that swallows its cancellation must not hold the service up; its lease runs out by itself.
             for record in (attempt.record for attempt in self.running.values()):
                 self._logger.error("a handler does not stop", request_id=record.id, action=record.action)

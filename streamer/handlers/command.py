@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import msgspec
 
-from streamer.children.programs import SCARCE
 from streamer.contracts.components import BuildContext
 from streamer.contracts.handlers import BaseHandler
 from streamer.core.clock import Clock
@@ -21,6 +20,7 @@ from streamer.handlers.command_options import environment, problems, program
 from streamer.handlers.json_lines import JsonLines
 from streamer.handlers.logs import LineLog, request_logger
 from streamer.handlers.program import Program, exit_details
+from streamer.subprocesses.programs import SCARCE
 
 GRACE: Final = 2.0
 

@@ -12,10 +12,10 @@ import threading
 from collections import deque
 from typing import Any, Final
 
-from streamer.children.child import Channel
 from streamer.core.errors import Error
-from streamer.core.foreign import describe, format_traceback, safe_text
+from streamer.core.foreign_code import describe, format_traceback, safe_text
 from streamer.core.messages import Reporter
+from streamer.subprocesses.child import Channel
 
 PAUSE: Final = 0.02
 """Seconds between two reports that are sent: a function that reports in a tight loop must not flood its parent."""

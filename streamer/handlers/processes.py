@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
-from streamer.children import Child
 from streamer.core.errors import INTERNAL_ERROR, Error
-from streamer.core.foreign import describe
+from streamer.core.foreign_code import describe
 from streamer.core.messages import SILENT, Reporter, Request
 from streamer.handlers.fair_queue import FairQueue, current_owner
+from streamer.subprocesses import Child
 
 CHILD: Final = "streamer.handlers.process_child:main"
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from streamer.children.programs import Programs
 from streamer.core.clock import Clock
 from streamer.core.errors import Error
 from streamer.handlers.pipes import InputPipe, OutputPipe
+from streamer.subprocesses.programs import Programs
 
 _NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _PIECE_OF_STDOUT: Final = 4096
@@ -24,7 +24,7 @@ _PIECE_OF_STDERR: Final = 512
 class Program:
     """A program that runs. What it writes is handed on as it comes, so it never waits for us for long.
 
-    It ends with this process, even where that is killed: see `streamer.children.supervisor`.
+    It ends with this process, even where that is killed: see `streamer.subprocesses.supervisor`.
 
     Args:
         on_stdout: called with each piece of stdout; an `Error` that it raises ends the run.

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from streamer.core.current import current_request
 from streamer.core.errors import INTERNAL_ERROR, Error
-from streamer.core.foreign import describe
+from streamer.core.foreign_code import describe
 from streamer.core.leftovers import leave_running
 from streamer.handlers.fair_queue import FairQueue, current_owner
 

@@ -9,7 +9,7 @@ from typing import Any
 from streamer.contracts.handlers import Handler, progress_method
 from streamer.contracts.middleware import HandlerMiddleware
 from streamer.core.clock import Clock, SystemClock
-from streamer.core.foreign import describe
+from streamer.core.foreign_code import describe
 from streamer.core.messages import Reporter, Request, Result
 from streamer.core.units import format_duration
 

@@ -11,7 +11,7 @@ import pluggy
 
 from streamer.contracts.components import Component
 from streamer.core.errors import PluginError
-from streamer.core.foreign import one_line
+from streamer.core.foreign_code import one_line
 from streamer.plugins import hookspecs
 from streamer.plugins.checks import returned_problems
 from streamer.plugins.hookspecs import KINDS, PROJECT

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from streamer import __version__
 from streamer.core.errors import PluginError
-from streamer.core.foreign import one_line
+from streamer.core.foreign_code import one_line
 from streamer.plugins.checks import name_problem
 from streamer.plugins.loading import offered
 from streamer.plugins.registry import PluginInfo, PluginStatus, Registry

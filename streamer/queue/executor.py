@@ -19,12 +19,12 @@ from streamer.core.records import (
     due,
     exhausted,
     expired,
-    put_back,
+    rebase_clock,
 )
 from streamer.queue.common import CLOCK_STEP, Timeline, existing
-from streamer.queue.fairness import Lapsed
+from streamer.queue.fairness import ExpiredLease
 from streamer.queue.operations import Claim, Edit, Insert, Operation, Write
-from streamer.queue.overview import Bounds, Overview, lapsed
+from streamer.queue.overview import Bounds, Overview, expired_lease
 
 _SLICE: Final = 256
 """How many records expire in one claim at most, and how many are read at once where all are read."""
@@ -108,11 +108,11 @@ class Executor:
                 self._newest = written
 
     async def _rebase_clock(self, now: float) -> None:
-        """The clock was set back: records that wait for a time wait for as long from now, see `records.put_back`."""
+        """The clock was set back: what waits for a time waits for as long from now, see `records.rebase_clock`."""
         queries = (Timed(Status.PROCESSING), Timed(Status.RETRYING), Expiring(math.inf, None))
         keys = [one.key for found in await self._storage.candidates(queries) for one in found]
         for row in await self._rows(list(dict.fromkeys(keys))):
-            if row is not None and (moved := put_back(row.record, now)) is not row.record:
+            if row is not None and (moved := rebase_clock(row.record, now)) is not row.record:
                 await self._storage.replace([Change(row.version, moved)])
         await self._load(now)
 
@@ -145,7 +145,7 @@ class Executor:
             inserts = await self._refuse(refused, again=freed) if refused else []
 
     async def _refuse(self, refused: Sequence[Insert], *, again: bool) -> list[Insert]:
-        """Settles those for which there was no room, or that are stored already; returns those that may try again."""
+        """Answers those without capacity and those that are stored already; returns those that may try again."""
         rows = await self._storage.get([one.record.key for one in refused])
         left = []
         for one, row in zip(refused, rows, strict=True):
@@ -224,9 +224,10 @@ class Executor:
             over = overview.find_leases_over(now)
         if overview.has_retries:
             await self._find_retries(now)
-        turns = overview.lines.take(claim.limit, claim.room, [lapsed(record) for record in over])
+        leases = [expired_lease(record) for record in over]
+        turns = overview.lines.take(claim.limit, claim.capacity, leases)
         taken = await self._take(turns, claim, now) if turns else []
-        return Claims(taken, ended, overview.next_due(now, claim.room))
+        return Claims(taken, ended, overview.next_due(now, claim.capacity))
 
     async def _end_overdue(self, over: Collection[RequestRecord], now: float) -> tuple[list[RequestRecord], bool]:
         """Ends what cannot run any more, of requests whose lease is over and of those that wait; True when there may
@@ -256,7 +257,7 @@ class Executor:
             for action, found in zip(actions, await self._storage.candidates(queries), strict=True):
                 overview.retry_time_known(action, found[0].time if found else math.inf)
 
-    async def _take(self, turns: Sequence[Lapsed | Line], claim: Claim, now: float) -> list[RequestRecord]:
+    async def _take(self, turns: Sequence[ExpiredLease | Line], claim: Claim, now: float) -> list[RequestRecord]:
         """Claims the records whose turn came."""
         counts: dict[Line, int] = {}
         for turn in turns:
@@ -267,7 +268,7 @@ class Executor:
         firsts = {line: iter(ones) for line, ones in zip(counts, found, strict=True)}
         keys = []
         for turn in turns:
-            if isinstance(turn, Lapsed):
+            if isinstance(turn, ExpiredLease):
                 keys.append(turn.record)
             elif (one := next(firsts[turn], None)) is not None:
                 keys.append((turn.owner, one.id))

@@ -6,13 +6,13 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from streamer.contracts.storage import Line as Place
+from streamer.contracts.storage import Line as FairKey
 from streamer.core.records import ADDRESS_SHARE
 
-__all__ = ["Lapsed", "Lines", "Place", "Room"]
+__all__ = ["Capacity", "ExpiredLease", "FairKey", "FairQueue"]
 
 
-class Lapsed(NamedTuple):
+class ExpiredLease(NamedTuple):
     """A record whose worker's lease ran out."""
 
     due_at: float
@@ -25,11 +25,11 @@ class Lapsed(NamedTuple):
     """Its next attempt is its last; it goes behind those that have more."""
 
 
-class Room:
+class Capacity:
     """How much more of each action and of each tenant may run, counted down as a claim takes records.
 
     Args:
-        headroom: for each action with a limit; None for no limits.
+        free_slots: for each action with a limit; None for no limits.
         tenant_limit: for each tenant; None for no limit. What has no tenant is not limited.
         tenants: how many run now, of each tenant that has any.
         lost_limit: for records whose worker's lease ran out; None for no limit.
@@ -38,13 +38,13 @@ class Room:
 
     def __init__(
         self,
-        headroom: Mapping[str, int] | None,
+        free_slots: Mapping[str, int] | None,
         tenant_limit: int | None,
         tenants: Mapping[str, int] | None,
         lost_limit: int | None = None,
         lost_running: int = 0,
     ) -> None:
-        self._headroom = dict(headroom or {})
+        self._free_slots = dict(free_slots or {})
         self._tenant_limit = tenant_limit
         self._tenants = dict(tenants or {})
         self._lost_limit = lost_limit
@@ -52,7 +52,7 @@ class Room:
 
     def for_action(self, action: str) -> bool:
         """Whether one more of this action may run."""
-        return self._headroom.get(action, 1) > 0
+        return self._free_slots.get(action, 1) > 0
 
     def for_tenant(self, tenant: str) -> bool:
         """Whether one more of this tenant may run."""
@@ -66,9 +66,9 @@ class Room:
             return True
         return self._lost_limit > 0 and not (last and self._lost_running)
 
-    def fits(self, lapsed: Lapsed) -> bool:
+    def fits(self, lost: ExpiredLease) -> bool:
         """Whether this one may run."""
-        return self.for_lost(last=lapsed.last) and self.for_action(lapsed.action) and self.for_tenant(lapsed.tenant)
+        return self.for_lost(last=lost.last) and self.for_action(lost.action) and self.for_tenant(lost.tenant)
 
     def take_lost(self, *, last: bool) -> None:
         """One more of those runs."""
@@ -78,8 +78,8 @@ class Room:
 
     def take(self, action: str, tenant: str) -> None:
         """One more of them runs."""
-        if action in self._headroom:
-            self._headroom[action] -= 1
+        if action in self._free_slots:
+            self._free_slots[action] -= 1
         if tenant:
             self._tenants[tenant] = self._tenants.get(tenant, 0) + 1
 
@@ -89,7 +89,7 @@ Tenants = OrderedDict[str, Owners]
 Actions = OrderedDict[str, Tenants]
 
 
-class Lines:
+class FairQueue:
     """Counts of the records that wait, in the order of turns: whoever was served goes behind all others.
 
     Actions of one priority take turns, within them tenants, within those owners. A newcomer stands behind those who
@@ -100,13 +100,13 @@ class Lines:
     def __init__(self) -> None:
         self._levels: dict[int, Actions] = {}
 
-    def __contains__(self, place: Place) -> bool:
+    def __contains__(self, place: FairKey) -> bool:
         try:
             return place.owner in self._levels[place.priority][place.action][place.tenant]
         except KeyError:
             return False
 
-    def add(self, place: Place, count: int = 1) -> None:
+    def add(self, place: FairKey, count: int = 1) -> None:
         """So many more records wait there."""
         actions = self._levels.get(place.priority)
         if actions is None:
@@ -119,14 +119,14 @@ class Lines:
             owners = tenants[place.tenant] = OrderedDict()
         owners[place.owner] = owners.get(place.owner, 0) + count
 
-    def remove(self, place: Place) -> None:
+    def remove(self, place: FairKey) -> None:
         """One record less waits there, and nobody's turn is over."""
         self._less(place, served=False)
 
-    def update(self, counts: Mapping[Place, int]) -> None:
-        """Makes the counts these. Lines that are known already keep their turn, new ones go behind them."""
+    def update(self, counts: Mapping[FairKey, int]) -> None:
+        """Makes the counts these. FairQueue that are known already keep their turn, new ones go behind them."""
         known = [
-            Place(action, priority, tenant, owner)
+            FairKey(action, priority, tenant, owner)
             for priority, actions in self._levels.items()
             for action, tenants in actions.items()
             for tenant, owners in tenants.items()
@@ -137,47 +137,47 @@ class Lines:
             if counts.get(place):
                 self.add(place, counts[place])
 
-    def take(self, limit: int, room: Room, lapsed: Sequence[Lapsed] = ()) -> list[Place | Lapsed]:
-        """Up to `limit` turns, the most urgent first; they are taken out of the lines and of the room.
+    def take(self, limit: int, capacity: Capacity, leases: Sequence[ExpiredLease] = ()) -> list[FairKey | ExpiredLease]:
+        """Up to `limit` turns, the most urgent first; they are taken out of the lines and of the capacity.
 
-        What lapsed goes before what waits with the same priority: it has had its turn already.
+        An expired lease goes before what waits with the same priority: its request has had its turn already.
         """
-        taken: list[Place | Lapsed] = []
-        for priority in sorted({*self._levels, *(one.priority for one in lapsed)}, reverse=True):
-            for one in sorted((one for one in lapsed if one.priority == priority), key=lambda one: (one.last, *one)):
-                if len(taken) < limit and room.fits(one):
-                    room.take_lost(last=one.last)
-                    room.take(one.action, one.tenant)
+        taken: list[FairKey | ExpiredLease] = []
+        for priority in sorted({*self._levels, *(one.priority for one in leases)}, reverse=True):
+            for one in sorted((one for one in leases if one.priority == priority), key=lambda one: (one.last, *one)):
+                if len(taken) < limit and capacity.fits(one):
+                    capacity.take_lost(last=one.last)
+                    capacity.take(one.action, one.tenant)
                     taken.append(one)
             if len(taken) < limit and priority in self._levels:
-                self._take(priority, limit, room, taken)
+                self._take(priority, limit, capacity, taken)
         return taken
 
-    def fits(self, room: Room) -> bool:
+    def fits(self, capacity: Capacity) -> bool:
         """Whether anything that waits could be taken."""
         return any(
-            room.for_action(action) and any(map(room.for_tenant, tenants))
+            capacity.for_action(action) and any(map(capacity.for_tenant, tenants))
             for actions in self._levels.values()
             for action, tenants in actions.items()
         )
 
-    def _take(self, priority: int, limit: int, room: Room, taken: list[Place | Lapsed]) -> None:
+    def _take(self, priority: int, limit: int, capacity: Capacity, taken: list[FairKey | ExpiredLease]) -> None:
         actions = self._levels[priority]
-        turns = {action: _turns(tenants, room) for action, tenants in actions.items()}
+        turns = {action: _turns(tenants, capacity) for action, tenants in actions.items()}
         while turns:
             for action in list(turns):
-                tenant = next(turns[action], None) if room.for_action(action) else None
+                tenant = next(turns[action], None) if capacity.for_action(action) else None
                 if tenant is None:
                     del turns[action]
                     continue
-                place = Place(action, priority, tenant, next(iter(actions[action][tenant])))
+                place = FairKey(action, priority, tenant, next(iter(actions[action][tenant])))
                 self._less(place, served=True)
-                room.take(action, tenant)
+                capacity.take(action, tenant)
                 taken.append(place)
                 if len(taken) == limit:
                     return
 
-    def _less(self, place: Place, *, served: bool) -> None:
+    def _less(self, place: FairKey, *, served: bool) -> None:
         actions = self._levels[place.priority]
         tenants = actions[place.action]
         owners = tenants[place.tenant]
@@ -198,10 +198,10 @@ class Lines:
             del self._levels[place.priority]
 
 
-def _turns(tenants: Tenants, room: Room) -> Iterator[str]:
+def _turns(tenants: Tenants, capacity: Capacity) -> Iterator[str]:
     """The tenants one after the other, round by round; those without room are passed over and keep their place."""
     names = list(tenants)
-    while names := [name for name in names if name in tenants and room.for_tenant(name)]:
+    while names := [name for name in names if name in tenants and capacity.for_tenant(name)]:
         for name in names:
-            if room.for_tenant(name):
+            if capacity.for_tenant(name):
                 yield name

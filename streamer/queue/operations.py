@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from streamer.contracts.stores import Claims, Existing, Key
 from streamer.core.records import RequestRecord
-from streamer.queue.fairness import Room
+from streamer.queue.fairness import Capacity
 
 Decide = Callable[[RequestRecord | None, float], RequestRecord | None]
 """What becomes of a record (None: there is none) at a time. The same record: nothing is written. It raises what the
@@ -65,15 +65,15 @@ class Edit(Operation):
 class Claim(Operation):
     """What a worker takes."""
 
-    __slots__ = ("lease", "limit", "room", "worker")
+    __slots__ = ("capacity", "lease", "limit", "worker")
     result: Claims
 
-    def __init__(self, worker: str, limit: int, lease: float, room: Room) -> None:
+    def __init__(self, worker: str, limit: int, lease: float, capacity: Capacity) -> None:
         super().__init__()
         self.worker: Final = worker
         self.limit: Final = limit
         self.lease: Final = lease
-        self.room: Final = room
+        self.capacity: Final = capacity
 
 
 class Write(Operation):

@@ -14,7 +14,7 @@ from streamer.contracts.storage import Candidate, Line, LineCount
 from streamer.contracts.stores import Key
 from streamer.core.records import ADDRESS_SHARE, RequestRecord, Status, last_attempt
 from streamer.queue.common import address_full, owner_full, queue_full
-from streamer.queue.fairness import Lapsed, Lines, Room
+from streamer.queue.fairness import Capacity, ExpiredLease, FairQueue
 
 _PENDING, _RETRYING, _PROCESSING = Status.PENDING, Status.RETRYING, Status.PROCESSING
 
@@ -42,7 +42,7 @@ class Overview:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self.lines = Lines()
+        self.lines = FairQueue()
         self.ready_until = -math.inf
         self.next_expiry = -math.inf
         self._queued = 0
@@ -144,17 +144,17 @@ class Overview:
         """The earliest retry of an action that is still to come."""
         self._retry_times[action] = time
 
-    def next_due(self, now: float, room: Room) -> float | None:
+    def next_due(self, now: float, capacity: Capacity) -> float | None:
         """When something can be claimed next, as far as there is room for it."""
-        if self.lines.fits(room):
+        if self.lines.fits(capacity):
             return now
-        times = [time for action, time in self._retry_times.items() if room.for_action(action)]
+        times = [time for action, time in self._retry_times.items() if capacity.for_action(action)]
         for one in self._running.values():
             end = one.due_at or 0.0
             if end > now:
-                if room.for_action(one.action):
+                if capacity.for_action(one.action):
                     times.append(end)
-            elif room.fits(lapsed(one)):
+            elif capacity.fits(expired_lease(one)):
                 return now
         return min(times, default=None)
 
@@ -209,6 +209,8 @@ def line_of(record: RequestRecord) -> Line:
     return Line(record.action, record.priority, record.share, record.owner)
 
 
-def lapsed(record: RequestRecord) -> Lapsed:
+def expired_lease(record: RequestRecord) -> ExpiredLease:
     """A running request whose lease is over, as the fair turns see it."""
-    return Lapsed(record.due_at or 0.0, record.key, record.action, record.priority, record.tenant, last_attempt(record))
+    return ExpiredLease(
+        record.due_at or 0.0, record.key, record.action, record.priority, record.tenant, last_attempt(record)
+    )

@@ -29,7 +29,7 @@ from streamer.core.records import (
 from streamer.core.summaries import RequestSummary, summarize
 from streamer.queue.common import Timeline, decode_cursor, encode_cursor, not_found, same_outcome
 from streamer.queue.executor import Executor
-from streamer.queue.fairness import Room
+from streamer.queue.fairness import Capacity
 from streamer.queue.operations import Claim, Edit, Insert, Operation, Write
 from streamer.queue.overview import Bounds
 
@@ -83,13 +83,13 @@ class StorageQueue:
         limit: int,
         lease: float,
         *,
-        headroom: Mapping[str, int] | None = None,
+        free_slots: Mapping[str, int] | None = None,
         tenant_limit: int | None = None,
         tenants: Mapping[str, int] | None = None,
         lost_limit: int | None = None,
         lost_running: int = 0,
     ) -> Claims:
-        claim = Claim(worker, limit, lease, Room(headroom, tenant_limit, tenants, lost_limit, lost_running))
+        claim = Claim(worker, limit, lease, Capacity(free_slots, tenant_limit, tenants, lost_limit, lost_running))
         await self._do(claim)
         return claim.result
 
@@ -132,7 +132,7 @@ class StorageQueue:
     async def mark_delivered(self, keys: Sequence[Key], /) -> None:
         await self._do_all([Edit(key, _delivered) for key in keys])
 
-    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[Key]:
+    async def undelivered(self, owner: str, /, limit: int = 1000) -> Sequence[Key]:
         rows = await self._page(Filter(owner=owner, undelivered=True), limit, oldest_first=True)
         return [row.record.key for row in rows]
 

@@ -14,7 +14,7 @@ from streamer.contracts.connections import ConnectionManager, PeerRegistry, Shar
 from streamer.contracts.middleware import Middleware
 from streamer.contracts.stores import RequestQueue, WokenQueue
 from streamer.core.errors import PluginError, StreamerError
-from streamer.core.foreign import is_our_own, one_line
+from streamer.core.foreign_code import is_our_own, one_line
 from streamer.stores.boundary import StoreBoundary
 
 _PROTOCOLS: Final[Mapping[Kind, type]] = {

@@ -12,7 +12,7 @@ from streamer.config.settings import ComponentUse, Settings
 from streamer.contracts.components import Component, Kind, is_context_manager
 from streamer.contracts.middleware import Middleware
 from streamer.core.errors import StreamerError
-from streamer.core.foreign import one_line, safe_text
+from streamer.core.foreign_code import one_line, safe_text
 from streamer.engine.pipeline import AnyMiddleware
 from streamer.handlers.functions import adapt
 from streamer.handlers.pools import Pools

@@ -12,7 +12,7 @@ import orjson
 
 from streamer.core.clock import SystemClock, timestamp
 from streamer.core.current import current_request
-from streamer.core.foreign import format_traceback, safe_repr, safe_text
+from streamer.core.foreign_code import format_traceback, safe_repr, safe_text
 from streamer.core.printable import printable, printable_json, printable_lines
 from streamer.runtime.lean_structlog import structlog
 

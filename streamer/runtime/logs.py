@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from streamer.config.hiding import hide
-from streamer.core.foreign import safe_text
+from streamer.core.foreign_code import safe_text
 from streamer.runtime.lean_structlog import structlog
 from streamer.runtime.log_lines import logger_class, own_line, prepare, tame, to_json
 from streamer.streams.sink import Sink

@@ -8,7 +8,6 @@ import dataclasses
 import sys
 from typing import Any
 
-from streamer.children.descriptors import raise_limit
 from streamer.config.settings import Settings
 from streamer.contracts.components import Kind
 from streamer.contracts.stores import RequestQueue
@@ -21,8 +20,9 @@ from streamer.runtime.collector import leave_alone_what_exists
 from streamer.runtime.descriptors import fit, warn
 from streamer.runtime.ending import HeldLoop
 from streamer.runtime.loops import new_loop, run_until_complete
-from streamer.runtime.patience import Patience
 from streamer.runtime.signals import on_stop
+from streamer.runtime.start_retry import StartRetry
+from streamer.subprocesses.descriptors import raise_limit
 from streamer.transports.websocket import WebSocketTransport
 
 END_GRACE = 1.0
@@ -92,9 +92,9 @@ async def _serve(
         )
     wanted = settings.server
     settings = dataclasses.replace(settings, server=fit(settings, limit))
-    stop, hurry = asyncio.Event(), asyncio.Event()
-    on_stop(stop, hurry, HeldLoop(asyncio.get_running_loop(), settings.server.drain_timeout, logger).told_to_stop)
-    start = Patience(wait, clock, logger, stop)
+    stop, force_stop = asyncio.Event(), asyncio.Event()
+    on_stop(stop, force_stop, HeldLoop(asyncio.get_running_loop(), settings.server.drain_timeout, logger).told_to_stop)
+    start = StartRetry(wait, clock, logger, stop)
     async with contextlib.AsyncExitStack() as stack:
         service = await start.until_free(
             lambda: stack.enter_async_context(open_service(settings, components, logger=logger, clock=clock))
@@ -133,8 +133,8 @@ async def _serve(
                     task.result()
         finally:
             # What no store can take down is not worth waiting for.
-            patience = 0.0 if failing.done() else settings.server.drain_timeout
-            await _drain(service, transport, [*background, stopping], patience, hurry, logger)
+            start_retry = 0.0 if failing.done() else settings.server.drain_timeout
+            await _drain(service, transport, [*background, stopping], start_retry, force_stop, logger)
 
 
 async def fail_with(store: RequestQueue) -> None:
@@ -156,22 +156,22 @@ async def _drain(
     service: Service,
     transport: WebSocketTransport,
     tasks: list[asyncio.Task[Any]],
-    patience: float,
-    hurry: asyncio.Event,
+    start_retry: float,
+    force_stop: asyncio.Event,
     logger: Any,
 ) -> None:
     """No new connections, no new requests; what runs may finish; what does not goes back to the queue.
 
-    Queued requests have `patience` seconds, direct ones the whole `server.drain_timeout`; nobody has any more once
-    `hurry` is set, by a second signal.
+    Queued requests have `start_retry` seconds, direct ones the whole `server.drain_timeout`; nobody has any more once
+    `force_stop` is set, by a second signal.
     """
     timeout = service.settings.server.drain_timeout
     logger.info("draining", running=len(service.worker.running), connections=transport.open_connections)
     transport.begin_drain()
     service.router.begin_drain()
     service.worker.pause()
-    draining = asyncio.create_task(_both(service, patience, timeout))
-    hurried = asyncio.create_task(hurry.wait())
+    draining = asyncio.create_task(_both(service, start_retry, timeout))
+    hurried = asyncio.create_task(force_stop.wait())
     await asyncio.wait([draining, hurried], return_when=asyncio.FIRST_COMPLETED)
     hurried.cancel()
     if not draining.done():
@@ -189,8 +189,8 @@ async def _drain(
     logger.info("stopped", returned_to_queue=returned)
 
 
-async def _both(service: Service, patience: float, timeout: float) -> int:  # noqa: ASYNC109 - a bound on the handlers
-    returned, _ = await asyncio.gather(service.worker.drain(patience), service.router.drain(timeout))
+async def _both(service: Service, start_retry: float, timeout: float) -> int:  # noqa: ASYNC109 - a bound on the handlers
+    returned, _ = await asyncio.gather(service.worker.drain(start_retry), service.router.drain(timeout))
     return returned
 
 

@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Collection
 from typing import Any
 
-from streamer.children.descriptors import raise_limit
 from streamer.config.settings import Settings
 from streamer.contracts.components import Kind
 from streamer.core.clock import Clock, SystemClock
@@ -17,6 +16,7 @@ from streamer.runtime.ending import HeldLoop
 from streamer.runtime.loops import new_loop, run_until_complete
 from streamer.runtime.serve import end, fail_with
 from streamer.runtime.signals import on_stop
+from streamer.subprocesses.descriptors import raise_limit
 
 
 def work(
@@ -51,8 +51,8 @@ async def _work(
     settings: Settings, components: Components, logger: Any, clock: Clock, actions: Collection[str]
 ) -> None:
     _require_several_processes(settings, components)
-    stop, hurry = asyncio.Event(), asyncio.Event()
-    on_stop(stop, hurry, HeldLoop(asyncio.get_running_loop(), settings.server.drain_timeout, logger).told_to_stop)
+    stop, force_stop = asyncio.Event(), asyncio.Event()
+    on_stop(stop, force_stop, HeldLoop(asyncio.get_running_loop(), settings.server.drain_timeout, logger).told_to_stop)
     async with contextlib.AsyncExitStack() as stack:
         service = await stack.enter_async_context(
             open_service(settings, components, logger=logger, clock=clock, actions=actions)
@@ -72,7 +72,7 @@ async def _work(
             # What no store can take down is not worth waiting for.
             patience = 0.0 if failing.done() else settings.server.drain_timeout
             draining = asyncio.create_task(service.worker.drain(patience))
-            hurried = asyncio.create_task(hurry.wait())
+            hurried = asyncio.create_task(force_stop.wait())
             await asyncio.wait([draining, hurried], return_when=asyncio.FIRST_COMPLETED)
             if not draining.done():
                 logger.warning("told again to stop: not waiting any longer")

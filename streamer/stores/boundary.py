@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from streamer.core.errors import StoreError, StreamerError
-from streamer.core.foreign import is_our_own, one_line
+from streamer.core.foreign_code import is_our_own, one_line
 
 _AWAITABLE: Final = frozenset({"enqueue"})
 """Methods that may be plain functions and return something to await."""

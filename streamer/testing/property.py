@@ -43,7 +43,7 @@ from streamer.core.records import (
     due,
     exhausted,
     expired,
-    put_back,
+    rebase_clock,
 )
 from streamer.core.summaries import summarize
 from streamer.testing.clock import ManualClock
@@ -195,14 +195,14 @@ class _StoreMachine(RuleBasedStateMachine):
         self.check_claim("w1", 0, Limits())
         self.clock.jump(seconds)
         if seconds < 0:
-            self.model = {key: put_back(record, self.clock.now()) for key, record in self.model.items()}
+            self.model = {key: rebase_clock(record, self.clock.now()) for key, record in self.model.items()}
         self.check_claim("w1", 0, Limits())
 
     @rule(
         target=leases,
         worker=st.sampled_from(["w1", "w2"]),
         limit=st.integers(0, 6),
-        headroom=_HEADROOM,
+        free_slots=_HEADROOM,
         tenant_limit=st.none() | st.integers(0, 3),
         tenants=_TENANTS,
         lost=_LOST,
@@ -211,13 +211,13 @@ class _StoreMachine(RuleBasedStateMachine):
         self,
         worker: str,
         limit: int,
-        headroom: dict[str, int] | None,
+        free_slots: dict[str, int] | None,
         tenant_limit: int | None,
         tenants: dict[str, int] | None,
         lost: tuple[int | None, int],
     ) -> Any:
         """What the store took must have been due, in a right order, and become what the table says."""
-        return self.take(worker, limit, Limits(headroom, tenant_limit, tenants, *lost))
+        return self.take(worker, limit, Limits(free_slots, tenant_limit, tenants, *lost))
 
     def take(self, worker: str, limit: int, limits: Limits) -> Any:
         """The claims that it brought, for the rules that use them."""
@@ -333,8 +333,8 @@ class _StoreMachine(RuleBasedStateMachine):
     @rule(owner=_OWNERS)
     def look(self, owner: str) -> None:
         """What is still to be told, and how many there are of each state."""
-        unsettled = self.run(self.store.unsettled(owner))
-        assert set(unsettled) == {
+        undelivered = self.run(self.store.undelivered(owner))
+        assert set(undelivered) == {
             one.key for one in self.model.values() if one.owner == owner and one.delivered_at is None
         }
         counts = self.run(self.store.counts())

@@ -15,14 +15,14 @@ class Limits:
 
     def __init__(
         self,
-        headroom: Mapping[str, int] | None = None,
+        free_slots: Mapping[str, int] | None = None,
         tenant_limit: int | None = None,
         tenants: Mapping[str, int] | None = None,
         lost_limit: int | None = None,
         lost_running: int = 0,
     ) -> None:
         self.arguments: dict[str, Any] = {
-            "headroom": headroom,
+            "free_slots": free_slots,
             "tenant_limit": tenant_limit,
             "tenants": tenants,
             "lost_limit": lost_limit,
@@ -30,16 +30,16 @@ class Limits:
         }
         self._lost_limit = lost_limit
         self._lost_running = lost_running
-        self._headroom = dict(headroom or {})
+        self._headroom = dict(free_slots or {})
         self._tenant_limit = tenant_limit
         self._tenants = Counter(tenants or {})
 
     def fits_action(self, record: RequestRecord) -> bool:
-        """Whether the record's action has headroom."""
+        """Whether the record's action has free_slots."""
         return self._headroom.get(record.action, 1) > 0
 
     def fits(self, record: RequestRecord) -> bool:
-        """Whether its action has headroom, its tenant room, and what was lost may run in that company."""
+        """Whether its action has free_slots, its tenant room, and what was lost may run in that company."""
         lost = record.status is Status.PROCESSING and self._lost_limit is not None
         if lost and ((self._lost_limit or 0) <= 0 or (last_attempt(record) and self._lost_running)):
             return False

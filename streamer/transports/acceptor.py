@@ -15,12 +15,12 @@ from picows import WSUpgradeRequest, WSUpgradeResponseWithListener
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # it is only in the binary
 
 from streamer.config.settings import ServerSettings
-from streamer.core.networks import Address, household, parse_address
+from streamer.core.networks import Address, address_block, parse_address
 from streamer.transports.answers import Answered
 from streamer.transports.callers import Callers
+from streamer.transports.handshake_pool import HandshakePool, PendingHandshake
 from streamer.transports.http_request import HttpRequest
 from streamer.transports.opening import Opening, Upgrade
-from streamer.transports.waiting_room import Visitor, WaitingRoom
 
 BACKLOG: Final = 4096
 BATCH: Final = 64
@@ -66,7 +66,7 @@ class Acceptor:
         logger: Any,
         own_logger: Any,
     ) -> None:
-        self.waiting = WaitingRoom(settings.max_handshakes, settings.max_handshakes_per_address)
+        self.waiting = HandshakePool(settings.max_handshakes, settings.max_handshakes_per_address)
         self._settings = settings
         self._accept = accept
         self._callers = callers
@@ -146,13 +146,13 @@ class Acceptor:
         accepted.setblocking(False)  # noqa: FBT003 - the standard library's shape
         address = parse_address(name[0])
         assert address is not None, "the system knows the other end of what it accepts"
-        counted = None if self._callers.trusts(address) else household(address)
+        counted = None if self._callers.trusts(address) else address_block(address)
         task = self._loop.create_task(self._handshake(accepted, address), name="handshake")
-        visitor = Visitor(counted, task.cancel)
+        visitor = PendingHandshake(counted, task.cancel)
         task.add_done_callback(functools.partial(self._left, visitor, accepted))
         self.waiting.enter(visitor)
 
-    def _left(self, visitor: Visitor, accepted: socket.socket, task: asyncio.Task[None]) -> None:
+    def _left(self, visitor: PendingHandshake, accepted: socket.socket, task: asyncio.Task[None]) -> None:
         self.waiting.discard(visitor)
         if task.cancelled():
             # Perhaps before its first step, and then nobody else has closed it.

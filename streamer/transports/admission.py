@@ -8,7 +8,7 @@ from typing import Any
 
 from streamer.contracts.auth import Authenticator
 from streamer.core.errors import Error
-from streamer.core.foreign import is_our_own
+from streamer.core.foreign_code import is_our_own
 from streamer.core.principal import Principal
 from streamer.core.stepping import Resumed
 from streamer.transports.answers import Answered

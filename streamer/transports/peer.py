@@ -31,8 +31,8 @@ class WebSocketPeer(Sender):
         "_room",
         "_waiting",
         "address",
+        "address_block",
         "heard",
-        "household",
         "idle",
         "owner",
         "pinged",
@@ -51,7 +51,7 @@ class WebSocketPeer(Sender):
         else:
             self.owner = f"connection:{self.id}" if owner is None else owner
         self.address = ""
-        self.household = ""
+        self.address_block = ""
         """What its address counts as."""
         self.running = 0
         self.heard = True
@@ -73,7 +73,7 @@ class WebSocketPeer(Sender):
         """Part of `Peer`."""
         if not self.closed and self._shared.refuses(self.id, count):
             self._shared.logger.warning(
-                "a connection that only sent nonsense was closed", connection_id=self.id, address=self.household
+                "a connection that only sent nonsense was closed", connection_id=self.id, address=self.address_block
             )
             self.close(POLICY, "too many messages that are no requests")
 
@@ -104,7 +104,7 @@ class WebSocketPeer(Sender):
         transport.response.headers.clear()
         shared = self._shared
         shared.peers.add(self)
-        shared.crowd.add(self.household, self.owner)
+        shared.crowd.add(self.address_block, self.owner)
         shared.empty.clear()
         try:
             shared.registry.add(self)
@@ -118,7 +118,7 @@ class WebSocketPeer(Sender):
         self._forget()
         shared = self._shared
         shared.peers.discard(self)
-        shared.crowd.remove(self.household, self.owner)
+        shared.crowd.remove(self.address_block, self.owner)
         if not shared.peers:
             shared.empty.set()
         self._tell(shared.receiver.disconnected)

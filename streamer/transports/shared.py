@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from streamer.contracts.connections import FrameReceiver, PeerRegistry
-from streamer.transports.crowd import Crowd
+from streamer.transports.connection_limits import ConnectionLimits
 from streamer.transports.flusher import Flusher
 from streamer.transports.linger import Linger
 from streamer.transports.ping_pace import PingPace
@@ -52,7 +52,7 @@ class Shared:
         max_message_size: int,
         max_buffered: int,
         refuses: Callable[[str, int], float],
-        crowd: Crowd,
+        crowd: ConnectionLimits,
     ) -> None:
         self.receiver = receiver
         self.registry = registry

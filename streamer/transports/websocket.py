@@ -17,7 +17,7 @@ from streamer.core.buckets import Buckets
 from streamer.core.clock import Clock
 from streamer.core.health import Health
 from streamer.core.ids import PROCESS_HEADER
-from streamer.core.networks import Address, household
+from streamer.core.networks import Address, address_block
 from streamer.core.owners import OwnerNames, new_key
 from streamer.core.principal import Principal
 from streamer.transports import client_files
@@ -26,16 +26,16 @@ from streamer.transports.admission import Admission
 from streamer.transports.answers import Answered
 from streamer.transports.callers import Callers
 from streamer.transports.close_codes import SHUTDOWN
+from streamer.transports.connection_limits import ConnectionLimits
 from streamer.transports.credentials import NO_TOKEN, SUBPROTOCOL, offered_subprotocols, token_of
-from streamer.transports.crowd import Crowd
 from streamer.transports.expiry import Expiry, TokenDeadlines
 from streamer.transports.handshake import decide
 from streamer.transports.heartbeat import Heartbeat
-from streamer.transports.held import HeldPeer, SilentResponse
 from streamer.transports.http_request import HttpRequest
 from streamer.transports.listening import cannot_listen
 from streamer.transports.opening import Upgrade
 from streamer.transports.peer import WebSocketPeer
+from streamer.transports.pending_auth import PendingAuth, SilentResponse
 from streamer.transports.sending import CLOSE_GRACE
 from streamer.transports.shared import Shared
 from streamer.transports.tls import server_context
@@ -92,7 +92,7 @@ class WebSocketTransport:
         self._admission: Admission | None = None
         self._deadlines: TokenDeadlines | None = None
         self._expiring: asyncio.Task[None] | None = None
-        self._held: set[HeldPeer] = set()
+        self._held: set[PendingAuth] = set()
         if authenticator is not None:
             self._admission = Admission(authenticator, settings.handshake_timeout, logger)
             self._deadlines = deadlines or TokenDeadlines(leeway=authenticator.leeway, clock=clock)
@@ -102,7 +102,7 @@ class WebSocketTransport:
         self._draining = False
         self._acceptor: Acceptor | None = None
         self._callers = Callers(settings.trusted_proxies, settings.forwarded_header)
-        self._crowd = Crowd(settings, clock)
+        self._crowd = ConnectionLimits(settings, clock)
         self._shared: Shared
         self._heartbeat: asyncio.Task[None]
 
@@ -228,10 +228,10 @@ class WebSocketTransport:
         if self._callers.trusts(address):
             headers = request.headers.getall(self._settings.forwarded_header, [])
             address = self._callers.of(address, headers)
-        return household(address)
+        return address_block(address)
 
     def _let_in(self, peer: WebSocketPeer, house: str, response: WSUpgradeResponse) -> Answered | Upgrade:
-        peer.household = house
+        peer.address_block = house
         if (crowded := self._crowd.full(house, peer.owner)) is not None:
             return crowded
         return Upgrade(peer, response)
@@ -251,5 +251,5 @@ class WebSocketTransport:
             return decided
         if isinstance(decided, Principal):
             return self._let_in(WebSocketPeer(self._shared, None, decided), house, response)
-        peer = HeldPeer(self._shared, decided, admission, self._held)
+        peer = PendingAuth(self._shared, decided, admission, self._held)
         return self._let_in(peer, house, SilentResponse(response))

@@ -253,7 +253,7 @@ def test_imports_of_one_direction_are_no_circle(tmp_path):
         ("hasattr(store, 'wait')", "wait"),
         ("if not hasattr(type(made), '__aenter__'): pass", "__aenter__"),
         ("builtins.hasattr(store, 'wait')", "wait"),
-        ("shared = getattr(connections, 'followers', None)", "followers"),
+        ("shared = getattr(connections, 'subscribers', None)", "subscribers"),
         ("getattr(store, name, None)", "name"),
         ("inspect.getattr_static(store, 'wait', None)", "wait"),
         ("ask = functools.partial(hasattr, store)", "hasattr"),

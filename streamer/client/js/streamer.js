@@ -355,7 +355,7 @@ const isTooLarge = ({ error, message }) =>
   error?.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH" || /payload size|too (large|big)/i.test(error?.message ?? message ?? "");
 
 /** What it says counts until it is left, or has said that it failed or ended. */
-class Link {
+class ClientSocket {
   #options;
   #says; // opened, failed, ended, message
   #socket = null;
@@ -1233,7 +1233,7 @@ class Connection {
   }
 
   #dial(epoch) {
-    this.#link = new Link(this.#options, {
+    this.#link = new ClientSocket(this.#options, {
       opened: (token) => {
         this.#joiner = new Joiner();
         if (this.#state.options.renewable) this.#renewal.begin(token);

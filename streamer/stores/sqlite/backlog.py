@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Final
 
-from streamer.queue.fairness import Lines, Place, Room
+from streamer.queue.fairness import Capacity, FairKey, FairQueue
 from streamer.stores.sqlite.counts import Counts
 from streamer.stores.sqlite.due_times import TIMED, DueTimes, Kind
 from streamer.stores.sqlite.recount import COUNT, Recount
@@ -80,14 +80,14 @@ class Backlog:
         self.many = False
         self.counted = False
         self.became_many = False
-        self.lines = Lines()
+        self.lines = FairQueue()
         self.wheel = Wheel(self.execute)
         self.times = DueTimes(self.execute)
         self._recount: Recount | None = None
 
     def recount(self) -> None:
         """Reads from the file what is kept in memory. Whoever has waited longest is served first."""
-        self.lines = Lines()
+        self.lines = FairQueue()
         self.queued = self._read(_COUNT_UP_TO, MANY + 1)
         self.many = self.counted = self.queued > MANY
         self._recount = None
@@ -99,7 +99,7 @@ class Backlog:
             self.owners.clear(complete=True)
             self.shares.clear(complete=True)
             for *place, count, _ in sorted(self.execute(_IN_LINE), key=lambda row: row[-1]):
-                self.lines.add(Place(*place), count)
+                self.lines.add(FairKey(*place), count)
                 self.count(place[3], place[2], count)
             for share, owner, count in self.execute(_RETRYING):
                 self.count(owner, share, count)
@@ -119,7 +119,7 @@ class Backlog:
         if self.many or self.queued <= MANY:
             return
         self.many = self.counted = self.became_many = True
-        self.lines = Lines()
+        self.lines = FairQueue()
         self.change(_COUNTED)
         self._read_when_asked()
 
@@ -160,14 +160,14 @@ class Backlog:
             self.queued += error
             self._recount = None
 
-    def join(self, place: Place) -> None:
+    def join(self, place: FairKey) -> None:
         """One more record waits for nothing but a worker."""
         if self.many:
             self.wheel.kinds.add((place.action, place.priority))
         else:
             self.lines.add(place)
 
-    def part(self, place: Place) -> None:
+    def part(self, place: FairKey) -> None:
         """One record less does, and nobody's turn is over."""
         if not self.many:
             self.lines.remove(place)
@@ -178,6 +178,6 @@ class Backlog:
         self.owners.change(owner, change)
         self.shares.change(share, change)
 
-    def fits(self, room: Room) -> bool:
+    def fits(self, capacity: Capacity) -> bool:
         """Whether anything that waits for nothing but a worker could be taken."""
-        return self.wheel.fits(room) if self.many else self.lines.fits(room)
+        return self.wheel.fits(capacity) if self.many else self.lines.fits(capacity)

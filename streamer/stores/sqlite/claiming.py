@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 from streamer.core.records import Abandoned, Claimed, Expired, Status, advance, follows_loss
-from streamer.queue.fairness import Lapsed, Place, Room
+from streamer.queue.fairness import Capacity, ExpiredLease, FairKey
 from streamer.stores.sqlite.due_times import TIMED
 from streamer.stores.sqlite.rows import to_record
 from streamer.stores.sqlite.state import ALL, SELECT, State, place_of
@@ -22,7 +22,7 @@ _EXPIRED: Final = (
     "SELECT number, waiting FROM requests INDEXED BY requests_expiring "
     "WHERE expires_at <= ? AND expires_at IS NOT NULL AND due_at IS NOT NULL AND status != 'PROCESSING' LIMIT ?"
 )
-_LAPSED: Final = (
+_EXPIRED_LEASES: Final = (
     "SELECT due_at, number, tenant, max_attempts - attempts, coalesce(expires_at <= ?, 0) FROM requests "  # noqa: S608 - constants
     "INDEXED BY requests_timed "
     f"WHERE action = ? AND priority = ? AND status = 'PROCESSING' AND waiting = 0 AND due_at <= ? {TIMED}"
@@ -71,10 +71,10 @@ def claim_of_nothing(
     times = state.times
     if again or now < state.newest or now >= times.next_expiry or not times.known or times.passed(now):
         return None
-    room = Room(*limits)
-    if (limit and state.fits(room)) or not state.up_to_date():
+    capacity = Capacity(*limits)
+    if (limit and state.fits(capacity)) or not state.up_to_date():
         return None
-    return [[], [], _next_due(state, now, room), *state.changed_externally()]
+    return [[], [], _next_due(state, now, capacity), *state.changed_externally()]
 
 
 def claim(
@@ -88,7 +88,7 @@ def claim(
     limits: list[Any],
 ) -> Any:
     token = state.token(number)
-    room = Room(*limits)
+    capacity = Capacity(*limits)
     if again:
         taken = [list(row) for kind in state.times.kinds for row in state.execute(_TAKEN_BY, (*kind, token))]
         ended = [list(row) for row in state.execute(_ENDED_BY, (now, token))]
@@ -96,11 +96,11 @@ def claim(
             for row in taken:
                 record = to_record(row)
                 if follows_loss(record):
-                    room.take_lost(last=record.attempts >= record.max_attempts)
-                room.take(record.action, record.tenant)
-            return [taken, ended, _next_due(state, now, room), *state.changed_externally()]
+                    capacity.take_lost(last=record.attempts >= record.max_attempts)
+                capacity.take(record.action, record.tenant)
+            return [taken, ended, _next_due(state, now, capacity), *state.changed_externally()]
     timed = state.times.passed(now)
-    lapsed, to_end = _lapsed(state, now) if timed else ([], [])
+    leases, to_end = _expired_leases(state, now) if timed else ([], [])
     waiting_ended = state.execute(_EXPIRED, (now, _SLICE)).fetchall() if now >= state.times.next_expiry else []
     ended = [_end(state, token, now, row, waiting=False) for row in to_end]
     ended += [_end(state, token, now, row, waiting=bool(waiting)) for row, waiting in waiting_ended]
@@ -113,17 +113,19 @@ def claim(
         state.times.read_expiry()
     state.become_few()
     claimed = Claimed(now, worker, now + lease)
-    taken = (_take_by_index if state.many else _take)(state, token, limit, room, lapsed, claimed)
-    return [taken, ended, _next_due(state, now, room), *state.changed_externally()]
+    taken = (_take_by_index if state.many else _take)(state, token, limit, capacity, leases, claimed)
+    return [taken, ended, _next_due(state, now, capacity), *state.changed_externally()]
 
 
-def _take(state: State, token: str, limit: int, room: Room, lapsed: list[Lapsed], event: Claimed) -> list[list[Any]]:
+def _take(
+    state: State, token: str, limit: int, capacity: Capacity, leases: list[ExpiredLease], event: Claimed
+) -> list[list[Any]]:
     """Takes whose turn it is of the lines in memory."""
-    turns = state.lines.take(limit, room, lapsed)
-    rows = _in_line_rows(state, [turn for turn in turns if isinstance(turn, Place)])
+    turns = state.lines.take(limit, capacity, leases)
+    rows = _in_line_rows(state, [turn for turn in turns if isinstance(turn, FairKey)])
     taken, updates, kinds = [], [], set()
     for turn in turns:
-        if isinstance(turn, Lapsed):
+        if isinstance(turn, ExpiredLease):
             taken.append(_take_over(state, token, turn.record, event))
             continue
         for found in islice(rows[turn], 1):
@@ -138,12 +140,12 @@ def _take(state: State, token: str, limit: int, room: Room, lapsed: list[Lapsed]
 
 
 def _take_by_index(
-    state: State, token: str, limit: int, room: Room, lapsed: list[Lapsed], event: Claimed
+    state: State, token: str, limit: int, capacity: Capacity, leases: list[ExpiredLease], event: Claimed
 ) -> list[list[Any]]:
     """Takes whose turn it is by the index, one after the other, because it says only then whose turn is next."""
     taken = []
-    for turn in state.wheel.take(limit, room, lapsed):
-        if isinstance(turn, Lapsed):
+    for turn in state.wheel.take(limit, capacity, leases):
+        if isinstance(turn, ExpiredLease):
             taken.append(_take_over(state, token, turn.record, event))
             continue
         place, number = turn
@@ -162,16 +164,16 @@ def _begin(row: list[Any], number: int, token: str, event: Claimed) -> tuple[Any
     return (event.lease_until, event.worker, event.at, token, number)
 
 
-def _lapsed(state: State, now: float) -> tuple[list[Lapsed], list[int]]:
+def _expired_leases(state: State, now: float) -> tuple[list[ExpiredLease], list[int]]:
     """What lost its worker and may run again, and what must end instead. Both are as few as could run at one time."""
-    lapsed, to_end = [], []
+    leases, to_end = [], []
     for kind in state.times.kinds:
-        for due_at, number, tenant, attempts_left, expired in state.execute(_LAPSED, (now, *kind, now)):
+        for due_at, number, tenant, attempts_left, expired in state.execute(_EXPIRED_LEASES, (now, *kind, now)):
             if attempts_left <= 0 or expired:
                 to_end.append(number)
             else:
-                lapsed.append(Lapsed(due_at, number, *kind, tenant, attempts_left == 1))
-    return lapsed, to_end
+                leases.append(ExpiredLease(due_at, number, *kind, tenant, attempts_left == 1))
+    return leases, to_end
 
 
 def _end(state: State, token: str, now: float, number: int, *, waiting: bool) -> list[Any]:
@@ -190,10 +192,10 @@ def _fall_due(state: State, now: float) -> None:
     for kind in state.times.kinds:
         for tenant, owner, number in state.execute(_FALLEN_DUE, (*kind, now, _SLICE)).fetchall():
             state.execute(_IN_LINE, (number,))
-            state.fall_due(Place(*kind, tenant, owner))
+            state.fall_due(FairKey(*kind, tenant, owner))
 
 
-def _in_line_rows(state: State, turns: list[Place]) -> dict[Place, Any]:
+def _in_line_rows(state: State, turns: list[FairKey]) -> dict[FairKey, Any]:
     """For each place as many rows as it has turns, oldest first."""
     rows = {}
     for place, count in Counter(turns).items():
@@ -209,23 +211,23 @@ def _take_over(state: State, token: str, number: int, event: Claimed) -> list[An
     return state.replace(advance(record, event))
 
 
-def _next_due(state: State, now: float, room: Room) -> float | None:
-    if state.fits(room):
+def _next_due(state: State, now: float, capacity: Capacity) -> float | None:
+    if state.fits(capacity):
         return now
     earliest: float | None = None
     for kind, (retry, lease_end) in state.times.read().items():
-        if room.for_action(kind[0]):
+        if capacity.for_action(kind[0]):
             over = lease_end is not None and lease_end <= now
-            lapse = _next_lapse(state, now, room, kind) if over else lease_end
-            earliest = min(time for time in (earliest, retry, lapse) if time is not None)
+            next_end = _next_lease_end(state, now, capacity, kind) if over else lease_end
+            earliest = min(time for time in (earliest, retry, next_end) if time is not None)
     return None if earliest is None or math.isinf(earliest) else max(earliest, now)
 
 
-def _next_lapse(state: State, now: float, room: Room, kind: tuple[str, int]) -> float | None:
+def _next_lease_end(state: State, now: float, capacity: Capacity, kind: tuple[str, int]) -> float | None:
     """When the next lease ends of those that may then run again; infinite when none may, None when there is none."""
     found: float | None = None
     for due_at, tenant, attempts_left in state.execute(_RUNNING, kind):
-        if due_at > now or (room.for_tenant(tenant) and room.for_lost(last=attempts_left == 1)):
+        if due_at > now or (capacity.for_tenant(tenant) and capacity.for_lost(last=attempts_left == 1)):
             return float(due_at)
         found = math.inf
     return found

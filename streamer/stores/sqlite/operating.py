@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from streamer.core.records import RequestRecord
-from streamer.queue.fairness import Place
+from streamer.queue.fairness import FairKey
 from streamer.stores.sqlite.state import State
 
 _NOTE: Final = "INSERT INTO changes (change, id, action, priority, tenant, owner) VALUES (?, ?, ?, ?, ?, ?)"
 
-_NOWHERE: Final = Place("", 0, "", "")
+_NOWHERE: Final = FairKey("", 0, "", "")
 
 
 class OperatorState(State):
@@ -38,27 +38,27 @@ class OperatorState(State):
     def at(self, now: float) -> None:
         """Clocks that are put back are the service's business."""
 
-    def enter(self, place: Place) -> None:
+    def enter(self, place: FairKey) -> None:
         """One more record is in the queue, and waits for nothing but a worker."""
         self._note("entered", place=place)
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: FairKey) -> None:
         """One such record has left the queue."""
         self._note("left", place=place)
 
-    def enter_waiting(self, place: Place) -> None:
+    def enter_waiting(self, place: FairKey) -> None:
         """One more record is in the queue, and waits for a time."""
         self._note("entered_waiting", place=place)
 
-    def leave_waiting(self, place: Place) -> None:
+    def leave_waiting(self, place: FairKey) -> None:
         """One such record has left the queue."""
         self._note("left_waiting", place=place)
 
     def replace(self, record: RequestRecord) -> list[Any]:
         """Writes the whole record over the one that is stored. Returns its row."""
-        self._note("wrote", record.id, Place("", 0, "", record.owner))
+        self._note("wrote", record.id, FairKey("", 0, "", record.owner))
         return super().replace(record)
 
-    def _note(self, change: str, request_id: str = "", place: Place = _NOWHERE) -> None:
+    def _note(self, change: str, request_id: str = "", place: FairKey = _NOWHERE) -> None:
         self._noted = True
         self.execute(_NOTE, (change, request_id, *place))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from streamer.stores.sqlite.claiming import claim
-from streamer.stores.sqlite.reading import counts, find, get, list_records, unsettled
+from streamer.stores.sqlite.reading import counts, find, get, list_records, undelivered
 from streamer.stores.sqlite.writing import (
     cancel,
     complete,
@@ -41,7 +41,7 @@ _WRITES: Final[tuple[Operation, ...]] = (
     purge,
     keep,
 )
-_READS: Final[tuple[Operation, ...]] = (unsettled, get, find, list_records, counts)
+_READS: Final[tuple[Operation, ...]] = (undelivered, get, find, list_records, counts)
 
 OPERATIONS: Final = _WRITES + _READS
 FIRST_READ: Final = len(_WRITES)

@@ -30,7 +30,7 @@ _LAST: Final = (1 << 63) - 1
 _NEWEST_FIRST: Final = "ORDER BY created_at DESC, number DESC"
 
 
-def unsettled(state: State, _number: int, _again: bool, _now: float, owner: str, limit: int) -> list[str]:
+def undelivered(state: State, _number: int, _again: bool, _now: float, owner: str, limit: int) -> list[str]:
     return [request_id for (request_id,) in state.execute(_UNSETTLED, (owner, limit))]
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from streamer.core.records import ADDRESS_SHARE, QUEUED, RequestRecord, Status
 from streamer.queue.common import CLOCK_STEP
-from streamer.queue.fairness import Place
+from streamer.queue.fairness import FairKey
 from streamer.stores.sqlite.backlog import Backlog
 from streamer.stores.sqlite.due_times import TIMED
 from streamer.stores.sqlite.guard import Guard
@@ -23,7 +23,7 @@ _REPLACE: Final = (
     f"UPDATE requests SET {', '.join(f'{name} = ?' for name in COLUMNS)}, waiting = ?, counted = ? "  # noqa: S608 - constants
     "WHERE owner = ? AND id = ?"
 )
-_PUT_BACK: Final = tuple(
+_REBASE_CLOCK: Final = tuple(
     "UPDATE requests SET due_at = due_at - (updated_at - ?1), expires_at = expires_at - (updated_at - ?1), "  # noqa: S608 - constants
     f"updated_at = ?1 WHERE updated_at > ?1 AND {which}"
     for which in (
@@ -46,16 +46,16 @@ _NEWEST: Final = "SELECT newest FROM clock"
 _NOTE_NEWEST: Final = "UPDATE clock SET newest = ?"
 
 
-class Foreign(NamedTuple):
+class ChangedKeys(NamedTuple):
     """What another process has written."""
 
     keys: tuple[tuple[str, str], ...] = ()
     known: bool = True
     """The keys are all of it."""
 
-    def and_wrote(self, key: tuple[str, str]) -> Foreign:
+    def and_wrote(self, key: tuple[str, str]) -> ChangedKeys:
         """And this request too."""
-        return Foreign((*self.keys, key), self.known)
+        return ChangedKeys((*self.keys, key), self.known)
 
 
 class State(Backlog):
@@ -95,11 +95,11 @@ class State(Backlog):
         self._session = session
         self._data_version = -1
         # What another process wrote while there was no writer went by unseen: after a death it is assumed.
-        self._foreign = Foreign(known=repeats_until == 0)
+        self._changed = ChangedKeys(known=repeats_until == 0)
         self.newest = -math.inf
         self._noted_newest = -math.inf
         self._undo: list[tuple[Callable[..., object], Any]] = []
-        self._before = (self._foreign, self.newest, self._data_version)
+        self._before = (self._changed, self.newest, self._data_version)
 
     def token(self, number: int) -> str:
         """The name under which an operation's work is found again."""
@@ -109,7 +109,7 @@ class State(Backlog):
         """A transaction has begun; for one that writes, what another process (an operator's command) wrote counts."""
         self._undo.clear()
         self.became_many = False
-        self._before = (self._foreign, self.newest, self._data_version)
+        self._before = (self._changed, self.newest, self._data_version)
         if not reading:
             self._catch_up()
 
@@ -128,19 +128,19 @@ class State(Backlog):
             return
         changes = [] if self._data_version == -1 else self.execute(_CHANGES).fetchall()
         for change, request_id, *place in changes:
-            self._apply(change, request_id, Place(*place))
+            self._apply(change, request_id, FairKey(*place))
         if not changes and self._data_version == -1:
             self.recount()
         elif not changes:
             # A program has written that is none of ours.
             self.count_again()
-            self._foreign = Foreign(known=False)
+            self._changed = ChangedKeys(known=False)
         else:
             self.times.reset(self.times.kinds)
         self.execute("DELETE FROM changes")
         self._data_version = version
 
-    def _apply(self, change: str, request_id: str, place: Place) -> None:
+    def _apply(self, change: str, request_id: str, place: FairKey) -> None:
         """One thing that an operator's command did; see `operating.OperatorState`."""
         match change:
             case "entered":
@@ -152,9 +152,9 @@ class State(Backlog):
             case "left_waiting":
                 self.leave_waiting(place)
             case "wrote":
-                self._foreign = self._foreign.and_wrote((place.owner, request_id))
+                self._changed = self._changed.and_wrote((place.owner, request_id))
             case _:
-                self._foreign = Foreign(known=False)
+                self._changed = ChangedKeys(known=False)
 
     def finish(self) -> None:
         """The transaction is about to be committed."""
@@ -167,11 +167,11 @@ class State(Backlog):
             step(argument)
         self._undo.clear()
         self.times.undo()
-        self._foreign, self.newest, self._data_version = self._before
+        self._changed, self.newest, self._data_version = self._before
         self._noted_newest = -math.inf
         if self.became_many:
             # The file was not prepared for it: the next transaction begins as after a start.
-            self._foreign, self._data_version = Foreign(known=False), -1
+            self._changed, self._data_version = ChangedKeys(known=False), -1
 
     def recover(self, now: float) -> None:
         """What ran is due now: its workers have died."""
@@ -181,67 +181,67 @@ class State(Backlog):
     def at_start(self, now: float) -> None:
         """The clock may have been put back while no service ran."""
         if now < self.execute(_NEWEST).fetchone()[0]:
-            self.put_back(now)
+            self.rebase_clock(now)
 
     def at(self, now: float) -> None:
         """It is now so late; the clock may have been put back since the last time."""
         if now < self.newest:
-            self.put_back(now)
+            self.rebase_clock(now)
         self.newest = now
         if abs(now - self._noted_newest) >= CLOCK_STEP:
             self.change(_NOTE_NEWEST, (now,))
             self._noted_newest = now
 
-    def put_back(self, now: float) -> None:
-        """What was written in the time that is yet to come again waits no longer for that; see `records.put_back`."""
-        for statement in _PUT_BACK:
+    def rebase_clock(self, now: float) -> None:
+        """The clock was set back: what waits for a time waits for as long from now, see `records.rebase_clock`."""
+        for statement in _REBASE_CLOCK:
             self.execute(statement, (now,))
         for *place, number in self.execute(_TOO_EARLY, (now,)).fetchall():
             self.execute(_OUT_OF_LINE, (number,))
-            self.wait_again(Place(*place))
+            self.wait_again(FairKey(*place))
             self.times.add_retry((place[0], place[1]))
         self.times.reset(self.times.kinds)
 
     def changed_externally(self) -> list[Any]:
         """Whether another process has written since this was last asked, and to which requests where that is known."""
-        foreign, self._foreign = self._foreign, Foreign()
-        return [not foreign.known or bool(foreign.keys), list(foreign.keys) if foreign.known else None]
+        changed, self._changed = self._changed, ChangedKeys()
+        return [not changed.known or bool(changed.keys), list(changed.keys) if changed.known else None]
 
-    def enter(self, place: Place) -> None:
+    def enter(self, place: FairKey) -> None:
         """One more record is in the queue, and waits for nothing but a worker."""
         self.join(place)
         self.count(place.owner, place.tenant, 1)
         self._undo.append((self.leave, place))
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: FairKey) -> None:
         """One such record has left the queue."""
         self.part(place)
         self.count(place.owner, place.tenant, -1)
         self._undo.append((self.enter, place))
 
-    def begun(self, place: Place) -> None:
+    def begun(self, place: FairKey) -> None:
         """One has left it by a turn that `lines` or `wheel` gave out."""
         self.count(place.owner, place.tenant, -1)
         self._undo.append((self.enter, place))
 
-    def enter_waiting(self, place: Place) -> None:
+    def enter_waiting(self, place: FairKey) -> None:
         """One more record is in the queue, and waits for a time."""
         self.count(place.owner, place.tenant, 1)
         self.times.add_retry((place.action, place.priority))
         self._undo.append((self.leave_waiting, place))
 
-    def leave_waiting(self, place: Place) -> None:
+    def leave_waiting(self, place: FairKey) -> None:
         """One such record has left the queue."""
         self.count(place.owner, place.tenant, -1)
         self._undo.append((self.enter_waiting, place))
 
-    def fall_due(self, place: Place) -> None:
+    def fall_due(self, place: FairKey) -> None:
         """A record in the queue no longer waits for a time."""
         self.join(place)
         self.times.forget()
         self._undo.append((self.wait_again, place))
 
-    def wait_again(self, place: Place) -> None:
+    def wait_again(self, place: FairKey) -> None:
         """It does again."""
         self.part(place)
         self.times.forget()
@@ -274,6 +274,6 @@ class State(Backlog):
         return list(row)
 
 
-def place_of(record: RequestRecord) -> Place:
+def place_of(record: RequestRecord) -> FairKey:
     """Where the record waits, if it does."""
-    return Place(record.action, record.priority, record.share, record.owner)
+    return FairKey(record.action, record.priority, record.share, record.owner)

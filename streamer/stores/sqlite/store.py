@@ -25,10 +25,10 @@ from streamer.queue.common import (
 )
 from streamer.stores.sqlite.budget import ByteBudget
 from streamer.stores.sqlite.files import make_private
-from streamer.stores.sqlite.link import Link
 from streamer.stores.sqlite.operations import NUMBERS
 from streamer.stores.sqlite.reading import PAGE_BYTES
 from streamer.stores.sqlite.rows import encode_cause, encode_error, summary_of, to_new_row, to_record
+from streamer.stores.sqlite.writer_process import WriterProcess
 from streamer.stores.sqlite.writing import ADDRESS_FULL, FULL, LOST, NOT_FOUND, OWNER_FULL
 
 MAX_PENDING: Final = 64 * 1024 * 1024
@@ -52,14 +52,14 @@ class SqliteStore:
 
     def __init__(
         self,
-        link: Link,
+        writer: WriterProcess,
         time: Timeline,
         max_queued: int,
         max_queued_per_owner: int | None,
         max_queued_per_address: int | None,
         max_reading: int,
     ) -> None:
-        self._link = link
+        self._writer = writer
         self._reading = ByteBudget(max_reading)
         self._time = time
         self._max_queued = max_queued
@@ -110,7 +110,7 @@ class SqliteStore:
             for line in make_private(path):
                 if on_mend is not None:
                     on_mend(line)
-        link = Link(
+        writer = WriterProcess(
             path,
             now=time.now,
             max_queued=max_queued,
@@ -121,13 +121,13 @@ class SqliteStore:
             on_mend=on_mend,
             on_trouble=on_trouble,
         )
-        await link.open()
-        return cls(link, time, max_queued, max_queued_per_owner, max_queued_per_address, max_reading)
+        await writer.open()
+        return cls(writer, time, max_queued, max_queued_per_owner, max_queued_per_address, max_reading)
 
     @property
     def writer_pid(self) -> int:
         """Process id of the writer."""
-        return self._link.pid
+        return self._writer.pid
 
     def enqueue(self, record: RequestRecord, /) -> Awaitable[Existing | None]:
         """Part of `RequestQueue`."""
@@ -156,21 +156,21 @@ class SqliteStore:
         limit: int,
         lease: float,
         *,
-        headroom: Mapping[str, int] | None = None,
+        free_slots: Mapping[str, int] | None = None,
         tenant_limit: int | None = None,
         tenants: Mapping[str, int] | None = None,
         lost_limit: int | None = None,
         lost_running: int = 0,
     ) -> Claims:
         """Part of `RequestQueue`."""
-        limits = (headroom and dict(headroom), tenant_limit, tenants and dict(tenants), lost_limit, lost_running)
+        limits = (free_slots and dict(free_slots), tenant_limit, tenants and dict(tenants), lost_limit, lost_running)
         answer = await self._do("claim", worker, limit, lease, limits)
-        taken, abandoned, next_due, foreign, keys = answer
+        taken, abandoned, next_due, changed_externally, keys = answer
         return Claims(
             [to_record(row) for row in taken],
             [to_record(row) for row in abandoned],
             next_due,
-            foreign,
+            changed_externally,
             None if keys is None else [(owner, request_id) for owner, request_id in keys],
         )
 
@@ -221,10 +221,10 @@ class SqliteStore:
         """Part of `RequestQueue`."""
         await self._do("mark_delivered", list(keys))
 
-    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[Key]:
+    async def undelivered(self, owner: str, /, limit: int = 1000) -> Sequence[Key]:
         """Part of `RequestQueue`."""
         async with self._reading.taken(PAGE_BYTES):
-            return [(owner, id_) for id_ in await self._do("unsettled", owner, limit)]
+            return [(owner, id_) for id_ in await self._do("undelivered", owner, limit)]
 
     async def get(self, key: Key, /) -> RequestRecord | None:
         """Part of `RequestQueue`."""
@@ -294,14 +294,14 @@ class SqliteStore:
 
     async def failed(self) -> None:
         """Part of `RequestQueue`."""
-        await self._link.failed.wait()
+        await self._writer.failed.wait()
 
     async def close(self) -> None:
         """Part of `RequestQueue`."""
-        await self._link.close()
+        await self._writer.close()
 
     def _do(self, name: str, *arguments: Any, read: Callable[[Any], Any] | None = None) -> Awaitable[Any]:
-        return self._link.ask(NUMBERS[name], self._time.now(), arguments, read)
+        return self._writer.ask(NUMBERS[name], self._time.now(), arguments, read)
 
 
 def _columns(progress: LastReport | None) -> tuple[float, str, bytes] | None:

@@ -14,7 +14,7 @@ CHUNK: Final = 1024 * 1024
 SUSPECT: Final = 2
 """After so many writers that died with an operation on its way, operations are sent one by one."""
 CULPRIT: Final = 4
-"""After so many, the last of them while nothing else was on its way, it is the operation that they die of. The link
+"""After so many, the last of them while nothing else was on its way, it is the operation that they die of. The writer
 gives a store up after one more, so that one operation cannot bring it that far."""
 ALONE: Final = 2
 """How many of them must have died with nothing else on its way."""

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from streamer.queue.fairness import Lapsed, Place, Room
+from streamer.queue.fairness import Capacity, ExpiredLease, FairKey
 from streamer.stores.sqlite.due_times import Kind
 
 QUEUED: Final = "AND due_at IS NOT NULL AND status != 'PROCESSING'"
@@ -20,13 +20,13 @@ _FIRST_TENANT: Final = f"SELECT tenant {_IN_LINE} ORDER BY tenant LIMIT 1"
 _NEXT_OWNER: Final = f"SELECT owner, number {_IN_LINE} AND tenant = ? AND owner > ? ORDER BY owner, number LIMIT 1"
 _FIRST_OWNER: Final = f"SELECT owner, number {_IN_LINE} AND tenant = ? ORDER BY owner, number LIMIT 1"
 
-Turn = tuple[Place, int]
+Turn = tuple[FairKey, int]
 """Whose turn it is, and the number of its oldest record."""
 
 
 class Wheel:
-    """Actions take turns, within each its tenants, within those their owners, as in `fairness.Lines`; but tenants and
-    owners in the order of their names instead of their arrival. Nobody is passed over: each has its turn once in a
+    """Actions take turns, within each its tenants, within those their owners, as in `fairness.FairQueue`; but tenants
+    and owners in the order of their names instead of their arrival. Nobody is passed over: each has its turn once in a
     round. What a turn costs does not depend on how much waits.
 
     Args:
@@ -50,59 +50,61 @@ class Wheel:
         """These are the kinds now. Where the rounds are is kept."""
         self.kinds = set(kinds)
 
-    def fits(self, room: Room) -> bool:
+    def fits(self, capacity: Capacity) -> bool:
         """Whether anything that is in line could be taken."""
-        return any(room.for_action(kind[0]) and self._next_tenant(kind, room) is not None for kind in self.kinds)
+        return any(
+            capacity.for_action(kind[0]) and self._next_tenant(kind, capacity) is not None for kind in self.kinds
+        )
 
-    def take(self, limit: int, room: Room, lapsed: Sequence[Lapsed]) -> Iterator[Lapsed | Turn]:
-        """Up to `limit` turns, as `fairness.Lines.take` gives them.
+    def take(self, limit: int, capacity: Capacity, leases: Sequence[ExpiredLease]) -> Iterator[ExpiredLease | Turn]:
+        """Up to `limit` turns, as `fairness.FairQueue.take` gives them.
 
         The caller takes each record out of the line before it asks for the next turn.
         """
-        priorities = {priority for _, priority in self.kinds} | {one.priority for one in lapsed}
+        priorities = {priority for _, priority in self.kinds} | {one.priority for one in leases}
         for priority in sorted(priorities, reverse=True):
-            for one in sorted((one for one in lapsed if one.priority == priority), key=lambda one: (one.last, *one)):
-                if limit and room.fits(one):
-                    room.take_lost(last=one.last)
-                    room.take(one.action, one.tenant)
+            for one in sorted((one for one in leases if one.priority == priority), key=lambda one: (one.last, *one)):
+                if limit and capacity.fits(one):
+                    capacity.take_lost(last=one.last)
+                    capacity.take(one.action, one.tenant)
                     limit -= 1
                     yield one
-            for turn in self._of_priority(priority, limit, room):
+            for turn in self._of_priority(priority, limit, capacity):
                 limit -= 1
                 yield turn
 
-    def _of_priority(self, priority: int, limit: int, room: Room) -> Iterator[Turn]:
+    def _of_priority(self, priority: int, limit: int, capacity: Capacity) -> Iterator[Turn]:
         kinds = [kind for kind in self.kinds if kind[1] == priority]
         kinds.sort(key=lambda kind: (self._served.get(kind, 0), kind))
         while kinds:
             for kind in tuple(kinds):
                 if not limit:
                     return
-                tenant = self._next_tenant(kind, room) if room.for_action(kind[0]) else None
+                tenant = self._next_tenant(kind, capacity) if capacity.for_action(kind[0]) else None
                 if tenant is None:
                     kinds.remove(kind)
                     continue
                 turn = self._serve(kind, tenant)
-                room.take(kind[0], tenant)
+                capacity.take(kind[0], tenant)
                 limit -= 1
                 yield turn
 
-    def _next_tenant(self, kind: Kind, room: Room) -> str | None:
+    def _next_tenant(self, kind: Kind, capacity: Capacity) -> str | None:
         """The first tenant with room after the one that was served last."""
         last = self._tenants.get(kind)
         if last is not None:
-            tenant = self._tenant_after(kind, last, room)
+            tenant = self._tenant_after(kind, last, capacity)
             if tenant is not None:
                 return tenant
         found = self._execute(_FIRST_TENANT, kind).fetchone()
-        if found is None or room.for_tenant(found[0]):
+        if found is None or capacity.for_tenant(found[0]):
             return None if found is None else str(found[0])
-        return self._tenant_after(kind, found[0], room)
+        return self._tenant_after(kind, found[0], capacity)
 
-    def _tenant_after(self, kind: Kind, tenant: str, room: Room) -> str | None:
+    def _tenant_after(self, kind: Kind, tenant: str, capacity: Capacity) -> str | None:
         while found := self._execute(_NEXT_TENANT, (*kind, tenant)).fetchone():
             tenant = found[0]
-            if room.for_tenant(tenant):
+            if capacity.for_tenant(tenant):
                 return tenant
         return None
 
@@ -118,4 +120,4 @@ class Wheel:
         self._tenants[kind] = tenant
         self._turns += 1
         self._served[kind] = self._turns
-        return Place(*kind, tenant, owner), number
+        return FairKey(*kind, tenant, owner), number

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import msgspec
 
-from streamer.children.child import Channel
 from streamer.core.errors import StoreError, StoreUnavailable, TransitionRefused
 from streamer.stores.sqlite.claiming import claim_of_nothing
 from streamer.stores.sqlite.database import open_database
@@ -22,6 +21,7 @@ from streamer.stores.sqlite.operating import OperatorState
 from streamer.stores.sqlite.operations import FIRST_READ, NUMBERS, OPERATIONS
 from streamer.stores.sqlite.schema import MIGRATIONS
 from streamer.stores.sqlite.state import State
+from streamer.subprocesses.child import Channel
 
 _CLAIM: Final = NUMBERS["claim"]
 

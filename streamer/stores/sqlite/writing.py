@@ -7,7 +7,7 @@ from typing import Any, Final
 from streamer.core.attempts import LastReport
 from streamer.core.records import Cancelled, Failed, Released, Requeued, Status, advance
 from streamer.queue.common import same_json
-from streamer.queue.fairness import Place
+from streamer.queue.fairness import FairKey
 from streamer.stores.sqlite.rows import INITIAL, NEW, SUMMARY, decode_cause, decode_error, to_record, to_summary
 from streamer.stores.sqlite.state import State, place_of
 
@@ -57,7 +57,7 @@ def enqueue(state: State, number: int, again: bool, _now: float, row: list[Any],
     if (refusal := _refusal(state, row[0], tenant)) is not None:
         return _existing(state, row) or refusal
     if state.change(_INSERT, (*row, tenant, token, state.counted)).rowcount:
-        state.enter(Place(row[2], row[8], tenant, row[0]))
+        state.enter(FairKey(row[2], row[8], tenant, row[0]))
         state.times.add_expiry(row[12])
         return None
     return _existing(state, row)

@@ -53,15 +53,15 @@ class Claiming(Suite):
         claimed = (await store.claim("w1", 10, LEASE)).records
         assert [one.id for one in claimed] == ["r1", "r3", "r0", "r2"]
 
-    async def test_an_action_without_headroom_waits_and_holds_nobody_up(
+    async def test_an_action_without_free_slots_waits_and_holds_nobody_up(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         for n in range(4):
             await store.enqueue(record(clock, f"slow{n}", action="slow"))
         await store.enqueue(record(clock, "quick"))
-        claims = await store.claim("w1", 10, LEASE, headroom={"slow": 2})
+        claims = await store.claim("w1", 10, LEASE, free_slots={"slow": 2})
         assert sorted(one.id for one in claims.records) == ["quick", "slow0", "slow1"]
-        claims = await store.claim("w1", 10, LEASE, headroom={"slow": 0})
+        claims = await store.claim("w1", 10, LEASE, free_slots={"slow": 0})
         assert claims.records == []
         assert claims.next_due is None or claims.next_due > clock.now()
 
@@ -81,15 +81,15 @@ class Claiming(Suite):
         assert [one.id for one in claims.records] == ["harmless"]
         assert {one.id for one in claims.abandoned} == {f"deadly{n}" for n in range(5)}
 
-    @pytest.mark.parametrize(("limit", "headroom"), [(0, None), (5, {"work": 0})])
+    @pytest.mark.parametrize(("limit", "free_slots"), [(0, None), (5, {"work": 0})])
     async def test_what_must_be_abandoned_is_so_even_when_nothing_can_be_claimed(
-        self, store: RequestQueue, clock: ManualClock, limit: int, headroom: dict[str, int] | None
+        self, store: RequestQueue, clock: ManualClock, limit: int, free_slots: dict[str, int] | None
     ) -> None:
         await store.enqueue(record(clock, "deadly", max_attempts=1))
         await store.claim("dead", 5, LEASE)
         await store.enqueue(record(clock, "earlier"))
         await clock.advance(LEASE)
-        claims = await store.claim("w1", limit, LEASE, headroom=headroom)
+        claims = await store.claim("w1", limit, LEASE, free_slots=free_slots)
         assert claims.records == []
         assert [one.id for one in claims.abandoned] == ["deadly"]
 
@@ -104,8 +104,8 @@ class Claiming(Suite):
             await store.enqueue(record(clock, action, action=action))
         assert (await store.claim("w1", 1, 2.0)).next_due == now
         assert (await store.claim("w1", 1, 2.0)).next_due == now + 2
-        assert (await store.claim("w1", 0, LEASE, headroom={"work0": 0, "work1": 0})).next_due == now + 5
-        assert (await store.claim("w1", 0, LEASE, headroom={"work0": 0, "work1": 0, "work2": 0})).next_due == now + 9
+        assert (await store.claim("w1", 0, LEASE, free_slots={"work0": 0, "work1": 0})).next_due == now + 5
+        assert (await store.claim("w1", 0, LEASE, free_slots={"work0": 0, "work1": 0, "work2": 0})).next_due == now + 9
 
     async def test_headroom_is_used_for_the_most_urgent_of_the_action(
         self, store: RequestQueue, clock: ManualClock
@@ -113,10 +113,10 @@ class Claiming(Suite):
         await store.enqueue(record(clock, "late"))
         await clock.advance(1)
         await store.enqueue(record(clock, "urgent", priority=9))
-        claims = await store.claim("w1", 10, LEASE, headroom={"work": 1})
+        claims = await store.claim("w1", 10, LEASE, free_slots={"work": 1})
         assert [one.id for one in claims.records] == ["urgent"]
         assert claims.next_due is None
 
     async def test_headroom_below_nothing_is_nothing(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(record(clock))
-        assert (await store.claim("w1", 10, LEASE, headroom={"work": -1})).records == []
+        assert (await store.claim("w1", 10, LEASE, free_slots={"work": -1})).records == []

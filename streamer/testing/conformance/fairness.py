@@ -145,7 +145,7 @@ class Fairness(Suite):
         await clock.advance(5)
         assert (await store.claim("w1", 0, LEASE, tenant_limit=1)).next_due == clock.now()
         assert (await store.claim("w1", 0, LEASE, tenant_limit=1, tenants={"x": 1})).next_due is None
-        assert (await store.claim("w1", 0, LEASE, headroom={"work": 0})).next_due is None
+        assert (await store.claim("w1", 0, LEASE, free_slots={"work": 0})).next_due is None
 
     async def test_what_is_given_back_is_its_owners_next(self, store: RequestQueue, clock: ManualClock) -> None:
         for n in range(3):

@@ -13,15 +13,15 @@ class Telling(Suite):
     async def test_what_has_not_ended_or_was_not_told_is_unsettled(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
-        for name in ("told", "untold", "waiting"):
+        for name in ("told", "ended_undelivered", "waiting"):
             await store.enqueue(record(clock, name))
             await clock.advance(1)
         await store.enqueue(record(clock, "foreign", owner="client:two"))
-        for name in ("told", "untold"):
+        for name in ("told", "ended_undelivered"):
             await store.cancel((OWNER, name))
         await store.mark_delivered([(OWNER, "told"), (OWNER, "waiting"), (OWNER, "never")])
-        assert [one_id for _, one_id in await store.unsettled(OWNER)] == ["untold", "waiting"]
-        assert [one_id for _, one_id in await store.unsettled(OWNER, limit=1)] == ["untold"]
+        assert [one_id for _, one_id in await store.undelivered(OWNER)] == ["ended_undelivered", "waiting"]
+        assert [one_id for _, one_id in await store.undelivered(OWNER, limit=1)] == ["ended_undelivered"]
         told = await store.get((OWNER, "told"))
         assert told is not None
         assert told.delivered_at == clock.now()
@@ -37,4 +37,4 @@ class Telling(Suite):
         await store.mark_delivered([(OWNER, "r1")])
         assert await store.get((OWNER, "r1")) == first
         await store.requeue((OWNER, "r1"))
-        assert [one_id for _, one_id in await store.unsettled(OWNER)] == ["r1"]
+        assert [one_id for _, one_id in await store.undelivered(OWNER)] == ["r1"]

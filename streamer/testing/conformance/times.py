@@ -6,7 +6,7 @@ import pytest
 
 from streamer.contracts.stores import RequestQueue
 from streamer.core.attempts import Outcome
-from streamer.core.records import RequestRecord, Status, put_back
+from streamer.core.records import RequestRecord, Status, rebase_clock
 from streamer.testing.clock import ManualClock
 from streamer.testing.conformance.records import BROKEN, LEASE, Suite, lease_of, record
 
@@ -42,7 +42,7 @@ class Times(Suite):
         await store.complete(lease_of(begun), seq=1, result=b"1")
 
     @pytest.mark.parametrize(
-        ("limit", "limits"), [(0, {}), (5, {"headroom": {"work": 0}}), (5, {"tenant_limit": 0})], ids=str
+        ("limit", "limits"), [(0, {}), (5, {"free_slots": {"work": 0}}), (5, {"tenant_limit": 0})], ids=str
     )
     async def test_it_ends_whatever_may_be_claimed(
         self, store: RequestQueue, clock: ManualClock, limit: int, limits: dict[str, object]
@@ -112,7 +112,7 @@ class Times(Suite):
         clock.jump(-50)
         await store.claim("w1", 0, LEASE)
         for one in await self.whole(store):
-            assert one == (put_back(known[one.id], clock.now()) if self.one_clock else known[one.id])
+            assert one == (rebase_clock(known[one.id], clock.now()) if self.one_clock else known[one.id])
 
     async def test_a_clock_that_is_corrected_a_little_changes_nothing(
         self, store: RequestQueue, clock: ManualClock
@@ -133,7 +133,7 @@ class Times(Suite):
         await store.fail(lease_of(await self.claim_one(store)), seq=1, error=BROKEN, retry_at=clock.now() + 60)
         await clock.advance(60)
         assert (await store.claim("w1", 0, LEASE)).next_due == clock.now()
-        assert (await store.claim("w1", 0, LEASE, headroom={"work": 0})).next_due is None
+        assert (await store.claim("w1", 0, LEASE, free_slots={"work": 0})).next_due is None
         clock.jump(-30)
         claims = await store.claim("w1", 10, LEASE)
         assert (claims.records, claims.next_due) == ([], clock.now() + 30)

@@ -41,7 +41,7 @@ def test_a_client_that_was_left_open_in_a_loop_that_has_ended_says_so_and_can_be
 
     async def hang_up():
         # Only so that no socket is left behind; the client does not know that it is closed.
-        client._connection.link.drop()
+        client._connection.socket.drop()
         while client.connected:
             await asyncio.sleep(0)
 

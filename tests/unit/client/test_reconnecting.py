@@ -322,10 +322,10 @@ async def test_connecting_that_is_cancelled_leaves_no_connection_and_can_be_begu
         assert (await client.request("do", 1))["payload"] == 1
 
 
-def connection_over(open_link):
+def connection_over(open_socket):
     return Connection(
         "ws://h/ws",
-        open_link,
+        open_socket,
         Options(),
         max_message_size=1000,
         on_open=lambda: None,
@@ -336,8 +336,8 @@ def connection_over(open_link):
     )
 
 
-class FakeLink:
-    """A link that needs no network; it says that it has ended when it is told to."""
+class FakeSocket:
+    """A socket that needs no network; it says that it has ended when it is told to."""
 
     full = False
     process = None
@@ -353,16 +353,16 @@ class FakeLink:
 
 @pytest.mark.parametrize("how", ["closed", "cancelled"])
 async def test_a_connection_that_comes_when_nobody_wants_it_any_more_is_dropped(how):
-    begun, come, link = asyncio.Event(), asyncio.Event(), FakeLink()
+    begun, come, socket = asyncio.Event(), asyncio.Event(), FakeSocket()
 
-    async def open_link(_make):
+    async def open_socket(_make):
         begun.set()
         while not come.is_set():
             with contextlib.suppress(asyncio.CancelledError):
                 await come.wait()
-        return link
+        return socket
 
-    connection = connection_over(open_link)
+    connection = connection_over(open_socket)
     connecting = asyncio.create_task(connection.connect())
     await begun.wait()
     if how == "closed":
@@ -372,16 +372,16 @@ async def test_a_connection_that_comes_when_nobody_wants_it_any_more_is_dropped(
     outcome = (await asyncio.gather(connecting, return_exceptions=True))[0]
     assert isinstance(outcome, ConnectionLost if how == "closed" else asyncio.CancelledError)
     come.set()
-    while not link.dropped:
+    while not socket.dropped:
         await asyncio.sleep(0)
-    assert connection.link is None
+    assert connection.socket is None
 
 
 async def test_what_a_try_that_nobody_wants_any_more_ends_with_is_not_heard():
     begun, come = asyncio.Event(), asyncio.Event()
     tasks = []
 
-    async def open_link(_make):
+    async def open_socket(_make):
         tasks.append(asyncio.current_task())
         begun.set()
         while not come.is_set():
@@ -389,7 +389,7 @@ async def test_what_a_try_that_nobody_wants_any_more_ends_with_is_not_heard():
                 await come.wait()
         raise ConnectionFailed("ws://h/ws", "too late")
 
-    connection = connection_over(open_link)
+    connection = connection_over(open_socket)
     connecting = asyncio.create_task(connection.connect())
     await begun.wait()
     await connection.close()
@@ -404,24 +404,24 @@ async def test_what_a_try_that_nobody_wants_any_more_ends_with_is_not_heard():
 async def test_a_connection_that_ends_before_anybody_has_it_is_opened_again_for_a_caller_that_waits():
     tries = []
 
-    async def open_link(make):
+    async def open_socket(make):
         tries.append(1)
         if len(tries) < 3:
             make()._on_end(3001, "going down")
-        return FakeLink(ended=len(tries) < 3)
+        return FakeSocket(ended=len(tries) < 3)
 
-    connection = connection_over(open_link)
+    connection = connection_over(open_socket)
     await connection.connect()
-    assert connection.link is None
-    assert (await connection.ready()) is connection.link
+    assert connection.socket is None
+    assert (await connection.ready()) is connection.socket
     assert len(tries) == 3
 
 
 async def test_an_error_that_nobody_foresaw_ends_the_try_and_comes_out_as_the_cause():
-    async def open_link(_make):
+    async def open_socket(_make):
         raise TypeError("ssl must be a context")
 
-    connection = connection_over(open_link)
+    connection = connection_over(open_socket)
     for use in (connection.connect, connection.ready):
         with pytest.raises(ConnectionFailed, match="TypeError: ssl must be a context") as failed:
             await use()

@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from streamer.core.networks import household, is_public, parse_address, parse_network
+from streamer.core.networks import address_block, is_public, parse_address, parse_network
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "2001:db8::7", "10.1.2.3/8"])
@@ -45,7 +45,7 @@ def test_addresses_are_read_plainly(text, address):
     ],
 )
 def test_an_ipv6_network_counts_as_one_address(first, second, same):
-    assert (household(parse_address(first)) == household(parse_address(second))) is same
+    assert (address_block(parse_address(first)) == address_block(parse_address(second))) is same
 
 
 @pytest.mark.parametrize(

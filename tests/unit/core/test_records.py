@@ -32,7 +32,7 @@ from streamer.core.records import (
     expired,
     expired_error,
     first_seq,
-    put_back,
+    rebase_clock,
 )
 
 ERROR = ErrorBody("MINE", "wrong")
@@ -282,11 +282,11 @@ class TestExpiry:
 class TestAClockPutBack:
     def test_holds_up_nothing_that_waits_for_a_time(self):
         waiting = advance(claimed(), Failed(100, 1, 2, ERROR, 160))
-        back = put_back(waiting, 40.0)
+        back = rebase_clock(waiting, 40.0)
         assert (back.due_at, back.updated_at) == (100.0, 40.0)
         running = claimed(at=100.0, lease_until=130.0)
-        assert put_back(running, 40.0).due_at == 70.0
-        assert put_back(back, 40.0) is back, "once is enough"
+        assert rebase_clock(running, 40.0).due_at == 70.0
+        assert rebase_clock(back, 40.0) is back, "once is enough"
 
     def test_leaves_what_was_written_before_and_what_waits_for_nothing_or_has_ended(self):
         for record in (
@@ -294,10 +294,10 @@ class TestAClockPutBack:
             pending(updated_at=100),
             advance(claimed(), Cancelled(100)),
         ):
-            assert put_back(record, 40.0) is record
+            assert rebase_clock(record, 40.0) is record
 
     def test_moves_the_expiry_too_and_its_message_does_not_make_up_a_time(self):
-        record = put_back(pending(created_at=100, updated_at=100, due_at=100, expires_at=130), 40.0)
+        record = rebase_clock(pending(created_at=100, updated_at=100, due_at=100, expires_at=130), 40.0)
         assert (record.expires_at, record.due_at) == (70.0, 40.0)
         assert not expired(record, 69)
         assert advance(record, Expired(70)).error.message == "The request waited too long in the queue"

@@ -21,7 +21,7 @@ def kinds(connections, connection_id="c"):
 async def test_a_refused_message_ends_the_following_that_it_began():
     connections = SendOnlyMock()
     delivery = Delivery(connections)
-    delivery.follow(KEY, "c")
+    delivery.subscribe(KEY, "c")
     await delivery.terminal(KEY, COMPLETE)
     delivery.refused(KEY, "c")
     assert not delivery.may_have_subscribers(KEY)
@@ -32,8 +32,8 @@ async def test_a_refused_message_ends_the_following_that_it_began():
 async def test_a_refused_message_does_not_end_the_following_of_another_with_the_same_id():
     connections = SendOnlyMock()
     delivery = Delivery(connections)
-    delivery.follow(KEY, "c")
-    delivery.follow(KEY, "c")
+    delivery.subscribe(KEY, "c")
+    delivery.subscribe(KEY, "c")
     delivery.refused(KEY, "c")
     await delivery.terminal(KEY, COMPLETE)
     await delivery.acknowledged(KEY, "c")
@@ -43,9 +43,9 @@ async def test_a_refused_message_does_not_end_the_following_of_another_with_the_
 async def test_a_message_refused_after_another_was_acknowledged_changes_nothing():
     connections = SendOnlyMock()
     delivery = Delivery(connections)
-    delivery.follow(KEY, "c")
+    delivery.subscribe(KEY, "c")
     await delivery.acknowledged(KEY, "c")
-    delivery.follow(KEY, "c")
+    delivery.subscribe(KEY, "c")
     delivery.refused(KEY, "c")
     await delivery.progress(KEY, PROGRESS)
     assert kinds(connections) == ["progress"]
@@ -58,7 +58,7 @@ def test_a_refusal_of_what_nobody_follows_is_nothing():
 async def test_only_one_terminal_message_is_held_back():
     connections = SendOnlyMock()
     delivery = Delivery(connections)
-    delivery.follow(KEY, "c")
+    delivery.subscribe(KEY, "c")
     await delivery.progress(KEY, PROGRESS)
     await delivery.terminal(KEY, COMPLETE)
     await delivery.terminal(KEY, COMPLETE)
@@ -77,7 +77,7 @@ async def test_what_comes_while_the_held_back_is_being_sent_keeps_its_place():
             sent.append(json.loads(message)["n"])
 
     delivery = Delivery(Slow())
-    delivery.follow(KEY, "c")
+    delivery.subscribe(KEY, "c")
     await delivery.progress(KEY, b'{"n":1}')
     flushing = asyncio.create_task(delivery.acknowledged(KEY, "c"))
     await asyncio.sleep(0)
@@ -94,8 +94,8 @@ async def test_a_connection_that_ends_is_forgotten_with_all_that_it_followed(mak
             raise ConnectionGone("it has ended")
 
     delivery = Delivery(Gone())
-    delivery.follow(KEY, "c")
-    delivery.follow(("client:one", "other"), "c")
+    delivery.subscribe(KEY, "c")
+    delivery.subscribe(("client:one", "other"), "c")
     await delivery.acknowledged(KEY, "c")
     await delivery.progress(KEY, PROGRESS)
     assert delivery.subscribed_only_here() == []
@@ -114,7 +114,7 @@ async def test_a_connection_manager_that_breaks_harms_that_connection_alone(make
     connections.send = breaks
     delivery = Delivery(connections, logger)
     for connection_id in ("broken", "c"):
-        delivery.follow(KEY, connection_id)
+        delivery.subscribe(KEY, connection_id)
         await delivery.acknowledged(KEY, connection_id)
     await delivery.progress(KEY, PROGRESS)
     await delivery.terminal(KEY, COMPLETE)
@@ -127,7 +127,7 @@ async def test_a_connection_that_ended_while_its_request_was_read_leaves_it_at_o
     clock = ManualClock()
     subscriptions = LocalSubscriptions(clock)
     delivery = Delivery(SendOnlyMock(), subscriptions=subscriptions)
-    delivery.follow(KEY, "c")
+    delivery.subscribe(KEY, "c")
     delivery.forget("c")
     await clock.advance(10)
     assert await subscriptions.orphaned() == []
@@ -138,7 +138,7 @@ async def test_a_connection_that_ended_while_its_request_was_read_leaves_it_at_o
     assert await subscriptions.is_orphaned(KEY)
     await subscriptions.clear(KEY)
     # Nothing of it is kept: whoever follows next says anew what is to happen.
-    delivery.follow(KEY, "c")
+    delivery.subscribe(KEY, "c")
     delivery.forget("c")
     await clock.advance(10)
     assert not await subscriptions.is_orphaned(KEY)

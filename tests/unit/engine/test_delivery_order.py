@@ -37,7 +37,7 @@ def delivery(connections):
 
 
 async def test_nothing_is_sent_before_the_acknowledgment_and_everything_in_order_after_it(delivery, connections):
-    assert delivery.follow(KEY, "c1")
+    assert delivery.subscribe(KEY, "c1")
     await delivery.progress(KEY, b"10")
     await delivery.progress(KEY, b"20")
     await delivery.terminal(KEY, b"end")
@@ -48,9 +48,9 @@ async def test_nothing_is_sent_before_the_acknowledgment_and_everything_in_order
 
 async def test_a_terminal_message_is_sent_once_to_each_connection_and_nothing_after_it(delivery, connections):
     for name in ("c1", "c2"):
-        delivery.follow(KEY, name)
+        delivery.subscribe(KEY, name)
         await delivery.acknowledged(KEY, name)
-    delivery.follow(KEY, "held")
+    delivery.subscribe(KEY, "held")
     for _ in range(2):
         await delivery.terminal(KEY, b"end")
         await delivery.progress(KEY, b"late")
@@ -66,13 +66,13 @@ async def test_what_nobody_follows_is_sent_to_nobody(delivery, connections):
     await delivery.terminal(KEY, b"end")
     await delivery.acknowledged(KEY, "c1")
     delivery.refused(KEY, "c1")
-    delivery.unfollow(KEY, "c1")
+    delivery.unsubscribe(KEY, "c1")
     delivery.forget("c1")
     assert connections.sent == []
 
 
 async def test_a_refusal_ends_the_following_that_it_began(delivery, connections):
-    delivery.follow(KEY, "c1")
+    delivery.subscribe(KEY, "c1")
     await delivery.terminal(KEY, b"end")
     delivery.refused(KEY, "c1")
     assert not delivery.may_have_subscribers(KEY)
@@ -81,11 +81,11 @@ async def test_a_refusal_ends_the_following_that_it_began(delivery, connections)
 
 
 async def test_a_refusal_leaves_another_messages_following_as_it_is(delivery, connections):
-    delivery.follow(KEY, "c1")
-    assert not delivery.follow(KEY, "c1")
+    delivery.subscribe(KEY, "c1")
+    assert not delivery.subscribe(KEY, "c1")
     delivery.refused(KEY, "c1")
     await delivery.acknowledged(KEY, "c1")
-    assert not delivery.follow(KEY, "c1")
+    assert not delivery.subscribe(KEY, "c1")
     delivery.refused(KEY, "c1")
     await delivery.terminal(KEY, b"end")
     assert connections.messages() == [b"end"]
@@ -93,10 +93,10 @@ async def test_a_refusal_leaves_another_messages_following_as_it_is(delivery, co
 
 async def test_ending_one_following_leaves_the_connections_others(delivery, connections):
     for key in (KEY, OTHER):
-        delivery.follow(key, "c1")
+        delivery.subscribe(key, "c1")
         await delivery.acknowledged(key, "c1")
     assert sorted(delivery.subscribed_only_here()) == [OTHER, KEY]
-    delivery.unfollow(KEY, "c1")
+    delivery.unsubscribe(KEY, "c1")
     await delivery.terminal(OTHER, b"end")
     assert connections.messages() == [b"end"]
 
@@ -104,7 +104,7 @@ async def test_ending_one_following_leaves_the_connections_others(delivery, conn
 async def test_a_connection_that_is_gone_is_followed_by_nothing_more(delivery, connections):
     for key in (KEY, OTHER):
         for name in ("c1", "c2"):
-            delivery.follow(key, name)
+            delivery.subscribe(key, name)
             await delivery.acknowledged(key, name)
     connections.problems["c1"] = ConnectionGone("gone")
     await delivery.progress(KEY, b"10")
@@ -115,7 +115,7 @@ async def test_a_connection_that_is_gone_is_followed_by_nothing_more(delivery, c
 
 
 async def test_a_connection_that_ended_while_its_messages_were_held_gets_none(delivery, connections):
-    delivery.follow(KEY, "c1")
+    delivery.subscribe(KEY, "c1")
     await delivery.progress(KEY, b"10")
     delivery.forget("c1")
     await delivery.acknowledged(KEY, "c1")
@@ -125,7 +125,7 @@ async def test_a_connection_that_ended_while_its_messages_were_held_gets_none(de
 
 async def test_what_breaks_one_connection_is_logged_and_does_not_reach_the_others(delivery, connections):
     for name in ("c1", "c2"):
-        delivery.follow(KEY, name)
+        delivery.subscribe(KEY, name)
         await delivery.acknowledged(KEY, name)
     connections.problems["c1"] = KeyError("a fault of the manager")
     await delivery.progress(KEY, b"10")

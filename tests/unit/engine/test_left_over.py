@@ -219,11 +219,11 @@ async def test_what_is_left_counts_for_its_tenant_and_its_action_until_it_has_en
     waiting = slots.leave(job)
     assert slots.running == {}
     assert slots.tenant_limits() == {"tenant_limit": 4, "tenants": {"acme": 1}}
-    assert slots.headroom() == {"one": 0}
+    assert slots.free_slots() == {"one": 0}
     assert slots.free() == 7
     assert slots.before(job.record.key) is job
     job.left_over[0].set_result(None)
     await waiting
     assert slots.tenant_limits()["tenants"] == {}
-    assert slots.headroom() == {"one": 1}
+    assert slots.free_slots() == {"one": 1}
     assert slots.free() == 8

@@ -199,9 +199,9 @@ async def test_a_tenants_running_requests_are_told_to_the_store(make_house):
     asked = []
     claim = house.store.claim
 
-    async def listens(worker, limit, lease, *, headroom=None, tenant_limit=None, tenants=None, **_lost):
+    async def listens(worker, limit, lease, *, free_slots=None, tenant_limit=None, tenants=None, **_lost):
         asked.append((tenant_limit, dict(tenants)))
-        return await claim(worker, limit, lease, headroom=headroom)
+        return await claim(worker, limit, lease, free_slots=free_slots)
 
     house.store.claim = listens
     house.declare("work", waits, mode="async")

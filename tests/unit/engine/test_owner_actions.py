@@ -121,15 +121,15 @@ class TestResume:
     async def test_without_an_id_it_is_all_that_is_unfinished_or_untold(self, house, gated):
         peer = house.peer("c1")
         assert house.worker
-        for name in ("waiting", "untold", "told"):
+        for name in ("waiting", "ended_undelivered", "told"):
             await begin(house, peer, name)
-        for name in ("untold", "told"):
+        for name in ("ended_undelivered", "told"):
             await house.store.cancel(("client:one", name))
         await house.store.mark_delivered([("client:one", "told")])
         second = house.peer("c2")
         answer = await ask(house, second, "resume")
-        assert answer["data"]["requests"] == ["waiting", "untold"]
-        assert (second.kinds("untold"), second.kinds("told")) == (["error"], [])
+        assert answer["data"]["requests"] == ["waiting", "ended_undelivered"]
+        assert (second.kinds("ended_undelivered"), second.kinds("told")) == (["error"], [])
         assert second.of("waiting")[0]["percentage"] == 0
 
     async def test_a_request_that_waits_for_its_next_attempt_or_is_purged_meanwhile(self, house, gated):
@@ -339,7 +339,7 @@ class TestConfirmations:
         await begin(house, keeps_silent, "on its way")
         house.router.confirmed(takes, ["taken"])
         await house.clock.advance(2)
-        assert [name for _, name in await house.store.unsettled("client:one")] == ["on its way"]
+        assert [name for _, name in await house.store.undelivered("client:one")] == ["on its way"]
         writing.cancel()
 
     @pytest.mark.parametrize("being_written", [False, True])
@@ -372,7 +372,7 @@ class TestConfirmations:
             await writing
             house.store.mark_delivered = mark_delivered
         await house.tracker.write()
-        assert await house.store.unsettled("client:one") == [("client:one", "r")]
+        assert await house.store.undelivered("client:one") == [("client:one", "r")]
 
     async def test_resuming_does_not_wait_for_the_next_write_of_what_was_taken(self, house, gated):
         await house.start()
@@ -393,7 +393,7 @@ class TestConfirmations:
         assert (first.kinds("r")[-1], second.kinds("r")[-1]) == ("complete", "complete")
         house.router.confirmed(second, ["r"])
         await house.tracker.write()
-        assert await house.store.unsettled("client:one") == []
+        assert await house.store.undelivered("client:one") == []
 
     async def test_a_store_that_refuses_is_asked_again(self, house, gated):
         await house.start()
@@ -411,7 +411,7 @@ class TestConfirmations:
         assert any("not recorded" in event for _, event, _ in house.logger.lines)
         house.store.mark_delivered = mark_delivered
         await house.tracker.write()
-        assert await house.store.unsettled("client:one") == []
+        assert await house.store.undelivered("client:one") == []
 
     async def test_what_is_being_written_is_waited_for(self, house, gated):
         await house.start()
@@ -456,7 +456,7 @@ class TestConfirmations:
         await asyncio.gather(writing, return_exceptions=True)
         house.store.mark_delivered = mark_delivered
         await house.tracker.write()
-        assert await house.store.unsettled("client:one") == []
+        assert await house.store.undelivered("client:one") == []
 
     async def test_without_a_tracker_nobody_records_it(self, house):
         delivery = Delivery(house.connections)
@@ -689,7 +689,7 @@ class TestSlowConnections:
         assert (answer["error"]["code"], answer["error"]["details"]["reconnect"]) == ("OVERLOADED", True)
         await house.settle()
         assert not house.delivery.waits("slow")
-        assert {name for _, name in await house.store.unsettled("client:one")} == {"live", "resumed"}
+        assert {name for _, name in await house.store.undelivered("client:one")} == {"live", "resumed"}
 
     async def test_a_connection_that_ends_while_it_is_behind_leaves_nothing_behind(self, house, gated):
         await house.start()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.core.records import SEQ_STRIDE, first_seq
-from streamer.engine.progress import JobReporter, ProgressPump
+from streamer.engine.progress import AttemptReporter, ProgressPump
 from streamer.testing import ManualClock
 from streamer.testing.clock import settle
 
@@ -34,7 +34,7 @@ async def pump(emitted):
 @given(st.lists(st.floats() | st.integers() | st.booleans() | st.decimals(allow_nan=False), max_size=20))
 def test_percentages_stay_within_0_and_100_and_never_fall(reports):
     async def run():
-        reporter = JobReporter(ProgressPump(Emitted(), interval=0, clock=ManualClock()), None, 1)
+        reporter = AttemptReporter(ProgressPump(Emitted(), interval=0, clock=ManualClock()), None, 1)
         seen = []
         for report in reports:
             reporter.report(report)
@@ -48,13 +48,13 @@ def test_percentages_stay_within_0_and_100_and_never_fall(reports):
 
 @pytest.mark.parametrize("huge", [10**400, float("inf"), Decimal("1e999")])
 async def test_a_huge_percentage_is_100(pump, huge):
-    reporter = JobReporter(pump, None, 1)
+    reporter = AttemptReporter(pump, None, 1)
     reporter.report(huge)
     assert reporter.latest.percentage == 100.0
 
 
 async def test_a_message_may_be_anything_and_comes_out_as_text(pump, emitted):
-    reporter = JobReporter(pump, None, 1)
+    reporter = AttemptReporter(pump, None, 1)
     reporter.report(1, 5)
     reporter.report(2, "a name of a file: \udcff")
     await pump.flush(reporter)
@@ -62,7 +62,7 @@ async def test_a_message_may_be_anything_and_comes_out_as_text(pump, emitted):
 
 
 async def test_numbers_begin_where_the_claim_begins(pump, emitted):
-    reporter = JobReporter(pump, None, 3)
+    reporter = AttemptReporter(pump, None, 3)
     reporter.report(1)
     await pump.flush(reporter)
     assert emitted[0][0] == first_seq(3) + 1 == 2 * SEQ_STRIDE + 1
@@ -70,7 +70,7 @@ async def test_numbers_begin_where_the_claim_begins(pump, emitted):
 
 
 async def test_a_report_that_was_sent_is_not_sent_again(pump, emitted):
-    reporter = JobReporter(pump, None, 1)
+    reporter = AttemptReporter(pump, None, 1)
     reporter.report(10)
     await pump.flush(reporter)
     await pump.flush(reporter)
@@ -78,7 +78,7 @@ async def test_a_report_that_was_sent_is_not_sent_again(pump, emitted):
 
 
 async def test_nothing_is_sent_of_a_reporter_that_has_closed(pump, emitted):
-    reporter = JobReporter(pump, None, 1)
+    reporter = AttemptReporter(pump, None, 1)
     reporter.report(10)
     reporter.close()
     reporter.report(20)
@@ -87,7 +87,7 @@ async def test_nothing_is_sent_of_a_reporter_that_has_closed(pump, emitted):
 
 
 async def test_a_threads_report_that_is_marked_after_the_end_is_not_sent(pump, emitted):
-    reporter = JobReporter(pump, None, 1)
+    reporter = AttemptReporter(pump, None, 1)
     reporter.report(10)
     reporter.close()
     # The thread was between its two steps when the attempt ended.
@@ -105,7 +105,7 @@ async def test_a_report_is_not_overtaken_while_another_is_being_sent():
         order.append((seq, update.percentage))
 
     pump = ProgressPump(slow, interval=0, clock=ManualClock())
-    reporter = JobReporter(pump, None, 1)
+    reporter = AttemptReporter(pump, None, 1)
     reporter.report(10)
     reporter.report(20)
     first = asyncio.create_task(pump.flush(reporter))
@@ -119,7 +119,7 @@ async def test_a_report_is_not_overtaken_while_another_is_being_sent():
 
 
 async def test_a_tight_loop_in_a_thread_wakes_the_loop_once(pump, emitted, monkeypatch):
-    reporter = JobReporter(pump, None, 1)
+    reporter = AttemptReporter(pump, None, 1)
     calls = []
     loop = asyncio.get_running_loop()
     wake = loop.call_soon_threadsafe

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.core.records import SEQ_STRIDE
-from streamer.engine.progress import JobReporter, ProgressPump
+from streamer.engine.progress import AttemptReporter, ProgressPump
 from streamer.testing import ManualClock
 from streamer.testing.clock import settle
 
@@ -51,7 +51,7 @@ async def pump(clock, sent):
 
 
 async def test_the_first_and_the_newest_go_out_and_what_lies_between_does_not(pump, sent, clock):
-    reporter = JobReporter(pump, None, 1)
+    reporter = AttemptReporter(pump, None, 1)
     for percentage in range(0, 100, 10):
         reporter.report(percentage)
     await settle()
@@ -65,7 +65,7 @@ async def test_the_first_and_the_newest_go_out_and_what_lies_between_does_not(pu
 
 
 async def test_a_first_report_after_other_requests_reports_is_its_attempts_first_all_the_same(pump, sent, clock):
-    one, two = JobReporter(pump, None, 1), JobReporter(pump, None, 1)
+    one, two = AttemptReporter(pump, None, 1), AttemptReporter(pump, None, 1)
     one.report(1)
     await settle()
     two.report(2)
@@ -75,7 +75,7 @@ async def test_a_first_report_after_other_requests_reports_is_its_attempts_first
 
 
 async def test_a_flush_sends_what_is_held_at_once_and_only_once(pump, sent):
-    reporter = JobReporter(pump, None, 1)
+    reporter = AttemptReporter(pump, None, 1)
     reporter.report(50)
     await pump.flush(reporter)
     await pump.flush(reporter)
@@ -84,7 +84,7 @@ async def test_a_flush_sends_what_is_held_at_once_and_only_once(pump, sent):
 
 
 async def test_numbers_rise_from_the_claims_own_range(pump, sent, clock):
-    reporter = JobReporter(pump, None, 3)
+    reporter = AttemptReporter(pump, None, 3)
     assert reporter.seq == 2 * SEQ_STRIDE
     reporter.report(1)
     reporter.report(2)
@@ -96,7 +96,7 @@ async def test_numbers_rise_from_the_claims_own_range(pump, sent, clock):
 @given(st.lists(st.floats() | st.integers(), min_size=1))
 def test_percentages_are_finite_within_bounds_and_never_fall(percentages):
     async def reported():
-        reporter = JobReporter(ProgressPump(None, interval=0.1, clock=ManualClock()), None, 1)
+        reporter = AttemptReporter(ProgressPump(None, interval=0.1, clock=ManualClock()), None, 1)
         seen = []
         for percentage in percentages:
             reporter.report(percentage)
@@ -109,7 +109,7 @@ def test_percentages_are_finite_within_bounds_and_never_fall(percentages):
 
 
 async def test_metadata_of_a_report_stands_beside_what_was_set_before(pump, sent):
-    reporter = JobReporter(pump, None, 1)
+    reporter = AttemptReporter(pump, None, 1)
     reporter.report(1)
     reporter.set_metadata("rows", 5)
     reporter.report(2, "two", step=1)
@@ -119,7 +119,7 @@ async def test_metadata_of_a_report_stands_beside_what_was_set_before(pump, sent
 
 
 async def test_a_name_that_is_no_utf8_is_reported_with_question_marks(pump, sent):
-    reporter = JobReporter(pump, None, 1)
+    reporter = AttemptReporter(pump, None, 1)
     reporter.report(1, "caf\udce9.csv é")
     reporter.report(2, 17)
     await settle()
@@ -127,7 +127,7 @@ async def test_a_name_that_is_no_utf8_is_reported_with_question_marks(pump, sent
 
 
 async def test_a_closed_reporter_is_silent_whatever_it_held(pump, sent):
-    reporter = JobReporter(pump, None, 1)
+    reporter = AttemptReporter(pump, None, 1)
     reporter.report(1)
     reporter.close()
     reporter.report(2)
@@ -138,7 +138,7 @@ async def test_a_closed_reporter_is_silent_whatever_it_held(pump, sent):
 
 
 async def test_a_thread_that_was_late_by_a_hair_is_not_heard_after_the_end(pump, sent):
-    reporter = JobReporter(pump, None, 1)
+    reporter = AttemptReporter(pump, None, 1)
     reporter.report(1)
     reporter.close()
     # What a thread does between its report and its mark may come after the end.
@@ -148,7 +148,7 @@ async def test_a_thread_that_was_late_by_a_hair_is_not_heard_after_the_end(pump,
 
 
 async def test_a_thread_between_its_report_and_its_mark_keeps_its_first_report(pump, sent, monkeypatch):
-    reporter = JobReporter(pump, None, 1)
+    reporter = AttemptReporter(pump, None, 1)
     monkeypatch.setattr(pump, "mark", lambda _reporter: None)
     reporter.report(1)
     assert reporter.take() == []
@@ -159,7 +159,7 @@ async def test_a_thread_between_its_report_and_its_mark_keeps_its_first_report(p
 
 
 async def test_reports_of_one_request_do_not_overtake_each_other(pump, sent, clock):
-    reporter = JobReporter(pump, None, 1)
+    reporter = AttemptReporter(pump, None, 1)
     sent.gate = asyncio.Event()
     reporter.report(10)
     await settle()
@@ -173,7 +173,7 @@ async def test_reports_of_one_request_do_not_overtake_each_other(pump, sent, clo
 
 
 async def test_threads_may_report_as_they_like(pump, sent, clock):
-    reporter = JobReporter(pump, None, 1)
+    reporter = AttemptReporter(pump, None, 1)
 
     def work():
         for percentage in range(101):

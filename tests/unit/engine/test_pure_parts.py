@@ -264,11 +264,11 @@ class TestDelivery:
 
     async def test_following_twice_is_following_once(self):
         delivery = Delivery(SendOnlyMock())
-        assert delivery.follow(self.KEY, "c")
-        assert not delivery.follow(self.KEY, "c")
-        assert delivery.follow(self.KEY, "d")
-        delivery.unfollow(self.KEY, "c")
-        delivery.unfollow(self.KEY, "never")
+        assert delivery.subscribe(self.KEY, "c")
+        assert not delivery.subscribe(self.KEY, "c")
+        assert delivery.subscribe(self.KEY, "d")
+        delivery.unsubscribe(self.KEY, "c")
+        delivery.unsubscribe(self.KEY, "never")
         assert delivery.may_have_subscribers(self.KEY)
         delivery.forget("d")
         delivery.forget("never")
@@ -277,7 +277,7 @@ class TestDelivery:
     async def test_what_is_held_back_comes_after_the_acknowledgment_in_order(self):
         connections = SendOnlyMock()
         delivery = Delivery(connections)
-        delivery.follow(self.KEY, "c")
+        delivery.subscribe(self.KEY, "c")
         await delivery.progress(self.KEY, b"1")
         await delivery.terminal(self.KEY, b"2")
         await delivery.terminal(self.KEY, b"3")
@@ -292,7 +292,7 @@ class TestDelivery:
         from streamer.connections.local import LocalConnections
 
         delivery = Delivery(LocalConnections())
-        delivery.follow(self.KEY, "c")
+        delivery.subscribe(self.KEY, "c")
         await delivery.acknowledged(self.KEY, "c")
         await delivery.progress(self.KEY, b"1")
         assert not delivery.may_have_subscribers(self.KEY)

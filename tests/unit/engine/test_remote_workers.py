@@ -10,7 +10,7 @@ from streamer.contracts.stores import Claims
 from streamer.core.clock import SystemClock
 from streamer.core.errors import TIMEOUT, Error
 from streamer.core.records import Status
-from streamer.engine.progress import JobReporter, ProgressPump
+from streamer.engine.progress import AttemptReporter, ProgressPump
 from streamer.testing.clock import settle
 
 OWNER = "client:one"
@@ -174,7 +174,7 @@ async def test_progress_of_one_request_does_not_wait_for_anothers_where_sending_
     pump = ProgressPump(emit, interval=1.0, clock=house.clock, parallel=True)
     running = asyncio.create_task(pump.run())
     for name in gates:
-        JobReporter(pump, name, 1).report(10)
+        AttemptReporter(pump, name, 1).report(10)
     gates["quick"].set()
     await settle()
     assert sent == ["quick"]

@@ -21,7 +21,7 @@ PROOFS = {
 }
 
 
-class Known(Authenticator):
+class ConnectionInfo(Authenticator):
     """Part of `Authenticator`."""
 
     def __init__(self, **attributes):
@@ -43,7 +43,7 @@ def renewing(house):
 @pytest.fixture(params=[True, False], ids=["immediate", "in a task"])
 async def peer(house, request):
     """A connection of alice, whose renewals are kept as a transport keeps them."""
-    authenticator = Known(immediate=request.param)
+    authenticator = ConnectionInfo(immediate=request.param)
     handler = Authenticate(authenticator, renewing(house))
     house.service_routes[NAME] = renewal_route(handler, authenticator)
 
@@ -81,7 +81,7 @@ async def test_a_renewal_is_written_down_within_one_task(house, immediate):
         await asyncio.sleep(0)
         word.reset(token)
 
-    authenticator = Known(immediate=immediate)
+    authenticator = ConnectionInfo(immediate=immediate)
     house.service_routes[NAME] = renewal_route(Authenticate(authenticator, write), authenticator)
     peer = house.peer(owner=ALICE.owner)
     peer.principal = ALICE

@@ -82,7 +82,7 @@ class Connections(MockConnectionManager):
 
 
 @pytest.fixture
-def followers():
+def subscribers():
     return MemorySubscriptions()
 
 
@@ -107,13 +107,15 @@ def logger(house):
     return house.logger
 
 
-def make_delivery(connections, followers, store, logger, on_orphaned=left_to_sweep):
-    return SharedDelivery(connections, followers, store, logger, ends=ConnectionEnds(followers, on_orphaned, logger))
+def make_delivery(connections, subscribers, store, logger, on_orphaned=left_to_sweep):
+    return SharedDelivery(
+        connections, subscribers, store, logger, ends=ConnectionEnds(subscribers, on_orphaned, logger)
+    )
 
 
 @pytest.fixture
-def delivery(connections, followers, store, logger):
-    return make_delivery(connections, followers, store, logger)
+def delivery(connections, subscribers, store, logger):
+    return make_delivery(connections, subscribers, store, logger)
 
 
 async def complete(store):
@@ -126,23 +128,23 @@ def kinds(connections, name="c1"):
     return [message["type"] for message in connections.get_messages(name)]
 
 
-async def test_a_follower_is_written_down_when_its_acknowledgment_was_sent_and_not_before(delivery, followers):
-    assert delivery.follow(KEY, "c1") is True
+async def test_a_follower_is_written_down_when_its_acknowledgment_was_sent_and_not_before(delivery, subscribers):
+    assert delivery.subscribe(KEY, "c1") is True
     assert delivery.awaits_acknowledgment(KEY, "c1")
-    assert followers.rows == {}
+    assert subscribers.rows == {}
     await delivery.acknowledged(KEY, "c1")
-    assert followers.rows == {KEY: {"c1": None}}
+    assert subscribers.rows == {KEY: {"c1": None}}
     assert not delivery.awaits_acknowledgment(KEY, "c1")
 
 
-async def test_two_messages_that_await_their_acknowledgment_are_two(delivery, followers):
-    assert delivery.follow(KEY, "c1") is True
-    assert delivery.follow(KEY, "c1") is False
+async def test_two_messages_that_await_their_acknowledgment_are_two(delivery, subscribers):
+    assert delivery.subscribe(KEY, "c1") is True
+    assert delivery.subscribe(KEY, "c1") is False
     delivery.refused(KEY, "c1")
     assert delivery.awaits_acknowledgment(KEY, "c1")
-    delivery.unfollow(KEY, "c1")
+    delivery.unsubscribe(KEY, "c1")
     assert not delivery.awaits_acknowledgment(KEY, "c1")
-    assert followers.rows == {}
+    assert subscribers.rows == {}
 
 
 async def test_anybody_may_follow_and_nobody_is_known_here(delivery):
@@ -159,9 +161,9 @@ ORDERS = [
 
 
 @pytest.mark.parametrize("order", ORDERS)
-async def test_whoever_is_quicker_the_outcome_is_told_once(delivery, followers, store, connections, order):
+async def test_whoever_is_quicker_the_outcome_is_told_once(delivery, subscribers, store, connections, order):
     turns = {name: asyncio.Event() for name in order}
-    followers.gates = {"add": turns["add"], "of": turns["of"]}
+    subscribers.gates = {"add": turns["add"], "of": turns["of"]}
     get = store.get
 
     async def held(key, /):
@@ -175,7 +177,7 @@ async def test_whoever_is_quicker_the_outcome_is_told_once(delivery, followers, 
         await complete(store)
         await delivery.terminal(KEY, DONE)
 
-    delivery.follow(KEY, "c1")
+    delivery.subscribe(KEY, "c1")
     both = asyncio.gather(delivery.acknowledged(KEY, "c1"), end())
     for name in order:
         turns[name].set()
@@ -185,63 +187,63 @@ async def test_whoever_is_quicker_the_outcome_is_told_once(delivery, followers, 
     assert (await get(KEY)).delivered_at is not None
 
 
-async def test_many_who_tell_at_the_same_time_tell_once_to_each(delivery, followers, store, connections):
+async def test_many_who_tell_at_the_same_time_tell_once_to_each(delivery, subscribers, store, connections):
     for name in ("c1", "c2"):
-        await followers.add(KEY, name)
+        await subscribers.add(KEY, name)
     await complete(store)
     await asyncio.gather(*(delivery.terminal(KEY, DONE) for _ in range(10)))
     assert kinds(connections, "c1") == kinds(connections, "c2") == ["complete"]
 
 
 async def test_what_was_begun_to_be_told_long_ago_is_told_again_and_what_was_begun_now_is_not(
-    delivery, followers, store, connections
+    delivery, subscribers, store, connections
 ):
-    followers.rows[KEY] = {"c1": 50.0, "c2": 99.0, "c3": None}
+    subscribers.rows[KEY] = {"c1": 50.0, "c2": 99.0, "c3": None}
     await complete(store)
     await delivery.terminal(KEY, DONE, 60.0)
     assert [kinds(connections, name) for name in ("c1", "c2", "c3")] == [["complete"], [], ["complete"]]
 
 
-async def test_progress_goes_to_all_who_follow_now(delivery, followers, connections):
-    await followers.add(KEY, "c1")
+async def test_progress_goes_to_all_who_follow_now(delivery, subscribers, connections):
+    await subscribers.add(KEY, "c1")
     await delivery.progress(KEY, b'{"type":"progress","request_id":"r1","seq":1}')
-    await followers.add(KEY, "c2")
+    await subscribers.add(KEY, "c2")
     await delivery.progress(KEY, b'{"type":"progress","request_id":"r1","seq":2}')
     assert [message["seq"] for message in connections.get_messages("c1")] == [1, 2]
     assert [message["seq"] for message in connections.get_messages("c2")] == [2]
 
 
-async def test_a_connection_that_is_gone_is_forgotten_and_the_others_are_told(followers, store, connections, logger):
+async def test_a_connection_that_is_gone_is_forgotten_and_the_others_are_told(subscribers, store, connections, logger):
     left = []
 
     async def on_orphaned(key, after):
         left.append((key, after))
 
-    delivery = make_delivery(connections, followers, store, logger, on_orphaned)
+    delivery = make_delivery(connections, subscribers, store, logger, on_orphaned)
     delivery.ends_after(KEY, 30.0)
-    delivery.follow(KEY, "c1")
+    delivery.subscribe(KEY, "c1")
     await delivery.acknowledged(KEY, "c1")
-    await followers.add(KEY, "c2")
+    await subscribers.add(KEY, "c2")
     connections.refuses["c1"] = ConnectionGone("it is gone")
     await complete(store)
     await delivery.terminal(KEY, DONE)
     await delivery.settle()
-    assert followers.departed == ["c1"]
+    assert subscribers.departed == ["c1"]
     assert left == [(KEY, 30.0)]
     assert kinds(connections, "c2") == ["complete"]
     assert (await store.get(KEY)).delivered_at is not None
     assert not [line for line in logger.lines if line[0] == "error"]
 
 
-async def test_a_departure_that_nobody_asked_about_is_only_written_down(delivery, followers):
-    followers.endings["c1"] = (KEY, 30.0)
+async def test_a_departure_that_nobody_asked_about_is_only_written_down(delivery, subscribers):
+    subscribers.endings["c1"] = (KEY, 30.0)
     delivery.forget("c1")
     await delivery.settle()
-    assert followers.departed == ["c1"]
+    assert subscribers.departed == ["c1"]
 
 
-async def test_what_nobody_could_be_told_does_not_count_as_told(delivery, followers, store, connections, logger):
-    await followers.add(KEY, "c1")
+async def test_what_nobody_could_be_told_does_not_count_as_told(delivery, subscribers, store, connections, logger):
+    await subscribers.add(KEY, "c1")
     connections.refuses["c1"] = OSError("the gateway broke")
     await complete(store)
     await delivery.terminal(KEY, DONE)
@@ -258,41 +260,41 @@ async def test_what_nobody_could_be_told_does_not_count_as_told(delivery, follow
     [("of", "an outcome was not told yet"), ("claim", "an outcome was not told yet")],
 )
 async def test_followers_that_cannot_be_asked_are_told_later(
-    delivery, followers, store, connections, logger, broken, event
+    delivery, subscribers, store, connections, logger, broken, event
 ):
-    await followers.add(KEY, "c1")
+    await subscribers.add(KEY, "c1")
     await complete(store)
-    followers.broken.add(broken)
+    subscribers.broken.add(broken)
     await delivery.terminal(KEY, DONE)
     assert kinds(connections) == []
     assert event in [line[1] for line in logger.lines]
-    followers.broken.clear()
+    subscribers.broken.clear()
     await delivery.terminal(KEY, DONE)
     assert kinds(connections) == ["complete"]
 
 
-async def test_progress_that_cannot_be_sent_is_a_line_in_the_log(delivery, followers, logger):
-    followers.broken.add("of")
+async def test_progress_that_cannot_be_sent_is_a_line_in_the_log(delivery, subscribers, logger):
+    subscribers.broken.add("of")
     await delivery.progress(KEY, b"{}")
     assert [line[:2] for line in logger.lines] == [("warning", "progress was not sent")]
 
 
-async def test_a_follower_that_cannot_be_written_down_is_told_in_the_log(delivery, followers, logger):
-    followers.broken.add("add")
-    delivery.follow(KEY, "c1")
+async def test_a_follower_that_cannot_be_written_down_is_told_in_the_log(delivery, subscribers, logger):
+    subscribers.broken.add("add")
+    delivery.subscribe(KEY, "c1")
     await delivery.acknowledged(KEY, "c1")
     assert [line[:2] for line in logger.lines] == [("error", "a connection cannot follow its request")]
-    followers.broken.add("leave")
+    subscribers.broken.add("leave")
     delivery.forget("c1")
     await delivery.settle()
     assert logger.lines[-1][:2] == ("warning", "an end was not written down")
 
 
-async def test_a_delivery_that_cannot_be_noted_is_told_in_the_log(delivery, followers, store, connections, logger):
+async def test_a_delivery_that_cannot_be_noted_is_told_in_the_log(delivery, subscribers, store, connections, logger):
     async def broken(keys, /):
         raise StoreUnavailable("not now")
 
-    await followers.add(KEY, "c1")
+    await subscribers.add(KEY, "c1")
     await complete(store)
     store.mark_delivered = broken
     await delivery.terminal(KEY, DONE)
@@ -300,26 +302,26 @@ async def test_a_delivery_that_cannot_be_noted_is_told_in_the_log(delivery, foll
     assert [line[:2] for line in logger.lines] == [("warning", "a delivery was not noted")]
 
 
-async def test_who_attaches_hears_the_state_first_and_then_follows(delivery, followers, connections):
-    delivery.follow(KEY, "c1")
+async def test_who_attaches_hears_the_state_first_and_then_follows(delivery, subscribers, connections):
+    delivery.subscribe(KEY, "c1")
     state = json.dumps({"type": "progress", "request_id": "r1", "seq": 4}).encode()
     await delivery.attach(KEY, "c1", state, ended=False)
-    assert followers.rows == {KEY: {"c1": None}}
+    assert subscribers.rows == {KEY: {"c1": None}}
     assert [message["seq"] for message in connections.get_messages("c1")] == [4]
 
 
-async def test_who_attaches_while_it_ends_is_told_the_end(delivery, followers, store, connections):
-    delivery.follow(KEY, "c1")
+async def test_who_attaches_while_it_ends_is_told_the_end(delivery, subscribers, store, connections):
+    delivery.subscribe(KEY, "c1")
     await complete(store)
     await delivery.attach(KEY, "c1", None, ended=False)
     assert kinds(connections) == ["complete"]
     assert (await store.get(KEY)).delivered_at is not None
 
 
-async def test_who_attaches_to_what_has_ended_is_told_and_does_not_follow(delivery, followers, store, connections):
+async def test_who_attaches_to_what_has_ended_is_told_and_does_not_follow(delivery, subscribers, store, connections):
     await complete(store)
-    await followers.add(KEY, "c1")
-    delivery.follow(KEY, "c1")
+    await subscribers.add(KEY, "c1")
+    delivery.subscribe(KEY, "c1")
     await delivery.attach(KEY, "c1", DONE, ended=True)
     await delivery.terminal(KEY, DONE)
     assert kinds(connections) == ["complete"]
@@ -328,18 +330,18 @@ async def test_who_attaches_to_what_has_ended_is_told_and_does_not_follow(delive
 
 async def test_who_attaches_and_knows_the_end_already_is_not_told_again(delivery, store, connections):
     await complete(store)
-    delivery.follow(KEY, "c1")
+    delivery.subscribe(KEY, "c1")
     await delivery.attach(KEY, "c1", None, ended=True)
     assert kinds(connections) == []
 
 
-async def test_who_is_gone_before_the_state_reaches_it_does_not_follow(delivery, followers, connections):
+async def test_who_is_gone_before_the_state_reaches_it_does_not_follow(delivery, subscribers, connections):
     connections.refuses["c1"] = ConnectionGone("it is gone")
-    delivery.follow(KEY, "c1")
+    delivery.subscribe(KEY, "c1")
     await delivery.attach(KEY, "c1", b"{}", ended=False)
     await delivery.settle()
-    assert followers.rows == {}
-    assert followers.departed == ["c1"]
+    assert subscribers.rows == {}
+    assert subscribers.departed == ["c1"]
 
 
 async def test_what_is_confirmed_is_recorded_and_nobody_waits_for_a_turn(delivery, store):

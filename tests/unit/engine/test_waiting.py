@@ -6,20 +6,20 @@ import asyncio
 
 import pytest
 
-from streamer.core.foreign import task_is_cancelled
-from streamer.engine.waiting import ends_within
+from streamer.core.foreign_code import task_is_cancelled
+from streamer.engine.waiting import wait_up_to
 from streamer.testing import ManualClock
 from streamer.testing.clock import settle
 
 
 async def test_what_ends_in_time_is_said_to_have_ended():
-    assert await ends_within(10, asyncio.sleep(0), ManualClock())
+    assert await wait_up_to(10, asyncio.sleep(0), ManualClock())
 
 
 async def test_what_does_not_end_is_given_up_when_the_clock_says_so():
     clock = ManualClock()
     never = asyncio.Event()
-    asked = asyncio.create_task(ends_within(10, never.wait(), clock))
+    asked = asyncio.create_task(wait_up_to(10, never.wait(), clock))
     await clock.advance(9.9)
     assert not asked.done()
     await clock.advance(0.1)
@@ -29,7 +29,7 @@ async def test_what_does_not_end_is_given_up_when_the_clock_says_so():
 
 async def test_giving_up_the_wait_leaves_nothing_behind():
     clock = ManualClock()
-    asked = asyncio.create_task(ends_within(10, asyncio.Event().wait(), clock))
+    asked = asyncio.create_task(wait_up_to(10, asyncio.Event().wait(), clock))
     await settle()
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):

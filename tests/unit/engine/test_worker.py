@@ -472,7 +472,7 @@ class TestOperators:
         claim = house.store.claim
 
         async def foreign(*arguments, **options):
-            return (await claim(*arguments, **options))._replace(foreign=True)
+            return (await claim(*arguments, **options))._replace(changed_externally=True)
 
         house.store.claim = foreign
         await house.clock.advance(1.5)

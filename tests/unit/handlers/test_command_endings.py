@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from streamer.children.programs import Programs
 from streamer.contracts.components import BuildContext
 from streamer.core.clock import SystemClock
 from streamer.core.errors import Error
@@ -21,6 +20,7 @@ from streamer.core.leftovers import current_leftovers
 from streamer.handlers import program
 from streamer.handlers.command import build
 from streamer.handlers.program import Program
+from streamer.subprocesses.programs import Programs
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads /proc")
 

@@ -11,13 +11,13 @@ from streamer.testing.conformance import record
 
 
 @pytest.mark.parametrize(
-    "look", ["get", "find", "list", "counts", "unsettled", "purge", "mark_delivered", "cancel", "requeue"]
+    "look", ["get", "find", "list", "counts", "undelivered", "purge", "mark_delivered", "cancel", "requeue"]
 )
 async def test_a_closed_store_answers_nothing(look):
     store = MemoryStore()
     await store.close()
     arguments = {
-        "get": [("o", "r")], "find": ["r"], "unsettled": ["o"], "purge": [0.0], "mark_delivered": [[]],
+        "get": [("o", "r")], "find": ["r"], "undelivered": ["o"], "purge": [0.0], "mark_delivered": [[]],
         "cancel": [("o", "r")], "requeue": [("o", "r")],
     }  # fmt: skip
     with pytest.raises(StoreUnavailable, match="closed"):

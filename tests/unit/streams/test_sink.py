@@ -86,7 +86,7 @@ def test_the_count_comes_where_the_lines_are_missing(pipe):
     sink.notice = lambda count: b"%d dropped\n" % count
     for line in lines(3000):
         sink.write(line)
-    # Room again, and the next line comes before anybody has drained the rest.
+    # Capacity again, and the next line comes before anybody has drained the rest.
     sink._size = 0
     sink.write(b"next\n")
     came = read_until(pipe[0], b"next\n").splitlines()

@@ -236,7 +236,7 @@ async def test_behind_a_trusted_proxy_the_callers_own_address_counts(serve, upgr
 
     await server.connect(additional_headers=of("2001:db8::1"))
     await server.connect(additional_headers=of("2001:db8:0:1::1"))
-    assert server.peers[0].household == "2001:db8::/64"
+    assert server.peers[0].address_block == "2001:db8::/64"
     # A client's own claim stands further left, and is worth nothing.
     assert (await server.http(upgrade(X_Forwarded_For="198.51.100.9, 2001:db8::2")))[0] == 429
 
@@ -244,5 +244,5 @@ async def test_behind_a_trusted_proxy_the_callers_own_address_counts(serve, upgr
 async def test_without_a_trusted_proxy_nobody_is_believed(serve, upgrade):
     server = await serve(max_connections_per_address=1)
     await server.connect(additional_headers={"X-Forwarded-For": "198.51.100.9"})
-    assert server.peers[0].household == "127.0.0.1"
+    assert server.peers[0].address_block == "127.0.0.1"
     assert (await server.http(upgrade(X_Forwarded_For="198.51.100.8")))[0] == 429

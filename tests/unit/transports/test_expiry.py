@@ -159,14 +159,14 @@ async def test_a_clock_that_was_set_forward_is_noticed_within_a_second(expiry, d
 async def test_over_a_socket_it_is_the_close_code_that_says_so(serve, eventually):
     clock = ManualClock(now=1000.0)
 
-    class Known(Authenticator):
+    class ConnectionInfo(Authenticator):
         leeway = 5.0
         immediate = True
 
         async def authenticate(self, token):
             return Principal(user_id=token, expires_at=1010.0)
 
-    server = await serve(clock, Known(), ping_interval=0.0)
+    server = await serve(clock, ConnectionInfo(), ping_interval=0.0)
     first = await server.connect("/ws?token=first")
     renewed = await server.connect("/ws?token=renewed")
     server.deadlines.renew(server.peers[1].id, Principal(user_id="renewed", expires_at=2000.0))

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from streamer.contracts.connections import Known
+from streamer.contracts.connections import ConnectionInfo
 from streamer.core.clock import Clock
 from streamer.core.errors import ConnectionGone
 from streamer.core.principal import Principal
@@ -27,7 +27,7 @@ _principal: Final = msgspec.json.Decoder(Principal)
 
 
 class ConnectionRows:
-    """Part of `Connected`.
+    """Part of `ConnectionRegistry`.
 
     Args:
         calls: to the table of connections.
@@ -38,8 +38,8 @@ class ConnectionRows:
         self._calls = calls
         self._clock = clock
 
-    async def add(self, connection_id: str, known: Known, /) -> None:
-        """Part of `Connected`."""
+    async def add(self, connection_id: str, known: ConnectionInfo, /) -> None:
+        """Part of `ConnectionRegistry`."""
         now = self._clock.now()
         item: Item = {
             "connection_id": text(connection_id),
@@ -53,8 +53,8 @@ class ConnectionRows:
                 item["tenant"] = text(known.principal.tenant_id)
         await self._calls.make("put_item", TableName=self._calls.table, Item=item)
 
-    async def get(self, connection_id: str, /) -> Known | None:
-        """Part of `Connected`: strongly consistent, as the first message comes right after the beginning."""
+    async def get(self, connection_id: str, /) -> ConnectionInfo | None:
+        """Part of `ConnectionRegistry`: strongly consistent, as the first message comes right after the beginning."""
         answer = await self._calls.make(
             "get_item", TableName=self._calls.table, Key=_key(connection_id), ConsistentRead=True
         )
@@ -62,14 +62,14 @@ class ConnectionRows:
         if item is None or float(item["gone_at"]["N"]) <= self._clock.now():
             return None
         proof = item.get("principal")
-        return Known(
+        return ConnectionInfo(
             item["owner"]["S"],
             None if proof is None else _principal.decode(proof["S"]),
             tuple(item["unconfirmed"]["SS"]) if "unconfirmed" in item else (),
         )
 
     async def sent(self, connection_id: str, request_id: str, at: float, /) -> None:
-        """Part of `Connected`."""
+        """Part of `ConnectionRegistry`."""
         outcome = f"{before(at)}#{request_id}"
         with contextlib.suppress(Refused):
             await self._change(
@@ -81,7 +81,7 @@ class ConnectionRows:
             )
 
     async def confirm(self, connection_id: str, outcomes: Collection[str], /) -> None:
-        """Part of `Connected`."""
+        """Part of `ConnectionRegistry`."""
         with contextlib.suppress(Refused):
             await self._change(connection_id, "DELETE #unconfirmed :outcomes", list(outcomes))
 
@@ -100,7 +100,7 @@ class ConnectionRows:
         )
 
     async def renew(self, connection_id: str, principal: Principal, /) -> None:
-        """Part of `Connected`."""
+        """Part of `ConnectionRegistry`."""
         try:
             await self._calls.make(
                 "update_item",
@@ -115,11 +115,11 @@ class ConnectionRows:
             raise ConnectionGone(f"connection {connection_id} is not open") from None
 
     async def remove(self, connection_id: str, /) -> None:
-        """Part of `Connected`."""
+        """Part of `ConnectionRegistry`."""
         await self._calls.make("delete_item", TableName=self._calls.table, Key=_key(connection_id))
 
     async def keep(self, name: str, value: bytes, /) -> bytes:
-        """Part of `Connected`."""
+        """Part of `ConnectionRegistry`."""
         return await keep(self._calls, _key(f"streamer:{name}"), value)
 
     async def found(self, by: str, attribute: str, value: str) -> list[str]:

@@ -13,7 +13,7 @@ from streamer.core.clock import Clock
 from streamer.core.errors import StoreError
 from streamer.engine.orphans import OrphanCanceller
 from streamer.engine.routes import Route
-from streamer.engine.waiting import STOP_GRACE, ends_within
+from streamer.engine.waiting import STOP_GRACE, wait_up_to
 from streamer.engine.worker import Worker
 from streamer_aws.functions.waking import Waker
 
@@ -97,9 +97,9 @@ class Processor:
             work = asyncio.create_task(self._all(wake_ups, ends_at, failed))
             try:
                 # Each handler has its own bound within this time; who does not keep to it is given back.
-                if not await ends_within(limit + 1.0, asyncio.wait({work}), self._clock):
+                if not await wait_up_to(limit + 1.0, asyncio.wait({work}), self._clock):
                     await worker.drain(0.0)
-                    await ends_within(1.0, asyncio.wait({work}), self._clock)
+                    await wait_up_to(1.0, asyncio.wait({work}), self._clock)
             finally:
                 work.cancel()
         return [wake_up.identifier for wake_up in wake_ups if wake_up.identifier in failed]

@@ -13,7 +13,7 @@ from streamer.contracts.components import Kind
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError
 from streamer.engine.attempt_states import StopReason
-from streamer.engine.waiting import STOP_GRACE, ends_within
+from streamer.engine.waiting import STOP_GRACE, wait_up_to
 from streamer.runtime.reading import read
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from streamer.engine.routes import Route
     from streamer.plugins.registry import Registry
     from streamer.runtime.assembly import Service
-    from streamer_aws.functions.door import GatewayDoor
+    from streamer_aws.functions.authorizer import GatewayAuthorizer
     from streamer_aws.functions.processing import Processor
     from streamer_aws.functions.sweeping import Sweep
     from streamer_aws.functions.waking import Waker
@@ -37,7 +37,7 @@ RETRY_QUEUE_URL: Final = "STREAMER_RETRY_QUEUE_URL"
 class _Entrance(NamedTuple):
     """What `$connect` and `$disconnect` need: no handlers, no store, no plugin's code beyond the authenticator's."""
 
-    door: GatewayDoor
+    door: GatewayAuthorizer
     connections: Any
 
 
@@ -129,7 +129,7 @@ class Sandbox:
             await service.store.close()
             service.worker.stop(StopReason.LOST)
             await service.router.drain(0.0)
-            await ends_within(STOP_GRACE, service.worker.idle(), self._clock)
+            await wait_up_to(STOP_GRACE, service.worker.idle(), self._clock)
         await self.close()
 
     async def open_entrance(self) -> _Entrance:
@@ -189,7 +189,7 @@ class Sandbox:
     async def _make_entrance(self) -> _Entrance:
         from streamer.engine.connection_ends import ConnectionEnds  # noqa: PLC0415 - as above
         from streamer.runtime.assembly import open_entrance  # noqa: PLC0415 - as above
-        from streamer_aws.functions.door import GatewayDoor  # noqa: PLC0415 - as above
+        from streamer_aws.functions.authorizer import GatewayAuthorizer  # noqa: PLC0415 - as above
 
         settings, registry, logger = self._read()
         async with AsyncExitStack() as stack:
@@ -198,7 +198,7 @@ class Sandbox:
             )
             waker = self._waker(settings)
             stack.push_async_callback(waker.close)
-            door = GatewayDoor(
+            door = GatewayAuthorizer(
                 connections,
                 authenticator,
                 settings.server,
@@ -213,7 +213,7 @@ class Sandbox:
         from streamer.engine.connection_ends import ConnectionEnds  # noqa: PLC0415 - as above
         from streamer.engine.orphans import OrphanCanceller  # noqa: PLC0415 - as above
         from streamer.runtime.assembly import open_service  # noqa: PLC0415 - as above
-        from streamer_aws.functions.door import GatewayDoor  # noqa: PLC0415 - as above
+        from streamer_aws.functions.authorizer import GatewayAuthorizer  # noqa: PLC0415 - as above
         from streamer_aws.functions.processing import Processor, fits  # noqa: PLC0415 - as above
         from streamer_aws.functions.sweeping import Sweep  # noqa: PLC0415 - as above
 
@@ -241,7 +241,7 @@ class Sandbox:
             )
             queue: Any = service.store
             connections = service.connections
-            door = GatewayDoor(
+            door = GatewayAuthorizer(
                 connections,
                 service.authenticator,
                 settings.server,

@@ -14,7 +14,7 @@ from streamer.core.records import RequestRecord
 from streamer.engine.orphans import OrphanCanceller
 from streamer.engine.outcomes import terminal_message
 from streamer.engine.telling import Teller
-from streamer.engine.waiting import ends_within
+from streamer.engine.waiting import wait_up_to
 from streamer.engine.worker import Worker
 from streamer_aws.dynamodb.calls import all_of
 from streamer_aws.functions.processing import Processor, WakeUp, fits
@@ -26,7 +26,7 @@ LONG_GRACE: Final = 15 * 60.0
 """The same while many wait: theirs is among them in all likelihood, and another would only make them more."""
 MANY: Final = 100
 TELLING: Final = 15.0
-"""Seconds in which whoever ended a request has told its followers."""
+"""Seconds in which whoever ended a request has told its subscribers."""
 LOOK_BACK: Final = 10 * 60.0
 """Seconds for which it is tried to tell what was not told; then it waits for its owner to resume."""
 SENDING: Final = 40.0
@@ -105,7 +105,7 @@ class Sweep:
             look("left", self._orphans.sweep),
         )
         seconds = max(min(remaining - MARGIN, SENDING), 0.0)
-        if not await ends_within(seconds, asyncio.wait({sending}), self._clock):
+        if not await wait_up_to(seconds, asyncio.wait({sending}), self._clock):
             sending.cancel()
             self._logger.warning("a sweep has not sent everything; the next one goes on", seconds=seconds)
         await asyncio.gather(sending, return_exceptions=True)
@@ -127,7 +127,7 @@ class Sweep:
     async def _untold(self) -> int:
         now = self._clock.now()
         claimed_before = now - TELLING
-        keys = await self._queue.untold(now - LOOK_BACK, claimed_before)
+        keys = await self._queue.ended_undelivered(now - LOOK_BACK, claimed_before)
         # In another order each time: those whose connections take nothing must not keep the rest from their turn.
         keys = random.sample(keys, len(keys))
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from streamer_aws.sam.errors import ExportError
 
-Place = tuple[str | int, ...]
+FairKey = tuple[str | int, ...]
 
 _REFERENCE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}\n]*))?\}", re.ASCII)
 _SETTABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]+", re.ASCII)
@@ -46,7 +46,7 @@ class Variable:
     """The logical name of its parameter."""
 
 
-def variables(raw: Any, secret_places: AbstractSet[Place]) -> tuple[Variable, ...]:
+def variables(raw: Any, secret_places: AbstractSet[FairKey]) -> tuple[Variable, ...]:
     """Every variable that a function must be given, in the order of the names.
 
     Args:
@@ -123,7 +123,7 @@ def definitions(known: tuple[Variable, ...]) -> dict[str, Any]:
     return made
 
 
-def texts(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
+def texts(value: Any, place: FairKey = ()) -> Iterator[tuple[FairKey, str]]:
     """Every text of plain data, with its place."""
     if isinstance(value, Mapping):
         for key, item in value.items():

@@ -6,13 +6,13 @@ request: stored before it is acknowledged, one claim at a time, one end, no late
 than a store that one process owns:
 
 - Indexes lag behind by a moment, usually less than a second. What was just stored may be missing from a claim, a
-  listing or a count made elsewhere; it is in the next. `get` and `unsettled` do not lag.
+  listing or a count made elsewhere; it is in the next. `get` and `undelivered` do not lag.
 - Turns are taken by each process for itself: it remembers whom it served last. Two processes that claim at the same
   time each serve the same owners in turn. Priority, and the order of one owner's records, hold within what a claim
   sees: in a lane of more than about a thousand entries of different owners, `scanning` says what it leaves to the next.
 - `max_queued` is counted now and then and not with each request: `room` says by how much it may be exceeded.
 - Machines have clocks of their own. They must agree to within a part of a lease, as machines on AWS do; when one of
-  them is put back, nothing is moved to its time as `core.records.put_back` would.
+  them is put back, nothing is moved to its time as `core.records.rebase_clock` would.
 - An item has at most 400 KB for payload and result together, and all of one owner's 10 GB. More is refused where it
   comes up, unless a bucket is declared: see `blobs`.
 - The table does not say who wrote. A service whose client follows a request that another service runs learns of its end

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from streamer.core.records import Status
-from streamer.queue.fairness import Lapsed, Lines, Place, Room
+from streamer.queue.fairness import Capacity, ExpiredLease, FairKey, FairQueue
 from streamer_aws.dynamodb.values import Item
 from streamer_aws.store.items import joined
 
@@ -33,9 +33,9 @@ class Entry(NamedTuple):
     expires_at: float | None
 
     @property
-    def line(self) -> Place:
+    def line(self) -> FairKey:
         """Where it waits for its turn."""
-        return Place(self.action, self.priority, self.tenant, self.owner)
+        return FairKey(self.action, self.priority, self.tenant, self.owner)
 
     @property
     def waits(self) -> bool:
@@ -48,9 +48,9 @@ class Entry(NamedTuple):
         return self.attempts + 1 >= self.max_attempts
 
     @property
-    def lapsed(self) -> Lapsed:
+    def expired_lease(self) -> ExpiredLease:
         """The same as one whose worker's lease ran out."""
-        return Lapsed(self.due_at, self, self.action, self.priority, self.tenant, self.last)
+        return ExpiredLease(self.due_at, self, self.action, self.priority, self.tenant, self.last)
 
     @property
     def exhausted(self) -> bool:
@@ -95,9 +95,9 @@ class Turns:
     def __init__(self) -> None:
         self._served: OrderedDict[tuple[str | int, ...], int] = OrderedDict()
 
-    def lines(self, entries: Iterable[Entry], now: float) -> Lines:
+    def lines(self, entries: Iterable[Entry], now: float) -> FairQueue:
         """The lines of these entries, in the order of their turns."""
-        counts: dict[Place, int] = {}
+        counts: dict[FairKey, int] = {}
         since: dict[tuple[str | int, ...], int] = {}
         for entry in entries:
             line = entry.line
@@ -105,14 +105,14 @@ class Turns:
             came = joined(entry.number, entry.due_at, now)
             for name in _names(line):
                 since[name] = min(since.get(name, came), came)
-        lines = Lines()
+        lines = FairQueue()
         for line in sorted(
             counts, key=lambda line: [max(since[name], self._served.get(name, 0)) for name in _names(line)]
         ):
             lines.add(line, counts[line])
         return lines
 
-    def served(self, line: Place, at: int) -> None:
+    def served(self, line: FairKey, at: int) -> None:
         """The line had its turn.
 
         Args:
@@ -126,22 +126,23 @@ class Turns:
             self._served.popitem(last=False)
 
 
-def choose(entries: Iterable[Entry], limit: int, room: Room, turns: Turns, now: float) -> list[Entry]:
-    """Up to `limit` of them in the order in which they are to begin; they are counted in `room`."""
-    waiting: dict[Place, list[Entry]] = {}
-    lapsed = []
+def choose(entries: Iterable[Entry], limit: int, capacity: Capacity, turns: Turns, now: float) -> list[Entry]:
+    """Up to `limit` of them in the order in which they are to begin; they are counted in `capacity`."""
+    waiting: dict[FairKey, list[Entry]] = {}
+    leases = []
     for entry in entries:
         if entry.waits:
             waiting.setdefault(entry.line, []).append(entry)
         else:
-            lapsed.append(entry.lapsed)
+            leases.append(entry.expired_lease)
     for queue in waiting.values():
         queue.sort(key=lambda entry: entry.number, reverse=True)
     lines = turns.lines((entry for queue in waiting.values() for entry in queue), now)
-    return [one.record if isinstance(one, Lapsed) else waiting[one].pop() for one in lines.take(limit, room, lapsed)]
+    taken = lines.take(limit, capacity, leases)
+    return [one.record if isinstance(one, ExpiredLease) else waiting[one].pop() for one in taken]
 
 
-def _names(line: Place) -> tuple[tuple[str | int, ...], ...]:
+def _names(line: FairKey) -> tuple[tuple[str | int, ...], ...]:
     """Of whom it is a turn: the action, the tenant within it, the owner within that."""
     action = (line.priority, line.action)
     tenant = (*action, line.tenant)

@@ -21,7 +21,7 @@ from streamer.core.records import (
     exhausted,
     expired,
 )
-from streamer.queue.fairness import Room
+from streamer.queue.fairness import Capacity
 from streamer_aws.dynamodb.calls import Calls, Refused, all_of
 from streamer_aws.dynamodb.values import Item, before
 from streamer_aws.store import writes
@@ -66,7 +66,7 @@ class Claimer:
         worker: str,
         limit: int,
         lease: float,
-        headroom: Mapping[str, int] | None,
+        free_slots: Mapping[str, int] | None,
         tenant_limit: int | None,
         tenants: Mapping[str, int] | None,
         lost_limit: int | None,
@@ -74,9 +74,9 @@ class Claimer:
     ) -> Claims:
         """Part of `RequestQueue`."""
         now = self._writer.now()
-        used = _Used(headroom, tenant_limit, tenants, lost_limit, lost_running)
-        room = used.room()
-        overdue, entries = await asyncio.gather(self._overdue(now), self._candidates(now, limit, room))
+        used = _Used(free_slots, tenant_limit, tenants, lost_limit, lost_running)
+        capacity = used.capacity()
+        overdue, entries = await asyncio.gather(self._overdue(now), self._candidates(now, limit, capacity))
         doomed = {key: entry for key, entry in entries.items() if entry.due(now) and entry.exhausted}
         late = {key for key, entry in entries.items() if entry.expired(now)} | set(overdue)
         event = Claimed(now, worker, now + lease)
@@ -90,7 +90,7 @@ class Claimer:
         taken: list[RequestRecord] = []
         ready = [entry for entry in entries.values() if entry.due(now)]
         for _ in range(ROUNDS):
-            chosen = choose(ready, limit - len(taken), room, self._turns, now)
+            chosen = choose(ready, limit - len(taken), capacity, self._turns, now)
             if not chosen:
                 break
             claimed = await all_of(self._take(entry, event, failures) for entry in chosen)
@@ -99,16 +99,16 @@ class Claimer:
                     taken.append(record)
                     self._turns.served(entry.line, self._writer.new_number())
                     used.count(entry, record)
-            # What was chosen and lost to others must not take the room of what is still there.
-            room = used.room()
+            # What was chosen and lost to others must not take the slots of what is still there.
+            capacity = used.capacity()
             tried = {entry.place for entry in chosen}
             ready = [entry for entry in ready if entry.place not in tried]
         if failures and not taken and not any(ended):
             raise failures[0]
         later = [entry for entry in entries.values() if not entry.due(now)]
-        times = [entry.due_at for entry in later if room.for_action(entry.action)]
-        times += [now for entry in ready if _fits(entry, room)]
-        times += [now + lease for record in taken if room.for_action(record.action)]
+        times = [entry.due_at for entry in later if capacity.for_action(entry.action)]
+        times += [now for entry in ready if _fits(entry, capacity)]
+        times += [now + lease for record in taken if capacity.for_action(record.action)]
         return Claims(
             taken, [record for record in ended if record is not None], min(times, default=None), self._others()
         )
@@ -159,9 +159,9 @@ class Claimer:
         self._told_at = now
         return True
 
-    async def _candidates(self, now: float, limit: int, room: Room) -> dict[Key, Entry]:
-        timed = all_of(scanner.timed(now, room) for scanner in self._scanners)
-        ready = all_of(scanner.ready(max(limit, 1), room) for scanner in self._scanners)
+    async def _candidates(self, now: float, limit: int, capacity: Capacity) -> dict[Key, Entry]:
+        timed = all_of(scanner.timed(now, capacity) for scanner in self._scanners)
+        ready = all_of(scanner.ready(max(limit, 1), capacity) for scanner in self._scanners)
         lanes = itertools.chain(*await asyncio.gather(timed, ready))
         return {(entry.owner, entry.id): entry for lane in lanes for entry in lane}
 
@@ -246,31 +246,31 @@ class _Used:
     """What a claim may still take, counted down by what it really took.
 
     Args:
-        headroom: as in `RequestQueue.claim`, and so the others.
+        free_slots: as in `RequestQueue.claim`, and so the others.
     """
 
     def __init__(
         self,
-        headroom: Mapping[str, int] | None,
+        free_slots: Mapping[str, int] | None,
         tenant_limit: int | None,
         tenants: Mapping[str, int] | None,
         lost_limit: int | None,
         lost_running: int,
     ) -> None:
-        self._headroom = dict(headroom or {})
+        self._free_slots = dict(free_slots or {})
         self._tenant_limit = tenant_limit
         self._tenants = dict(tenants or {})
         self._lost_limit = lost_limit
         self._lost_running = lost_running
 
-    def room(self) -> Room:
+    def capacity(self) -> Capacity:
         """For one round of choices."""
-        return Room(self._headroom, self._tenant_limit, self._tenants, self._lost_limit, self._lost_running)
+        return Capacity(self._free_slots, self._tenant_limit, self._tenants, self._lost_limit, self._lost_running)
 
     def count(self, entry: Entry, record: RequestRecord) -> None:
         """One more runs."""
-        if record.action in self._headroom:
-            self._headroom[record.action] -= 1
+        if record.action in self._free_slots:
+            self._free_slots[record.action] -= 1
         if record.tenant:
             self._tenants[record.tenant] = self._tenants.get(record.tenant, 0) + 1
         if not entry.waits:
@@ -279,7 +279,7 @@ class _Used:
                 self._lost_limit = 0 if entry.last else self._lost_limit - 1
 
 
-def _fits(entry: Entry, room: Room) -> bool:
+def _fits(entry: Entry, capacity: Capacity) -> bool:
     if not entry.waits:
-        return room.fits(entry.lapsed)
-    return room.for_action(entry.action) and room.for_tenant(entry.tenant)
+        return capacity.fits(entry.expired_lease)
+    return capacity.for_action(entry.action) and capacity.for_tenant(entry.tenant)

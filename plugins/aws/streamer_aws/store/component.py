@@ -109,7 +109,7 @@ async def _build(options: Mapping[str, Any], context: BuildContext) -> AsyncIter
             shards=options.get("shards", 1),
             bucket=bucket,
             s3=s3,
-            untold=context.shared_connections,
+            ended_undelivered=context.shared_connections,
         )
         try:
             # A table that is not there, or may not be read, is told by the start and not by the first request.

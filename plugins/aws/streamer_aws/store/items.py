@@ -22,7 +22,7 @@ TIMED: Final = "timed"
 """Lane of what waits for a time: the end of a lease, or the next attempt."""
 ENDED: Final = "ended"
 """Lane of what has ended, by when it did."""
-UNTOLD: Final = "untold"
+UNTOLD: Final = "ended_undelivered"
 """Beside the expiries: what has ended and whose owner was not told, by when it ended."""
 
 _TEXTS: Final = ("owner", "id", "action", "connection_id", "address", "worker", "message")
@@ -60,7 +60,7 @@ class Layout(NamedTuple):
     """In how many parts each lane is kept."""
     retention: float
     """Seconds for which an ended record is kept."""
-    untold: bool = False
+    ended_undelivered: bool = False
     """Whether it can be asked what has ended and was not told. It costs two more writes of an index a request."""
 
 
@@ -89,12 +89,12 @@ def keys(stored: Stored, layout: Layout) -> Item:
     moment = f"{micros(record.created_at):020d}#{sequence:020d}"
     found: Item = {"listing": text(f"all#{shard}"), "made": text(f"{moment}#{_hashed(record.owner, record.id)}")}
     if record.delivered_at is None:
-        found["unsettled"] = text(moment)
+        found["undelivered"] = text(moment)
     if record.due_at is None:
         ended = record.updated_at if record.finished_at is None else record.finished_at
         found["lane"], found["place"] = text(f"{ENDED}#{shard}"), text(timed(ended, version))
         found["gone_at"] = number(gone_at(ended, layout.retention))
-        if layout.untold and record.delivered_at is None:
+        if layout.ended_undelivered and record.delivered_at is None:
             found["expiry"], found["expires"] = text(f"{UNTOLD}#{shard}"), text(timed(ended, version))
     elif record.status is Status.PENDING:
         found["lane"], found["place"] = text(f"{READY}#{shard}"), text(ready(record, sequence, version))

@@ -1,4 +1,4 @@
-"""What is said where something does not fit, or is not there; and a record that takes less room. Pure."""
+"""What is said where something does not fit, or is not there; and a record that takes less capacity. Pure."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Reader:
         self._calls = calls
         self._layout = layout
 
-    async def unsettled(self, owner: str, limit: int, now: float) -> list[Key]:
+    async def undelivered(self, owner: str, limit: int, now: float) -> list[Key]:
         """Part of `RequestQueue`: strongly consistent, so that what was acknowledged a moment ago is there.
 
         Only of what is older than ended records are kept the items are read: it may be gone, and still be in the index.
@@ -68,8 +68,8 @@ class Reader:
                 **start,
             )
             keys = page["Items"]
-            old = [key for key in keys if key["unsettled"]["S"] < newer]
-            found += await self._items(old, "unsettled", now, ("unsettled",), consistent=True)
+            old = [key for key in keys if key["undelivered"]["S"] < newer]
+            found += await self._items(old, "undelivered", now, ("undelivered",), consistent=True)
             found += keys[len(old) :]
             if "LastEvaluatedKey" not in page:
                 break

@@ -1,8 +1,8 @@
 """Reading the lanes for a claim, no further than it needs.
 
 A lane may hold a hundred thousand records of one owner. Its places begin with priority, action, tenant and owner, so
-a line of which enough was seen is left by one query that begins behind it; so are an action and a tenant that have no
-room. `PAGES` queries a lane and claim are made at most. Where they do not reach to the end, the next claim begins with
+a line of which enough was seen is left by one query that begins behind it; so are an action and a tenant at their
+limit. `PAGES` queries a lane and claim are made at most. Where they do not reach to the end, the next claim begins with
 the most urgent again; it goes on where this one stopped once it comes to the priority in which it did. So over several
 claims every line of a priority has its turn, but no longer exactly in order.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
-from streamer.queue.fairness import Place, Room
+from streamer.queue.fairness import Capacity, FairKey
 from streamer_aws.dynamodb.calls import Calls
 from streamer_aws.dynamodb.values import LAST
 from streamer_aws.store.candidates import Entry, to_entry
@@ -37,10 +37,10 @@ class Scanner:
         self._shard = shard
         self._resume = {READY: "", TIMED: ""}
 
-    async def ready(self, wanted: int, room: Room) -> list[Entry]:
+    async def ready(self, wanted: int, capacity: Capacity) -> list[Entry]:
         """What is PENDING: of each line as many as could be wanted, those without room left out as far as possible."""
         entries: list[Entry] = []
-        seen: Counter[Place] = Counter()
+        seen: Counter[FairKey] = Counter()
         after, resume = "", self._resume[READY]
         for _ in range(PAGES):
             items, more = await self._query(READY, after)
@@ -49,21 +49,21 @@ class Scanner:
             if not more:
                 self._resume[READY] = ""
                 break
-            after = _behind(items[-1], seen[items[-1].line], wanted, room)
+            after = _behind(items[-1], seen[items[-1].line], wanted, capacity)
             if after < resume and _level(after) == _level(resume):
                 after, resume = resume, ""
         else:
             self._resume[READY] = after
         return entries
 
-    async def timed(self, now: float, room: Room) -> list[Entry]:
-        """What waits for a time: what is due, and what is due next of all that has room."""
+    async def timed(self, now: float, capacity: Capacity) -> list[Entry]:
+        """What waits for a time: what is due, and what is due next of all that has capacity."""
         entries: list[Entry] = []
         after = ""
         for page in range(PAGES):
             items, more = await self._query(TIMED, after)
             entries += items
-            if not more or any(entry.due_at > now and room.for_action(entry.action) for entry in items):
+            if not more or any(entry.due_at > now and capacity.for_action(entry.action) for entry in items):
                 self._resume[TIMED] = ""
                 break
             after = items[-1].place
@@ -92,12 +92,12 @@ def _level(place: str) -> str:
     return place.partition("#")[0]
 
 
-def _behind(last: Entry, seen: int, wanted: int, room: Room) -> str:
+def _behind(last: Entry, seen: int, wanted: int, capacity: Capacity) -> str:
     """The place behind which to go on, given the last entry of a page and how many of its line were seen."""
     parts = last.place.split("#")
-    if not room.for_action(last.action):
+    if not capacity.for_action(last.action):
         return "#".join([*parts[:2], LAST])
-    if not room.for_tenant(last.tenant):
+    if not capacity.for_tenant(last.tenant):
         return "#".join([*parts[:3], LAST])
     if seen >= wanted:
         return "#".join([*parts[:4], LAST])

@@ -18,8 +18,8 @@ from streamer_aws.dynamodb.values import text
 from streamer_aws.store.blobs import Blobs
 from streamer_aws.store.claiming import Claimer
 from streamer_aws.store.items import Layout
+from streamer_aws.store.queue_capacity import QueueCapacity
 from streamer_aws.store.reading import Reader
-from streamer_aws.store.room import QueueRoom
 from streamer_aws.store.sweeping import Sweeper
 from streamer_aws.store.writing import Writer
 
@@ -41,7 +41,7 @@ class DynamoStore:
         shards: in how many parts the indexes are kept.
         bucket: for what is too large for an item; None: it is refused.
         s3: aiobotocore's S3 client, where there is a bucket.
-        untold: it can be asked what has ended and was not told.
+        ended_undelivered: it can be asked what has ended and was not told.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class DynamoStore:
         shards: int = 1,
         bucket: str | None = None,
         s3: Any = None,
-        untold: bool = False,
+        ended_undelivered: bool = False,
     ) -> None:
         time = clock or SystemClock()
-        layout = Layout(shards, retention, untold)
+        layout = Layout(shards, retention, ended_undelivered)
         self._calls = Calls(client, table, time)
-        queue = QueueRoom(self._calls, layout, time, max_queued, max_queued_per_owner)
+        queue = QueueCapacity(self._calls, layout, time, max_queued, max_queued_per_owner)
         self._blobs = Blobs(s3, bucket or "", time)
         self._writer = Writer(self._calls, layout, time, queue, self._blobs)
         self._reader = Reader(self._calls, layout)
@@ -78,7 +78,7 @@ class DynamoStore:
         limit: int,
         lease: float,
         *,
-        headroom: Mapping[str, int] | None = None,
+        free_slots: Mapping[str, int] | None = None,
         tenant_limit: int | None = None,
         tenants: Mapping[str, int] | None = None,
         lost_limit: int | None = None,
@@ -86,7 +86,7 @@ class DynamoStore:
     ) -> Claims:
         """Part of `RequestQueue`."""
         return await self._claimer.claim(
-            worker, limit, lease, headroom, tenant_limit, tenants, lost_limit, lost_running
+            worker, limit, lease, free_slots, tenant_limit, tenants, lost_limit, lost_running
         )
 
     async def take(self, key: Key, worker: str, lease: float, /, *, lost: bool = True) -> Claims:
@@ -97,9 +97,9 @@ class DynamoStore:
         """Part of `WokenQueue`."""
         return await self._sweeper.due(self._writer.now(), stored_before, limit, without)
 
-    async def untold(self, ended_after: float, ended_before: float, /, limit: int = 500) -> list[Key]:
+    async def ended_undelivered(self, ended_after: float, ended_before: float, /, limit: int = 500) -> list[Key]:
         """Part of `WokenQueue`: nothing, unless the store was made so that it can be asked."""
-        return await self._sweeper.untold(ended_after, ended_before, limit)
+        return await self._sweeper.ended_undelivered(ended_after, ended_before, limit)
 
     async def mark_sent(self, keys: Sequence[Key], /) -> None:
         """Part of `WokenQueue`."""
@@ -159,9 +159,9 @@ class DynamoStore:
         """Part of `RequestQueue`."""
         await self._writer.mark_delivered(keys)
 
-    async def unsettled(self, owner: str, /, limit: int = 1000) -> Sequence[Key]:
+    async def undelivered(self, owner: str, /, limit: int = 1000) -> Sequence[Key]:
         """Part of `RequestQueue`."""
-        return await self._reader.unsettled(owner, limit, self._writer.now())
+        return await self._reader.undelivered(owner, limit, self._writer.now())
 
     async def get(self, key: Key, /) -> RequestRecord | None:
         """Part of `RequestQueue`."""

@@ -43,7 +43,7 @@ class Sweeper:
         found = [item for lane in lanes for item in lane]
         return [Waiting((item["owner"]["S"], item["id"]["S"]), item["action"]["S"]) for item in found[:limit]]
 
-    async def untold(self, ended_after: float, ended_before: float, limit: int) -> list[Key]:
+    async def ended_undelivered(self, ended_after: float, ended_before: float, limit: int) -> list[Key]:
         """Part of `WokenQueue`."""
         lanes = await all_of(
             self._some(

@@ -2,7 +2,7 @@
 
 | index | keys | what it finds | consistency |
 | --- | --- | --- | --- |
-| `open_by_owner` (local) | owner, unsettled | what an owner has open, or was not told of yet | strong |
+| `open_by_owner` (local) | owner, undelivered | what an owner has open, or was not told of yet | strong |
 | `lanes` | lane, place | what may be claimed, what ended, how many of each | eventual |
 | `expiries` (sparse) | expiry, expires | what waits and must not wait for ever | eventual |
 | `listing` | listing, made | all records, newest first | eventual |
@@ -39,14 +39,14 @@ _GLOBAL: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
 
 def definition(name: str) -> dict[str, Any]:
     """What CreateTable is asked for: billing by request, and a stream that wakes processors."""
-    attributes = ["owner", "id", "unsettled", *(key for one in _GLOBAL.values() for key in one[:2])]
+    attributes = ["owner", "id", "undelivered", *(key for one in _GLOBAL.values() for key in one[:2])]
     return {
         "TableName": name,
         "AttributeDefinitions": [
             {"AttributeName": attribute, "AttributeType": "S"} for attribute in dict.fromkeys(attributes)
         ],
         "KeySchema": keys("owner", "id"),
-        "LocalSecondaryIndexes": [index(OPEN_BY_OWNER, "owner", "unsettled", ())],
+        "LocalSecondaryIndexes": [index(OPEN_BY_OWNER, "owner", "undelivered", ())],
         "GlobalSecondaryIndexes": [index(of, *parts) for of, parts in _GLOBAL.items()],
         "BillingMode": "PAY_PER_REQUEST",
         "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},

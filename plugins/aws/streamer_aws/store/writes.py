@@ -205,7 +205,7 @@ def complete(
     change.set("lane", text(f"{ENDED}#{shard_of(*key, layout.shards)}"))
     change.set("place", text(timed(event.at, version)))
     change.set("gone_at", number(gone_at(event.at, layout.retention)))
-    if layout.untold:
+    if layout.ended_undelivered:
         change.set("expiry", text(f"{UNTOLD}#{shard_of(*key, layout.shards)}"))
         change.set("expires", text(timed(event.at, version)))
     change.remove("due_at", "error")
@@ -219,7 +219,7 @@ def deliver(table: str, key: Key, event: Delivered, version: str) -> Parameters:
     change.only_if_there("due_at", there=False)
     change.only_if_there("delivered_at", there=False)
     change.set("delivered_at", number(event.at))
-    change.remove("unsettled", "expiry", "expires")
+    change.remove("undelivered", "expiry", "expires")
     return change.parameters()
 
 

@@ -29,7 +29,7 @@ from streamer_aws.store import writes
 from streamer_aws.store.blobs import MAX_ITEM, RESERVED, Blobs
 from streamer_aws.store.items import Layout, Stored, gone, size, to_item, to_stored
 from streamer_aws.store.limits import lightened, missing, overloaded, too_large, too_large_result
-from streamer_aws.store.room import QueueRoom
+from streamer_aws.store.queue_capacity import QueueCapacity
 
 CONFLICTS: Final = 20
 """How often a write that others came before is made anew."""
@@ -46,7 +46,7 @@ class Writer:
         blobs: where what is too large goes.
     """
 
-    def __init__(self, calls: Calls, layout: Layout, clock: Clock, queue: QueueRoom, blobs: Blobs) -> None:
+    def __init__(self, calls: Calls, layout: Layout, clock: Clock, queue: QueueCapacity, blobs: Blobs) -> None:
         self.queue = queue
         self.blobs = blobs
         self._calls = calls

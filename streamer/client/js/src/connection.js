@@ -1,7 +1,7 @@
 /** The client's connection over all its breaks: gives events to the state machine, and carries its effects out. */
 
 import { ConnectionLost, errorOf } from "./errors.js";
-import { Link } from "./link.js";
+import { ClientSocket } from "./link.js";
 import { Joiner, eventOf } from "./messages.js";
 import { callBack, deferred, randomId, startTimer } from "./options.js";
 import { CLOSED_HERE, Phase, newState } from "./state.js";
@@ -175,7 +175,7 @@ export class Connection {
   }
 
   #dial(epoch) {
-    this.#link = new Link(this.#options, {
+    this.#link = new ClientSocket(this.#options, {
       opened: (token) => {
         this.#joiner = new Joiner();
         if (this.#state.options.renewable) this.#renewal.begin(token);

@@ -8,7 +8,7 @@ const isTooLarge = ({ error, message }) =>
   error?.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH" || /payload size|too (large|big)/i.test(error?.message ?? message ?? "");
 
 /** What it says counts until it is left, or has said that it failed or ended. */
-export class Link {
+export class ClientSocket {
   #options;
   #says; // opened, failed, ended, message
   #socket = null;

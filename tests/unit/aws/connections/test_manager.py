@@ -10,7 +10,7 @@ import random
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsError
 
-from streamer.contracts.connections import Known
+from streamer.contracts.connections import ConnectionInfo
 from streamer.core.errors import ConnectionGone, StoreUnavailable
 from streamer.core.messages import Acknowledgment
 from streamer.core.principal import Principal
@@ -193,7 +193,7 @@ async def test_progress_that_comes_too_fast_is_dropped_and_an_outcome_is_not(con
 
 
 async def test_a_connection_that_is_gone_is_forgotten(connections, gateway, rows):
-    await rows.add("c1", Known("client:me", None))
+    await rows.add("c1", ConnectionInfo("client:me", None))
     gateway.answers = [GONE]
     with pytest.raises(ConnectionGone):
         await connections.send("c1", b"{}")
@@ -254,8 +254,8 @@ async def test_a_connection_is_closed_once_and_then_there_is_none(connections, g
 async def test_connections_are_found_by_user_and_tenant(connections, rows):
     for name, user, tenant in (("c1", "ada", "acme"), ("c2", "bob", "acme"), ("c3", "ada", "")):
         principal = Principal(user_id=user, tenant_id=tenant)
-        await rows.add(name, Known(principal.owner, principal))
-    await rows.add("c4", Known("client:me", None))
+        await rows.add(name, ConnectionInfo(principal.owner, principal))
+    await rows.add("c4", ConnectionInfo("client:me", None))
     assert await connections.by_user("ada", "acme") == ["c1"]
     assert await connections.by_user("ada") == ["c3"]
     assert sorted(await connections.by_tenant("acme")) == ["c1", "c2"]

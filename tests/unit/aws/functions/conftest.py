@@ -82,7 +82,7 @@ class House:
     def __init__(self, client: Any, prefix: str) -> None:
         self.clock = ManualClock()
         self.log = RecordingLogger()
-        self.store = DynamoStore(client, f"{prefix}requests", clock=self.clock, untold=True)
+        self.store = DynamoStore(client, f"{prefix}requests", clock=self.clock, ended_undelivered=True)
         self.subscriptions = SubscriptionRows(Calls(client, f"{prefix}subscriptions", self.clock), self.clock)
         self.rows = ConnectionRows(Calls(client, f"{prefix}connections", self.clock), self.clock)
         self.connections = Connections(self.rows, self.subscriptions)

@@ -29,7 +29,7 @@ actions:
 """
 
 QUEUED = {"PutItem": 2, "GetItem": 2, "Query": 1, "UpdateItem": 5}
-"""Who asks, and how the request stands once it is followed; the request and its follower; who follows it; its claim,
+"""Who asks, and how the request stands once it is followed; the request and its subscriber; who follows it; its claim,
 its end, the claim of telling it, that it was sent, and to which connection."""
 CONFIRMED = 2
 """With the connection's next message: that it was delivered, and that nothing is left to confirm."""

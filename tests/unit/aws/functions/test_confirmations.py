@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from streamer.config.settings import ServerSettings
-from streamer.contracts.connections import Known
+from streamer.contracts.connections import ConnectionInfo
 from streamer.core.errors import StoreUnavailable
 from streamer.engine.connection_ends import ConnectionEnds, left_to_sweep
 from streamer.engine.shared_delivery import SharedDelivery
 from streamer.testing import websocket_event
 from streamer.testing.conformance import lease_of, record
 from streamer_aws.connections import rows
-from streamer_aws.functions.door import GatewayDoor
+from streamer_aws.functions.authorizer import GatewayAuthorizer
 
 OWNER = "client:one"
 OUTCOME = b'{"success":true,"result":1}'
@@ -30,7 +30,7 @@ async def connected(house):
         connected=house.rows,
         clock=house.clock,
     )
-    await house.rows.add("c1", Known(OWNER, None))
+    await house.rows.add("c1", ConnectionInfo(OWNER, None))
     return house
 
 
@@ -39,7 +39,7 @@ def door(connected):
     async def leave(_connection_id):
         return None
 
-    return GatewayDoor(
+    return GatewayAuthorizer(
         connected.connections,
         None,
         ServerSettings(),
@@ -76,14 +76,14 @@ async def test_an_outcome_that_was_posted_is_not_delivered_and_a_message_after_i
     await ended(connected, "r1", "r2")
     assert connected.messages() == ["complete", "complete"]
     assert not await delivered(connected)
-    assert await connected.store.unsettled(OWNER) == [(OWNER, "r1"), (OWNER, "r2")]
+    assert await connected.store.undelivered(OWNER) == [(OWNER, "r1"), (OWNER, "r2")]
     # Nobody tells it again by itself.
-    assert await connected.store.untold(connected.clock.now() - 100, connected.clock.now() + 1) == []
+    assert await connected.store.ended_undelivered(connected.clock.now() - 100, connected.clock.now() + 1) == []
     connected.clock.jump(1)
     assert (await door.peer(message(connected))).owner == OWNER
     assert await delivered(connected, "r1")
     assert await delivered(connected, "r2")
-    assert await connected.store.unsettled(OWNER) == []
+    assert await connected.store.undelivered(OWNER) == []
     assert (await connected.rows.get("c1")).unconfirmed == ()
 
 
@@ -97,7 +97,7 @@ async def test_a_message_from_before_it_confirms_nothing(connected, door):
 
 async def test_a_message_over_another_connection_confirms_nothing(connected, door):
     await ended(connected, "r1")
-    await connected.rows.add("c2", Known(OWNER, None))
+    await connected.rows.add("c2", ConnectionInfo(OWNER, None))
     connected.clock.jump(1)
     await door.peer(message(connected, "c2"))
     assert not await delivered(connected)
@@ -106,7 +106,7 @@ async def test_a_message_over_another_connection_confirms_nothing(connected, doo
 async def test_a_client_that_resumes_is_told_again_until_it_says_what_it_has(connected):
     await ended(connected, "r1")
     key = (OWNER, "r1")
-    await connected.rows.add("c2", Known(OWNER, None))
+    await connected.rows.add("c2", ConnectionInfo(OWNER, None))
     await connected.delivery.attach(key, "c2", b'{"type":"complete"}', ended=True)
     assert connected.messages("c2") == ["complete"]
     assert not await delivered(connected)

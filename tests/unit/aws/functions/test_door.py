@@ -6,11 +6,11 @@ import pytest
 
 from streamer.config.settings import ServerSettings
 from streamer.contracts.auth import Authenticator
-from streamer.contracts.connections import Known
+from streamer.contracts.connections import ConnectionInfo
 from streamer.core.errors import FORBIDDEN, OVERLOADED, UNAUTHORIZED, Error, StoreUnavailable, StreamerError
 from streamer.core.owners import OWNER_KEY, OwnerNames
 from streamer.core.principal import Principal
-from streamer_aws.functions.door import GatewayDoor
+from streamer_aws.functions.authorizer import GatewayAuthorizer
 
 ADA = Principal(user_id="ada", tenant_id="acme", permissions=frozenset({"read"}), expires_at=2e9)
 
@@ -35,7 +35,7 @@ def make_door(house):
         left.append(connection_id)
 
     def make(authenticator=None, **server):
-        door = GatewayDoor(
+        door = GatewayAuthorizer(
             house.connections,
             authenticator,
             ServerSettings(**server),
@@ -67,8 +67,8 @@ async def test_without_authentication_the_client_id_or_else_the_connection_owns_
     assert await door.connect(connect_event("c1", query={"client_id": "me"})) == {"statusCode": 200, "headers": {}}
     assert (await door.connect(connect_event("c2")))["statusCode"] == 200
     owner = OwnerNames(await house.rows.keep(OWNER_KEY, b"")).client("me")
-    assert await house.rows.get("c1") == Known(owner, None)
-    assert await house.rows.get("c2") == Known("connection:c2", None)
+    assert await house.rows.get("c1") == ConnectionInfo(owner, None)
+    assert await house.rows.get("c2") == ConnectionInfo("connection:c2", None)
     peer = await door.peer(message_event("c1"))
     assert (peer.id, peer.owner, peer.principal) == ("c1", owner, None)
 
@@ -107,7 +107,7 @@ async def test_a_token_is_found_wherever_it_may_stand(house, make_door, headers,
     assert answer["statusCode"] == 200
     chosen = {"Sec-WebSocket-Protocol": "bearer"} if any("bearer, ada" in value for _, value in headers) else {}
     assert answer["headers"] == chosen
-    assert await house.rows.get("c1") == Known(ADA.owner, ADA)
+    assert await house.rows.get("c1") == ConnectionInfo(ADA.owner, ADA)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ async def test_a_message_of_nobody_known_ends_its_connection(house, make_door):
 async def test_a_token_that_ran_out_ends_its_connection_after_the_leeway(house, make_door):
     door = make_door(Tokens())
     soon = Principal(user_id="ada", expires_at=house.clock.now() + 60)
-    await house.rows.add("c1", Known(soon.owner, soon))
+    await house.rows.add("c1", ConnectionInfo(soon.owner, soon))
     house.clock.jump(69)
     assert (await door.peer(message_event())).principal == soon
     house.clock.jump(1)

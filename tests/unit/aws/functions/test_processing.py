@@ -407,7 +407,7 @@ async def test_a_dead_sandboxes_request_is_sent_for_or_ended(house, sweep):
 
 async def test_an_outcome_that_a_dying_sandbox_did_not_tell_is_told(house, sweep):
     house.declare("work", work)
-    for name in ("untold", "half told"):
+    for name in ("ended_undelivered", "half told"):
         await stored(house, name)
         await house.subscriptions.add((OWNER, name), "c1")
         (taken,) = (await house.store.take((OWNER, name), "dead", 30.0)).records
@@ -442,7 +442,7 @@ async def test_a_part_that_fails_does_not_keep_from_the_rest(house, sweep):
     async def broken(*_arguments, **_more):
         raise StoreUnavailable("not now")
 
-    house.store.claim = house.store.untold = house.store.due = broken
+    house.store.claim = house.store.ended_undelivered = house.store.due = broken
     assert await sweep.run(60.0) == {"ended": 0, "told": 0, "left": 1, "woken": 0}
     assert house.log.events("error") == ["a sweep is not whole"] * 3
 

@@ -42,7 +42,7 @@ async def test_a_large_payload_is_whole_wherever_it_is_read(store, clock, wire):
     assert await store.get(KEY) == given
     assert await store.find("r1") == [summarize(given)]
     assert (await store.list()).requests == [summarize(given)]
-    assert await store.unsettled(KEY[0]) == [KEY]
+    assert await store.undelivered(KEY[0]) == [KEY]
     (one,) = (await store.claim("w1", 1, LEASE)).records
     assert one.payload == LARGE
     clock.jump(LEASE)

@@ -66,14 +66,14 @@ def test_a_record_comes_back_from_its_item_as_it_was(record):
 @pytest.mark.parametrize(
     ("changes", "lane", "there"),
     [
-        ({}, "ready", {"unsettled", "listing"}),
-        ({"expires_at": 20.0}, "ready", {"unsettled", "listing", "expiry"}),
-        ({"status": Status.PROCESSING, "expires_at": 20.0}, "timed", {"unsettled", "listing"}),
-        ({"status": Status.RETRYING, "expires_at": 20.0}, "timed", {"unsettled", "listing", "expiry"}),
+        ({}, "ready", {"undelivered", "listing"}),
+        ({"expires_at": 20.0}, "ready", {"undelivered", "listing", "expiry"}),
+        ({"status": Status.PROCESSING, "expires_at": 20.0}, "timed", {"undelivered", "listing"}),
+        ({"status": Status.RETRYING, "expires_at": 20.0}, "timed", {"undelivered", "listing", "expiry"}),
         (
             {"status": Status.COMPLETED, "due_at": None, "finished_at": 11.0},
             "ended",
-            {"unsettled", "listing", "gone_at"},
+            {"undelivered", "listing", "gone_at"},
         ),
         ({"status": Status.FAILED, "due_at": None, "delivered_at": 12.0}, "ended", {"listing", "gone_at"}),
     ],
@@ -81,7 +81,7 @@ def test_a_record_comes_back_from_its_item_as_it_was(record):
 def test_a_record_stands_in_the_indexes_where_its_state_belongs(changes, lane, there):
     item = to_item(Stored(msgspec.structs.replace(PLAIN, **changes), 1, "v"), LAYOUT)
     assert item["lane"]["S"] == f"{lane}#{shard_of('o', 'i', 4)}"
-    assert {"unsettled", "listing", "expiry", "gone_at"} & set(item) == there
+    assert {"undelivered", "listing", "expiry", "gone_at"} & set(item) == there
 
 
 def test_an_ended_record_is_gone_after_its_time_in_whole_seconds():

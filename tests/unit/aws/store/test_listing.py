@@ -104,7 +104,7 @@ async def test_what_is_away_in_a_bucket_is_not_fetched_for_a_listing(client, tab
     await store.enqueue(record(clock, "r1", payload=b'"' + b"x" * 500_000 + b'"'))
     bucket.calls.clear()
     assert [one.id for one in (await store.list(owner=OWNER)).requests] == ["r1"]
-    assert await store.unsettled(OWNER) == [(OWNER, "r1")]
+    assert await store.undelivered(OWNER) == [(OWNER, "r1")]
     assert bucket.calls == {}
 
 
@@ -124,5 +124,5 @@ async def test_resuming_reads_the_items_of_nothing_that_cannot_be_gone(heard, cl
     wire, store = heard
     await enqueued(store, clock, *((OWNER, f"r{n}") for n in range(5)))
     wire.calls.clear()
-    assert len(await store.unsettled(OWNER)) == 5
+    assert len(await store.undelivered(OWNER)) == 5
     assert wire.calls == {"query": 1}

@@ -41,7 +41,7 @@ async def test_a_long_line_of_one_owner_is_left_behind_for_the_next(wire, store,
 async def test_an_action_without_headroom_is_stepped_over_however_much_of_it_waits(wire, store, clock):
     await fill(store, clock, 60, action="slow")
     await fill(store, clock, 2, action="quick")
-    count, claims = await queries(wire, store.claim("w1", 5, LEASE, headroom={"slow": 0}))
+    count, claims = await queries(wire, store.claim("w1", 5, LEASE, free_slots={"slow": 0}))
     assert [one.action for one in claims.records] == ["quick", "quick"]
     assert count <= scanning.PAGES + 2
 
@@ -89,12 +89,12 @@ async def test_what_is_due_and_has_no_room_does_not_hide_what_is_due_later(wire,
     for one in (await store.claim("w1", 50, LEASE)).records:
         await store.fail(lease_of(one), seq=1, error=None, retry_at=clock.now())
     await fill(store, clock, 1, action="quick")
-    (quick,) = (await store.claim("w1", 5, LEASE, headroom={"slow": 0})).records
+    (quick,) = (await store.claim("w1", 5, LEASE, free_slots={"slow": 0})).records
     await store.fail(lease_of(quick), seq=1, error=None, retry_at=clock.now() + 1)
     clock.jump(1)
     taken = []
     for _ in range(10):
-        taken += (await store.claim("w1", 5, LEASE, headroom={"slow": 0})).records
+        taken += (await store.claim("w1", 5, LEASE, free_slots={"slow": 0})).records
     assert [one.action for one in taken] == ["quick"]
 
 

@@ -38,13 +38,13 @@ async def test_of_32_contenders_in_stores_of_their_own_one_wins(client, table, c
 
 
 async def test_contenders_for_a_lapsed_lease_and_for_a_last_attempt_do_not_meet(client, table, clock, store):
-    await store.enqueue(record(clock, "lapsed"))
+    await store.enqueue(record(clock, "expired"))
     await store.enqueue(record(clock, "deadly", max_attempts=1))
     await claimed(store, 2)
     clock.jump(LEASE)
     others = [DynamoStore(client, table, clock=clock) for _ in range(8)]
     claims = await asyncio.gather(*(other.claim(f"w{n}", 5, LEASE) for n, other in enumerate(others)))
-    assert [one.id for claim in claims for one in claim.records] == ["lapsed"]
+    assert [one.id for claim in claims for one in claim.records] == ["expired"]
     assert [one.id for claim in claims for one in claim.abandoned] == ["deadly"]
 
 
@@ -244,7 +244,7 @@ async def test_what_has_outlived_its_time_is_as_good_as_deleted(client, table, c
     assert await store.get((OWNER, "r1")) is None
     assert await store.find("r1") == []
     assert (await store.list()).requests == []
-    assert await store.unsettled(OWNER) == []
+    assert await store.undelivered(OWNER) == []
     assert (await store.counts())[Status.CANCELLED] == 0
     with pytest.raises(Error) as refused:
         await store.requeue((OWNER, "r1"))
@@ -267,8 +267,8 @@ async def test_more_attempts_than_are_remembered_do_not_make_it_grow(store, cloc
 async def test_unsettled_goes_on_until_it_has_as_many_as_were_asked_for(store, clock):
     for n in range(5):
         await store.enqueue(record(clock, f"r{n}"))
-    assert [name for _, name in await store.unsettled(OWNER, limit=3)] == ["r0", "r1", "r2"]
-    assert list(await store.unsettled(OWNER, limit=0)) == []
+    assert [name for _, name in await store.undelivered(OWNER, limit=3)] == ["r0", "r1", "r2"]
+    assert list(await store.undelivered(OWNER, limit=0)) == []
 
 
 async def test_a_listing_in_parts_is_in_order_across_them(client, table, clock):
@@ -297,9 +297,9 @@ async def test_the_store_itself_never_fails_for_good(store):
 
 
 async def test_now_and_then_a_claim_says_that_others_may_have_written(store, clock):
-    assert [(await store.claim("w1", 1, LEASE)).foreign for _ in range(2)] == [False, False]
+    assert [(await store.claim("w1", 1, LEASE)).changed_externally for _ in range(2)] == [False, False]
     await clock.sleep(claiming.FOREIGN_INTERVAL)
-    assert [(await store.claim("w1", 1, LEASE)).foreign for _ in range(2)] == [True, False]
+    assert [(await store.claim("w1", 1, LEASE)).changed_externally for _ in range(2)] == [True, False]
 
 
 async def test_progress_that_does_not_fit_into_the_item_gives_way_to_the_result(store, clock):

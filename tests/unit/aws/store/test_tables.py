@@ -71,7 +71,7 @@ async def test_a_table_that_no_change_can_bring_up_to_date_is_named_with_the_rea
     other["KeySchema"] = [{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "owner", "KeyType": "RANGE"}]
     del other["LocalSecondaryIndexes"]
     other["AttributeDefinitions"] = [
-        one for one in other["AttributeDefinitions"] if one["AttributeName"] != "unsettled"
+        one for one in other["AttributeDefinitions"] if one["AttributeName"] != "undelivered"
     ]
     await client.create_table(**other)
     with pytest.raises(StoreError, match="cannot be upgraded in place: its key is not"):

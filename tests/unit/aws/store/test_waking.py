@@ -24,7 +24,7 @@ def key(name):
 
 @pytest.fixture
 async def store(wire, table, clock):
-    store = DynamoStore(wire, table, clock=clock, shards=2, untold=True)
+    store = DynamoStore(wire, table, clock=clock, shards=2, ended_undelivered=True)
     yield store
     await store.close()
 
@@ -62,12 +62,12 @@ async def test_nobody_takes_what_runs_has_ended_waits_for_its_retry_or_was_never
 
 
 async def test_a_lease_that_ran_out_is_taken_over_or_abandoned(store, clock):
-    await store.enqueue(record(clock, "lapsed"))
+    await store.enqueue(record(clock, "expired"))
     await store.enqueue(record(clock, "deadly", max_attempts=1))
-    for name in ("lapsed", "deadly"):
+    for name in ("expired", "deadly"):
         assert (await store.take(key(name), "w1", LEASE)).records
     clock.jump(LEASE + 1)
-    assert [one.attempts for one in (await store.take(key("lapsed"), "w2", LEASE)).records] == [2]
+    assert [one.attempts for one in (await store.take(key("expired"), "w2", LEASE)).records] == [2]
     claims = await store.take(key("deadly"), "w2", LEASE)
     assert (claims.records, [one.status for one in claims.abandoned]) == ([], [Status.FAILED])
 
@@ -96,14 +96,14 @@ async def test_a_claim_whose_answer_was_lost_is_still_ours(store, wire, clock):
     assert [one.fence for one in (await store.take(key("r1"), "w1", LEASE)).records] == [1]
 
 
-@pytest.mark.parametrize("lapsed", [False, True])
-async def test_a_table_that_fails_is_no_answer(store, wire, clock, error_of, lapsed):
+@pytest.mark.parametrize("expired", [False, True])
+async def test_a_table_that_fails_is_no_answer(store, wire, clock, error_of, expired):
     await store.enqueue(record(clock))
-    if lapsed:
+    if expired:
         await store.take(key("r1"), "w1", LEASE)
         clock.jump(LEASE + 1)
     refusals = [error_of("InternalServerError", status=500)] * 50
-    wire.refuse["get_item" if lapsed else "update_item"] = refusals
+    wire.refuse["get_item" if expired else "update_item"] = refusals
     with pytest.raises(StoreUnavailable):
         await store.take(key("r1"), "w1", LEASE)
 
@@ -120,16 +120,16 @@ async def test_what_nobody_was_woken_for_is_found_once_it_is_old_enough(store, c
 
 
 async def test_a_lease_that_ran_out_is_found_at_once_and_a_retry_when_its_wake_up_is_late(store, clock):
-    for name in ("lapsed", "alive", "retry"):
+    for name in ("expired", "alive", "retry"):
         await store.enqueue(record(clock, name))
-    await store.take(key("lapsed"), "w1", LEASE)
+    await store.take(key("expired"), "w1", LEASE)
     (taken,) = (await store.take(key("retry"), "w1", LEASE)).records
     await store.fail(lease_of(taken), seq=3, error=BROKEN, retry_at=clock.now() + 20)
     clock.jump(20)
     await store.take(key("alive"), "w1", LEASE)
     clock.jump(11)
-    assert [waiting.key for waiting in await store.due(clock.now() - 60)] == [key("lapsed")]
-    assert {waiting.key for waiting in await store.due(clock.now() - 10)} == {key("lapsed"), key("retry")}
+    assert [waiting.key for waiting in await store.due(clock.now() - 60)] == [key("expired")]
+    assert {waiting.key for waiting in await store.due(clock.now() - 10)} == {key("expired"), key("retry")}
 
 
 async def test_what_has_ended_and_was_not_told_is_found_until_it_is_told(store, clock):
@@ -145,11 +145,11 @@ async def test_what_has_ended_and_was_not_told_is_found_until_it_is_told(store, 
     await store.cancel(key("cancelled"))
     await store.mark_delivered([key("told")])
     found = {key("done"), key("failed"), key("cancelled")}
-    assert set(await store.untold(began - 1, clock.now())) == found
-    assert await store.untold(began - 100, began - 50) == []
-    assert len(await store.untold(began - 1, clock.now(), 1)) == 1
+    assert set(await store.ended_undelivered(began - 1, clock.now())) == found
+    assert await store.ended_undelivered(began - 100, began - 50) == []
+    assert len(await store.ended_undelivered(began - 1, clock.now(), 1)) == 1
     await store.mark_delivered(sorted(found))
-    assert await store.untold(began - 1, clock.now()) == []
+    assert await store.ended_undelivered(began - 1, clock.now()) == []
 
 
 async def test_a_failed_request_that_runs_again_is_not_taken_for_an_untold_one(store, clock):
@@ -158,7 +158,7 @@ async def test_a_failed_request_that_runs_again_is_not_taken_for_an_untold_one(s
     await store.fail(lease_of(taken), seq=3, error=BROKEN)
     await store.requeue(key("r1"))
     await store.take(key("r1"), "w1", LEASE)
-    assert await store.untold(clock.now() - 100, clock.now()) == []
+    assert await store.ended_undelivered(clock.now() - 100, clock.now()) == []
 
 
 async def test_a_store_that_is_not_to_be_asked_keeps_no_index_of_what_was_not_told(wire, table, clock):
@@ -166,7 +166,7 @@ async def test_a_store_that_is_not_to_be_asked_keeps_no_index_of_what_was_not_to
     await store.enqueue(record(clock))
     (taken,) = (await store.take(key("r1"), "w1", LEASE)).records
     await store.complete(lease_of(taken), seq=3, result=b"1")
-    assert await store.untold(clock.now() - 100, clock.now()) == []
+    assert await store.ended_undelivered(clock.now() - 100, clock.now()) == []
     await store.close()
 
 

@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from streamer.stores.sqlite import SqliteStore, link
+from streamer.stores.sqlite import SqliteStore, writer_process
 from streamer.testing import ManualClock
 
 
@@ -70,7 +70,7 @@ def die():
     def use(text, **constants):
         given = "".join(f"{name} = {value!r}\n" for name, value in constants.items())
         (tmp_path / "writer_of_a_test.py").write_text(prelude + given + dedent(text))
-        monkeypatch.setattr(link, "WRITER", "writer_of_a_test:main")
+        monkeypatch.setattr(writer_process, "WRITER", "writer_of_a_test:main")
         return armed.touch
 
     return use

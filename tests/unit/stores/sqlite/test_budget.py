@@ -97,7 +97,7 @@ async def test_large_records_are_read_one_after_the_other(path, clock, monkeypat
         await store.enqueue(record(clock, f"r{n}"))
         await store.complete(lease_of((await store.claim("w", 1, 30.0)).records[0]), seq=1, result=result)
     reading = most = 0
-    ask = store._link.ask
+    ask = store._writer.ask
 
     def watched(kind, now, arguments, read=None):
         nonlocal reading, most
@@ -112,7 +112,7 @@ async def test_large_records_are_read_one_after_the_other(path, clock, monkeypat
         nonlocal reading
         reading -= 1
 
-    monkeypatch.setattr(store._link, "ask", watched)
+    monkeypatch.setattr(store._writer, "ask", watched)
     found = await asyncio.gather(*(store.get(("client:one", f"r{n}")) for n in range(5)))
     assert {(one.status, len(one.result)) for one in found} == {(Status.COMPLETED, len(result))}
     assert most == 1

@@ -92,8 +92,8 @@ class TestAClaimThatFindsNothing:
     def test_sees_what_another_process_wrote(self, do, claim, path, clock):
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("UPDATE requests SET due_at = ?", (clock.now() + 7,))
-        *_, foreign, keys = do("claim", "w", 5, LEASE, NO_LIMITS)
-        assert (foreign, keys) == (True, None)
+        *_, changed_externally, keys = do("claim", "w", 5, LEASE, NO_LIMITS)
+        assert (changed_externally, keys) == (True, None)
         assert claim() == ([], [], clock.now() + 7)
 
     async def test_is_none_once_a_lease_has_ended(self, claim, clock):

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, Phase, settings
 
 from streamer.core.principal import Principal
 from streamer.core.records import ADDRESS_SHARE
-from streamer.queue.fairness import Place, Room
-from streamer.stores.sqlite import SqliteStore, backlog, counts, link, wheel
+from streamer.queue.fairness import Capacity, FairKey
+from streamer.stores.sqlite import SqliteStore, backlog, counts, wheel, writer_process
 from streamer.stores.sqlite.counts import Counts
 from streamer.stores.sqlite.database import open_database
 from streamer.stores.sqlite.operations import NUMBERS
@@ -35,7 +35,7 @@ NO_LIMITS = (None, None, None)
 
 @pytest.fixture
 def _many(monkeypatch):
-    monkeypatch.setattr(link, "WRITER", "unit.stores.sqlite.writer_of_many:main")
+    monkeypatch.setattr(writer_process, "WRITER", "unit.stores.sqlite.writer_of_many:main")
 
 
 @pytest.mark.usefixtures("_many")
@@ -52,7 +52,7 @@ class TestPromises(Enqueueing, Claiming, Fairness, Times, Operators):
 async def open_many(clock):
     folder = Path(tempfile.mkdtemp(prefix="streamer-property-"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(link, "WRITER", "unit.stores.sqlite.writer_of_many:main")
+        patch.setattr(writer_process, "WRITER", "unit.stores.sqlite.writer_of_many:main")
         store = await SqliteStore.open(folder / "queue.db", clock=clock)
     closing = store.close
 
@@ -154,7 +154,7 @@ def test_tenants_without_room_are_passed_over_and_looked_at_once(state, enqueue,
     limits = (None, 1, {"t": 1, "v": 1})
     assert claim(state, 9, limits) == ["principal:u/x", "principal:w/x"]
     assert claim(state, 9, limits) == ["principal:u/x", "principal:w/x"]
-    assert not state.fits(Room(None, 1, dict.fromkeys("tuvw", 1)))
+    assert not state.fits(Capacity(None, 1, dict.fromkeys("tuvw", 1)))
     assert claim(state, 1) == ["principal:t/x"]
 
 
@@ -222,8 +222,8 @@ def test_what_another_program_wrote_is_counted_while_the_queue_goes_on(state, pa
     state.execute("COMMIT")
     enqueue(state, "new")
     assert (state.queued, state.owners.of("o03")) == (14, 0)
-    *_, foreign, keys = do(state, "claim", "w", 0, 30.0, NO_LIMITS)
-    assert (foreign, keys) == (True, None)
+    *_, changed_externally, keys = do(state, "claim", "w", 0, 30.0, NO_LIMITS)
+    assert (changed_externally, keys) == (True, None)
     assert claim(state, 20) == ["new", "o00", "o01", "o02", *(f"o{n:02}" for n in range(4, 14))]
     assert state.queued == 0
 
@@ -287,8 +287,8 @@ def test_a_group_that_failed_leaves_the_counts_as_they_were(state, enqueue, do, 
     with contextlib.suppress(TypeError):
         state.execute("BEGIN IMMEDIATE")
         state.begin()
-        state.enter(Place("work", 0, "", "o1"))
-        state.wait_again(Place("work", 0, "", "o1"))
+        state.enter(FairKey("work", 0, "", "o1"))
+        state.wait_again(FairKey("work", 0, "", "o1"))
     state.undo()
     state.execute("ROLLBACK")
     assert (state.queued, state.owners.of("o1")) == (13, 2)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from streamer.core.messages import ErrorBody
-from streamer.queue.fairness import Lines, Room
+from streamer.queue.fairness import Capacity, FairQueue
 from streamer.stores.sqlite import SqliteStore
 from streamer.stores.sqlite.database import open_database
 from streamer.stores.sqlite.operating import OperatorState
@@ -51,11 +51,11 @@ def do(clock):
 
 def known(state):
     """What is kept in memory, as values that can be compared."""
-    lines = Lines()
-    for place, count in list(Counter(state.lines.take(10_000, Room(None, None, None), [])).items()):
+    lines = FairQueue()
+    for place, count in list(Counter(state.lines.take(10_000, Capacity(None, None, None), [])).items()):
         lines.add(place, count)
         state.lines.add(place, count)
-    return state.queued, dict(state.owners.held), Counter(lines.take(10_000, Room(None, None, None), []))
+    return state.queued, dict(state.owners.held), Counter(lines.take(10_000, Capacity(None, None, None), []))
 
 
 def counted(path):
@@ -105,11 +105,11 @@ def test_a_change_is_applied_without_reading_what_waits(service, operator, do, c
     assert not [text for text in statements if text.startswith("SELECT") and "FROM requests" in text]
     assert len(statements) <= 6
     assert known(service) == counted(path)
-    *_, foreign, foreign_keys = do(service, "claim", "w", 0, 30.0, NO_LIMITS)
-    assert (foreign, foreign_keys) == (True, keys)
+    *_, changed_externally, changed_keys = do(service, "claim", "w", 0, 30.0, NO_LIMITS)
+    assert (changed_externally, changed_keys) == (True, keys)
     assert service.execute("SELECT count(*) FROM changes").fetchone() == (0,)
-    *_, foreign, foreign_keys = do(service, "claim", "w", 0, 30.0, NO_LIMITS)
-    assert (foreign, foreign_keys) == (False, [])
+    *_, changed_externally, changed_keys = do(service, "claim", "w", 0, 30.0, NO_LIMITS)
+    assert (changed_externally, changed_keys) == (False, [])
 
 
 @pytest.mark.usefixtures("story")
@@ -125,8 +125,8 @@ def test_reading_changes_nothing_that_the_service_would_notice(service, operator
     do(operator, "mark_delivered", [["client:5", "r5"]])
     assert service.execute("PRAGMA data_version").fetchone() == version
     do(service, "enqueue", to_new_row(record(clock, "new")), "")
-    *_, foreign, _ = do(service, "claim", "w", 0, 30.0, NO_LIMITS)
-    assert not foreign
+    *_, changed_externally, _ = do(service, "claim", "w", 0, 30.0, NO_LIMITS)
+    assert not changed_externally
 
 
 @pytest.mark.usefixtures("story")

@@ -87,9 +87,9 @@ async def test_a_writer_killed_there_changes_no_answer_and_no_record(step, path,
         expected = await act(model, clock)
         arm()
         answer = await act(store, clock)
-        if isinstance(answer, tuple) and hasattr(answer, "foreign"):
+        if isinstance(answer, tuple) and hasattr(answer, "changed_externally"):
             # A new writer cannot know whether somebody else has written meanwhile, so it says so.
-            answer = answer._replace(foreign=False, foreign_keys=None)
+            answer = answer._replace(changed_externally=False, changed_keys=None)
         assert answer == expected, name
         for key in (KEY, ("client:one", "r2"), ("client:one", "r3")):
             assert await store.get(key) == await model.get(key), name

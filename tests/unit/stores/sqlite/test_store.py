@@ -10,8 +10,8 @@ import pytest
 
 from streamer.core.errors import Error, StoreError, StoreInUse, StoreTooNew, StoreUnavailable
 from streamer.core.messages import ErrorBody
-from streamer.core.records import Status, put_back
-from streamer.stores.sqlite import SqliteStore, link
+from streamer.core.records import Status, rebase_clock
+from streamer.stores.sqlite import SqliteStore, writer_process
 from streamer.stores.sqlite import store as store_module
 from streamer.stores.sqlite.database import open_database
 from streamer.stores.sqlite.schema import MIGRATIONS
@@ -72,14 +72,14 @@ class TestTheFile:
         clock.jump(-3600)
         store = await SqliteStore.open(path, clock=clock)
         after = {one.id: one for one in await whole_records(store)}
-        assert after == {name: put_back(one, clock.now()) for name, one in before.items()}
+        assert after == {name: rebase_clock(one, clock.now()) for name, one in before.items()}
         assert after["retrying"].due_at == clock.now() + 60
         assert after["expiring"].expires_at == clock.now() + 60
         await store.close()
 
     @pytest.mark.parametrize("name", ["queue.db", "link.db"])
     async def test_a_second_service_on_it_is_refused_whatever_name_it_uses(self, store, path, name, monkeypatch):
-        monkeypatch.setattr(link, "LOCK_WAIT", 0.0)
+        monkeypatch.setattr(writer_process, "LOCK_WAIT", 0.0)
         (path.parent / "link.db").symlink_to(path)
         with pytest.raises(StoreInUse) as refused:
             await SqliteStore.open(path.parent / name)
@@ -114,8 +114,8 @@ class TestAnOperator:
         await operator.cancel(("client:one", "a"))
         await operator.close()
         claims = await store.claim("w", 10, 30.0)
-        assert ([one.id for one in claims.records], claims.foreign) == (["b"], True)
-        assert not (await store.claim("w", 10, 30.0)).foreign
+        assert ([one.id for one in claims.records], claims.changed_externally) == (["b"], True)
+        assert not (await store.claim("w", 10, 30.0)).changed_externally
 
     async def test_takes_nothing_from_a_worker(self, store, path, clock):
         await store.enqueue(record(clock))

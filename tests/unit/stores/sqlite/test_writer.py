@@ -10,18 +10,18 @@ from collections import Counter
 import msgspec
 import pytest
 
-from streamer.children.child import Channel
-from streamer.children.framing import frame
 from streamer.core.errors import StoreUnavailable
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
-from streamer.queue.fairness import Lines, Place, Room
+from streamer.queue.fairness import Capacity, FairKey, FairQueue
 from streamer.stores.sqlite import backlog, claiming, database, reading, wheel
 from streamer.stores.sqlite import state as state_module
 from streamer.stores.sqlite.operations import NUMBERS, OPERATIONS
 from streamer.stores.sqlite.rows import to_new_row
 from streamer.stores.sqlite.state import State
 from streamer.stores.sqlite.writer import BROKEN, DONE, REFUSED, TROUBLE, apply, main, open_state
+from streamer.subprocesses.child import Channel
+from streamer.subprocesses.framing import frame
 from streamer.testing.conformance import record
 
 NO_LIMITS = (None, None, None)
@@ -133,9 +133,9 @@ def test_what_an_operator_did_is_not_forgotten_by_a_group_that_failed(state, ope
         "UPDATE requests SET status = 'PENDING', waiting = 1, due_at = ?, finished_at = NULL", (clock.now(),)
     )
     apply(state, [ask("enqueue", ("too", "short")), ask("enqueue", ("shorter",))])
-    ((_, _, (taken, _, _, foreign, _)),) = apply(state, [ask("claim", "w", 1, 30.0, NO_LIMITS)])
+    ((_, _, (taken, _, _, changed_externally, _)),) = apply(state, [ask("claim", "w", 1, 30.0, NO_LIMITS)])
     assert [row[1] for row in taken] == ["a"]
-    assert foreign
+    assert changed_externally
 
 
 def test_a_claim_in_a_group_that_failed_still_says_that_an_operator_was_there(state, operator, ask, clock):
@@ -169,7 +169,7 @@ def test_looking_neither_waits_for_another_process_nor_holds_it_up(state, operat
         ask("get", "client:one", "a", 1 << 20),
         ask("find", "a", 100),
         ask("counts"),
-        ask("unsettled", "client:one", 10),
+        ask("undelivered", "client:one", 10),
         ask("list_records", None, None, None, 10, None),
     ]
     assert outcomes(apply(state, looks)) == [DONE] * 5
@@ -195,7 +195,7 @@ def test_looking_neither_waits_for_another_process_nor_holds_it_up(state, operat
         (claiming._TAKEN_BY, ("a", 0, "t"), TIMED.replace(")", " AND due_at>?)")),
         (claiming._ENDED_BY, (1.0, "t"), "finished (finished_at=?)"),
         (claiming._FALLEN_DUE, ("a", 0, 1.0, 1), TIMED.replace(")", " AND due_at>? AND due_at<?)")),
-        (claiming._LAPSED, (1.0, "a", 0, 1.0), TIMED.replace(")", " AND due_at>? AND due_at<?)")),
+        (claiming._EXPIRED_LEASES, (1.0, "a", 0, 1.0), TIMED.replace(")", " AND due_at>? AND due_at<?)")),
         (claiming._RUNNING, ("a", 0), TIMED.replace(")", " AND due_at>?)")),
         (claiming._EXPIRED, (1.0, 1), "expiring (expires_at>? AND expires_at<?)"),
     ],
@@ -225,7 +225,7 @@ def test_what_is_kept_in_memory_is_read_without_the_rows_and_a_clock_put_back_lo
         assert plans(next_action)[0].endswith(f"INDEX {index} (action>?)")
     running = "(action=? AND priority=? AND status=? AND waiting=? AND due_at>?)"
     assert f"{timed} {running}" in plans(state_module._DUE_NOW, 1.0, "a", 0)
-    timed, expiring = (plans(statement, 1.0) for statement in state_module._PUT_BACK)
+    timed, expiring = (plans(statement, 1.0) for statement in state_module._REBASE_CLOCK)
     assert timed == ["SCAN requests USING INDEX requests_timed"]
     assert expiring == ["SEARCH requests USING INDEX requests_expiring (expires_at>?)"]
 
@@ -395,7 +395,7 @@ class TestWhatIsKeptInMemory:
         """What is kept of the queue, as values that can be compared."""
 
         def known():
-            lines = _copy_of(state).take(1000, Room(None, None, None))
+            lines = _copy_of(state).take(1000, Capacity(None, None, None))
             return state.queued, dict(state.owners.held), Counter(lines)
 
         return known
@@ -510,10 +510,10 @@ class TestWhatIsKeptInMemory:
 
 
 def _copy_of(state):
-    lines = Lines()
+    lines = FairQueue()
     for priority, actions in state.lines._levels.items():
         for action, tenants in actions.items():
             for tenant, owners in tenants.items():
                 for owner, count in owners.items():
-                    lines.add(Place(action, priority, tenant, owner), count)
+                    lines.add(FairKey(action, priority, tenant, owner), count)
     return lines

@@ -1,5 +1,0 @@
-"""Child processes of our own: a socket pair, whole messages both ways, death noticed at once."""
-
-from streamer.children.parent import Child
-
-__all__ = ["Child"]
