@@ -84,7 +84,6 @@ class QuoteHandler(BaseHTTPRequestHandler):
     timeout = 60
 
     def do_POST(self) -> None:
-        """Part of `BaseHTTPRequestHandler`."""
         try:
             self._answer(200, quote(self._payload()))
         except Wrong as wrong:

@@ -65,7 +65,6 @@ class OneKey:
         self._key = key
 
     def find(self, header: Header) -> list[Key]:
-        """Part of `KeySource`."""
         return [self._key] if header.algorithm == self._key.algorithm else []
 
     async def look_again(self) -> None:
@@ -90,7 +89,6 @@ class FileKeys:
         self._looked = clock.monotonic()
 
     def find(self, header: Header) -> list[Key]:
-        """Part of `KeySource`."""
         now = self._clock.monotonic()
         if now - self._looked >= LOOK_INTERVAL:
             self._looked = now
@@ -161,11 +159,9 @@ class FetchedKeys:
         self._under_way: asyncio.Task[bool] | None = None
 
     def find(self, header: Header) -> list[Key]:
-        """Part of `KeySource`."""
         return [] if self._keys is None else self._keys.find(header)
 
     async def look_again(self) -> None:
-        """Part of `KeySource`."""
         under_way = self._under_way
         if under_way is not None or self._clock.monotonic() - self._fetched >= self._cooldown:
             await asyncio.shield(under_way or self._begin())

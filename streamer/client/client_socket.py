@@ -105,13 +105,11 @@ class ClientSocket(WSListener):
         self._transport.disconnect(graceful=False)
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """Part of `picows.WSListener`."""
         self._transport = transport
         self.process = transport.response.headers.get(PROCESS_HEADER)
         self._gone = self._loop.create_task(_wait_gone(transport))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Part of `picows.WSListener`."""
         kind = frame.msg_type
         if kind == WSMsgType.CLOSE:
             self._closed(transport, frame.get_payload_as_bytes())
@@ -125,7 +123,6 @@ class ClientSocket(WSListener):
             self._continue(transport, frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """Part of `picows.WSListener`."""
         sent = _sent_close(transport)
         if sent is not None and sent.code == TOO_LARGE:
             self._refused()
@@ -136,12 +133,10 @@ class ClientSocket(WSListener):
         self._on_end(*self._ended_by)
 
     def pause_writing(self) -> None:
-        """Part of `picows.WSListener`."""
         if self._room is None:
             self._room = self._loop.create_future()
 
     def resume_writing(self) -> None:
-        """Part of `picows.WSListener`."""
         if self._room is not None:
             self._room.set_result(None)
             self._room = None

@@ -35,17 +35,14 @@ class LocalConnections:
         return self._peers.get(connection_id)
 
     def add(self, peer: Peer, /) -> None:
-        """Part of `PeerRegistry`."""
         self._peers[peer.id] = peer
 
     def remove(self, peer: Peer, /) -> None:
-        """Part of `PeerRegistry`."""
         self._peers.pop(peer.id, None)
 
     def send(
         self, connection_id: str, message: Message, /, *, replaces: str | None = None, final: bool = False
     ) -> Awaitable[None]:
-        """Part of `ConnectionManager`."""
         peer = self._peers.get(connection_id)
         if peer is None:
             raise ConnectionGone(f"connection {connection_id} is not open")
@@ -57,7 +54,6 @@ class LocalConnections:
         return DONE
 
     def room(self, connection_id: str, /) -> Awaitable[None] | None:
-        """Part of `ConnectionManager`."""
         peer = self._peers.get(connection_id)
         if peer is None:
             raise ConnectionGone(f"connection {connection_id} is not open")
@@ -76,7 +72,6 @@ class LocalConnections:
         return gone
 
     async def is_active(self, connection_id: str, /) -> bool:
-        """Part of `ConnectionManager`."""
         return connection_id in self._peers
 
     async def by_user(self, user_id: str, /, tenant_id: str = "") -> list[str]:
@@ -90,7 +85,6 @@ class LocalConnections:
         ]
 
     async def by_tenant(self, tenant_id: str, /) -> list[str]:
-        """Part of `ConnectionDirectory`."""
         return [
             peer.id
             for peer in self._peers.values()

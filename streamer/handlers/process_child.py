@@ -78,13 +78,11 @@ class ChannelReporter(Reporter):
         self._metadata: dict[str, Any] = {}
 
     def report(self, percentage: float, message: str = "", **metadata: Any) -> None:
-        """Part of `Reporter`."""
         outbox = self._outbox
         if outbox is not None:
             outbox.put(_number(percentage), str.__str__(str(message)), {**self._metadata, **metadata})
 
     def set_metadata(self, key: str, value: Any) -> None:
-        """Part of `Reporter`."""
         self._metadata = {**self._metadata, key: value}
 
     def close(self) -> None:

@@ -95,5 +95,4 @@ class PublicResolver(AbstractResolver):
         return public
 
     async def close(self) -> None:
-        """Part of `AbstractResolver`."""
         await self._resolver.close()

@@ -126,17 +126,14 @@ class Child(asyncio.Protocol):
             self.kill()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Part of `asyncio.Protocol`."""
         # uvloop's transports do not inherit asyncio's.
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Part of `asyncio.Protocol`."""
         for message in self._unframer.feed(data):
             self._on_message(message)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - its reason changes nothing
-        """Part of `asyncio.Protocol`."""
         self._transport = None
         assert self._gone is not None
         assert self._process is not None

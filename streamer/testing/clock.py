@@ -26,11 +26,9 @@ class ManualClock:
         self._order = count()
 
     def now(self) -> float:
-        """Part of `Clock`."""
         return self._now
 
     def monotonic(self) -> float:
-        """Part of `Clock`."""
         return self._monotonic
 
     async def sleep(self, seconds: float) -> None:

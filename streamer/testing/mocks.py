@@ -71,7 +71,6 @@ class ProgressReporterMock(SendOnlyMock):
         self.active_connections: dict[str, bool] = {}
 
     async def is_active(self, connection_id: str, /) -> bool:
-        """Part of `ConnectionManager`."""
         if self.is_active_func is not None:
             return self.is_active_func(connection_id)
         return self.active_connections.get(connection_id, False)
@@ -89,7 +88,6 @@ class RecordingMock(SendOnlyMock):
         self.is_active_calls: list[str] = []
 
     async def is_active(self, connection_id: str, /) -> bool:
-        """Part of `ConnectionManager`."""
         self.is_active_calls.append(connection_id)
         return True
 
@@ -122,7 +120,6 @@ class FailingMock:
         raise self.error
 
     async def is_active(self, connection_id: str, /) -> bool:
-        """Part of `ConnectionManager`."""
         del connection_id
         return False
 
@@ -143,7 +140,6 @@ class MockConnectionManager(ProgressReporterMock):
     async def send(
         self, connection_id: str, message: Message, /, *, replaces: str | None = None, final: bool = False
     ) -> None:
-        """Part of `ConnectionManager`."""
         self.calls.append(("send", (connection_id, decoded(message))))
         await super().send(connection_id, message, replaces=replaces, final=final)
 
@@ -157,7 +153,6 @@ class MockConnectionManager(ProgressReporterMock):
         return []
 
     async def is_active(self, connection_id: str, /) -> bool:
-        """Part of `ConnectionManager`."""
         self.calls.append(("is_active", (connection_id,)))
         return await super().is_active(connection_id)
 

@@ -107,24 +107,19 @@ class Expiry:
             end(peer)
 
     def confirmed(self, peer: Peer, names: Sequence[str]) -> None:
-        """Part of `FrameReceiver`."""
         self._inner.confirmed(peer, names)
 
     def waits(self, peer: Peer) -> bool:
-        """Part of `FrameReceiver`."""
         return self._inner.waits(peer)
 
     def disconnected(self, peer: Peer) -> None:
-        """Part of `FrameReceiver`."""
         self._inner.disconnected(peer)
 
     def add(self, peer: Any) -> None:
-        """Part of `PeerRegistry`."""
         self._registry.add(peer)
         self._deadlines.add(peer)
 
     def remove(self, peer: Any) -> None:
-        """Part of `PeerRegistry`."""
         self._deadlines.remove(peer)
         self._registry.remove(peer)
 

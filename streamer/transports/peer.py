@@ -70,7 +70,6 @@ class WebSocketPeer(Sender):
         self._waiting = 0
 
     def refused(self, count: int = 1, /) -> None:
-        """Part of `Peer`."""
         if not self.closed and self._shared.refuses(self.id, count):
             self._shared.logger.warning(
                 "a connection that only sent nonsense was closed", connection_id=self.id, address=self.address_block

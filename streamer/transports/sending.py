@@ -92,7 +92,6 @@ class Sender(WSListener):
         stream.set_write_buffer_limits(high=self._shared.max_buffered)
 
     def send(self, data: bytes, /) -> None:
-        """Part of `Peer`."""
         if self.closed:
             return
         size = len(data)
@@ -107,7 +106,6 @@ class Sender(WSListener):
             self.flush()
 
     def send_latest(self, name: str, data: bytes, final: bool = False, /) -> None:
-        """Part of `Peer`."""
         if final:
             self._send_final(name, data)
         elif not self._paused:
@@ -116,7 +114,6 @@ class Sender(WSListener):
             self._hold(name, data)
 
     def room(self) -> Awaitable[None] | None:
-        """Part of `Peer`."""
         if self._has_room():
             return None
         if self._caught_up is None:
@@ -177,7 +174,6 @@ class Sender(WSListener):
         return confirmations.size > self._shared.little or self._shared.ping_now(self)
 
     def ask(self) -> None:
-        """Part of `Asking`."""
         if not self.closed:
             self.flush()
             # What was queued may have taken it along.

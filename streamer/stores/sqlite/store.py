@@ -130,7 +130,6 @@ class SqliteStore:
         return self._writer.pid
 
     def enqueue(self, record: RequestRecord, /) -> Awaitable[Existing | None]:
-        """Part of `RequestQueue`."""
         try:
             return self._do("enqueue", to_new_row(record), record.share, read=self._enqueued)
         except Exception as problem:  # noqa: BLE001 - raised where it is awaited, as everything else that goes wrong
@@ -162,7 +161,6 @@ class SqliteStore:
         lost_limit: int | None = None,
         lost_running: int = 0,
     ) -> Claims:
-        """Part of `RequestQueue`."""
         limits = (free_slots and dict(free_slots), tenant_limit, tenants and dict(tenants), lost_limit, lost_running)
         answer = await self._do("claim", worker, limit, lease, limits)
         taken, abandoned, next_due, changed_externally, keys = answer
@@ -175,17 +173,14 @@ class SqliteStore:
         )
 
     async def renew(self, leases: Sequence[Lease], lease: float, /) -> list[Lease]:
-        """Part of `RequestQueue`."""
         return [Lease(*held) for held in await self._do("renew", list(leases), lease)]
 
     async def update_progress(
         self, claim: Lease, /, *, seq: int, percentage: float, message: str = "", metadata: bytes = b""
     ) -> None:
-        """Part of `RequestQueue`."""
         _held(claim, await self._do("update_progress", claim, seq, percentage, message, metadata))
 
     async def complete(self, claim: Lease, /, *, seq: int, result: bytes, progress: LastReport | None = None) -> None:
-        """Part of `RequestQueue`."""
         _held(claim, await self._do("complete", claim, seq, result, *(_columns(progress) or (None, None, None))[1:]))
 
     async def fail(
@@ -199,35 +194,28 @@ class SqliteStore:
         cause: Cause | None = None,
         progress: LastReport | None = None,
     ) -> None:
-        """Part of `RequestQueue`."""
         arguments = (seq, encode_error(error), retry_at, encode_cause(cause), _columns(progress))
         _held(claim, await self._do("fail", claim, *arguments))
 
     async def release(self, leases: Sequence[Lease], /) -> None:
-        """Part of `RequestQueue`."""
         await self._do("release", list(leases))
 
     async def cancel(self, key: Key, /, message: str = "The request was cancelled") -> RequestRecord:
-        """Part of `RequestQueue`."""
         async with self._reading.taken(PAGE_BYTES):
             return _known(key, await self._do("cancel", *key, message))
 
     async def requeue(self, key: Key, /) -> RequestRecord:
-        """Part of `RequestQueue`."""
         async with self._reading.taken(PAGE_BYTES):
             return _known(key, await self._do("requeue", *key))
 
     async def mark_delivered(self, keys: Sequence[Key], /) -> None:
-        """Part of `RequestQueue`."""
         await self._do("mark_delivered", list(keys))
 
     async def undelivered(self, owner: str, /, limit: int = 1000) -> Sequence[Key]:
-        """Part of `RequestQueue`."""
         async with self._reading.taken(PAGE_BYTES):
             return [(owner, id_) for id_ in await self._do("undelivered", owner, limit)]
 
     async def get(self, key: Key, /) -> RequestRecord | None:
-        """Part of `RequestQueue`."""
         size = SMALL_RECORD
         while True:
             async with self._reading.taken(size):
@@ -257,7 +245,6 @@ class SqliteStore:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page:
-        """Part of `RequestQueue`."""
         before = None if cursor is None else decode_cursor(cursor)
         async with self._reading.taken(PAGE_BYTES):
             rows, last = await self._do("list_records", owner, status and status.value, action, limit, before)
@@ -288,16 +275,13 @@ class SqliteStore:
         return purged
 
     async def keep(self, name: str, value: bytes, /, *, replace: bool = False) -> bytes:
-        """Part of `RequestQueue`."""
         kept: bytes = await self._do("keep", name, value, replace)
         return kept
 
     async def failed(self) -> None:
-        """Part of `RequestQueue`."""
         await self._writer.failed.wait()
 
     async def close(self) -> None:
-        """Part of `RequestQueue`."""
         await self._writer.close()
 
     def _do(self, name: str, *arguments: Any, read: Callable[[Any], Any] | None = None) -> Awaitable[Any]:

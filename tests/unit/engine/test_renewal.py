@@ -22,8 +22,6 @@ PROOFS = {
 
 
 class ConnectionInfo(Authenticator):
-    """Part of `Authenticator`."""
-
     def __init__(self, **attributes):
         self.__dict__.update(attributes)
 

@@ -158,11 +158,9 @@ class ApiGatewayConnections:
         return True
 
     async def by_user(self, user_id: str, /, tenant_id: str = "") -> list[str]:
-        """Part of `ConnectionDirectory`."""
         return await self.connected.found(BY_USER, "user", Principal(user_id=user_id, tenant_id=tenant_id).owner)
 
     async def by_tenant(self, tenant_id: str, /) -> list[str]:
-        """Part of `ConnectionDirectory`."""
         return await self.connected.found(BY_TENANT, "tenant", tenant_id) if tenant_id else []
 
     async def close(self, connection_id: str, /) -> None:

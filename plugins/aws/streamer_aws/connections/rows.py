@@ -39,7 +39,6 @@ class ConnectionRows:
         self._clock = clock
 
     async def add(self, connection_id: str, known: ConnectionInfo, /) -> None:
-        """Part of `ConnectionRegistry`."""
         now = self._clock.now()
         item: Item = {
             "connection_id": text(connection_id),
@@ -69,7 +68,6 @@ class ConnectionRows:
         )
 
     async def sent(self, connection_id: str, request_id: str, at: float, /) -> None:
-        """Part of `ConnectionRegistry`."""
         outcome = f"{before(at)}#{request_id}"
         with contextlib.suppress(Refused):
             await self._change(
@@ -81,7 +79,6 @@ class ConnectionRows:
             )
 
     async def confirm(self, connection_id: str, outcomes: Collection[str], /) -> None:
-        """Part of `ConnectionRegistry`."""
         with contextlib.suppress(Refused):
             await self._change(connection_id, "DELETE #unconfirmed :outcomes", list(outcomes))
 
@@ -100,7 +97,6 @@ class ConnectionRows:
         )
 
     async def renew(self, connection_id: str, principal: Principal, /) -> None:
-        """Part of `ConnectionRegistry`."""
         try:
             await self._calls.make(
                 "update_item",
@@ -115,11 +111,9 @@ class ConnectionRows:
             raise ConnectionGone(f"connection {connection_id} is not open") from None
 
     async def remove(self, connection_id: str, /) -> None:
-        """Part of `ConnectionRegistry`."""
         await self._calls.make("delete_item", TableName=self._calls.table, Key=_key(connection_id))
 
     async def keep(self, name: str, value: bytes, /) -> bytes:
-        """Part of `ConnectionRegistry`."""
         return await keep(self._calls, _key(f"streamer:{name}"), value)
 
     async def found(self, by: str, attribute: str, value: str) -> list[str]:

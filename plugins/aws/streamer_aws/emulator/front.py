@@ -25,12 +25,10 @@ class Front(asyncio.Protocol):
         self._head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Part of `asyncio.Protocol`."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Part of `asyncio.Protocol`."""
         self._head += data
         head, ended, _ = self._head.partition(b"\r\n\r\n")
         transport = self._transport

@@ -86,7 +86,6 @@ class InProcess:
         self._running: asyncio.Task[Any] | None = None
 
     async def invoke(self, event: bytes, invocation: Invocation) -> bytes:
-        """Part of `Sandbox`."""
         try:
             answer = await self._handler(orjson.loads(event), Context(invocation, self._clock))
             # As the runtime does: what is no JSON is an error of the function.
@@ -99,5 +98,4 @@ class InProcess:
         await self._handlers.kill()
 
     async def close(self) -> None:
-        """Part of `Sandbox`."""
         await self._handlers.close()

@@ -100,7 +100,6 @@ class Process:
         )
 
     async def invoke(self, event: bytes, invocation: Invocation) -> bytes:
-        """Part of `Sandbox`."""
         assert self._ending is not None
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._answer = answer

@@ -67,25 +67,21 @@ class Socket(asyncio.Protocol):
     # Part of asyncio.Protocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Part of `asyncio.Protocol`."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Part of `asyncio.Protocol`."""
         # A head that was refused is all that is read of its connection.
         if self._protocol.handshake_exc is None:
             self._protocol.receive_data(data)
             self._work_off()
 
     def eof_received(self) -> None:
-        """Part of `asyncio.Protocol`."""
         if self._protocol.handshake_exc is None:
             self._protocol.receive_eof()
             self._work_off()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Part of `asyncio.Protocol`."""
         self._finish(ABNORMAL, "Connection Closed Abnormally")
         for timer in self._timers:
             timer.cancel()

@@ -65,7 +65,6 @@ class GatewayAuthorizer:
         self._owners: OwnerNames | None = None
 
     async def connect(self, event: Mapping[str, Any], /) -> dict[str, Any]:
-        """Part of `Authorizer`."""
         connection_id = event["requestContext"]["connectionId"]
         headers = _headers(event)
         offered = offered_subprotocols(headers.get("sec-websocket-protocol", []))

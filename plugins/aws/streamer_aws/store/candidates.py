@@ -54,15 +54,12 @@ class Entry(NamedTuple):
 
     @property
     def exhausted(self) -> bool:
-        """Part of `records.exhausted`."""
         return not self.waits and self.attempts >= self.max_attempts
 
     def due(self, now: float) -> bool:
-        """Part of `records.due`."""
         return self.status is Status.PENDING or self.due_at <= now
 
     def expired(self, now: float) -> bool:
-        """Part of `records.expired`."""
         return self.expires_at is not None and self.expires_at <= now and (self.waits or self.due_at <= now)
 
 

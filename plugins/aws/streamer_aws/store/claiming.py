@@ -72,7 +72,6 @@ class Claimer:
         lost_limit: int | None,
         lost_running: int,
     ) -> Claims:
-        """Part of `RequestQueue`."""
         now = self._writer.now()
         used = _Used(free_slots, tenant_limit, tenants, lost_limit, lost_running)
         capacity = used.capacity()

@@ -77,7 +77,6 @@ class Reader:
         return [(item["owner"]["S"], item["id"]["S"]) for item in found]
 
     async def find(self, request_id: str, limit: int, now: float) -> list[RequestSummary]:
-        """Part of `RequestQueue`."""
         if limit <= 0:
             return []
         answer = await self._calls.make(

@@ -69,7 +69,6 @@ class DynamoStore:
         self._sweeper = Sweeper(self._calls, layout)
 
     async def enqueue(self, record: RequestRecord, /) -> Existing | None:
-        """Part of `RequestQueue`."""
         return await self._writer.enqueue(record)
 
     async def claim(
@@ -84,17 +83,14 @@ class DynamoStore:
         lost_limit: int | None = None,
         lost_running: int = 0,
     ) -> Claims:
-        """Part of `RequestQueue`."""
         return await self._claimer.claim(
             worker, limit, lease, free_slots, tenant_limit, tenants, lost_limit, lost_running
         )
 
     async def take(self, key: Key, worker: str, lease: float, /, *, lost: bool = True) -> Claims:
-        """Part of `WokenQueue`."""
         return await self._claimer.take(key, worker, lease, lost=lost)
 
     async def due(self, stored_before: float, /, limit: int = 500, *, without: Collection[str] = ()) -> list[Waiting]:
-        """Part of `WokenQueue`."""
         return await self._sweeper.due(self._writer.now(), stored_before, limit, without)
 
     async def ended_undelivered(self, ended_after: float, ended_before: float, /, limit: int = 500) -> list[Key]:
@@ -102,21 +98,17 @@ class DynamoStore:
         return await self._sweeper.ended_undelivered(ended_after, ended_before, limit)
 
     async def mark_sent(self, keys: Sequence[Key], /) -> None:
-        """Part of `WokenQueue`."""
         await self._writer.mark_sent(keys)
 
     async def count_queued(self) -> int:
-        """Part of `WokenQueue`."""
         return await self._writer.queue.count.count()
 
     async def renew(self, leases: Sequence[Lease], lease: float, /) -> list[Lease]:
-        """Part of `RequestQueue`."""
         return await self._writer.renew(leases, lease)
 
     async def update_progress(
         self, claim: Lease, /, *, seq: int, percentage: float, message: str = "", metadata: bytes = b""
     ) -> None:
-        """Part of `RequestQueue`."""
         event = Progressed(self._writer.now(), claim.fence, seq, percentage, message, metadata)
         await self._writer.update_progress(claim, event)
 
@@ -140,35 +132,27 @@ class DynamoStore:
         cause: Cause | None = None,
         progress: LastReport | None = None,
     ) -> None:
-        """Part of `RequestQueue`."""
         await self._writer.fail(claim, Failed(self._writer.now(), claim.fence, seq, error, retry_at, cause, progress))
 
     async def release(self, leases: Sequence[Lease], /) -> None:
-        """Part of `RequestQueue`."""
         await self._writer.release(leases)
 
     async def cancel(self, key: Key, /, message: str = "The request was cancelled") -> RequestRecord:
-        """Part of `RequestQueue`."""
         return await self._blobs.whole(await self._writer.apply(key, Cancelled(self._writer.now(), message)))
 
     async def requeue(self, key: Key, /) -> RequestRecord:
-        """Part of `RequestQueue`."""
         return await self._blobs.whole(await self._writer.apply(key, Requeued(self._writer.now())))
 
     async def mark_delivered(self, keys: Sequence[Key], /) -> None:
-        """Part of `RequestQueue`."""
         await self._writer.mark_delivered(keys)
 
     async def undelivered(self, owner: str, /, limit: int = 1000) -> Sequence[Key]:
-        """Part of `RequestQueue`."""
         return await self._reader.undelivered(owner, limit, self._writer.now())
 
     async def get(self, key: Key, /) -> RequestRecord | None:
-        """Part of `RequestQueue`."""
         return await self._writer.read(key)
 
     async def find(self, id: str, /, limit: int = 100) -> list[RequestSummary]:  # noqa: A002 - the contract's name
-        """Part of `RequestQueue`."""
         return await self._reader.find(id, limit, self._writer.now())
 
     async def list(
@@ -180,20 +164,16 @@ class DynamoStore:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page:
-        """Part of `RequestQueue`."""
         return await self._reader.page(owner, status, action, limit, cursor, self._writer.now())
 
     async def counts(self) -> dict[Status, int]:
-        """Part of `RequestQueue`."""
         return await self._reader.counts(self._writer.now())
 
     async def purge(self, finished_before: float, /) -> int:
-        """Part of `RequestQueue`."""
         keys = await self._reader.ended(finished_before, self._writer.now())
         return await self._writer.purge(keys, finished_before)
 
     async def keep(self, name: str, value: bytes, /, *, replace: bool = False) -> bytes:
-        """Part of `RequestQueue`."""
         return await keep(self._calls, {"owner": text(KEEPER), "id": text(name)}, value, replace=replace)
 
     async def failed(self) -> None:
@@ -201,5 +181,4 @@ class DynamoStore:
         await asyncio.get_running_loop().create_future()
 
     async def close(self) -> None:
-        """Part of `RequestQueue`."""
         await self._calls.close()

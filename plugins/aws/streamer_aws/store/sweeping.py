@@ -32,8 +32,6 @@ class Sweeper:
         self._layout = layout
 
     async def due(self, now: float, stored_before: float, limit: int, without: Collection[str]) -> list[Waiting]:
-        """Part of `WokenQueue`."""
-
         def wanted(item: Item) -> bool:
             return item["action"]["S"] not in without and _overdue(item, now, stored_before)
 
@@ -44,7 +42,6 @@ class Sweeper:
         return [Waiting((item["owner"]["S"], item["id"]["S"]), item["action"]["S"]) for item in found[:limit]]
 
     async def ended_undelivered(self, ended_after: float, ended_before: float, limit: int) -> list[Key]:
-        """Part of `WokenQueue`."""
         lanes = await all_of(
             self._some(
                 limit,

@@ -68,7 +68,6 @@ class Writer:
         return secrets.token_hex(6)
 
     async def enqueue(self, record: RequestRecord) -> Existing | None:
-        """Part of `RequestQueue`."""
         stored = Stored(record, self.new_number(), self.new_version())
         try:
             await self.queue.enter(record.key)
@@ -99,7 +98,6 @@ class Writer:
         return None
 
     async def renew(self, leases: Sequence[Lease], lease: float) -> list[Lease]:
-        """Part of `RequestQueue`."""
         now = self.now()
 
         async def one(claim: Lease) -> bool:
@@ -112,7 +110,6 @@ class Writer:
         return [claim for claim, it_is in zip(leases, kept, strict=True) if not it_is]
 
     async def update_progress(self, claim: Lease, event: Progressed) -> None:
-        """Part of `RequestQueue`."""
         version = self.new_version()
         try:
             refused = await self._changed(writes.progress(self._calls.table, claim[:2], event, version), version)
@@ -123,7 +120,6 @@ class Writer:
             await self._apply(claim[:2], event, refused.item)
 
     async def complete(self, claim: Lease, event: Completed) -> None:
-        """Part of `RequestQueue`."""
         try:
             refused = await self._complete(claim, event)
         except TooLarge:
@@ -136,14 +132,12 @@ class Writer:
             await self._repeated_or_lost(claim, event, refused.item)
 
     async def fail(self, claim: Lease, event: Failed) -> None:
-        """Part of `RequestQueue`."""
         stands = await self._get(claim[:2])
         if stands is not None and same_outcome(to_stored(stands).record, event):
             return
         await self._apply(claim[:2], event, stands)
 
     async def release(self, leases: Sequence[Lease]) -> None:
-        """Part of `RequestQueue`."""
         now = self.now()
 
         async def one(claim: Lease) -> None:
@@ -155,7 +149,6 @@ class Writer:
         await all_of(map(one, leases))
 
     async def mark_delivered(self, keys: Sequence[Key]) -> None:
-        """Part of `RequestQueue`."""
         event = Delivered(self.now())
 
         async def one(key: Key) -> None:
@@ -165,8 +158,6 @@ class Writer:
         await all_of(map(one, keys))
 
     async def mark_sent(self, keys: Sequence[Key]) -> None:
-        """Part of `WokenQueue`."""
-
         async def one(key: Key) -> None:
             version = self.new_version()
             await self._changed(writes.sent(self._calls.table, key, version), version)
