@@ -82,7 +82,7 @@ class RequestStore(Protocol):
 class RequestQueue(Protocol):
     """A durable store of requests. Every method is safe to call from many tasks at once.
 
-    All transitions are those of `streamer.core.records.advance`. Each write is durable when its method returns, and
+    All transitions are those of `streamer.core.transitions.advance`. Each write is durable when its method returns, and
     each is safe to repeat: a write that was already made by the same claim succeeds again without effect.
     """
 

@@ -13,8 +13,9 @@ import msgspec
 from streamer.contracts.stores import Existing
 from streamer.core.clock import Clock
 from streamer.core.errors import NOT_FOUND, OVERLOADED, VALIDATION_ERROR, Error
-from streamer.core.records import Completed, Failed, RequestRecord, Status
+from streamer.core.records import RequestRecord, Status
 from streamer.core.summaries import summarize
+from streamer.core.transitions import Completed, Failed
 
 _CURSOR = struct.Struct(">dq")
 FULL_RETRY_AFTER_MS = 1000

@@ -1,4 +1,4 @@
-"""Performs batches of operations on a storage: looks, decides by `records.advance`, writes, and remembers."""
+"""Performs batches of operations on a storage: looks, decides by `transitions.advance`, writes, and remembers."""
 
 from __future__ import annotations
 
@@ -9,18 +9,8 @@ from typing import Final
 from streamer.contracts.storage import Change, Expiring, Filter, Line, Ready, Row, Storage, Timed
 from streamer.contracts.stores import Claims, Key
 from streamer.core.errors import StoreError, StoreUnavailable, StreamerError, TransitionRefused
-from streamer.core.records import (
-    Abandoned,
-    Claimed,
-    Expired,
-    RequestRecord,
-    Status,
-    advance,
-    due,
-    exhausted,
-    expired,
-    rebase_clock,
-)
+from streamer.core.records import RequestRecord, Status, due, exhausted, expired, rebase_clock
+from streamer.core.transitions import Abandoned, Claimed, Expired, advance
 from streamer.queue.common import CLOCK_STEP, Timeline, existing
 from streamer.queue.fairness import ExpiredLease
 from streamer.queue.operations import Claim, Edit, Insert, Operation, Write

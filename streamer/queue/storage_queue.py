@@ -12,7 +12,9 @@ from streamer.core.attempts import Cause, LastReport
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import LeaseLost, StoreClosed, StoreUnavailable
 from streamer.core.messages import ErrorBody
-from streamer.core.records import (
+from streamer.core.records import RequestRecord, Status
+from streamer.core.summaries import RequestSummary, summarize
+from streamer.core.transitions import (
     Cancelled,
     Completed,
     Delivered,
@@ -21,12 +23,9 @@ from streamer.core.records import (
     Progressed,
     Released,
     Renewed,
-    RequestRecord,
     Requeued,
-    Status,
     advance,
 )
-from streamer.core.summaries import RequestSummary, summarize
 from streamer.queue.common import Timeline, decode_cursor, encode_cursor, not_found, same_outcome
 from streamer.queue.executor import Executor
 from streamer.queue.fairness import Capacity

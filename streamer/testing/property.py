@@ -1,4 +1,4 @@
-"""A stateful property test: random events against a store, and against a model that knows only `records.advance`."""
+"""A stateful property test: random events against a store, and a model that knows only `transitions.advance`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from streamer.core.attempts import LastReport
 from streamer.core.errors import Error, LeaseLost, TransitionRefused
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
-from streamer.core.records import (
+from streamer.core.records import RequestRecord, Status, due, exhausted, expired, rebase_clock
+from streamer.core.summaries import summarize
+from streamer.core.transitions import (
     Abandoned,
     Cancelled,
     Claimed,
@@ -36,16 +38,9 @@ from streamer.core.records import (
     Progressed,
     Released,
     Renewed,
-    RequestRecord,
     Requeued,
-    Status,
     advance,
-    due,
-    exhausted,
-    expired,
-    rebase_clock,
 )
-from streamer.core.summaries import summarize
 from streamer.testing.clock import ManualClock
 from streamer.testing.conformance.records import whole_records
 from streamer.testing.turns import Limits, check_turns

@@ -359,7 +359,7 @@ def test_no_comparison_of_a_backends_name_goes_unseen(source):
 def test_files_stay_small():
     sizes = {name_of(path): len(path.read_text().splitlines()) for path in EVERY_MODULE}
     assert {name: size for name, size in sizes.items() if size > 500} == {}
-    assert statistics.median(sizes.values()) < 150
+    assert statistics.median(sizes.values()) < 110
 
 
 def readings_of_time(source):

@@ -7,7 +7,8 @@ from collections import Counter
 from itertools import islice
 from typing import Any, Final
 
-from streamer.core.records import Abandoned, Claimed, Expired, Status, advance, follows_loss
+from streamer.core.records import Status, follows_loss
+from streamer.core.transitions import Abandoned, Claimed, Expired, advance
 from streamer.queue.fairness import Capacity, ExpiredLease, FairKey
 from streamer.stores.sqlite.due_times import TIMED
 from streamer.stores.sqlite.rows import to_record

@@ -1,11 +1,12 @@
-"""Single changes in the writer process. The transitions are those of `records.advance`, as conditions."""
+"""Single changes in the writer process. The transitions are those of `transitions.advance`, as conditions."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from streamer.core.attempts import LastReport
-from streamer.core.records import Cancelled, Failed, Released, Requeued, Status, advance
+from streamer.core.records import Status
+from streamer.core.transitions import Cancelled, Failed, Released, Requeued, advance
 from streamer.queue.common import same_json
 from streamer.queue.fairness import FairKey
 from streamer.stores.sqlite.rows import INITIAL, NEW, SUMMARY, decode_cause, decode_error, to_record, to_summary

@@ -35,17 +35,8 @@ from streamer.contracts.storage import (
     Timed,
 )
 from streamer.core.principal import Principal
-from streamer.core.records import (
-    Cancelled,
-    Claimed,
-    Completed,
-    Delivered,
-    Event,
-    Failed,
-    RequestRecord,
-    Status,
-    advance,
-)
+from streamer.core.records import RequestRecord, Status
+from streamer.core.transitions import Cancelled, Claimed, Completed, Delivered, Event, Failed, advance
 from streamer.testing.clock import ManualClock
 from streamer.testing.conformance.records import BROKEN, LEASE, OWNER, record
 

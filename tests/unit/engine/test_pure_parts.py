@@ -13,7 +13,8 @@ from streamer.contracts.handlers import BaseHandler, HandlerFunc, simple_handler
 from streamer.contracts.middleware import Middleware
 from streamer.core.errors import Error, TransitionRefused
 from streamer.core.messages import ErrorBody, ProgressUpdate, Request, Result
-from streamer.core.records import Cancelled, RequestRecord, advance
+from streamer.core.records import RequestRecord
+from streamer.core.transitions import Cancelled, advance
 from streamer.engine.delivery import Delivery
 from streamer.engine.outcomes import progress_message, stored_result, terminal_message
 from streamer.engine.pipeline import compose, is_immediate

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from streamer.core.errors import LeaseLost, StoreClosed, StoreError, StoreUnavailable
-from streamer.core.records import Cancelled, RequestRecord, Status, advance
+from streamer.core.records import RequestRecord, Status
+from streamer.core.transitions import Cancelled, advance
 from streamer.queue import StorageQueue
 from streamer.stores.memory import MemoryStorage, MemoryStore
 from streamer.testing import ManualClock, StoreConformance

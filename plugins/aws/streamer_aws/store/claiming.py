@@ -10,17 +10,8 @@ from typing import Final
 from streamer.contracts.stores import Claims, Key
 from streamer.core.clock import Clock
 from streamer.core.errors import Error, StoreUnavailable, TransitionRefused
-from streamer.core.records import (
-    Abandoned,
-    Claimed,
-    Event,
-    Expired,
-    RequestRecord,
-    Status,
-    due,
-    exhausted,
-    expired,
-)
+from streamer.core.records import RequestRecord, Status, due, exhausted, expired
+from streamer.core.transitions import Abandoned, Claimed, Event, Expired
 from streamer.queue.fairness import Capacity
 from streamer_aws.dynamodb.calls import Calls, Refused, all_of
 from streamer_aws.dynamodb.values import Item, before

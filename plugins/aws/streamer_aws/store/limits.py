@@ -9,7 +9,8 @@ import msgspec
 from streamer.contracts.stores import Key
 from streamer.core.errors import OVERLOADED, VALIDATION_ERROR, Error, LeaseLost
 from streamer.core.messages import ErrorBody
-from streamer.core.records import Completed, Event, Failed, Progressed, Released, RequestRecord
+from streamer.core.records import RequestRecord
+from streamer.core.transitions import Completed, Event, Failed, Progressed, Released
 from streamer.queue.common import FULL_RETRY_AFTER_MS, not_found
 from streamer_aws.store.blobs import MAX_ITEM, RESERVED
 

@@ -10,8 +10,9 @@ from streamer.contracts.stores import Claims, Existing, Key, Lease, Page, Waitin
 from streamer.core.attempts import Cause, LastReport
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.messages import ErrorBody
-from streamer.core.records import Cancelled, Completed, Failed, Progressed, RequestRecord, Requeued, Status
+from streamer.core.records import RequestRecord, Status
 from streamer.core.summaries import RequestSummary
+from streamer.core.transitions import Cancelled, Completed, Failed, Progressed, Requeued
 from streamer_aws.dynamodb.calls import Calls
 from streamer_aws.dynamodb.keeping import keep
 from streamer_aws.dynamodb.values import text

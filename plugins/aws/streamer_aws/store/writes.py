@@ -1,7 +1,7 @@
-"""The writes as DynamoDB takes them: `records.advance`, told as conditions and changes. Pure.
+"""The writes as DynamoDB takes them: `transitions.advance`, told as conditions and changes. Pure.
 
 What happens to every request is one conditional write without a read before it: it is stored, claimed, renewed, it
-reports progress, completes, is delivered. Everything else is read, put through `records.advance` itself and written
+reports progress, completes, is delivered. Everything else is read, put through `transitions.advance` itself and written
 back under the condition that nobody wrote in between.
 
 Each write brings a new `version`. One that was made but whose answer was lost is found by it when it is tried again:
@@ -13,7 +13,8 @@ from __future__ import annotations
 from typing import Any
 
 from streamer.contracts.stores import Key
-from streamer.core.records import Claimed, Completed, Delivered, Progressed, Renewed, Status
+from streamer.core.records import Status
+from streamer.core.transitions import Claimed, Completed, Delivered, Progressed, Renewed
 from streamer_aws.dynamodb.values import Item, Value, data, number, text
 from streamer_aws.store.items import ENDED, TIMED, UNTOLD, Layout, gone_at, shard_of, timed
 

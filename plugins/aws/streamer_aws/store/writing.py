@@ -11,17 +11,8 @@ import msgspec
 from streamer.contracts.stores import Existing, Key, Lease
 from streamer.core.clock import Clock
 from streamer.core.errors import Error, LeaseLost, StoreError, StoreUnavailable
-from streamer.core.records import (
-    Completed,
-    Delivered,
-    Event,
-    Failed,
-    Progressed,
-    Released,
-    Renewed,
-    RequestRecord,
-    advance,
-)
+from streamer.core.records import RequestRecord
+from streamer.core.transitions import Completed, Delivered, Event, Failed, Progressed, Released, Renewed, advance
 from streamer.queue.common import Timeline, existing, same_outcome
 from streamer_aws.dynamodb.calls import Calls, Refused, Throttled, TooLarge, all_of
 from streamer_aws.dynamodb.values import Item, micros
@@ -169,7 +160,7 @@ class Writer:
 
         Raises:
             Error: NOT_FOUND.
-            LeaseLost, TransitionRefused: as `records.advance`.
+            LeaseLost, TransitionRefused: as `transitions.advance`.
         """
         return await self._apply(key, event, await self._get(key))
 

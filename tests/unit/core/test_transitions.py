@@ -12,6 +12,17 @@ from streamer.core.records import (
     QUEUED,
     SEQ_STRIDE,
     TERMINAL,
+    RequestRecord,
+    Status,
+    abandoned_error,
+    due,
+    exhausted,
+    expired,
+    expired_error,
+    first_seq,
+    rebase_clock,
+)
+from streamer.core.transitions import (
     Abandoned,
     Cancelled,
     Claimed,
@@ -22,17 +33,8 @@ from streamer.core.records import (
     Progressed,
     Released,
     Renewed,
-    RequestRecord,
     Requeued,
-    Status,
-    abandoned_error,
     advance,
-    due,
-    exhausted,
-    expired,
-    expired_error,
-    first_seq,
-    rebase_clock,
 )
 
 ERROR = ErrorBody("MINE", "wrong")
