@@ -1,4 +1,4 @@
-"""The command line: one module a command, each importing what it needs only when it runs."""
+"""The command line. Each command is a module that imports its dependencies only when it runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ def main() -> None:
     """Runs the command line of this process and exits with its status."""
     from streamer.streams import standard
 
-    # Before anything opens a file or a socket, which would get the number of a stream that is closed.
+    # Must come before anything opens a file or a socket, which could get the descriptor of a closed standard stream.
     standard.reopen()
     standard.keep_stdout()
     from streamer.cli.app import app

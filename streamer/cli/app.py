@@ -33,20 +33,20 @@ PLACES: Final = {
     places=PLACES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
-        "streamer check                          Is streamer.yaml right? Every problem at once",
+        "streamer check                          Check streamer.yaml and list every problem",
         "streamer run                            Serve what ./streamer.yaml declares",
-        'streamer call echo \'{"hello": "world"}\'  Ask the running service, from a second terminal',
-        "streamer explain generate_report        Why it is queued, and what it runs through",
-        "streamer requests list --status FAILED  What went wrong",
+        'streamer call echo \'{"hello": "world"}\'  Send a request to the running service, from a second terminal',
+        "streamer explain generate_report        Explain why a request is queued and what processes it",
+        "streamer requests list --status FAILED  List failed requests",
     )
-    + "\n\nPlugins may bring more commands: 'streamer list --kind command' names them.",
+    + "\n\nPlugins can add commands: 'streamer list --kind command' lists them.",
 )
 @click.version_option(streamer.__version__, "-V", "--version", prog_name="streamer", message="%(prog)s %(version)s")
 @click.option(
     "--debug", is_flag=True, envvar="STREAMER_DEBUG", show_envvar=True, help="Show the traceback of an error."
 )
 def app(debug: bool) -> None:
-    """Serves requests over a WebSocket as streamer.yaml declares them: short work answered at once, long work queued
-    durably, its progress streamed and its result delivered.
+    """Serves requests over WebSockets as declared in streamer.yaml. Short work is answered at once. Long work is queued
+    durably; its progress and result are sent to the client.
     """
-    del debug  # read by the group where an error is told
+    del debug  # The group reads it when it prints an error.

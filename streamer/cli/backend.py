@@ -1,4 +1,6 @@
-"""`streamer backend`: what the file's backends need before a service starts, such as tables or a file."""
+"""`streamer backend`: manages the resources that the configured backends need before a service starts, such as tables
+or a database file.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +22,22 @@ Answer = TypeVar("Answer")
 
 
 @click.group(
-    short_help="Check, make, upgrade and delete what the backends need.",
+    short_help="Check, create, migrate and delete the resources of the backends.",
     epilog=examples("streamer backend create", "streamer backend check", "streamer backend delete --yes"),
 )
 def command() -> None:
-    """Check, make, upgrade and delete what the backends of the configuration file need: the tables of a database, or a
-    database file. 'streamer list --json' says which backends have such things ("provision").
+    """Check, create, migrate and delete the resources that the configured backends need, such as the tables of a
+    database or a database file. In the output of 'streamer list --json', "provision" marks the components that have
+    such resources.
     """
 
 
 @command.command("check", epilog=examples("streamer backend check", "streamer backend check && streamer run"))
 @config_option
 def check(*, config_path: Path) -> None:
-    """Say whether this version can use what exists; every problem at once. It changes nothing.
+    """Check whether this version can use the existing resources, and list every problem. Nothing is changed.
 
-    The exit status is 1 when something is wrong.
+    The exit status is 1 if there is a problem.
     """
     wrong = False
     for name, problems in _each(config_path, lambda resource: resource.check()):
@@ -50,18 +53,18 @@ def check(*, config_path: Path) -> None:
 @command.command("create", epilog=examples("streamer backend create", "streamer backend create -c production.yaml"))
 @config_option
 def create(*, config_path: Path) -> None:
-    """Make what does not exist yet, and wait until it can be used.
+    """Create the missing resources, and wait until they can be used.
 
-    What exists already is left as it is; 'streamer backend check' says whether it fits.
+    Existing resources are not changed; 'streamer backend check' shows whether this version can use them.
     """
     for name, made in _each(config_path, lambda resource: resource.create()):
-        say(f"{name} is made" if made else f"{name} exists already")
+        say(f"{name}: created" if made else f"{name}: already exists")
 
 
 @command.command("migrate", epilog=examples("streamer backend migrate", "streamer backend migrate && streamer run"))
 @config_option
 def migrate(*, config_path: Path) -> None:
-    """Bring what an earlier version made up to this version.
+    """Upgrade resources that an earlier version created.
 
     Requests and results are kept. Stop the service and make a backup first.
     """
@@ -74,16 +77,16 @@ def migrate(*, config_path: Path) -> None:
 
 @command.command("delete", epilog=examples("streamer backend delete", "streamer backend delete --yes"))
 @config_option
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Delete without asking for confirmation.")
 def delete(*, config_path: Path, yes: bool) -> None:
-    """Delete it, with every request and result in it."""
+    """Delete the resources, with every request and result in them."""
 
     def confirm(names: list[str]) -> None:
         if not yes:
             click.confirm(f"Delete {printable(', '.join(names))}, with every request and result in it?", abort=True)
 
     for name, deleted in _each(config_path, lambda resource: resource.delete(), confirm):
-        say(f"{name} is deleted" if deleted else f"{name} did not exist")
+        say(f"{name}: deleted" if deleted else f"{name}: did not exist")
 
 
 def _each(
@@ -91,10 +94,10 @@ def _each(
     work: Callable[[Resource], Awaitable[Answer]],
     confirm: Callable[[list[str]], None] = lambda _names: None,
 ) -> list[tuple[str, Answer]]:
-    """The name of each resource of the file's backends, and what the work on it returned.
+    """The name of each resource of the configured backends, with the result of the operation on it.
 
     Raises:
-        click.ClickException: the backends have nothing of the kind.
+        click.ClickException: the backends have no such resources.
     """
     import asyncio
     import contextlib
@@ -118,8 +121,8 @@ def _each(
             if not resources:
                 store, connections = (use.name for _, use in used)
                 raise click.ClickException(
-                    f"{config_path}: the store {store!r} and the connections {connections!r} need nothing that must "
-                    "be made before a start"
+                    f"{config_path}: the store {store!r} and the connections {connections!r} have no resources to "
+                    "create before a start"
                 )
             confirm([resource.name for resource in resources])
             return [(resource.name, await work(resource)) for resource in resources]

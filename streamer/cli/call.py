@@ -28,25 +28,31 @@ _STATUSES = block("Exit status", *(f"{status:3}  {meaning}" for status, meaning 
 )
 @click.argument("action")
 @click.argument("payload", required=False)
-@click.option("--url", help="The service's address; the configuration file's 'server' says when left out.")
+@click.option("--url", help="The address of the service. Default: the 'server' section of the configuration file.")
 @config_option
-@click.option("--id", "request_id", help="The request's id: the same id with the same payload never runs twice.")
-@click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="A string for the handler; may be repeated.")
-@click.option("--wait", type=Duration(), help="How long to wait for a direct answer before it is queued; 0 queues it.")
-@click.option("--timeout", type=Duration(), help="How long to wait for the outcome; no limit when left out.")
+@click.option("--id", "request_id", help="The id of the request. The same id with the same payload never runs twice.")
+@click.option(
+    "--metadata", multiple=True, metavar="KEY=VALUE", help="Metadata for the handler, a string; can be repeated."
+)
+@click.option(
+    "--wait",
+    type=Duration(),
+    help="How long to wait for a direct answer before the request is queued; 0 queues it at once.",
+)
+@click.option("--timeout", type=Duration(), help="How long to wait for the outcome. Default: no limit.")
 @click.option(
     "--client-id",
     envvar="STREAMER_CLIENT_ID",
     show_envvar=True,
-    help="A secret that makes queued requests yours: give it again to ask for them later.",
+    help="A secret that identifies you as the owner of queued requests. Use the same one to query them later.",
 )
 @click.option(
     "--token",
     envvar="STREAMER_TOKEN",
     show_envvar=True,
-    help="Says who you are, to a service that asks. Others on this machine see options; the variable they do not.",
+    help="Your token, if the service requires one. Other users of this machine can see options, but not the variable.",
 )
-@click.option("--no-reconnect", is_flag=True, help="End when the connection breaks, instead of opening it again.")
+@click.option("--no-reconnect", is_flag=True, help="Exit when the connection breaks, instead of reconnecting.")
 @click.option("--no-progress", is_flag=True, help="Show no progress.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Write each message of the service as one line of JSON, the outcome last."
@@ -69,9 +75,9 @@ def command(
 ) -> None:
     """Send one request to a running service and wait for its outcome.
 
-    PAYLOAD is JSON, @FILE, or - for standard input. The result goes to standard output as JSON, the progress to
-    standard error: a moving bar on a terminal, plain lines otherwise. A connection that breaks is opened again, and the
-    request goes on where it was, over a restart of the service, too; --timeout says how long to wait in all.
+    PAYLOAD is JSON, @FILE, or - for standard input. The result is written to standard output as JSON. Progress is
+    written to standard error: a progress bar on a terminal, plain lines otherwise. If the connection breaks, the
+    command reconnects and resumes the request, even after a restart of the service. --timeout limits the total time.
     """
     from streamer.cli.calling import Call
 

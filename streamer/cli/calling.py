@@ -1,4 +1,4 @@
-"""One request to a running service, from its sending to its exit status."""
+"""Sends one request to a running service and turns its outcome into an exit status."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 LOOK: Final = 2.0
-"""Seconds between two looks at which attempt of a queued request runs, on a terminal."""
+"""Seconds between two queries for the attempt number of a queued request, on a terminal."""
 _UNAUTHORIZED = 401
-_GIVE_ONE = "give one by --token or STREAMER_TOKEN"
+_OPTION_OR_VARIABLE = "pass one with --token or STREAMER_TOKEN"
 
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """What to send, and how to show what comes of it."""
+    """The request to send, and how to show its progress and outcome."""
 
     url: str
     action: str
@@ -44,18 +44,18 @@ class Call:
     as_json: bool = False
     show_progress: bool = True
     reconnect: bool = True
-    """Whether a connection that breaks is opened again."""
+    """Whether to reconnect when the connection breaks."""
     queued: bool = False
-    """Whether the service has acknowledged it; then it goes on without us."""
+    """Whether the service has acknowledged the request, so that it continues without this client."""
     _unwritten: Exception | None = field(default=None, init=False, repr=False)
-    """Why a message could not be written to standard output."""
+    """The error that prevented a message from being written to standard output."""
 
     def run(self) -> int:
-        """Makes the call, shows what comes of it and returns the exit status."""
+        """Sends the request, shows its progress and outcome, and returns the exit status."""
         from streamer.client import ConnectionFailed, ConnectionLost, RequestFailed, StreamerClient
         from streamer.client.tokens import UnusableToken
 
-        # What goes wrong is said once, in our own words.
+        # The command prints each error itself, once.
         logging.getLogger("streamer.client").setLevel(logging.CRITICAL)
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         shown = display(self.action, quiet=self.as_json or not self.show_progress)
@@ -71,21 +71,21 @@ class Call:
             with shown:
                 result = asyncio.run(self._ask(client, shown))
         except ConnectionFailed as error:
-            # The client's own advice names its arguments.
-            hint = "give another token by --token or STREAMER_TOKEN" if self.token else _GIVE_ONE
-            advice = hint if error.status == _UNAUTHORIZED else error.advice
-            told = "; ".join(filter(None, (error.reason, advice)))
-            return _said(f"Cannot connect to {error.url}: {told}", exits.NOT_CONNECTED)
+            # The client's own hints name arguments of its Python API.
+            fix = "pass another token with --token or STREAMER_TOKEN" if self.token else _OPTION_OR_VARIABLE
+            advice = fix if error.status == _UNAUTHORIZED else error.advice
+            reason = "; ".join(filter(None, (error.reason, advice)))
+            return _print_error(f"Cannot connect to {error.url}: {reason}", exits.NOT_CONNECTED)
         except ConnectionLost as error:
-            return _said(str(error), exits.CONNECTION_LOST)
+            return _print_error(str(error), exits.CONNECTION_LOST)
         except TimeoutError:
-            return _said(f"no outcome within the --timeout of {self.timeout:g}s{self._goes_on()}", exits.TIMED_OUT)
+            return _print_error(f"no outcome within --timeout {self.timeout:g}s{self._goes_on()}", exits.TIMED_OUT)
         except KeyboardInterrupt:
-            return _said(f"interrupted{self._goes_on()}", exits.INTERRUPTED)
+            return _print_error(f"interrupted{self._goes_on()}", exits.INTERRUPTED)
         except RequestFailed as error:
-            self._tell_failure(error)
+            self._print_failure(error)
             return exits.of_code(error.code)
-        self._tell_result(result)
+        self._print_result(result)
         return exits.SUCCESS
 
     async def _ask(self, client: StreamerClient, shown: Display) -> Result:
@@ -119,9 +119,10 @@ class Call:
                 following.cancel()
 
     def _message_writer(self) -> Callable[[bytes], None]:
-        """Writes each message of the service as it came, on one line, for as long as somebody reads them.
+        """Writes each message of the service as one line, until the reader closes the output.
 
-        The client calls it: a failure must not look to it like one of the connection, after which it sends again.
+        The client calls it: an exception here would look to the client like a broken connection, and it would send the
+        request again.
         """
         waiting = asyncio.current_task()
         assert waiting is not None, "called by the task that makes the call"
@@ -137,7 +138,7 @@ class Call:
         return write
 
     async def _follow(self, client: StreamerClient, handle: RequestHandle, shown: Display) -> None:
-        """Shows which attempt runs. The service says it only when it is asked."""
+        """Shows the number of the running attempt. The service reports it only when queried."""
         from streamer.client import RequestFailed
 
         before = (1, 0)
@@ -150,11 +151,11 @@ class Call:
                     shown.attempt(*attempt)
                     before = attempt
 
-    def _tell_result(self, result: Result) -> None:
+    def _print_result(self, result: Result) -> None:
         if not self.as_json:
             write_json(result.data)
 
-    def _tell_failure(self, error: RequestFailed) -> None:
+    def _print_failure(self, error: RequestFailed) -> None:
         if error.data is not None and not self.as_json:
             write_json(error.data)
         note(f"streamer: {error.code}: {' '.join(error.message.split())}")
@@ -166,9 +167,9 @@ class Call:
             note(f"  details: {json.dumps(others, ensure_ascii=False)}")
 
     def _goes_on(self) -> str:
-        return f"; request {self.request_id!r} is queued and goes on" if self.queued else ""
+        return f"; request {self.request_id!r} is queued and will continue" if self.queued else ""
 
 
-def _said(message: str, status: int) -> int:
+def _print_error(message: str, status: int) -> int:
     note(f"streamer: {' '.join(message.split())}")
     return status

@@ -12,20 +12,20 @@ from streamer.cli.output import note, say
 
 
 @click.command(
-    short_help="Check the configuration file: every problem at once.",
+    short_help="Check the configuration file and list every problem.",
     epilog=examples(
         "streamer check",
         "streamer check --config production.yaml",
         "streamer check && streamer run",
     ),
 )
-@click.option("--strict", is_flag=True, help="Fail for warnings too.")
+@click.option("--strict", is_flag=True, help="Exit with status 1 for warnings too.")
 @config_option
 def command(config_path: Path, strict: bool) -> None:
     """Check the configuration file, its schemas and the plugins that it uses. Nothing is started.
 
-    Every problem goes to standard output, one a line, as FILE:LINE:COLUMN: CODE: PLACE: WHAT. The exit status is 0
-    when all is well and 1 when there is a problem. Warnings, which say so before their code, count with --strict only.
+    Each problem is one line on standard output: FILE:LINE:COLUMN: CODE: PLACE: DESCRIPTION. A warning has the word
+    'warning' before its code. The exit status is 0 without problems and 1 otherwise; warnings count only with --strict.
     """
     from streamer.cli.reading import read
     from streamer.core.errors import ConfigError
@@ -46,7 +46,7 @@ def command(config_path: Path, strict: bool) -> None:
             _count(len(registry.components), "component"),
             _count(len({found.distribution for found in registry.components.values()}), "distribution"),
         )
-        say(f"{config_path}: all is well: checked {counts[0]}, {counts[1]}; {counts[2]} of {counts[3]} installed")
+        say(f"{config_path}: no problems: checked {counts[0]}, {counts[1]}; {counts[2]} of {counts[3]} installed")
         return
     for problem in problems:
         say(problem)

@@ -1,4 +1,4 @@
-"""Commands that plugins bring: of their own, exports and emulators."""
+"""Commands, exports and emulators that plugins bring."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def find(name: str) -> click.Command | None:
-    """The command of this full name (`plugin.command`); None when no plugin brings it.
+    """The command with this full name (`plugin.command`); None when no plugin brings it.
 
     Raises:
         PluginError: a plugin is broken.
-        click.ClickException: what the plugin made is no click command.
+        click.ClickException: the plugin's factory did not return a click command.
     """
     from streamer.contracts.components import Kind
 
@@ -30,7 +30,7 @@ def find(name: str) -> click.Command | None:
 
 
 class CommandsOfPlugins(click.Group):
-    """A group whose commands are what installed plugins offer of one kind.
+    """A group whose commands are the components of one kind that installed plugins bring.
 
     Args:
         kind: the kind's value.
@@ -42,7 +42,7 @@ class CommandsOfPlugins(click.Group):
         self._kind = kind
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """What is installed and may load."""
+        """The installed components whose plugins may load."""
         from streamer.cli.output import leave_stdout_to_foreign_code
 
         names = list(_registry().names(self._of()))
@@ -50,13 +50,13 @@ class CommandsOfPlugins(click.Group):
         return names
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
-        """The command of this name; None when no plugin brings it."""
+        """The command with this name; None when no plugin brings it."""
         return self._found(cmd_name, None)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click's, with how to install what is missing."""
+        """As in click, with a hint how to install the missing plugin."""
         from streamer.contracts.extras import how_to_install
 
         name = args[0]
@@ -65,7 +65,7 @@ class CommandsOfPlugins(click.Group):
             how = how_to_install(self._of(), name)
             close = difflib.get_close_matches(name, self.list_commands(ctx), 1)
             hint = f"; {how}" if how else f" (did you mean {close[0]!r}?)" if close else ""
-            raise click.UsageError(f"there is no {self._kind} {name!r}{hint}", ctx)
+            raise click.UsageError(f"no {self._kind} is called {name!r}{hint}", ctx)
         return name, command, args[1:]
 
     def _found(self, name: str, config_path: Path | None) -> click.Command | None:
@@ -79,7 +79,9 @@ class CommandsOfPlugins(click.Group):
 
 
 def _named_config(arguments: Sequence[str]) -> Path | None:
-    """The file that a command's arguments name: which plugins may load is for that one to say, before it is parsed."""
+    """The configuration file that a command's arguments name. It decides which plugins may load, so it is needed before
+    the arguments are parsed.
+    """
     for argument, following in pairwise([*arguments, ""]):
         name, equals, value = argument.partition("=")
         if name == "--config":
@@ -109,6 +111,6 @@ def _command(component: Component) -> click.Command:
         command = component.factory({}, BuildContext(base_dir=Path.cwd()))
     if not isinstance(command, click.Command):
         what = f"the {component.kind} {component.full_name!r} of {component.distribution}"
-        raise click.ClickException(f"{what} is of type {type(command).__name__}, not click.Command")
+        raise click.ClickException(f"{what} is of type {type(command).__name__}; it must be a click.Command")
     leave_stdout_to_foreign_code()
     return command

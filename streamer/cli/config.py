@@ -11,7 +11,7 @@ from streamer.cli.output import say_text
 
 
 @click.command(
-    short_help="Print the settings in effect, secrets hidden.",
+    short_help="Print the effective settings, with secrets hidden.",
     epilog=examples(
         "streamer config",
         "streamer config --config production.yaml | less",
@@ -20,7 +20,7 @@ from streamer.cli.output import say_text
 )
 @config_option
 def command(config_path: Path) -> None:
-    """Print the settings in effect: the file with every default and environment variable filled in.
+    """Print the effective settings: the file with every default and environment variable filled in.
 
     Secrets are hidden.
     """

@@ -1,4 +1,4 @@
-"""`streamer emulate`: another platform on this machine, as plugins know them."""
+"""`streamer emulate`: runs the emulators that plugins bring."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from streamer.cli.options import examples
 command = CommandsOfPlugins(
     name="emulate",
     kind="emulator",
-    short_help="Run the service as another platform would.",
+    short_help="Run the service in an emulator of another platform.",
     epilog=examples("streamer emulate --help", "streamer emulate NAME --help"),
-    help="Run the service as another platform would, on this machine. Plugins bring the platforms: 'streamer list "
-    "--kind emulator' names them.",
+    help="Run the service on this machine in an emulator of another platform. Plugins bring the emulators: "
+    "'streamer list --kind emulator' lists them.",
 )

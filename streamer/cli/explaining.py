@@ -1,4 +1,4 @@
-"""What `streamer explain` tells of an action: gathered from the settings and the components, with nothing started."""
+"""Collects what `streamer explain` prints about an action, from the settings and the components. Nothing is started."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streamer.plugins.registry import Registry
 
 
 def explain(settings: Settings, registry: Registry, action: ActionSettings, wait: float | None) -> dict[str, Any]:
-    """The life of the action's requests, as JSON values; durations as people write them."""
+    """How the action's requests are processed, as JSON values; durations have units."""
     component = registry.components[Kind.HANDLER, action.handler]
     estimate, estimate_source = _estimate(settings, action, component)
     threshold = settings.service.async_threshold
@@ -64,7 +64,9 @@ def explain(settings: Settings, registry: Registry, action: ActionSettings, wait
 
 
 def _estimate(settings: Settings, action: ActionSettings, component: Component) -> tuple[float, str]:
-    """Seconds, and who says so. A handler that only says it once it runs must be built to be asked."""
+    """The estimated seconds, and where they come from. A handler that has only an `estimated_duration()` method must be
+    started to be asked.
+    """
     if action.estimated_duration is not None:
         return action.estimated_duration, "the configuration"
     context = BuildContext(base_dir=settings.base_dir, service=settings.service.name, settings=settings)
@@ -72,10 +74,10 @@ def _estimate(settings: Settings, action: ActionSettings, component: Component) 
     say = estimate_of(made)
     if say is None and is_context_manager(made):
         raise click.ClickException(
-            f"the handler {action.handler!r} tells its estimate only once it has been started; "
-            f"write actions.{action.name}.estimated_duration into the file"
+            f"the handler {action.handler!r} has an estimate only after it is started; "
+            f"set actions.{action.name}.estimated_duration in the file"
         )
-    return (0.0, "nobody: no estimate counts as none") if say is None else (float(say()), "the handler")
+    return (0.0, "no estimate: counts as 0") if say is None else (float(say()), "the handler")
 
 
 def _validator(action: ActionSettings, component: Component) -> dict[str, Any] | None:
@@ -84,9 +86,9 @@ def _validator(action: ActionSettings, component: Component) -> dict[str, Any] |
     if action.schema_path is not None:
         source = str(action.schema_path)
     elif action.schema == component.schema:
-        source = f"JSON Schema that the handler {action.handler!r} brings"
+        source = f"JSON Schema of the handler {action.handler!r}"
     else:
-        source = "JSON Schema written in the configuration"
+        source = "JSON Schema in the configuration"
     return {"source": source, "schema": action.schema}
 
 

@@ -1,4 +1,4 @@
-"""`streamer export`: the service for other places, as plugins know them."""
+"""`streamer export`: runs the exports that plugins bring."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from streamer.cli.options import examples
 command = CommandsOfPlugins(
     name="export",
     kind="export",
-    short_help="Write what a provider's own tools deploy.",
+    short_help="Export the service for the deployment tools of a provider.",
     epilog=examples("streamer export --help", "streamer export NAME --help"),
-    help="Write what a provider's own tools deploy. Plugins bring the formats: 'streamer list --kind "
-    "export' names them.",
+    help="Export the service for the deployment tools of a provider. Plugins bring the formats: 'streamer list --kind "
+    "export' lists them.",
 )

@@ -1,4 +1,6 @@
-"""The group of all commands: each imported when it is named, errors told in one line, one exit status for each end."""
+"""The group of all commands. It imports each command when it is used, prints errors on one line, and gives each outcome
+one exit status.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,10 @@ from streamer.core.foreign_code import one_line, safe_repr
 
 
 class Commands(click.Group):
-    """A click group whose commands are imported when they are needed.
+    """A click group that imports its commands when they are used.
 
     Args:
-        places: for each of our own commands the module that holds it, as a variable called `command`.
+        places: for each built-in command the module that defines it, in a variable called `command`.
         attributes: passed on to click.
     """
 
@@ -32,19 +34,20 @@ class Commands(click.Group):
         self._places = places
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Our own commands, in the order of a first day with the program. Those of plugins are not listed, since
-        finding them would load every plugin for each `--help`; `streamer list` shows them.
+        """The built-in commands, in the order of a first day with the program. The commands of plugins are not
+        included, since finding them would load every plugin for each `--help`; `streamer list` shows them.
         """
         return list(self._places)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
-        """Our own command, or one that a plugin brings; None when there is neither."""
+        """A built-in command, or one that a plugin brings; None when there is neither."""
         place = self._places.get(cmd_name)
         if place is not None:
             command: click.Command = importlib.import_module(place).command
             return command
         if "." not in cmd_name:
-            # A plugin's command has its plugin's prefix: without a dot no plugin need be loaded for a typing error.
+            # A plugin's command has its plugin's prefix. A name without a dot is not one, so a typing error loads no
+            # plugins.
             return None
         from streamer.cli.commands_of_plugins import find
 
@@ -53,7 +56,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click's, with a near miss named."""
+        """As in click, with a suggestion for a misspelled name."""
         name = args[0]
         command = self.get_command(ctx, name)
         if command is None:
@@ -63,10 +66,10 @@ class Commands(click.Group):
         return name, command, args[1:]
 
     def invoke(self, ctx: click.Context) -> None:
-        """Runs the command; with `--debug`, an error's traceback comes before its line."""
+        """Runs the command. With `--debug`, an error's traceback is printed before its message."""
         try:
             super().invoke(ctx)
-            # What is still in the buffer would otherwise meet a broken pipe where no one handles it.
+            # Flushed here, so that a broken pipe is handled; at the exit of the interpreter it would not be.
             output.flush()
         except BrokenPipeError:
             output.drop()
@@ -107,7 +110,7 @@ class Commands(click.Group):
 
 
 def _refuse_what_is_no_text(arguments: Sequence[str]) -> None:
-    """Names of files may be any bytes; everything else on the command line is text.
+    """Names of files may be any bytes; every other argument must be text.
 
     Raises:
         click.UsageError: an argument is not UTF-8.
@@ -123,11 +126,11 @@ def _refuse_what_is_no_text(arguments: Sequence[str]) -> None:
 
 
 def _report(error: BaseException) -> int:
-    """Writes the error to stderr, each line naming the program, and returns the exit status."""
+    """Writes the error to stderr, the program's name in front of each line, and returns the exit status."""
     status = exits.FAILED
     match error:
         case click.exceptions.NoArgsIsHelpError():
-            # A group without a command: its help, as it is.
+            # A group without a command: only its help is printed.
             with contextlib.suppress(OSError):
                 error.show()
             return error.exit_code
@@ -148,15 +151,15 @@ def _report(error: BaseException) -> int:
         case OSError(strerror=str(), filename=str() | bytes()):
             lines = [f"{os.fsdecode(error.filename)}: {error.strerror}"]
         case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG | errno.EIO | errno.EBADF, strerror=str()):
-            # Of `--help`, which click writes itself.
+            # This is the output of `--help`, which click writes itself.
             output.drop()
-            lines = [f"the output cannot be written: {error.strerror}"]
+            lines = [f"cannot write to standard output: {error.strerror}"]
         case UnicodeEncodeError():
             lines = [f"a value is not UTF-8: {safe_repr(error.object, 200)}"]
             status = exits.USAGE
         case _:
             what = f"unexpected {one_line(error)}"
-            lines = [f"{what}; this is a fault in streamer or in a plugin: 'streamer --debug …' shows where"]
+            lines = [f"{what}; this is a bug in streamer or in a plugin: 'streamer --debug …' shows the traceback"]
             status = exits.FAULT
     for line in lines:
         output.note(f"streamer: {line}")

@@ -26,13 +26,13 @@ KINDS = ("handler", "middleware", "store", "connections", "auth", "command", "ex
     ),
 )
 @config_option
-@click.option("--kind", type=click.Choice(KINDS), help="Only components of this kind.")
+@click.option("--kind", type=click.Choice(KINDS), help="List only components of this kind.")
 @json_option
 def command(config_path: Path, kind: str | None, as_json: bool) -> None:
-    """List what the configuration file may use: every installed component with its origin, version, stability and
-    options. Options marked * are required.
+    """List the installed components that the configuration file can use, each with its origin, version, stability and
+    options. Required options are marked with *.
 
-    The file is read only for plugins.allow and plugins.block; without one, all that is installed is listed.
+    The file is read only for plugins.allow and plugins.block. Without a file, every installed component is listed.
     """
     from streamer.cli.reading import find_components, read_plugin_settings
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the examples that every command shows."""
+"""Options that several commands share, and the examples in the help of every command."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ config_option: Final[Callable[[Any], Any]] = click.option(
     envvar="STREAMER_CONFIG",
     show_envvar=True,
     metavar="PATH",
-    help="The configuration file; ./streamer.yaml when left out.",
+    help="The configuration file. Default: ./streamer.yaml",
 )
 
 json_option: Final[Callable[[Any], Any]] = click.option(
@@ -30,7 +30,7 @@ json_option: Final[Callable[[Any], Any]] = click.option(
 
 
 def block(title: str, *lines: str) -> str:
-    """A titled block of a command's help whose lines click keeps as they are."""
+    """A titled block of a command's help whose line breaks click keeps."""
     return "\b\n" + "\n".join([f"{title}:", *(f"  {line}" for line in lines)])
 
 
@@ -40,12 +40,12 @@ def examples(*lines: str) -> str:
 
 
 class Duration(click.ParamType[float]):
-    """Seconds of a duration with its unit; a bare `0` passes, since no unit can change it."""
+    """The seconds of a duration with a unit. `0` needs no unit."""
 
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Fails as a usage error that shows how to write it."""
+        """Raises a usage error that shows the correct format."""
         if isinstance(value, float):
             return value
         if value == "0":

@@ -1,6 +1,7 @@
-"""All that our commands write: lines, JSON and tables to standard output, notes to standard error.
+"""Everything that our commands write: lines, JSON and tables to standard output, notes to standard error.
 
-Whatever a terminal might obey is escaped here, for every command. Colours and frames only on a terminal.
+Control characters, which a terminal would execute, are escaped here for every command. Colours and frames are used only
+on a terminal.
 """
 
 from __future__ import annotations
@@ -20,54 +21,56 @@ from streamer.core.printable import printable, printable_json, printable_lines
 from streamer.streams import standard
 
 _NARROWEST: Final = 20
-"""Characters that a folding column keeps, however narrow the terminal is."""
+"""The least width of a folding column, in characters, however narrow the terminal is."""
 
 
 _own: TextIO | None = None
-"""Standard output as it was when the command began."""
+"""Standard output as it was when the command started."""
 
 
 class OutputError(click.ClickException):
-    """Standard output cannot be written: a full disk, for one."""
+    """Standard output cannot be written, for example because the disk is full."""
 
     exit_code = exits.FAILED
 
     def __init__(self, problem: OSError) -> None:
-        super().__init__(f"standard output cannot be written: {problem.strerror or problem}")
+        super().__init__(f"cannot write to standard output: {problem.strerror or problem}")
 
 
 @contextlib.contextmanager
 def own_stdout() -> Iterator[None]:
-    """While it lasts, standard output can be kept for what our commands write, by `expect_foreign_code`."""
+    """Within this context, `expect_foreign_code` can reserve standard output for our commands."""
     global _own  # noqa: PLW0603 - there is one standard output
     before, _own = _own, sys.stdout
     try:
         yield
     finally:
-        # At the end of the process plugins may print once more.
+        # Plugins may print again at the end of the process.
         if sys.stdout is sys.stderr and not standard.has_whole_process():
             sys.stdout = _own
         _own = before
 
 
 def expect_foreign_code() -> None:
-    """From now on what others print, such as a plugin that is imported, goes to standard error: ours may be JSON."""
+    """Redirects the output of other code, such as plugins that are imported, to standard error, since ours may be
+    JSON.
+    """
     if _own is not None:
         sys.stdout = sys.stderr
 
 
 def leave_stdout_to_foreign_code() -> None:
-    """For a command of a plugin, which writes as it likes."""
+    """For a command of a plugin, which may write to standard output."""
     if _own is not None:
         sys.stdout = _own
         standard.give_back_stdout()
 
 
 def flush() -> None:
-    """Hands on what is still buffered.
+    """Writes everything that is still buffered.
 
     Raises:
-        BrokenPipeError: whoever read it has gone.
+        BrokenPipeError: the reader closed the output.
         OutputError: it cannot be written.
     """
     with _writing():
@@ -75,7 +78,7 @@ def flush() -> None:
 
 
 def drop() -> None:
-    """The interpreter flushes standard output once more at its end; it cannot be written any longer."""
+    """The interpreter flushes standard output once more at its exit, when it cannot be written any longer."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, (_own or sys.stdout).fileno())
@@ -83,17 +86,17 @@ def drop() -> None:
 
 
 def say(line: str = "") -> None:
-    """Writes one line to standard output, whatever is in it."""
+    """Writes one line to standard output; control characters are escaped."""
     _write(printable(line))
 
 
 def say_text(text: str) -> None:
-    """Writes a text of several lines as it is, but for what a terminal might obey."""
+    """Writes a text of several lines; other control characters are escaped."""
     _write(printable_lines(text).rstrip("\n"))
 
 
 def note(line: str) -> None:
-    """Writes one line to standard error, whatever is in it. That nobody reads it is no reason to fail."""
+    """Writes one line to standard error; control characters are escaped. A closed standard error is no failure."""
     with contextlib.suppress(OSError):
         click.echo(printable(line), err=True)
 
@@ -114,9 +117,10 @@ def _writing() -> Iterator[None]:
 
 
 def json_bytes(value: Any, *, pretty: bool = True) -> bytes:
-    """One JSON value in UTF-8, as RFC 8259 asks, whatever the terminal's encoding is; without a line break at its end.
+    """One JSON value in UTF-8, as RFC 8259 requires, whatever the terminal's encoding is; without a line break at the
+    end.
 
-    Mappings and sets that are not plain ones are written as objects and arrays.
+    Mappings and sets of other types are written as objects and arrays.
     """
     text = json.dumps(
         value,
@@ -125,7 +129,7 @@ def json_bytes(value: Any, *, pretty: bool = True) -> bytes:
         ensure_ascii=False,
         default=_plain,
     )
-    # A lone surrogate has no UTF-8 form; it goes out as the question mark that it is to everyone.
+    # A lone surrogate has no UTF-8 form; it is written as a question mark.
     return printable_json(text.encode("utf-8", "replace"))
 
 
@@ -141,13 +145,14 @@ def _plain(value: Any) -> Any:
 
 
 def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, folding: Collection[str] = ()) -> None:
-    """Writes a table: by rich on a terminal; else as aligned text, one line a row and nothing cut, for grep.
+    """Writes a table: with rich on a terminal; otherwise as aligned text, one line per row and nothing truncated, for
+    grep.
 
     Args:
-        columns: their titles.
-        rows: a cell for each column.
-        folding: titles of the columns that may take several lines a row on a terminal; the others, such as ids that
-            will be copied, stay whole.
+        columns: the titles.
+        rows: one cell for each column.
+        folding: titles of the columns that may wrap on a terminal; the others, such as ids that are copied, stay on one
+            line.
     """
     clean = [[printable(" ".join(cell.split())) or "-" for cell in row] for row in (columns, *rows)]
     widths = [max(map(len, column)) for column in zip(*clean, strict=True)]
@@ -169,14 +174,14 @@ def _write_rich_table(rows: Sequence[Sequence[str]], widths: Sequence[int], fold
     for row in rows[1:]:
         table.add_row(*map(Text, row))
     console = Console(file=_own)
-    # rich would cut what does not fit; a terminal that is too narrow rather breaks the line.
+    # rich would truncate what does not fit; on a terminal that is too narrow, long lines wrap instead.
     needed = sum(2 + (min(width, _NARROWEST) if fold else width) for width, fold in zip(widths, folds, strict=True))
     with _writing():
         Console(file=_own, width=max(console.width, needed)).print(table)
 
 
 def write_facts(facts: Sequence[tuple[str, str]]) -> None:
-    """Writes names and what they are, one pair a line, aligned; further lines of a value stand under its first."""
+    """Writes names and values, one pair per line, aligned; further lines of a value are indented to its first."""
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
         first, *rest = map(printable, value.splitlines() or ["-"])

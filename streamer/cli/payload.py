@@ -1,4 +1,4 @@
-"""What `streamer call` sends, as it is written on the command line."""
+"""Reads the payload and the metadata of `streamer call` from the command line."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import click
 
 
 def payload_of(argument: str | None) -> Any:
-    """The payload of `JSON`, `@file` or `-` (standard input); None when there is none.
+    """The payload from `JSON`, `@file` or `-` (standard input); None when it is omitted.
 
     Raises:
-        click.BadParameter: a file that cannot be read, or text that is not JSON.
+        click.BadParameter: the file cannot be read, or the text is not JSON.
     """
     if argument is None:
         return None
@@ -26,7 +26,7 @@ def payload_of(argument: str | None) -> Any:
     except RecursionError:
         raise _bad(f"{source} is nested too deeply") from None
     except ValueError as error:
-        hint = "; a string needs its own quotes: '\"text\"'" if argument.isidentifier() else ""
+        hint = "; a string needs quotes: '\"text\"'" if argument.isidentifier() else ""
         raise _bad(f"{source} is not JSON: {error}{hint}") from None
 
 
@@ -56,24 +56,24 @@ def _refuse(constant: str) -> NoReturn:
 def _number(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        # It would be sent as null.
-        raise ValueError(f"{digits} is beyond what a number can hold")
+        # JSON would turn it into null.
+        raise ValueError(f"{digits} is too large for a number")
     return number
 
 
 def metadata_of(pairs: Iterable[str]) -> dict[str, str] | None:
-    """The metadata of `key=value` pairs; None when there are none.
+    """The metadata from `key=value` pairs; None when there are none.
 
     Raises:
-        click.BadParameter: a pair without `=`, without a key, or a key that stands twice.
+        click.BadParameter: a pair without `=`, without a key, or a repeated key.
     """
     found: dict[str, str] = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not (key and separator):
-            raise click.BadParameter(f"{pair!r} is not key=value", param_hint="--metadata")
+            raise click.BadParameter(f"{pair!r} must be key=value", param_hint="--metadata")
         if key in found:
-            raise click.BadParameter(f"the key {key!r} stands twice", param_hint="--metadata")
+            raise click.BadParameter(f"the key {key!r} is given twice", param_hint="--metadata")
         found[key] = value
     return found or None
 

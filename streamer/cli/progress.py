@@ -1,4 +1,4 @@
-"""What becomes of a call, shown on standard error: a moving bar on a terminal, a line for each report otherwise."""
+"""Shows the progress of a call on standard error: a progress bar on a terminal, one line per report otherwise."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 def percent(value: float) -> str:
-    """A percentage with at most one digit behind the point."""
+    """A percentage with at most one decimal."""
     return f"{value:.1f}".removesuffix(".0") + "%"
 
 
 def display(action: str, *, quiet: bool) -> Display:
-    """What shows a call of this action.
+    """The display for a call.
 
     Args:
-        action: what the bar is called.
-        quiet: show nothing at all.
+        action: the label of the bar.
+        quiet: show nothing.
     """
     if quiet:
         return Display()
@@ -37,32 +37,32 @@ class Display:
     """Shows nothing."""
 
     live = False
-    """Whether it shows where the request is all the time, and so may be told more than the service says by itself."""
+    """Whether it can show more than the service reports by itself, such as the attempt number."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leaves nothing behind that still moves."""
+        """Stops every animation."""
 
     def queued(self, request_id: str) -> None:
-        """The request is stored, and runs whatever happens here."""
+        """The service has stored the request, which now continues without this client."""
 
     def connection(self, state: ConnectionState) -> None:
-        """The connection has changed."""
+        """The state of the connection has changed."""
 
     def attempt(self, number: int, most: int) -> None:
-        """The request runs for the so-manieth time, of so many at most."""
+        """Attempt `number` of at most `most` is running."""
 
     def report(self, update: ProgressUpdate) -> None:
-        """The handler has said how far it is."""
+        """The handler has reported progress."""
 
     def succeeded(self) -> None:
         """The request has ended with a result."""
 
 
 class Lines(Display):
-    """A line for each thing that happens."""
+    """One line per event."""
 
     def __init__(self) -> None:
         self._waiting = False
@@ -90,7 +90,7 @@ class Lines(Display):
 
 
 class Bar(Lines):
-    """The same above a bar, which appears once the request is queued: a direct answer needs none."""
+    """The same lines above a bar. The bar appears once the request is queued: a direct answer needs none."""
 
     live = True
 
@@ -121,7 +121,7 @@ class Bar(Lines):
 
     def succeeded(self) -> None:
         if self._progress is not None:
-            # The handler need not have reported its last step.
+            # The handler may not have reported its last step.
             self._progress.update(self._task, completed=100.0)
 
     def _begin(self) -> None:
@@ -131,7 +131,7 @@ class Bar(Lines):
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
         from rich.table import Column
 
-        # On a narrow terminal the words give way, and the percentage stays.
+        # On a narrow terminal the message is truncated, and the percentage stays.
         words = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         name = Column(no_wrap=True, overflow="ellipsis", max_width=24)
         self._progress = Progress(

@@ -1,4 +1,4 @@
-"""The configuration file and the installed plugins, as commands need them."""
+"""Reads the configuration file and finds the installed plugins, for commands."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 
 def read(path: Path, *, examined: bool = False) -> tuple[Settings, Registry]:
-    """As `streamer.runtime.reading.read`; what plugins print does not get between what the command writes."""
+    """As `streamer.runtime.reading.read`, with the output of plugins redirected."""
     expect_foreign_code()
     return reading.read(path, examined=examined)
 
 
 def find_components(plugins: PluginSettings) -> Registry:
-    """As `streamer.runtime.reading.find_components`; otherwise as above."""
+    """As `streamer.runtime.reading.find_components`, with the output of plugins redirected."""
     expect_foreign_code()
     return reading.find_components(plugins)
 
 
 def read_plugin_settings(path: Path) -> PluginSettings:
-    """Which plugins the file lets load; all of them where there is no file. The rest of it may be wrong.
+    """Which plugins the file allows to load; all of them without a file. The rest of the file may be invalid.
 
     Raises:
-        ConfigError: the file was named and is not there, or is not even YAML.
+        ConfigError: the file was named and does not exist, or is not YAML.
     """
     from streamer.config.build import plugin_settings
     from streamer.config.settings import PluginSettings
@@ -46,12 +46,12 @@ def read_plugin_settings(path: Path) -> PluginSettings:
 
 
 def url_of_service(path: Path) -> str:
-    """Where the service of this file listens, as a client on this machine reaches it; the file's defaults where there
-    is no file. The rest of the file may be wrong: a caller need not have the service's environment.
+    """The address of the file's service for a client on this machine; the default address without a file. The rest of
+    the file may be invalid: a client need not have the service's environment.
 
     Raises:
-        ConfigError: the file was named and is not there, is not even YAML, or a variable of `server` is not set.
-        click.UsageError: the section `server` is wrong.
+        ConfigError: the file was named and does not exist, is not YAML, or a variable of `server` is not set.
+        click.UsageError: the section `server` is invalid.
     """
     from streamer.config.environment import fill
     from streamer.config.settings import ServerSettings
@@ -69,12 +69,10 @@ def url_of_service(path: Path) -> str:
         section = given if isinstance(given, dict) else {}
     host, port, route = (section.get(name, getattr(server, name)) for name in ("host", "port", "path"))
     if not (isinstance(host, str) and isinstance(port, int) and isinstance(route, str)):
-        raise click.UsageError(f"{path}: the section 'server' is wrong ('streamer check' says how); or give --url")
+        raise click.UsageError(f"{path}: the section 'server' is invalid; run 'streamer check', or pass --url")
     if port == 0:
-        raise click.UsageError(
-            f"{path}: server.port is 0, which is any free port; the service's log says it: give --url"
-        )
-    # An address that means every interface is no address to connect to.
+        raise click.UsageError(f"{path}: server.port is 0, so the service chose a free port and logged it; pass --url")
+    # A client cannot connect to an address that means every interface.
     host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     return f"{'wss' if section.get('tls') else 'ws'}://{f'[{host}]' if ':' in host else host}:{port}{route}"
 

@@ -1,4 +1,4 @@
-"""`streamer requests`: what an operator sees and does in the store."""
+"""`streamer requests`: lists and changes the requests in the store, for operators."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 _STATUSES = ("PENDING", "PROCESSING", "RETRYING", "COMPLETED", "FAILED", "CANCELLED")
 
-_owner_option = click.option("--owner", help="Whose request, where several owners use the same id.")
+_owner_option = click.option("--owner", help="The owner of the request, if several owners use the same id.")
 
 
 @click.group(
-    short_help="See and steer the queued requests in the store.",
+    short_help="List, show, retry and cancel the queued requests in the store.",
     epilog=examples(
         "streamer requests list --status FAILED",
         "streamer requests show req-123",
@@ -30,9 +30,9 @@ _owner_option = click.option("--owner", help="Whose request, where several owner
     ),
 )
 def command() -> None:
-    """See and steer the queued requests in the store of the configuration file.
+    """List, show, retry and cancel the queued requests in the store of the configuration file.
 
-    The service may be running or not.
+    The service may be running or stopped.
     """
 
 
@@ -45,17 +45,17 @@ def command() -> None:
     ),
 )
 @config_option
-@click.option("--status", type=click.Choice(_STATUSES, case_sensitive=False), help="Only requests in this state.")
-@click.option("--action", help="Only requests of this action.")
+@click.option("--status", type=click.Choice(_STATUSES, case_sensitive=False), help="Only requests with this status.")
+@click.option("--action", help="Only requests for this action.")
 @click.option("--owner", help="Only requests of this owner.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The maximum number of requests.")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object per line.")
 def list_requests(
     *, config_path: Path, status: str | None, action: str | None, owner: str | None, limit: int, as_json: bool
 ) -> None:
     """List queued requests, newest first.
 
-    With --status FAILED, the dead letters, it tells how long ago each ended, after how many attempts, and why.
+    With --status FAILED (the dead letters) it also shows when each request ended, after how many attempts, and why.
     """
     from streamer.cli.stored import newest, summary, with_store
     from streamer.core.clock import SystemClock
@@ -94,11 +94,10 @@ def list_requests(
 @_owner_option
 @json_option
 def show(request_id: str, config_path: Path, owner: str | None, as_json: bool) -> None:
-    """Print all that the store knows of one request, its payload and result too, as JSON.
+    """Print everything that is stored about one request as JSON, including its payload and result.
 
-    It tells who asked, and of each attempt that did not complete it: when, by whom, how it ended, and the exception
-    with its traceback if one ended it, which no client ever sees.
-    With --json it is one line instead of many.
+    This includes the owner, and for each attempt that did not complete the request its time, its worker, how it ended,
+    and the exception with its traceback, which clients never see. With --json the output is one line.
     """
     from streamer.cli.stored import find_one, whole, with_store
 
@@ -115,17 +114,17 @@ def show(request_id: str, config_path: Path, owner: str | None, as_json: bool) -
 @_owner_option
 @json_option
 def retry(request_id: str, config_path: Path, owner: str | None, as_json: bool) -> None:
-    """Run a FAILED or CANCELLED request again, with a new count of attempts.
+    """Run a FAILED or CANCELLED request again, with all its attempts.
 
-    It has its whole payload, and may wait as long as it takes. What became of its earlier attempts stays known, and
-    its owner is told how it ends this time.
+    The request keeps its payload and does not expire in the queue. The history of its earlier attempts is kept, and the
+    new outcome is sent to its owner.
     """
     from streamer.cli.stored import find_one, with_store
 
     async def requeue(store: RequestQueue) -> RequestRecord:
         return await store.requeue((await find_one(store, request_id, owner)).key)
 
-    _tell_change(with_store(config_path, requeue), as_json=as_json)
+    _print_change(with_store(config_path, requeue), as_json=as_json)
 
 
 @command.command(
@@ -135,19 +134,24 @@ def retry(request_id: str, config_path: Path, owner: str | None, as_json: bool) 
 @click.argument("request_id", metavar="ID")
 @config_option
 @_owner_option
-@click.option("--message", default="An operator cancelled the request", show_default=True, help="What its owner reads.")
+@click.option(
+    "--message",
+    default="An operator cancelled the request",
+    show_default=True,
+    help="The message for the request's owner.",
+)
 @json_option
 def cancel(request_id: str, config_path: Path, owner: str | None, message: str, as_json: bool) -> None:
-    """End a request that has not ended, queued or running, as CANCELLED.
+    """Cancel a queued or running request; it ends as CANCELLED.
 
-    The worker that runs it learns of it at its next write, at the latest when it renews its lease.
+    A worker that runs the request stops it at its next write, at the latest when it renews its lease.
     """
     from streamer.cli.stored import find_one, with_store
 
     async def end(store: RequestQueue) -> RequestRecord:
         return await store.cancel((await find_one(store, request_id, owner)).key, message)
 
-    _tell_change(with_store(config_path, end), as_json=as_json)
+    _print_change(with_store(config_path, end), as_json=as_json)
 
 
 def _row(record: RequestSummary) -> tuple[str, ...]:
@@ -179,14 +183,14 @@ def _dead_letter(record: RequestSummary, now: float) -> tuple[str, ...]:
 
 
 def _ago(seconds: float) -> str:
-    """How long that was, in its largest unit."""
+    """The time since then, in its largest unit."""
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= size:
             return f"{int(seconds // size)}{unit} ago"
     return f"{max(int(seconds), 0)}s ago"
 
 
-def _tell_change(record: RequestRecord, *, as_json: bool) -> None:
+def _print_change(record: RequestRecord, *, as_json: bool) -> None:
     from streamer.cli.stored import summary
 
     if as_json:

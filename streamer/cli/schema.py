@@ -11,20 +11,25 @@ from streamer.cli.output import json_bytes, note, write_json
 
 
 @click.command(
-    short_help="Print the configuration file's JSON Schema, for editors.",
+    short_help="Print the JSON Schema of the configuration file, for editors.",
     epilog=examples(
         "streamer schema --output .streamer.schema.json",
         "streamer schema | jq .properties.actions",
         "",
-        "Then let the editor know, in the first line of streamer.yaml:",
+        "Then add this as the first line of streamer.yaml:",
         "# yaml-language-server: $schema=./.streamer.schema.json",
     ),
 )
 @config_option
-@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file instead.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file instead of standard output.",
+)
 def command(config_path: Path, output: Path | None) -> None:
-    """Print the JSON Schema of the configuration file, with the options of every installed plugin merged in, so that
-    an editor completes and checks them.
+    """Print the JSON Schema of the configuration file, including the options of every installed plugin. With it, an
+    editor completes and checks the file.
 
     The file is read only for plugins.allow and plugins.block.
     """
@@ -36,4 +41,4 @@ def command(config_path: Path, output: Path | None) -> None:
         write_json(schema)
         return
     output.write_bytes(json_bytes(schema) + b"\n")
-    note(f"{output} is written")
+    note(f"{output}: written")

@@ -1,4 +1,4 @@
-"""The store of a configuration file, opened beside a service that may be running on it; and records as JSON."""
+"""Opens the store of a configuration file, also while a service uses it, and formats records as JSON."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ async def open_store(config_path: Path) -> AsyncIterator[RequestQueue]:
     """The store that the file names.
 
     Raises:
-        ConfigError: the file is wrong.
+        ConfigError: the file is invalid.
         StoreError: the store cannot be opened.
-        click.ClickException: the store is one that no other process can see.
+        click.ClickException: other processes cannot open the store.
     """
     from streamer.cli.reading import read
     from streamer.contracts.components import Kind
@@ -47,14 +47,14 @@ async def open_store(config_path: Path) -> AsyncIterator[RequestQueue]:
         component = replace(component, factory=component.operator)
     elif not component.several_processes:
         raise click.ClickException(
-            f"{config_path}: the store {use.name!r} belongs to the service's own process; no other process can open it"
+            f"{config_path}: the store {use.name!r} belongs to the process of the service; no other process can open it"
         )
     async with contextlib.AsyncExitStack() as stack:
         yield await build(stack, component, use.options, context)
 
 
 def with_store(config_path: Path, work: Callable[[RequestQueue], Coroutine[Any, Any, Found]]) -> Found:
-    """What the work returns, given the store that the file names; raises as `open_store`."""
+    """The result of `work`, called with the store that the file names; raises as `open_store`."""
 
     async def run() -> Found:
         async with open_store(config_path) as store:
@@ -64,7 +64,7 @@ def with_store(config_path: Path, work: Callable[[RequestQueue], Coroutine[Any, 
 
 
 async def newest(store: RequestQueue, limit: int, **filters: Any) -> list[RequestSummary]:
-    """Up to `limit` requests, newest first, over as many pages as that takes."""
+    """Up to `limit` requests, newest first, read in as many pages as needed."""
     found: list[RequestSummary] = []
     cursor: str | None = None
     while True:
@@ -80,16 +80,14 @@ async def find_one(store: RequestQueue, request_id: str, owner: str | None) -> R
 
     Raises:
         click.ClickException: there is none.
-        click.UsageError: several owners have one, and none was chosen.
+        click.UsageError: several owners have one, and no owner was given.
     """
     whose = "" if owner is None else f" of the owner {owner!r}"
     if owner is None:
         found = await store.find(request_id)
         if len(found) > 1:
             owners = ", ".join(sorted(summary.owner for summary in found))
-            raise click.UsageError(
-                f"the request {request_id!r} stands under several owners; choose by --owner: {owners}"
-            )
+            raise click.UsageError(f"several owners have a request {request_id!r}; choose one with --owner: {owners}")
         owner = found[0].owner if found else ""
     record = await store.get((owner, request_id))
     if record is None:
@@ -98,7 +96,7 @@ async def find_one(store: RequestQueue, request_id: str, owner: str | None) -> R
 
 
 def summary(record: RequestRecord | RequestSummary) -> dict[str, Any]:
-    """What a listing says of a request, as JSON values."""
+    """A request as a listing shows it, as JSON values."""
     return {
         "id": record.id,
         "owner": record.owner,
@@ -117,7 +115,7 @@ def summary(record: RequestRecord | RequestSummary) -> dict[str, Any]:
 
 
 def whole(record: RequestRecord) -> dict[str, Any]:
-    """All that the store knows of a record, as JSON values."""
+    """Everything that is stored about a request, as JSON values."""
     return {
         **summary(record),
         "started_at": _time(record.started_at),
@@ -153,7 +151,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 def _cause(cause: Cause | None) -> dict[str, Any] | None:
     if cause is None:
         return None
-    # Lines, so that it can be read as it is printed.
+    # Lines, so that it is readable in the output.
     return {"type": cause.type, "text": cause.text, "traceback": cause.traceback.splitlines()}
 
 

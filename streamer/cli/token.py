@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Make a token for development.",
+    short_help="Create a token for development.",
     epilog=examples(
         "streamer token --new-key keys/dev.pem    # and auth: {use: jwt, public_key: {file: keys/dev.pub.pem}}",
         "streamer token --key keys/dev.pem --user alice --tenant acme --permission reports:write",
@@ -26,29 +26,34 @@ if TYPE_CHECKING:
     ),
 )
 @config_option
-@click.option("--user", help="Whom the token is for.")
-@click.option("--tenant", help="Of which tenant; the file's only one when left out.")
-@click.option("--permission", "permissions", multiple=True, help="What the user may do; may be repeated.")
+@click.option("--user", help="The user of the token.")
+@click.option("--tenant", help="The user's tenant. Default: the tenant of the file, if it has only one.")
+@click.option("--permission", "permissions", multiple=True, help="A permission of the user; can be repeated.")
 @click.option(
-    "--expires", type=Duration(), default="1h", show_default=True, metavar="DURATION", help="How long it is good for."
+    "--expires",
+    type=Duration(),
+    default="1h",
+    show_default=True,
+    metavar="DURATION",
+    help="How long the token is valid.",
 )
 @click.option(
     "--key",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The private key's file (PEM); the file's secret signs when left out.",
+    help="The file of the private key (PEM). Default: sign with the secret of the file.",
 )
-@click.option("--kid", help="What the token calls its key, for a JWKS.")
+@click.option("--kid", help="The key id (kid) in the token, for a JWKS.")
 @click.option(
     "--new-key",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write a new private key to this file, and its public key beside it, instead of making a token.",
+    help="Instead of a token, create a key pair: write the private key to this file, and the public key next to it.",
 )
 @click.option(
     "--algorithm",
     type=click.Choice(["EdDSA", "ES256", "RS256"]),
     default="EdDSA",
     show_default=True,
-    help="What the new key is for.",
+    help="The algorithm of the new key.",
 )
 def command(
     *,
@@ -62,16 +67,16 @@ def command(
     new_key: Path | None,
     algorithm: str,
 ) -> None:
-    """Make a token that the configuration file's 'auth' lets in, and print it.
+    """Create a token that the 'auth' section of the configuration file accepts, and print it.
 
-    For development: in production an identity provider makes tokens, and this service has only its public keys. What
-    the token lacks to be let in is told on standard error.
+    For development: in production, an identity provider creates tokens, and this service has only its public keys. If
+    the service would refuse the token, the reason is printed to standard error.
     """
     if new_key is not None:
         _write_pair(new_key, algorithm)
         return
     if user is None:
-        raise click.UsageError("--user is missing: whom the token is for")
+        raise click.UsageError("--user is missing: name the user of the token")
     from streamer.auth import issuing
     from streamer.cli.reading import read
     from streamer.core.clock import SystemClock
@@ -79,11 +84,11 @@ def command(
     settings, _ = read(config_path)
     if settings.auth.name != "jwt":
         raise click.UsageError(
-            f"{config_path}: its auth is {settings.auth.name!r}; tokens are made for auth: {{use: jwt, …}}"
+            f"{config_path}: its auth is {settings.auth.name!r}; tokens can be created only for auth: {{use: jwt, …}}"
         )
     options = settings.auth.options
     if key is None and "secret" not in options:
-        raise click.UsageError("--key is missing: the file has only public keys, and a private one signs")
+        raise click.UsageError("--key is missing: the file has only public keys, and signing needs a private key")
     claims = issuing.claims_of(
         options,
         user=user,
@@ -104,11 +109,11 @@ def _text_of(key: Path) -> str:
     try:
         return key.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise ValueError("this is not a text; a private key in PEM is one") from None
+        raise ValueError("this is not text; a private key must be in PEM format") from None
 
 
 def _warn(token: str, auth: ComponentUse, base_dir: Path) -> None:
-    """Says why the service will refuse it, as far as that can be told from here."""
+    """Prints why the service will refuse the token, as far as this process can know."""
     from streamer.auth import building, issuing
     from streamer.auth.token import unchecked_payload
     from streamer.contracts.components import BuildContext
@@ -130,17 +135,19 @@ def _write_pair(private_path: Path, algorithm: str) -> None:
     public_path = private_path.with_suffix(".pub.pem")
     private, public = new_pair(algorithm)
     with contextlib.suppress(OSError):
-        # What is wrong with the folder is told where the file is opened.
+        # Errors of the folder are reported when the file is opened.
         private_path.parent.mkdir(parents=True, exist_ok=True)
     try:
         for path, text, mode in ((private_path, private, 0o600), (public_path, public, 0o644)):
-            # Never over a key that is there, and never readable by others, not for a moment.
+            # Never replaces an existing file, and is never readable by others, not even for a moment.
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
     except FileExistsError as problem:
-        raise click.UsageError(f"--new-key: {problem.filename} is there already; a key is never replaced") from None
+        raise click.UsageError(
+            f"--new-key: {problem.filename} already exists and is not replaced; choose another name"
+        ) from None
     except OSError as problem:
-        raise click.UsageError(f"--new-key: {problem.filename} cannot be written: {problem.strerror}") from None
-    note(f"private key: {private_path}    keep it to yourself; it signs with --key {private_path}")
+        raise click.UsageError(f"--new-key: cannot write {problem.filename}: {problem.strerror}") from None
+    note(f"private key: {private_path}    keep it secret; sign with --key {private_path}")
     note(f"public key:  {public_path}    auth: {{use: jwt, public_key: {{file: {public_path}}}}}")

@@ -10,7 +10,7 @@ from streamer.cli.options import config_option, examples
 
 
 @click.command(
-    short_help="Run queued requests next to the processes that hold the connections.",
+    short_help="Run queued requests in a process that holds no connections.",
     epilog=examples(
         "streamer worker --config production.yaml",
         "streamer worker --config production.yaml --action nightly_export --action video",
@@ -23,14 +23,14 @@ from streamer.cli.options import config_option, examples
     "actions",
     multiple=True,
     metavar="NAME",
-    help="Only requests of this action; may be repeated. Of all actions when left out.",
+    help="Run only requests for this action; can be repeated. Default: all actions.",
 )
 def command(config_path: Path, actions: tuple[str, ...]) -> None:
     """Run queued requests, in a container or on any machine, until SIGTERM or Ctrl-C.
 
-    Its store must be one that several processes can open, and its connections such that several processes can send to
-    them ('streamer list --json' shows "several_processes"). It takes requests from the same store as all others, and
-    its progress and results go to the same connections. Any number of workers may run.
+    The store must be one that several processes can open, and the connections such that several processes can send to
+    them ('streamer list --json' shows "several_processes"). Every worker takes requests from the same store and sends
+    progress and results to the same connections. Any number of workers can run.
     """
     from streamer.cli.reading import read
     from streamer.runtime.ending import ending_in_time
@@ -43,7 +43,7 @@ def command(config_path: Path, actions: tuple[str, ...]) -> None:
     unknown = sorted(set(actions) - set(settings.actions))
     if unknown:
         raise click.UsageError(
-            f"--action {unknown[0]}: {config_path} declares no such action; there are {', '.join(settings.actions)}"
+            f"--action {unknown[0]}: {config_path} has no such action; it has {', '.join(settings.actions)}"
         )
     logger = configure(settings.logs.level, settings.logs.format, secrets=settings.secrets)
     with ending_in_time(), take_over(logger):

@@ -12,7 +12,7 @@ from streamer.core.addresses import is_loopback
 NOBODY_ASKED: Final = "none"
 """The way of authentication that lets everybody in."""
 
-WAY_OUT: Final = (
+HOW_TO_FIX: Final = (
     "say who may connect, with auth: {use: jwt, …}; or let everybody in, with auth: {use: none, allow_anyone: true}"
 )
 
@@ -38,7 +38,7 @@ def check_access(document: Document, served: Callable[[str], bool]) -> None:
         message = (
             f"other machines can reach {shown(host, hidden=bool(source))}{source}, and nobody is asked who they are"
         )
-        document.problem("open-to-anyone", place, f"{message}; {WAY_OUT}")
+        document.problem("open-to-anyone", place, f"{message}; {HOW_TO_FIX}")
     backends = data.get("backends")
     place = ("backends", "connections")
     if isinstance(backends, Mapping) and not document.is_broken(place):
@@ -46,7 +46,7 @@ def check_access(document: Document, served: Callable[[str], bool]) -> None:
         name = connections.get("use") if isinstance(connections, Mapping) else connections
         if isinstance(name, str) and not served(name) and options.get("allow_anyone") is not True:
             message = f"{shown(name, hidden=False)} lets everybody connect who can reach it, and nobody is asked who"
-            document.problem("open-to-anyone", place, f"{message} they are; {WAY_OUT}")
+            document.problem("open-to-anyone", place, f"{message} they are; {HOW_TO_FIX}")
     actions = data.get("actions")
     for name, action in actions.items() if isinstance(actions, Mapping) else ():
         if isinstance(action, Mapping) and action.get("permissions"):

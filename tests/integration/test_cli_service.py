@@ -112,7 +112,7 @@ def test_each_way_to_fail_has_its_status(call):
 
     late = call("long", "{}", "--timeout", "500ms", "--id", "late")
     assert late.returncode == 5
-    assert late.stderr.endswith("request 'late' is queued and goes on\n")
+    assert late.stderr.endswith("request 'late' is queued and will continue\n")
 
 
 def test_the_file_says_where_the_service_is(start_service, tmp_path):

@@ -106,7 +106,7 @@ def test_output_that_cannot_be_written_is_said_in_one_line(home: Path, arguments
     with open("/dev/full", "wb") as full:
         ran = command(home, *arguments, stdout=full)
     assert ran.returncode == 1
-    assert b"output cannot be written: No space left on device\n" in ran.stderr
+    assert b"cannot write to standard output: No space left on device\n" in ran.stderr
     assert b"fault in streamer" not in ran.stderr
     assert b"Exception ignored" not in ran.stderr
 
@@ -197,7 +197,7 @@ def test_a_call_whose_messages_cannot_be_written_says_so_and_asks_once(home: Pat
     with service_that_answers() as (url, asked), open("/dev/full", "wb") as full:
         ran = command(home, "call", "direct", "--json", "--url", url, stdout=full)
     assert (ran.returncode, asked) == (1, ["direct"])
-    assert ran.stderr == b"streamer: standard output cannot be written: No space left on device\n"
+    assert ran.stderr == b"streamer: cannot write to standard output: No space left on device\n"
 
 
 def test_help_that_nobody_reads_is_no_fault(home: Path) -> None:

@@ -48,16 +48,16 @@ def test_tables_are_made_checked_and_deleted(folder, ministack):
     assert missing.exit_code == 1
     assert missing.stderr == "cli-requests: it is not there; 'streamer backend create' makes it\n"
     assert "does not exist; 'streamer backend create' makes it" in run("migrate").stderr
-    assert run("create").output == "cli-requests is made\n"
-    assert run("create").output == "cli-requests exists already\n"
+    assert run("create").output == "cli-requests: created\n"
+    assert run("create").output == "cli-requests: already exists\n"
     assert run("migrate").output == "cli-requests is up to date\n"
     checked = run("check")
     assert (checked.exit_code, checked.output) == (0, "cli-requests is ready\n")
     kept = run("delete", input="n\n")
     assert kept.exit_code == exits.INTERRUPTED
     assert run("check").exit_code == 0
-    assert run("delete", input="y\n").output.endswith("cli-requests is deleted\n")
-    assert run("delete", "--yes").output == "cli-requests did not exist\n"
+    assert run("delete", input="y\n").output.endswith("cli-requests: deleted\n")
+    assert run("delete", "--yes").output == "cli-requests: did not exist\n"
 
 
 def test_a_database_file_is_made_checked_and_deleted(folder):
@@ -67,13 +67,13 @@ def test_a_database_file_is_made_checked_and_deleted(folder):
     assert missing.exit_code == 1
     assert missing.stderr.startswith(f"{path}: it does not exist; 'streamer backend create' makes it")
     assert "does not exist; 'streamer backend create' makes it" in run("migrate").stderr
-    assert run("create").output == f"{path} is made\n"
-    assert run("create").output == f"{path} exists already\n"
+    assert run("create").output == f"{path}: created\n"
+    assert run("create").output == f"{path}: already exists\n"
     assert run("check").output == f"{path} is ready\n"
     assert run("migrate").output == f"{path} is up to date\n"
-    assert run("delete", "--yes").output == f"{path} is deleted\n"
+    assert run("delete", "--yes").output == f"{path}: deleted\n"
     assert [one.name for one in folder.iterdir()] == ["streamer.yaml"]
-    assert run("delete", "--yes").output == f"{path} did not exist\n"
+    assert run("delete", "--yes").output == f"{path}: did not exist\n"
 
 
 def test_a_file_of_an_earlier_version_is_upgraded(folder):
@@ -126,4 +126,4 @@ def test_backends_that_keep_nothing_say_so(folder):
     for arguments in (["create"], ["check"], ["migrate"], ["delete", "--yes"]):
         result = run(*arguments)
         assert result.exit_code == 1
-        assert "need nothing that must be made before a start" in result.stderr
+        assert "have no resources to create before a start" in result.stderr

@@ -224,10 +224,10 @@ def test_a_timeout_is_status_5_and_says_whether_the_request_goes_on(scripted, ca
     result = call(scripted(ACKNOWLEDGED), "report", "--id", "r1", "--timeout", "100ms")
     assert result.exit_code == 5
     assert result.stderr == (
-        "queued as r1\nstreamer: no outcome within the --timeout of 0.1s; request 'r1' is queued and goes on\n"
+        "queued as r1\nstreamer: no outcome within --timeout 0.1s; request 'r1' is queued and will continue\n"
     )
     silent = call(scripted(), "report", "--timeout", "100ms")
-    assert (silent.exit_code, silent.stderr) == (5, "streamer: no outcome within the --timeout of 0.1s\n")
+    assert (silent.exit_code, silent.stderr) == (5, "streamer: no outcome within --timeout 0.1s\n")
 
 
 def test_an_address_that_is_none_is_wrong_usage():
@@ -266,7 +266,7 @@ def test_ctrl_c_is_status_130_says_that_the_request_goes_on_and_shows_no_traceba
         out, err = process.communicate(timeout=30)
     assert shown == ["queued as r1\n", "   10%  here\n"]
     assert (process.returncode, out) == (130, "")
-    assert err == "streamer: interrupted; request 'r1' is queued and goes on\n"
+    assert err == "streamer: interrupted; request 'r1' is queued and will continue\n"
 
 
 def test_a_reader_that_has_gone_is_status_141_and_quiet(scripted):
@@ -301,7 +301,7 @@ def test_a_terminal_sees_a_moving_bar_and_the_result_stays_clean(scripted):
     assert b"\x1b[" in seen
 
 
-@pytest.mark.parametrize(("token", "hint"), [(None, "; give one by"), ("wrong", "; give another token by")])
+@pytest.mark.parametrize(("token", "hint"), [(None, "; pass one with"), ("wrong", "; pass another token with")])
 def test_a_service_that_wants_a_token_is_told_with_the_way_to_give_one(call, token, hint):
     def refuse(connection, _request):
         return connection.respond(http.HTTPStatus.UNAUTHORIZED, "a token is needed\n")

@@ -53,7 +53,7 @@ def run(*arguments, **options):
 def test_check_says_in_one_line_what_was_checked(folder):
     result = run("check")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.startswith("streamer.yaml: all is well: checked 2 actions, 2 middleware; ")
+    assert result.stdout.startswith("streamer.yaml: no problems: checked 2 actions, 2 middleware; ")
     assert result.stdout.count("\n") == 1
 
 
@@ -81,7 +81,7 @@ def test_check_prints_warnings_and_fails_for_them_only_when_it_is_strict(folder)
     assert result.exit_code == 0
     warning, summary = result.stdout.splitlines()
     assert warning.startswith("warned.yaml:4:38: warning: unlisted-errors: actions.a.schema: ")
-    assert "all is well" in summary
+    assert "no problems" in summary
     result = run("check", "--strict", "--config", "warned.yaml")
     assert (result.exit_code, result.stdout) == (1, f"{warning}\n")
     assert result.stderr == "streamer: warned.yaml has 1 warning\n"
@@ -119,7 +119,7 @@ def test_the_environment_names_the_file(folder, tmp_path_factory):
     other = tmp_path_factory.mktemp("other") / "named.yaml"
     other.write_text(CONFIG)
     result = run("check", env={"STREAMER_CONFIG": str(other)})
-    assert result.stdout.startswith(f"{other}: all is well")
+    assert result.stdout.startswith(f"{other}: no problems")
 
 
 def test_list_shows_each_component_with_its_origin_and_options(folder):
@@ -171,7 +171,7 @@ def test_explain_tells_people_and_programs_the_same(folder):
 
 def test_explain_names_a_near_miss_of_an_action(folder):
     assert run("explain", "ecko").stderr == "streamer: streamer.yaml has no action 'ecko' (did you mean 'echo'?)\n"
-    assert run("explain", "zzz").stderr == "streamer: streamer.yaml has no action 'zzz' (it has: echo, slow)\n"
+    assert run("explain", "zzz").stderr == "streamer: streamer.yaml has no action 'zzz' (its actions are: echo, slow)\n"
 
 
 def test_config_prints_the_settings_in_effect(folder):
@@ -189,7 +189,7 @@ def test_schema_holds_the_options_of_the_components(folder):
 
 def test_schema_is_written_to_a_file(folder):
     result = run("schema", "--output", "out.json")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "out.json is written\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "out.json: written\n")
     assert json.loads((folder / "out.json").read_text())["type"] == "object"
     refused = run("schema", "--output", "nowhere/out.json")
     assert (refused.exit_code, refused.stderr) == (1, "streamer: nowhere/out.json: No such file or directory\n")
@@ -209,4 +209,4 @@ def test_requests_in_memory_can_be_seen_by_nobody_else(folder):
     )
     result = run("requests", "list", "--config", "memory.yaml")
     assert result.exit_code == 1
-    assert result.stderr.startswith("streamer: memory.yaml: the store 'memory' belongs to the service's own process")
+    assert result.stderr.startswith("streamer: memory.yaml: the store 'memory' belongs to the process of the service")

@@ -124,7 +124,7 @@ def test_a_command_that_is_no_click_command_is_told_as_the_plugins_fault(streame
     odd = streamer("acme.odd")
     assert (odd.returncode, odd.stderr) == (
         1,
-        "streamer: the command 'acme.odd' of acme is of type int, not click.Command\n",
+        "streamer: the command 'acme.odd' of acme is of type int; it must be a click.Command\n",
     )
 
 
@@ -172,7 +172,7 @@ def test_a_store_that_declares_nothing_is_left_to_its_service(streamer):
     (streamer.folder / "streamer.yaml").write_text(f"{CONFIG}backends: {{store: {{use: acme.safe}}}}\n")
     listed = streamer("requests", "list")
     assert listed.returncode == 1
-    assert "the store 'acme.safe' belongs to the service's own process" in listed.stderr
+    assert "the store 'acme.safe' belongs to the process of the service" in listed.stderr
 
 
 FORMATS = """
@@ -203,15 +203,15 @@ def test_plugins_bring_exports_and_emulators(streamer):
         done = streamer("export", name)
         assert (done.returncode, done.stdout, done.stderr) == (0, "a tape\n", "")
     odd = streamer("emulate", "acme.mainframe")
-    assert odd.stderr == "streamer: the emulator 'acme.mainframe' of acme is of type int, not click.Command\n"
+    assert odd.stderr == "streamer: the emulator 'acme.mainframe' of acme is of type int; it must be a click.Command\n"
 
 
 def test_an_export_that_no_plugin_brings_is_a_usage_error(streamer):
     streamer.install("acme", FORMATS)
     near = streamer("export", "cpoi")
     assert near.returncode == 2
-    assert "there is no export 'cpoi' (did you mean 'cpio'?)" in near.stderr
-    assert "there is no emulator 'moon';" in streamer("emulate", "moon").stderr
+    assert "no export is called 'cpoi' (did you mean 'cpio'?)" in near.stderr
+    assert "no emulator is called 'moon';" in streamer("emulate", "moon").stderr
 
 
 def test_without_the_plugin_for_aws_its_commands_say_what_to_install(streamer):

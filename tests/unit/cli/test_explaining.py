@@ -130,7 +130,7 @@ def test_the_mode_of_the_action_settles_it():
 
 
 def test_a_handler_that_tells_its_estimate_only_when_it_runs_is_not_started_for_it():
-    with pytest.raises(click.ClickException, match=r"write actions\.report\.estimated_duration into the file"):
+    with pytest.raises(click.ClickException, match=r"set actions\.report\.estimated_duration in the file"):
         told(handler="demo.session")
     assert told(handler="demo.session", estimated_duration=1.0)["decision"]["queued"] is False
 
@@ -154,8 +154,8 @@ def test_secrets_are_hidden_wherever_they_stand():
 @pytest.mark.parametrize(
     ("action", "source"),
     [
-        ({"schema": {"type": "object"}}, "JSON Schema that the handler 'demo.slow' brings"),
-        ({"schema": {"type": "array"}}, "JSON Schema written in the configuration"),
+        ({"schema": {"type": "object"}}, "JSON Schema of the handler 'demo.slow'"),
+        ({"schema": {"type": "array"}}, "JSON Schema in the configuration"),
         ({"schema": {}, "schema_path": Path("/srv/a.json")}, "/srv/a.json"),
     ],
 )
@@ -196,20 +196,21 @@ def test_people_read_a_queued_action_as_facts():
         "description": "Makes a report",
         "handler": "demo.slow (streamer-demo 1.2, beta)",
         "permissions": "reports:read, reports:write",
-        "validator": "JSON Schema written in the configuration",
+        "validator": "JSON Schema in the configuration",
         "pipeline": (
             "1. log  [streamer-router 0.1.0]\n"
             "2. demo.limit (token=***, per=client, url=http://x?key=sesame)  [streamer-demo 1.2]\n"
             "3. demo.slow (rows=10)  [streamer-demo 1.2]"
         ),
         "decision": "queued: the estimate of 90s is at or above the threshold of 5s",
-        "timeout": "10m an attempt",
+        "timeout": "10m per attempt",
         "retry": (
-            "up to 4 attempts of an error that says retryable; waits from 1s, times 2, at most 30s, give or take 10 %"
+            "up to 4 attempts if the error is retryable; the first wait is 1s, each next one 2 times as long, at most 30s; "
+            "each varies by 10 %"
         ),
-        "concurrency": "at most 4 at one time",
+        "concurrency": "at most 4 at the same time",
         "functions": (
-            "plain ones share 5 threads and CPU-bound ones 6 processes with all queued requests; "
+            "plain functions share 5 threads, and CPU-bound ones 6 processes, with all queued requests; "
             "direct requests have their own"
         ),
         "priority": "0",
@@ -218,9 +219,9 @@ def test_people_read_a_queued_action_as_facts():
 
 def test_people_read_a_direct_action_as_facts():
     facts = dict(_facts(told(handler="demo.quick", retry=RetrySettings(max_attempts=1))))
-    assert facts["permissions"] == "none: whoever may connect may use it"
-    assert facts["validator"] == "none: any payload passes"
+    assert facts["permissions"] == "none: every client that may connect may send it"
+    assert facts["validator"] == "none: every payload is accepted"
     assert facts["timeout"] == "none"
     assert facts["decision"].startswith("answered at once: ")
-    assert facts["retry"] == "none: one attempt (of requests that are queued)"
-    assert facts["concurrency"] == "the worker's limit"
+    assert facts["retry"] == "none: one attempt (for queued requests)"
+    assert facts["concurrency"] == "limited by the worker only"

@@ -40,7 +40,7 @@ RAISED = {
     "name": OSError(2, "No such file or directory", b"/x/\xff"),
 }
 
-FAULT = "this is a fault in streamer or in a plugin: 'streamer --debug …' shows where"
+FAULT = "this is a bug in streamer or in a plugin: 'streamer --debug …' shows the traceback"
 
 
 @pytest.fixture
@@ -95,8 +95,8 @@ def run(monkeypatch):
         ("leave", 11, ""),
         ("panic", 70, f"streamer: unexpected Panic: boom; {FAULT}\n"),
         ("text", 2, "streamer: a value is not UTF-8: 'a\\udcff'\n"),
-        ("full", 1, "streamer: the output cannot be written: No space left on device\n"),
-        ("output", 1, "streamer: standard output cannot be written: No space left on device\n"),
+        ("full", 1, "streamer: cannot write to standard output: No space left on device\n"),
+        ("output", 1, "streamer: cannot write to standard output: No space left on device\n"),
         ("name", 1, "streamer: /x/\\udcff: No such file or directory\n"),
     ],
 )

@@ -52,8 +52,8 @@ def test_a_group_lists_what_plugins_bring(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["export", "tra"], "there is no export 'tra' (did you mean 'tar'?); see"),
-        (["export", "moon"], "there is no export 'moon'; see"),
+        (["export", "tra"], "no export is called 'tra' (did you mean 'tar'?); see"),
+        (["export", "moon"], "no export is called 'moon'; see"),
         (["export", "sam"], 'it is a part of the plugin streamer-aws: pip install "streamer-router[aws]"; see'),
         (["emulate", "aws"], 'it is a part of the plugin streamer-aws: pip install "streamer-router[aws]"; see'),
         (["acme.sed"], "no such command: 'acme.sed'"),
@@ -85,4 +85,4 @@ def test_the_file_that_the_command_names_says_which_plugins_load(tmp_path, monke
 def test_what_is_no_command_is_the_plugins_fault():
     done = run("export", "acme.broken")
     assert done.exit_code == exits.FAILED
-    assert "the export 'acme.broken' of streamer-router is of type int, not click.Command" in done.stderr
+    assert "the export 'acme.broken' of streamer-router is of type int; it must be a click.Command" in done.stderr

@@ -124,7 +124,7 @@ def test_output_that_cannot_be_written_says_why(monkeypatch):
             raise BrokenPipeError
 
     monkeypatch.setattr(output, "_own", Full())
-    with pytest.raises(output.OutputError, match="standard output cannot be written: No space left on device"):
+    with pytest.raises(output.OutputError, match="cannot write to standard output: No space left on device"):
         output.say("x")
     monkeypatch.setattr(output, "_own", Gone())
     with pytest.raises(BrokenPipeError):

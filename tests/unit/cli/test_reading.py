@@ -63,12 +63,12 @@ def test_a_variable_of_the_address_that_is_not_set_is_told(file):
 
 @pytest.mark.parametrize("server", ["{port: many}", "{host: 5}", "{path: [a]}"])
 def test_an_address_that_cannot_be_read_is_wrong_usage(file, server):
-    with pytest.raises(click.UsageError, match="give --url"):
+    with pytest.raises(click.UsageError, match="pass --url"):
         url_of_service(file(f"server: {server}\n"))
 
 
 def test_a_port_that_the_system_chose_can_only_be_read_from_the_log(file):
-    with pytest.raises(click.UsageError, match="any free port"):
+    with pytest.raises(click.UsageError, match="a free port"):
         url_of_service(file("server: {port: 0}\n"))
 
 

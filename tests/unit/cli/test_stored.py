@@ -49,7 +49,7 @@ async def test_an_unknown_request_is_named_and_so_is_the_owner_that_was_asked_fo
 
 async def test_an_id_of_several_owners_asks_for_one_and_names_them():
     store = await store_of(record(), record(owner="client:bob"))
-    with pytest.raises(click.UsageError, match="choose by --owner: client:ann, client:bob"):
+    with pytest.raises(click.UsageError, match="choose one with --owner: client:ann, client:bob"):
         await find_one(store, "r1", None)
     assert (await find_one(store, "r1", "client:bob")).owner == "client:bob"
 

@@ -37,7 +37,7 @@ def test_a_store_of_one_process_has_no_worker_beside_it(run):
 def test_an_action_that_is_not_declared_is_refused(run):
     done = run("worker", "{store: memory}", "--action", "ehco")
     assert done.exit_code == exits.USAGE
-    assert "declares no such action; there are echo" in done.stderr
+    assert "has no such action; it has echo" in done.stderr
 
 
 def test_connections_that_others_hold_cannot_be_served(run, ministack):
