@@ -40,8 +40,8 @@ def command(config_path: Path, host: str | None, port: int | None, wait: float) 
     """
     from streamer.cli.reading import read
     from streamer.config.access import HOW_TO_FIX, NOBODY_ASKED, is_open
-    from streamer.runtime.ending import ending_in_time
     from streamer.runtime.logs import configure, take_over
+    from streamer.runtime.process_exit import exiting_in_time
     from streamer.runtime.serve import serve
     from streamer.streams.standard import guard_service
 
@@ -57,5 +57,5 @@ def command(config_path: Path, host: str | None, port: int | None, wait: float) 
             f"other machines can reach {server.host}, and clients are not authenticated; {HOW_TO_FIX}"
         )
     logger = configure(settings.logs.level, settings.logs.format, secrets=settings.secrets)
-    with ending_in_time(), take_over(logger):
+    with exiting_in_time(), take_over(logger):
         serve(dataclasses.replace(settings, server=server), registry.components, logger=logger, wait=wait)

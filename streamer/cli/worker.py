@@ -33,8 +33,8 @@ def command(config_path: Path, actions: tuple[str, ...]) -> None:
     progress and results to the same connections. Any number of workers can run.
     """
     from streamer.cli.reading import read
-    from streamer.runtime.ending import ending_in_time
     from streamer.runtime.logs import configure, take_over
+    from streamer.runtime.process_exit import exiting_in_time
     from streamer.runtime.work import work
     from streamer.streams.standard import guard_service
 
@@ -46,5 +46,5 @@ def command(config_path: Path, actions: tuple[str, ...]) -> None:
             f"--action {unknown[0]}: {config_path} has no such action; it has {', '.join(settings.actions)}"
         )
     logger = configure(settings.logs.level, settings.logs.format, secrets=settings.secrets)
-    with ending_in_time(), take_over(logger):
+    with exiting_in_time(), take_over(logger):
         work(settings, registry.components, logger=logger, actions=actions)

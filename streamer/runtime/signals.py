@@ -1,4 +1,4 @@
-"""The signals that stop a service: all of them drain it alike."""
+"""The signals that stop a process: all of them have the same effect."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
-STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _LEFT_IGNORED: Final = frozenset({signal.SIGHUP, signal.SIGQUIT})
 """`nohup`, and a shell for what it runs in the background, let a process ignore them: then it is meant to go on."""
 
 
 def on_stop(
-    stop: asyncio.Event, force_stop: asyncio.Event, at_once: Callable[[int, FrameType | None], None] | None = None
+    stop: asyncio.Event, stop_now: asyncio.Event, at_once: Callable[[int, FrameType | None], None] | None = None
 ) -> None:
-    """Sets `stop` at the first signal that asks the service to stop, and `force_stop` at a second one.
+    """Sets `stop` at the first signal that asks the process to stop, and `stop_now` at a second one.
 
     A second SIGHUP is no second request: a terminal that is closed may send it twice.
 
     Args:
         stop: set by the loop.
-        force_stop: likewise.
+        stop_now: likewise.
         at_once: called for each signal, in whatever code runs just then, also where that holds the loop.
     """
     loop = asyncio.get_running_loop()
@@ -31,9 +31,9 @@ def on_stop(
         if not stop.is_set():
             stop.set()
         elif number is not signal.SIGHUP:
-            force_stop.set()
+            stop_now.set()
 
-    for number in STOPPING:
+    for number in STOP_SIGNALS:
         if number not in _LEFT_IGNORED or signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, received, number)
             if at_once is not None:

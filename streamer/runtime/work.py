@@ -1,21 +1,17 @@
-"""Runs queued requests whose connections somebody else holds, until it is told to stop."""
+"""Runs queued requests whose connections other processes hold, until a signal stops it."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine, Mapping
 from typing import Any
 
 from streamer.config.settings import Settings
 from streamer.contracts.components import Kind
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError
-from streamer.runtime.assembly import Components, open_service
-from streamer.runtime.ending import HeldLoop
-from streamer.runtime.loops import new_loop, run_until_complete
-from streamer.runtime.serve import end, fail_with
-from streamer.runtime.signals import on_stop
+from streamer.runtime.assembly import Components, Service, open_service
+from streamer.runtime.lifecycle import Lifecycle, run_process
 from streamer.subprocesses.descriptors import raise_limit
 
 
@@ -27,7 +23,7 @@ def work(
     clock: Clock | None = None,
     actions: Collection[str] = (),
 ) -> None:
-    """Claims and runs until SIGTERM, SIGINT, SIGHUP or SIGQUIT, then drains; a second one ends it at once.
+    """Claims and runs until SIGTERM, SIGINT, SIGHUP or SIGQUIT, then drains; a second one stops it at once.
 
     Args:
         settings: the file.
@@ -40,51 +36,53 @@ def work(
         StreamerError: it could not start, in one line; or its store failed for good.
     """
     raise_limit()
-    loop = new_loop()
-    try:
-        run_until_complete(loop, _work(settings, components, logger, clock or SystemClock(), actions), logger)
-    finally:
-        end(loop)
+    run_process(_work(settings, components, logger, clock or SystemClock(), actions), logger)
 
 
 async def _work(
     settings: Settings, components: Components, logger: Any, clock: Clock, actions: Collection[str]
 ) -> None:
     _require_several_processes(settings, components)
-    stop, force_stop = asyncio.Event(), asyncio.Event()
-    on_stop(stop, force_stop, HeldLoop(asyncio.get_running_loop(), settings.server.drain_timeout, logger).told_to_stop)
+    lifecycle = Lifecycle(settings.server.drain_timeout, logger)
     async with contextlib.AsyncExitStack() as stack:
         service = await stack.enter_async_context(
             open_service(settings, components, logger=logger, clock=clock, actions=actions)
         )
-        failing: asyncio.Task[Any] = asyncio.create_task(fail_with(service.store), name="store")
-        running: asyncio.Task[Any] = asyncio.create_task(service.worker.run(), name="worker")
-        stopping = asyncio.create_task(stop.wait(), name="stop")
-        logger.info("ready", actions=sorted(actions) or len(service.router.routes), worker=service.worker.name)
-        try:
-            await asyncio.wait([failing, running, stopping], return_when=asyncio.FIRST_COMPLETED)
-            for task in (failing, running):
-                if task.done():
-                    task.result()
-        finally:
-            logger.info("draining", running=len(service.worker.running))
-            service.worker.pause()
-            # What no store can take down is not worth waiting for.
-            patience = 0.0 if failing.done() else settings.server.drain_timeout
-            draining = asyncio.create_task(service.worker.drain(patience))
-            hurried = asyncio.create_task(force_stop.wait())
-            await asyncio.wait([draining, hurried], return_when=asyncio.FIRST_COMPLETED)
-            if not draining.done():
-                logger.warning("told again to stop: not waiting any longer")
-                draining.cancel()
-                await asyncio.gather(draining, return_exceptions=True)
-                draining = asyncio.create_task(service.worker.drain(0.0))
-            returned = await draining
-            for task in (failing, running, stopping, hurried):
-                task.cancel()
-            await asyncio.gather(failing, running, stopping, hurried, return_exceptions=True)
-            await service.delivery.settle()
-            logger.info("stopped", returned_to_queue=returned)
+        await lifecycle.run(WorkerProcess(service, actions, logger), service.store)
+
+
+class WorkerProcess:
+    """A process without connections of its own: it runs what is queued, and nothing else.
+
+    Args:
+        service: what was opened.
+        actions: those that it takes; all when empty.
+        logger: of the process.
+    """
+
+    def __init__(self, service: Service, actions: Collection[str], logger: Any) -> None:
+        self._service = service
+        self._actions = actions
+        self._logger = logger
+
+    def tasks(self) -> Mapping[str, Coroutine[Any, Any, Any]]:
+        return {"worker": self._service.worker.run()}
+
+    def ready(self) -> None:
+        actions = sorted(self._actions) or len(self._service.router.routes)
+        self._logger.info("ready", actions=actions, worker=self._service.worker.name)
+
+    def under_way(self) -> dict[str, int]:
+        return {"running": len(self._service.worker.running)}
+
+    def begin_drain(self) -> None:
+        self._service.worker.pause()
+
+    async def drain(self, queued: float, _direct: float) -> int:
+        return await self._service.worker.drain(queued)
+
+    async def close(self) -> None:
+        await self._service.delivery.settle()
 
 
 def _require_several_processes(settings: Settings, components: Components) -> None:

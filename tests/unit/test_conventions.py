@@ -68,7 +68,7 @@ USED_BY_AWS = {
     "engine.worker",
     "runtime.assembly",
     "runtime.logs",
-    "runtime.loops",
+    "runtime.event_loop",
     "runtime.reading",
     "runtime.signals",
     # What a handshake shows, which is the same behind any gateway.

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -30,12 +29,9 @@ from streamer.core.clock import SystemClock
 from streamer.core.errors import StartError, StoreUnavailable
 from streamer.plugins.manager import discover
 from streamer.runtime import builtins, serve
-from streamer.runtime.loops import loop_factory
 from streamer.stores.memory import MemoryStore
-from streamer.stores.sqlite import SqliteStore
-from streamer.testing import ManualClock, RecordingLogger
+from streamer.testing import RecordingLogger
 from streamer.testing.clock import settle
-from streamer.testing.conformance import record
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -169,7 +165,6 @@ async def test_a_worker_that_breaks_ends_it_and_clients_are_told_to_come_back(se
     async def broken(_self: Any) -> None:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(serve, "PURGE_INTERVAL", 3600.0)
     logger = RecordingLogger()
     monkeypatch.setattr("streamer.engine.worker.Worker.run", broken)
     with pytest.raises(RuntimeError, match="a fault of ours"):
@@ -177,96 +172,10 @@ async def test_a_worker_that_breaks_ends_it_and_clients_are_told_to_come_back(se
     assert logger.fields("stopped")
 
 
-class PurgedStore:
-    """Purges what it is told to, after a first try that fails."""
-
-    def __init__(self) -> None:
-        self.calls: list[float] = []
-
-    async def purge(self, before: float, /) -> int:
-        self.calls.append(before)
-        if len(self.calls) == 1:
-            raise StoreUnavailable("not now")
-        return 3 if len(self.calls) == 2 else 0
-
-    async def keep(self, _name: str, value: bytes, /, *, replace: bool = False) -> bytes:
-        return value
-
-
-async def test_expired_results_are_deleted_again_and_again_and_a_store_that_is_away_is_asked_later(settings):
-    clock, logger, store = ManualClock(), RecordingLogger(), PurgedStore()
-    lifetime = HOUR
-    settings = replace(settings, worker=replace(settings.worker, result_ttl=lifetime))
-    service: Any = type("Service", (), {"store": store, "settings": settings})()
-    purging = asyncio.create_task(serve._purge(service, clock, logger))
-    await clock.advance(lifetime - 1)
-    assert store.calls == [], "nothing can be that old"
-    await clock.advance(1 + 2 * serve.PURGE_INTERVAL)
-    purging.cancel()
-    assert len(store.calls) == 3
-    assert clock.now() - lifetime - 2 * serve.PURGE_INTERVAL <= store.calls[2] <= clock.now() - lifetime
-    assert logger.lines == [("info", "expired results deleted", {"count": 3})]
-
-
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
-async def test_a_clock_that_jumps_deletes_nothing_that_was_not_there_so_long(settings, tmp_path, kind, monkeypatch):
-    monkeypatch.setattr(serve, "PURGE_INTERVAL", HOUR)
-    settings = replace(settings, worker=replace(settings.worker, result_ttl=7 * DAY))
-    clock = ManualClock()
-
-    async def opened() -> Any:
-        return MemoryStore(clock) if kind == "memory" else await SqliteStore.open(tmp_path / "q.db", clock=clock)
-
-    async def end(name: str) -> None:
-        await store.enqueue(record(clock, name))
-        await store.cancel(("client:one", name))
-
-    async def looked() -> None:
-        async with asyncio.timeout(90):
-            while not clock.sleepers:
-                await asyncio.sleep(0)
-
-    async def run(seconds: float) -> set[str]:
-        """Ids that are there after a service has run for so long."""
-        service: Any = type("Service", (), {"store": store, "settings": settings})()
-        purging = asyncio.create_task(serve._purge(service, clock, RecordingLogger()))
-        for _ in range(int(seconds // HOUR)):
-            await looked()
-            await clock.advance(HOUR)
-        await looked()
-        purging.cancel()
-        return {one.id for one in (await store.list(limit=1000)).requests}
-
-    store = await opened()
-    await end("first")
-    assert await run(DAY) == {"first"}
-    clock.jump(8 * DAY)
-    await end("second")
-    assert await run(DAY) == {"first", "second"}
-    if kind == "sqlite":
-        await store.close()
-        clock.jump(8 * DAY)
-        store = await opened()
-    assert await run(DAY) == {"first", "second"}, "at a start"
-    clock.jump(-20 * DAY)
-    await end("third")
-    assert await run(HOUR) == {"first", "second", "third"}
-    clock.jump(20 * DAY)
-    assert await run(6 * DAY) == {"first", "second", "third"}
-    assert await run(2 * DAY) == set()
-    await store.close()
-
-
 def test_the_address_is_told_as_a_client_writes_it(settings, tmp_path):
-    assert serve._url(settings, 80) == "ws://127.0.0.1:80/ws"
+    assert serve._url(settings.server, 80) == "ws://127.0.0.1:80/ws"
     over_tls = ServerSettings(host="::1", path="/x", tls=TlsSettings(cert=tmp_path, key=tmp_path))
-    assert serve._url(replace(settings, server=over_tls), 443) == "wss://[::1]:443/x"
-
-
-def test_a_platform_without_uvloop_gets_pythons_own_loop(monkeypatch):
-    assert loop_factory() is not None
-    monkeypatch.setitem(sys.modules, "uvloop", None)
-    assert loop_factory() is None
+    assert serve._url(over_tls, 443) == "wss://[::1]:443/x"
 
 
 def test_a_port_that_is_taken_is_told_and_what_was_opened_is_closed(settings, components):
@@ -291,29 +200,3 @@ def test_a_port_that_is_taken_is_told_and_what_was_opened_is_closed(settings, co
         with pytest.raises(StartError, match=str(port)):
             serve.serve(taken, managed, logger=RecordingLogger())
     assert len(closed) == 1
-
-
-def test_a_handler_that_swallows_its_cancellation_does_not_keep_the_process_alive(monkeypatch):
-    monkeypatch.setattr(serve, "END_GRACE", 0.01)
-    loop = asyncio.new_event_loop()
-    cancelled = []
-
-    async def stubborn() -> None:
-        while True:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                cancelled.append("once more")
-
-    async def begin() -> Any:
-        task = asyncio.create_task(stubborn())
-        await settle()
-        return task
-
-    left = loop.run_until_complete(begin())
-    serve.end(loop)
-    assert loop.is_closed()
-    assert cancelled == ["once more"]
-    assert not left.done()
-    # What the process's end does away with.
-    left._log_destroy_pending = False

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from streamer.runtime.signals import STOPPING, on_stop
+from streamer.runtime.signals import STOP_SIGNALS, on_stop
 
 
 @pytest.fixture
@@ -25,19 +25,19 @@ async def sent():
         await handled.wait()
 
     yield send
-    for number in STOPPING:
+    for number in STOP_SIGNALS:
         loop.remove_signal_handler(number)
 
 
-@pytest.mark.parametrize("first", STOPPING)
-@pytest.mark.parametrize("second", STOPPING)
+@pytest.mark.parametrize("first", STOP_SIGNALS)
+@pytest.mark.parametrize("second", STOP_SIGNALS)
 async def test_the_first_signal_stops_and_a_second_one_forces_it(sent, first, second):
-    stop, force_stop = asyncio.Event(), asyncio.Event()
-    on_stop(stop, force_stop)
+    stop, stop_now = asyncio.Event(), asyncio.Event()
+    on_stop(stop, stop_now)
     await sent(first)
-    assert (stop.is_set(), force_stop.is_set()) == (True, False)
+    assert (stop.is_set(), stop_now.is_set()) == (True, False)
     await sent(second)
-    assert force_stop.is_set() is (second is not signal.SIGHUP)
+    assert stop_now.is_set() is (second is not signal.SIGHUP)
 
 
 def test_a_service_that_was_started_by_nohup_goes_on_when_the_terminal_is_closed():

@@ -169,7 +169,7 @@ _WORDS = {int: "whole number", float: "number"}
 
 async def _run(plan: Plan, logger: Any) -> None:
     from streamer.core.clock import SystemClock
-    from streamer.runtime.signals import STOPPING
+    from streamer.runtime.signals import on_stop
     from streamer_aws.emulator import ministack
     from streamer_aws.emulator.emulator import open_emulator, without_aws
 
@@ -178,8 +178,7 @@ async def _run(plan: Plan, logger: Any) -> None:
     os.environ.clear()
     os.environ.update(own)
     stop = asyncio.Event()
-    for number in STOPPING:
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    on_stop(stop, stop)
     clock = SystemClock()
     stopping = asyncio.ensure_future(stop.wait())
 

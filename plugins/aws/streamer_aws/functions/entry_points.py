@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from streamer.core.errors import StartError
 from streamer.engine.boundary import default_logger
-from streamer.runtime.loops import loop_factory, run_until_complete
+from streamer.runtime.event_loop import new_loop, run_until_complete
 from streamer_aws.functions.sandbox import Sandbox
 
 CONFIG: Final = "STREAMER_CONFIG"
@@ -28,7 +28,7 @@ def _path() -> Path:
 
 _sandbox: Final = Sandbox(_path())
 # One loop for the sandbox's whole life: clients and their connections belong to it.
-_loop: Final = (loop_factory() or asyncio.new_event_loop)()
+_loop: Final = new_loop()
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:

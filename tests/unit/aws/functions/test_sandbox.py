@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import threading
 from dataclasses import replace
 
 import pytest
@@ -207,6 +208,14 @@ def test_a_function_is_taken_by_its_name_and_opens_the_service_meanwhile(functio
     assert connect(event("CONNECT"), Context())["statusCode"] == 200
     assert default(event(action="echo", id="r1"), Context()) == {"statusCode": 200}
     assert [message["type"] for _, message in posts] == ["response"]
+
+
+def test_what_to_thread_runs_belongs_to_its_attempt_in_a_function_too(functions, config_file, monkeypatch):
+    monkeypatch.setenv("STREAMER_CONFIG", str(config_file))
+    assert streamer_aws.connect
+    run = sys.modules["streamer_aws.functions.entry_points"]._run
+    # The threads of `LoopThreads`, which knows what outlives its handler.
+    assert run(asyncio.to_thread(lambda: threading.current_thread().name)).startswith("streamer-to-thread")
 
 
 def test_without_a_file_the_functions_say_what_is_missing(functions, monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamer.config.settings import ServerSettings, Settings, WorkerSettings
-from streamer.runtime.descriptors import fit, warn
+from streamer.runtime.connection_budget import fit, warn
 from streamer.testing import RecordingLogger
 
 

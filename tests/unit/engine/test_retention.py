@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from typing import Any
 
 import pytest
 
-from streamer.engine.aging import Ages
+from streamer.core.errors import StoreUnavailable
+from streamer.engine import retention
+from streamer.engine.retention import Ages, Retention
+from streamer.stores.memory import MemoryStore
+from streamer.stores.sqlite import SqliteStore
+from streamer.testing import ManualClock, RecordingLogger
+from streamer.testing.conformance import record
 
+HOUR = 3600.0
 DAY = 86400.0
 LIFETIME = 7 * DAY
 
@@ -157,3 +166,79 @@ def test_whatever_happens_nothing_is_deleted_before_its_time(machine):
                 pass
         for finished, at in results:
             assert not (machine.deletes(finished) and machine.true - at < LIFETIME)
+
+
+class PurgedStore:
+    """Purges what it is told to, after a first try that fails."""
+
+    def __init__(self) -> None:
+        self.calls: list[float] = []
+
+    async def purge(self, before: float, /) -> int:
+        self.calls.append(before)
+        if len(self.calls) == 1:
+            raise StoreUnavailable("not now")
+        return 3 if len(self.calls) == 2 else 0
+
+    async def keep(self, _name: str, value: bytes, /, *, replace: bool = False) -> bytes:
+        return value
+
+
+async def test_expired_results_are_deleted_again_and_again_and_a_store_that_is_away_is_asked_later():
+    clock, logger, store = ManualClock(), RecordingLogger(), PurgedStore()
+    lifetime = HOUR
+    purging = asyncio.create_task(Retention(store, lifetime, clock, logger).run())
+    await clock.advance(lifetime - 1)
+    assert store.calls == [], "nothing can be that old"
+    await clock.advance(1 + 2 * retention.INTERVAL)
+    purging.cancel()
+    assert len(store.calls) == 3
+    assert clock.now() - lifetime - 2 * retention.INTERVAL <= store.calls[2] <= clock.now() - lifetime
+    assert logger.lines == [("info", "expired results deleted", {"count": 3})]
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_a_clock_that_jumps_deletes_nothing_that_was_(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(retention, "INTERVAL", HOUR)
+    clock = ManualClock()
+
+    async def opened() -> Any:
+        return MemoryStore(clock) if kind == "memory" else await SqliteStore.open(tmp_path / "q.db", clock=clock)
+
+    async def end(name: str) -> None:
+        await store.enqueue(record(clock, name))
+        await store.cancel(("client:one", name))
+
+    async def looked() -> None:
+        async with asyncio.timeout(90):
+            while not clock.sleepers:
+                await asyncio.sleep(0)
+
+    async def run(seconds: float) -> set[str]:
+        """Ids that are there after a service has run for so long."""
+        purging = asyncio.create_task(Retention(store, LIFETIME, clock, RecordingLogger()).run())
+        for _ in range(int(seconds // HOUR)):
+            await looked()
+            await clock.advance(HOUR)
+        await looked()
+        purging.cancel()
+        return {one.id for one in (await store.list(limit=1000)).requests}
+
+    store = await opened()
+    await end("first")
+    assert await run(DAY) == {"first"}
+    clock.jump(8 * DAY)
+    await end("second")
+    assert await run(DAY) == {"first", "second"}
+    if kind == "sqlite":
+        await store.close()
+        clock.jump(8 * DAY)
+        store = await opened()
+    assert await run(DAY) == {"first", "second"}, "at a start"
+    clock.jump(-20 * DAY)
+    await end("third")
+    assert await run(HOUR) == {"first", "second", "third"}
+    clock.jump(20 * DAY)
+    assert await run(6 * DAY) == {"first", "second", "third"}
+    assert await run(2 * DAY) == set()
+    await store.close()

@@ -7,22 +7,21 @@ import sys
 
 import pytest
 
-from streamer.runtime import ending
-from streamer.runtime.ending import HeldLoop, ending_in_time
+from streamer.runtime import process_exit
+from streamer.runtime.process_exit import LoopWatchdog, exiting_in_time
 from streamer.testing import RecordingLogger
 
 PROCESS = """
 import asyncio, atexit, os, signal, sys, threading, time
 from streamer.core.errors import StartError
-from streamer.runtime import ending
-from streamer.runtime.loops import new_loop
-from streamer.runtime.serve import end
+from streamer.runtime import process_exit
+from streamer.runtime.event_loop import close_loop, new_loop
 from streamer.runtime.signals import on_stop
 from streamer.streams import standard
-import streamer.runtime.serve
+import streamer.runtime.event_loop
 
 standard._whole_process = True
-ending.EXIT_GRACE = ending.STOP_GRACE = streamer.runtime.serve.END_GRACE = 0.05
+process_exit.EXIT_GRACE = process_exit.STOP_GRACE = streamer.runtime.event_loop.CLOSE_GRACE = 0.05
 
 class Logger:
     def error(self, event):
@@ -45,13 +44,13 @@ async def left_behind():
 
 async def held():
     stop = asyncio.Event()
-    on_stop(stop, stop, ending.HeldLoop(asyncio.get_running_loop(), 0.05, Logger()).told_to_stop)
+    on_stop(stop, stop, process_exit.LoopWatchdog(asyncio.get_running_loop(), 0.05, Logger()).start)
     os.kill(os.getpid(), signal.SIGTERM)
     hour()
 
 async def not_held():
     stop = asyncio.Event()
-    on_stop(stop, stop, ending.HeldLoop(asyncio.get_running_loop(), 0.05, Logger()).told_to_stop)
+    on_stop(stop, stop, process_exit.LoopWatchdog(asyncio.get_running_loop(), 0.05, Logger()).start)
     os.kill(os.getpid(), signal.SIGTERM)
     await stop.wait()
     await asyncio.sleep(0.3)
@@ -77,12 +76,12 @@ async def main():
     await asyncio.sleep(0.05)
     print("served", flush=True)
 
-with ending.ending_in_time():
+with process_exit.exiting_in_time():
     loop = new_loop()
     try:
         loop.run_until_complete(main())
     finally:
-        end(loop)
+        close_loop(loop)
 """
 
 
@@ -121,11 +120,11 @@ def test_a_service_that_answers_is_left_to_end_by_itself():
 def exits(monkeypatch):
     """Statuses of this process's ends, which do not come."""
     found = []
-    monkeypatch.setattr(ending, "has_whole_process", lambda: True)
-    monkeypatch.setattr(ending, "_wait", lambda _: None)
-    monkeypatch.setattr(ending._thread, "start_new_thread", lambda run, given: run(*given))
-    monkeypatch.setattr(ending.os, "_exit", found.append)
-    monkeypatch.setattr(ending, "STOP_GRACE", 0.01)
+    monkeypatch.setattr(process_exit, "has_whole_process", lambda: True)
+    monkeypatch.setattr(process_exit, "_wait", lambda _: None)
+    monkeypatch.setattr(process_exit._thread, "start_new_thread", lambda run, given: run(*given))
+    monkeypatch.setattr(process_exit.os, "_exit", found.append)
+    monkeypatch.setattr(process_exit, "STOP_GRACE", 0.01)
     return found
 
 
@@ -145,28 +144,28 @@ def closed(_call):
 )
 def test_only_a_loop_that_does_not_answer_ends_the_process(exits, answer, expected):
     logger = RecordingLogger()
-    held = HeldLoop(Loop(answer), 0.01, logger)
-    held.told_to_stop(15, None)
-    held.told_to_stop(15, None)
+    watchdog = LoopWatchdog(Loop(answer), 0.01, logger)
+    watchdog.start(15, None)
+    watchdog.start(15, None)
     assert exits == expected
     assert len(logger.lines) == len(expected)
 
 
 def test_the_status_is_that_of_what_was_raised(exits):
-    with ending_in_time():
+    with exiting_in_time():
         pass
-    with pytest.raises(ValueError, match="x"), ending_in_time():
+    with pytest.raises(ValueError, match="x"), exiting_in_time():
         raise ValueError("x")
     assert exits == [0, 70]
 
 
 def test_where_the_process_is_not_ours_nothing_ends_it(monkeypatch):
-    monkeypatch.setattr(ending, "has_whole_process", lambda: False)
-    monkeypatch.setattr(ending._thread, "start_new_thread", lambda *_: pytest.fail("a thread was started"))
-    HeldLoop(Loop(closed), 0.01, RecordingLogger()).told_to_stop()
-    with ending_in_time():
+    monkeypatch.setattr(process_exit, "has_whole_process", lambda: False)
+    monkeypatch.setattr(process_exit._thread, "start_new_thread", lambda *_: pytest.fail("a thread was started"))
+    LoopWatchdog(Loop(closed), 0.01, RecordingLogger()).start()
+    with exiting_in_time():
         pass
 
 
 def test_a_wait_lasts_as_long_as_it_says():
-    ending._wait(0.001)
+    process_exit._wait(0.001)

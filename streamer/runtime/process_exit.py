@@ -1,4 +1,4 @@
-"""The end of a service's process comes in time, whatever handlers have left running or do with the loop."""
+"""A service's process exits in time, whatever its handlers have left running or do with the event loop."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _FAULT: Final = 70
 """As `streamer.cli.exits` has them."""
 
 
-class HeldLoop:
-    """Ends the process where the loop is held by a handler that does not wait, and so cannot begin to drain.
+class LoopWatchdog:
+    """Ends the process where a handler that does not wait holds the event loop, so that no drain can begin.
 
     Args:
         loop: of the service.
@@ -38,8 +38,8 @@ class HeldLoop:
         self._logger = logger
         self._watching = False
 
-    def told_to_stop(self, *_: Any) -> None:
-        """To be called by the interpreter's own signal handler: that runs although the loop does not."""
+    def start(self, *_: Any) -> None:
+        """Called by the interpreter's own signal handler, which runs although the loop does not."""
         if not self._watching and has_whole_process():
             self._watching = True
             # Not `threading.Thread`: the signal may have come while the lock was held that starting one needs.
@@ -62,7 +62,7 @@ class HeldLoop:
 
 
 @contextlib.contextmanager
-def ending_in_time() -> Iterator[None]:
+def exiting_in_time() -> Iterator[None]:
     """After it the process ends within `EXIT_GRACE`. The interpreter would wait for each thread that is not a daemon,
     such as those of `asyncio.to_thread`, and for what foreign code has registered with `atexit`.
     """

@@ -1,12 +1,18 @@
-"""How old results are: by the time that has passed, whatever the wall clock was set to meanwhile. Pure."""
+"""Deletes results older than `worker.result_ttl`, by the time that has passed, whatever the wall clock was set to."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 
+from streamer.contracts.stores import RequestQueue
+from streamer.core.clock import Clock
+from streamer.core.errors import StoreError
+
+INTERVAL: Final = 60.0
+"""Seconds between two looks for results that are too old."""
 AGES_KEY: Final = "ages"
 """Under which a store keeps it."""
 PERIODS: Final = 100
@@ -93,3 +99,35 @@ class Ages:
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Kept).decode
+
+
+class Retention:
+    """Deletes expired results, again and again.
+
+    Args:
+        store: where they are.
+        lifetime: seconds for which results are kept.
+        clock: time.
+        logger: gets how many were deleted.
+    """
+
+    def __init__(self, store: RequestQueue, lifetime: float, clock: Clock, logger: Any) -> None:
+        self._store = store
+        self._lifetime = lifetime
+        self._clock = clock
+        self._logger = logger
+
+    async def run(self) -> None:
+        """Looks every `INTERVAL` seconds until it is cancelled. A store that does not answer is asked next time."""
+        store, clock = self._store, self._clock
+        ages: Ages | None = None
+        while True:
+            with contextlib.suppress(StoreError):
+                if ages is None:
+                    ages = Ages.load(await store.keep(AGES_KEY, b""), self._lifetime)
+                ages.observe(clock.now(), clock.monotonic())
+                await store.keep(AGES_KEY, ages.dump(), replace=True)
+                before = ages.before()
+                if before is not None and (purged := await store.purge(before)):
+                    self._logger.info("expired results deleted", count=purged)
+            await clock.sleep(INTERVAL)
