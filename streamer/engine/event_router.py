@@ -56,7 +56,7 @@ class EventRouter:
         tasks: those that the router has started for messages.
         poster: sends the answers.
         throttle: for what goes wrong.
-        door: asked who speaks; None: every connection may come in, and is its own owner.
+        authorizer: asked who speaks; None: every connection may come in, and is its own owner.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class EventRouter:
         *,
         poster: EventPoster,
         throttle: LogThrottle,
-        door: Authorizer | None = None,
+        authorizer: Authorizer | None = None,
     ) -> None:
         self._receive = receive
         self._decode = decode
@@ -76,30 +76,30 @@ class EventRouter:
         self._tasks = tasks
         self._poster = poster
         self._throttle = throttle
-        self._door = door
+        self._authorizer = authorizer
 
     async def route(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Handles one event, answers through the connection manager, and returns when done.
 
-        The door decides on a CONNECT; after a DISCONNECT nothing more is sent to that connection.
+        The authorizer decides on a CONNECT; after a DISCONNECT nothing more is sent to that connection.
 
         Returns:
             `{"statusCode": 200}`, also when the answer is an error that the client has got. Another status only for a
-            CONNECT that the door refuses.
+            CONNECT that the authorizer refuses.
         """
         context = event["requestContext"]
         kind = context.get("eventType", "MESSAGE")
-        door = self._door
+        authorizer = self._authorizer
         if kind == "CONNECT":
-            return _LET_IN if door is None else await door.connect(event)
+            return _LET_IN if authorizer is None else await authorizer.connect(event)
         if kind == "DISCONNECT":
-            if door is None:
+            if authorizer is None:
                 self._forget(context["connectionId"])
             else:
-                await door.disconnect(event)
+                await authorizer.disconnect(event)
             return _LET_IN
         try:
-            peer = EventPeer(context["connectionId"]) if door is None else await door.peer(event)
+            peer = EventPeer(context["connectionId"]) if authorizer is None else await authorizer.peer(event)
         except StoreError as problem:
             self._throttle.error("who sent a message could not be told", error=str(problem))
             peer = EventPeer(context["connectionId"])

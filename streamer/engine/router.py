@@ -227,11 +227,11 @@ class Router:
         """Handles one API Gateway WebSocket event of a connection that is its own owner, as `EventRouter.route`."""
         return await self._events.route(event)
 
-    def events(self, door: Authorizer | None = None) -> EventRouter:
+    def events(self, authorizer: Authorizer | None = None) -> EventRouter:
         """What handles API Gateway WebSocket events.
 
         Args:
-            door: asked who speaks; None: every connection may come in, and is its own owner.
+            authorizer: asked who speaks; None: every connection may come in, and is its own owner.
         """
         return EventRouter(
             self.receive,
@@ -240,7 +240,7 @@ class Router:
             self._tasks,
             poster=self._poster,
             throttle=self._throttle,
-            door=door,
+            authorizer=authorizer,
         )
 
     # Ending

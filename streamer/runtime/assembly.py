@@ -220,7 +220,7 @@ async def open_service(
 
 
 @contextlib.asynccontextmanager
-async def open_entrance(
+async def open_edge(
     settings: Settings, components: Components, *, logger: Any, clock: Clock | None = None
 ) -> AsyncIterator[tuple[Any, Authenticator | None]]:
     """The connections and the authenticator alone: for a process that lets connections in and serves none.

@@ -41,7 +41,7 @@ def made(name: str) -> Handler:
     Raises:
         StreamerError: the service cannot start, in one line.
     """
-    opening = _sandbox.open_entrance if name in ("connect", "disconnect") else _sandbox.open_house
+    opening = _sandbox.open_edge if name in ("connect", "disconnect") else _sandbox.open_runtime
     asyncio.set_event_loop(_loop)
     _run(opening())
     entry_point: Callable[[dict[str, Any], Any], Coroutine[Any, Any, Any]] = getattr(_sandbox, name)

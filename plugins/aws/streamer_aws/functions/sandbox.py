@@ -34,14 +34,14 @@ RETRY_QUEUE_URL: Final = "STREAMER_RETRY_QUEUE_URL"
 """Where a stream wakes the processors: of the queue of what is to run later or again, which no stream can tell."""
 
 
-class _Entrance(NamedTuple):
+class EdgeRuntime(NamedTuple):
     """What `$connect` and `$disconnect` need: no handlers, no store, no plugin's code beyond the authenticator's."""
 
-    door: GatewayAuthorizer
+    authorizer: GatewayAuthorizer
     connections: Any
 
 
-class _House(NamedTuple):
+class Runtime(NamedTuple):
     """The whole service."""
 
     service: Service
@@ -78,41 +78,41 @@ class Sandbox:
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._file: tuple[Settings, Registry] | None = None
-        self._entrance: _Entrance | None = None
-        self._house: _House | None = None
+        self._edge: EdgeRuntime | None = None
+        self._runtime: Runtime | None = None
 
     async def connect(self, event: Mapping[str, Any], _context: Any = None) -> dict[str, Any]:
         """`$connect`: lets in whom the file lets in, and writes down who it is."""
-        entrance = await self.open_entrance()
-        _learn_endpoint(entrance.connections, event, self._environ)
-        return await entrance.door.connect(event)
+        edge = await self.open_edge()
+        _learn_endpoint(edge.connections, event, self._environ)
+        return await edge.authorizer.connect(event)
 
     async def disconnect(self, event: Mapping[str, Any], _context: Any = None) -> dict[str, Any]:
         """`$disconnect`: forgets the connection. It may never come; then its age does."""
-        entrance = await self.open_entrance()
-        await entrance.door.disconnect(event)
+        edge = await self.open_edge()
+        await edge.authorizer.disconnect(event)
         return {"statusCode": 200}
 
     async def default(self, event: Mapping[str, Any], _context: Any = None) -> dict[str, Any]:
         """A message: answered at once, or stored and acknowledged."""
-        house = await self.open_house()
-        _learn_endpoint(house.connections, event, self._environ)
-        answer = await house.events.route(event)
-        await self._settle(house)
+        runtime = await self.open_runtime()
+        _learn_endpoint(runtime.connections, event, self._environ)
+        answer = await runtime.events.route(event)
+        await self._settle(runtime)
         return answer
 
     async def processor(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """A batch of wake-ups, from the queue or from the stream of the table."""
-        house = await self.open_house()
-        answer = await house.processor.process(event, _remaining(context))
-        await self._settle(house)
+        runtime = await self.open_runtime()
+        answer = await runtime.processor.process(event, _remaining(context))
+        await self._settle(runtime)
         return answer
 
     async def sweep(self, _event: Mapping[str, Any], context: Any) -> dict[str, int]:
         """The schedule."""
-        house = await self.open_house()
-        found = await house.sweep.run(_remaining(context))
-        await self._settle(house)
+        runtime = await self.open_runtime()
+        found = await runtime.sweep.run(_remaining(context))
+        await self._settle(runtime)
         return found
 
     async def close(self) -> None:
@@ -124,38 +124,38 @@ class Sandbox:
 
         A function in a thread runs on to its end, as nothing can stop a thread.
         """
-        if self._house is not None:
-            service = self._house.service
+        if self._runtime is not None:
+            service = self._runtime.service
             await service.store.close()
             service.worker.stop(StopReason.LOST)
             await service.router.drain(0.0)
             await wait_up_to(STOP_GRACE, service.worker.idle(), self._clock)
         await self.close()
 
-    async def open_entrance(self) -> _Entrance:
+    async def open_edge(self) -> EdgeRuntime:
         """What connections need to begin and to end.
 
         Raises:
             StreamerError: the service cannot start, in one line.
         """
         async with self._opening:
-            if self._entrance is None:
-                self._entrance = await self._make_entrance()
-        return self._entrance
+            if self._edge is None:
+                self._edge = await self._make_edge()
+        return self._edge
 
-    async def open_house(self) -> _House:
+    async def open_runtime(self) -> Runtime:
         """The whole service.
 
         Raises:
             StreamerError: the service cannot start, in one line.
         """
         async with self._opening:
-            if self._house is None:
-                self._house = await self._make_house()
-        return self._house
+            if self._runtime is None:
+                self._runtime = await self._make_runtime()
+        return self._runtime
 
-    async def _settle(self, house: _House) -> None:
-        await house.service.delivery.settle()
+    async def _settle(self, runtime: Runtime) -> None:
+        await runtime.service.delivery.settle()
 
     def _read(self) -> tuple[Settings, Registry, Any]:
         if self._file is None:
@@ -186,19 +186,19 @@ class Sandbox:
         url = self._environ.get(QUEUE_URL) or self._environ.get(RETRY_QUEUE_URL, "")
         return Waker(url, region=region, logger=self._logger)
 
-    async def _make_entrance(self) -> _Entrance:
+    async def _make_edge(self) -> EdgeRuntime:
         from streamer.engine.connection_ends import ConnectionEnds  # noqa: PLC0415 - as above
-        from streamer.runtime.assembly import open_entrance  # noqa: PLC0415 - as above
+        from streamer.runtime.assembly import open_edge  # noqa: PLC0415 - as above
         from streamer_aws.functions.authorizer import GatewayAuthorizer  # noqa: PLC0415 - as above
 
         settings, registry, logger = self._read()
         async with AsyncExitStack() as stack:
             connections, authenticator = await stack.enter_async_context(
-                open_entrance(settings, registry.components, logger=logger, clock=self._clock)
+                open_edge(settings, registry.components, logger=logger, clock=self._clock)
             )
             waker = self._waker(settings)
             stack.push_async_callback(waker.close)
-            door = GatewayAuthorizer(
+            authorizer = GatewayAuthorizer(
                 connections,
                 authenticator,
                 settings.server,
@@ -207,9 +207,9 @@ class Sandbox:
                 leave=ConnectionEnds(connections.subscriptions, waker.look_at_left, logger).ended,
             )
             self._stack.push_async_exit(stack.pop_all())
-        return _Entrance(door, connections)
+        return EdgeRuntime(authorizer, connections)
 
-    async def _make_house(self) -> _House:
+    async def _make_runtime(self) -> Runtime:
         from streamer.engine.connection_ends import ConnectionEnds  # noqa: PLC0415 - as above
         from streamer.engine.orphans import OrphanCanceller  # noqa: PLC0415 - as above
         from streamer.runtime.assembly import open_service  # noqa: PLC0415 - as above
@@ -241,7 +241,7 @@ class Sandbox:
             )
             queue: Any = service.store
             connections = service.connections
-            door = GatewayAuthorizer(
+            authorizer = GatewayAuthorizer(
                 connections,
                 service.authenticator,
                 settings.server,
@@ -274,7 +274,7 @@ class Sandbox:
                 logger=logger,
             )
             self._stack.push_async_exit(stack.pop_all())
-        return _House(service, service.router.events(door), processor, sweep, connections)
+        return Runtime(service, service.router.events(authorizer), processor, sweep, connections)
 
 
 def _remaining(context: Any) -> float:

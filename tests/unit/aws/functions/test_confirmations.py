@@ -35,7 +35,7 @@ async def connected(house):
 
 
 @pytest.fixture
-def door(connected):
+def authorizer(connected):
     async def leave(_connection_id):
         return None
 
@@ -72,7 +72,9 @@ async def delivered(house, name="r1"):
     return (await house.store.get((OWNER, name))).delivered_at is not None
 
 
-async def test_an_outcome_that_was_posted_is_not_delivered_and_a_message_after_it_says_that_it_is(connected, door):
+async def test_an_outcome_that_was_posted_is_not_delivered_and_a_message_after_it_says_that_it_is(
+    connected, authorizer
+):
     await ended(connected, "r1", "r2")
     assert connected.messages() == ["complete", "complete"]
     assert not await delivered(connected)
@@ -80,26 +82,26 @@ async def test_an_outcome_that_was_posted_is_not_delivered_and_a_message_after_i
     # Nobody tells it again by itself.
     assert await connected.store.ended_undelivered(connected.clock.now() - 100, connected.clock.now() + 1) == []
     connected.clock.jump(1)
-    assert (await door.peer(message(connected))).owner == OWNER
+    assert (await authorizer.peer(message(connected))).owner == OWNER
     assert await delivered(connected, "r1")
     assert await delivered(connected, "r2")
     assert await connected.store.undelivered(OWNER) == []
     assert (await connected.rows.get("c1")).unconfirmed == ()
 
 
-async def test_a_message_from_before_it_confirms_nothing(connected, door):
+async def test_a_message_from_before_it_confirms_nothing(connected, authorizer):
     await ended(connected, "r1")
     connected.clock.jump(10)
-    await door.peer(message(connected, ago=11))
+    await authorizer.peer(message(connected, ago=11))
     assert not await delivered(connected)
     assert len((await connected.rows.get("c1")).unconfirmed) == 1
 
 
-async def test_a_message_over_another_connection_confirms_nothing(connected, door):
+async def test_a_message_over_another_connection_confirms_nothing(connected, authorizer):
     await ended(connected, "r1")
     await connected.rows.add("c2", ConnectionInfo(OWNER, None))
     connected.clock.jump(1)
-    await door.peer(message(connected, "c2"))
+    await authorizer.peer(message(connected, "c2"))
     assert not await delivered(connected)
 
 
@@ -114,7 +116,7 @@ async def test_a_client_that_resumes_is_told_again_until_it_says_what_it_has(con
     assert await delivered(connected)
 
 
-async def test_a_table_that_fails_keeps_nobody_from_speaking(connected, door):
+async def test_a_table_that_fails_keeps_nobody_from_speaking(connected, authorizer):
     await ended(connected, "r1")
     connected.clock.jump(1)
 
@@ -122,7 +124,7 @@ async def test_a_table_that_fails_keeps_nobody_from_speaking(connected, door):
         raise StoreUnavailable("not now")
 
     connected.rows.confirm = broken
-    assert await door.peer(message(connected)) is not None
+    assert await authorizer.peer(message(connected)) is not None
     assert connected.log.events("warning") == ["a delivery was not noted"]
 
 
@@ -146,9 +148,9 @@ async def test_of_a_connection_that_says_nothing_only_so_much_is_noted(connected
     assert await connected.rows.get("c1") is None
 
 
-async def test_a_message_costs_no_write_where_nothing_is_unconfirmed(connected, door):
+async def test_a_message_costs_no_write_where_nothing_is_unconfirmed(connected, authorizer):
     connected.rows._calls._client = Reads(connected.rows._calls._client)
-    await door.peer(message(connected))
+    await authorizer.peer(message(connected))
     assert connected.rows._calls._client.made == ["get_item"]
 
 

@@ -111,14 +111,14 @@ async def test_what_is_opened_is_opened_once_and_no_task_is_left_between_invocat
     await sandbox.default(event(action="echo"), Context())
     await settle()
     before = asyncio.all_tasks()
-    house, entrance = await sandbox.open_house(), await sandbox.open_entrance()
+    runtime, edge = await sandbox.open_runtime(), await sandbox.open_edge()
     for _ in range(2):
         await sandbox.default(event(action="later"), Context())
         await sandbox.processor({"Records": []}, Context())
         await sandbox.sweep({}, Context())
         await settle()
         assert asyncio.all_tasks() == before
-    assert (await sandbox.open_house(), await sandbox.open_entrance()) == (house, entrance)
+    assert (await sandbox.open_runtime(), await sandbox.open_edge()) == (runtime, edge)
 
 
 async def test_who_may_come_in_and_goes_needs_no_handler_and_no_store(sandbox, monkeypatch):
@@ -131,12 +131,12 @@ async def test_who_may_come_in_and_goes_needs_no_handler_and_no_store(sandbox, m
 
 
 async def test_a_message_of_whom_the_table_does_not_tell_right_now_is_answered(sandbox, posts):
-    house = await sandbox.open_house()
+    runtime = await sandbox.open_runtime()
 
     async def broken(connection_id, /):
         raise StoreUnavailable("not now")
 
-    house.connections.connected.get = broken
+    runtime.connections.connected.get = broken
     assert await sandbox.default(event(action="echo", id="r1"), Context()) == {"statusCode": 200}
     assert await sandbox.default(event(no="action"), Context()) == {"statusCode": 200}
     assert [(message.get("request_id"), message["error"]["code"]) for _, message in posts] == [
@@ -155,15 +155,15 @@ async def test_who_left_is_noted_for_those_requests_that_end_with_it(sandbox, po
     await sandbox.disconnect(event("DISCONNECT"), Context())
     assert (await sandbox.sweep({}, Context()))["left"] == 1
     owner = f"connection:{event()['requestContext']['connectionId']}"
-    house = await sandbox.open_house()
-    assert (await house.service.store.get((owner, "r1"))).status == "CANCELLED"
+    runtime = await sandbox.open_runtime()
+    assert (await runtime.service.store.get((owner, "r1"))).status == "CANCELLED"
 
 
 async def test_connections_of_one_process_are_no_ground_for_functions(tmp_path):
     path = tmp_path / "streamer.yaml"
     path.write_text(OTHER.format("{store: memory}"))
     with pytest.raises(StartError, match="the connections are 'local'.*use: apigateway"):
-        await Sandbox(path, {}).open_entrance()
+        await Sandbox(path, {}).open_edge()
 
 
 async def test_a_store_of_one_process_is_none_either(tmp_path, ministack):
@@ -172,7 +172,7 @@ async def test_a_store_of_one_process_is_none_either(tmp_path, ministack):
     path.write_text(OTHER.format(f"{{store: memory, connections: {connections}}}"))
     sandbox = Sandbox(path, {})
     with pytest.raises(StartError, match="the store is 'memory', which cannot claim the one request"):
-        await sandbox.open_house()
+        await sandbox.open_runtime()
     await sandbox.close()
 
 
@@ -180,7 +180,7 @@ async def test_a_broken_file_is_told_as_everywhere(tmp_path):
     path = tmp_path / "streamer.yaml"
     path.write_text("version: 2\n")
     with pytest.raises(ConfigError, match="version"):
-        await Sandbox(path).open_house()
+        await Sandbox(path).open_runtime()
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ async def test_what_runs_in_a_sandbox_that_is_killed_ends_and_writes_nothing(san
     await sandbox.connect(event("CONNECT"), Context())
     await sandbox.default(event(action="later", id="r1"), Context())
     owner = f"connection:{event()['requestContext']['connectionId']}"
-    opened = await sandbox.open_house()
+    opened = await sandbox.open_runtime()
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def runs(_request):

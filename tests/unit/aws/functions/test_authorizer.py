@@ -1,4 +1,4 @@
-"""Who comes in through API Gateway, by the same rules as at the service's own door."""
+"""Who comes in through API Gateway, by the same rules as at the service's own handshake."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Tokens(Authenticator):
 
 
 @pytest.fixture
-def make_door(house):
+def make_authorizer(house):
     left = []
 
     async def leave(connection_id):
         left.append(connection_id)
 
     def make(authenticator=None, **server):
-        door = GatewayAuthorizer(
+        authorizer = GatewayAuthorizer(
             house.connections,
             authenticator,
             ServerSettings(**server),
@@ -43,8 +43,8 @@ def make_door(house):
             logger=house.log,
             leave=leave,
         )
-        door.left = left
-        return door
+        authorizer.left = left
+        return authorizer
 
     return make
 
@@ -62,33 +62,36 @@ def message_event(connection_id="c1"):
     return {"requestContext": {"connectionId": connection_id, "eventType": "MESSAGE"}, "body": "{}"}
 
 
-async def test_without_authentication_the_client_id_or_else_the_connection_owns_its_requests(house, make_door):
-    door = make_door()
-    assert await door.connect(connect_event("c1", query={"client_id": "me"})) == {"statusCode": 200, "headers": {}}
-    assert (await door.connect(connect_event("c2")))["statusCode"] == 200
+async def test_without_authentication_the_client_id_or_else_the_connection_owns_its_requests(house, make_authorizer):
+    authorizer = make_authorizer()
+    assert await authorizer.connect(connect_event("c1", query={"client_id": "me"})) == {
+        "statusCode": 200,
+        "headers": {},
+    }
+    assert (await authorizer.connect(connect_event("c2")))["statusCode"] == 200
     owner = OwnerNames(await house.rows.keep(OWNER_KEY, b"")).client("me")
     assert await house.rows.get("c1") == ConnectionInfo(owner, None)
     assert await house.rows.get("c2") == ConnectionInfo("connection:c2", None)
-    peer = await door.peer(message_event("c1"))
+    peer = await authorizer.peer(message_event("c1"))
     assert (peer.id, peer.owner, peer.principal) == ("c1", owner, None)
 
 
-async def test_all_sandboxes_give_a_client_the_same_owner_and_none_holds_its_secret(house, make_door):
+async def test_all_sandboxes_give_a_client_the_same_owner_and_none_holds_its_secret(house, make_authorizer):
     for name in ("c1", "c2"):
-        await make_door().connect(connect_event(name, query={"client_id": "a secret"}))
+        await make_authorizer().connect(connect_event(name, query={"client_id": "a secret"}))
     first, second = await house.rows.get("c1"), await house.rows.get("c2")
     assert first == second
     assert "a secret" not in first.owner
 
 
-async def test_a_client_is_refused_while_its_owner_cannot_be_named(house, make_door, monkeypatch):
+async def test_a_client_is_refused_while_its_owner_cannot_be_named(house, make_authorizer, monkeypatch):
     async def fail(*_):
         raise StoreUnavailable("throttled")
 
     monkeypatch.setattr(house.rows, "keep", fail)
-    answer = await make_door().connect(connect_event("c1", query={"client_id": "me"}))
+    answer = await make_authorizer().connect(connect_event("c1", query={"client_id": "me"}))
     assert answer["statusCode"] == 503
-    assert (await make_door().connect(connect_event("c2")))["statusCode"] == 200
+    assert (await make_authorizer().connect(connect_event("c2")))["statusCode"] == 200
 
 
 @pytest.mark.parametrize(
@@ -102,8 +105,8 @@ async def test_a_client_is_refused_while_its_owner_cannot_be_named(house, make_d
     ],
 )
 @pytest.mark.parametrize("multiple", [True, False])
-async def test_a_token_is_found_wherever_it_may_stand(house, make_door, headers, query, multiple):
-    answer = await make_door(Tokens()).connect(connect_event(headers=headers, query=query, multiple=multiple))
+async def test_a_token_is_found_wherever_it_may_stand(house, make_authorizer, headers, query, multiple):
+    answer = await make_authorizer(Tokens()).connect(connect_event(headers=headers, query=query, multiple=multiple))
     assert answer["statusCode"] == 200
     chosen = {"Sec-WebSocket-Protocol": "bearer"} if any("bearer, ada" in value for _, value in headers) else {}
     assert answer["headers"] == chosen
@@ -122,72 +125,74 @@ async def test_a_token_is_found_wherever_it_may_stand(house, make_door, headers,
         ([], {"token": "ada", "client_id": ""}, 400),
     ],
 )
-async def test_whoever_may_not_come_in_is_told_why_and_is_not_written_down(house, make_door, headers, query, status):
-    door = make_door(Tokens(), allowed_origins=("https://app.example",))
-    answer = await door.connect(connect_event(headers=headers, query=query))
+async def test_whoever_may_not_come_in_is_told_why_and_is_not_written_down(
+    house, make_authorizer, headers, query, status
+):
+    authorizer = make_authorizer(Tokens(), allowed_origins=("https://app.example",))
+    answer = await authorizer.connect(connect_event(headers=headers, query=query))
     assert answer["statusCode"] == status
     assert answer["body"].strip()
     assert await house.rows.get("c1") is None
 
 
-async def test_a_page_of_an_allowed_origin_comes_in(make_door):
-    door = make_door(allowed_origins=("https://app.example",))
-    assert (await door.connect(connect_event(headers=[("Origin", "https://app.example")])))["statusCode"] == 200
+async def test_a_page_of_an_allowed_origin_comes_in(make_authorizer):
+    authorizer = make_authorizer(allowed_origins=("https://app.example",))
+    assert (await authorizer.connect(connect_event(headers=[("Origin", "https://app.example")])))["statusCode"] == 200
 
 
-async def test_a_connection_that_cannot_be_written_down_is_refused_for_now(house, make_door):
+async def test_a_connection_that_cannot_be_written_down_is_refused_for_now(house, make_authorizer):
     async def broken(*_arguments):
         raise StoreUnavailable("not now")
 
     house.rows.add = broken
-    answer = await make_door().connect(connect_event())
+    answer = await make_authorizer().connect(connect_event())
     assert (answer["statusCode"], answer["headers"]) == (503, {"Retry-After": "1"})
     assert house.log.events("error") == ["a connection could not be written down"]
 
 
-async def test_a_message_of_nobody_known_ends_its_connection(house, make_door):
-    assert await make_door().peer(message_event("ghost")) is None
+async def test_a_message_of_nobody_known_ends_its_connection(house, make_authorizer):
+    assert await make_authorizer().peer(message_event("ghost")) is None
     assert house.connections.closed == ["ghost"]
 
 
-async def test_a_token_that_ran_out_ends_its_connection_after_the_leeway(house, make_door):
-    door = make_door(Tokens())
+async def test_a_token_that_ran_out_ends_its_connection_after_the_leeway(house, make_authorizer):
+    authorizer = make_authorizer(Tokens())
     soon = Principal(user_id="ada", expires_at=house.clock.now() + 60)
     await house.rows.add("c1", ConnectionInfo(soon.owner, soon))
     house.clock.jump(69)
-    assert (await door.peer(message_event())).principal == soon
+    assert (await authorizer.peer(message_event())).principal == soon
     house.clock.jump(1)
-    assert await door.peer(message_event()) is None
+    assert await authorizer.peer(message_event()) is None
     assert house.connections.closed == ["c1"]
     later = Principal(user_id="ada", expires_at=house.clock.now() + 60)
     await house.rows.renew("c1", later)
-    assert (await door.peer(message_event())).principal == later
+    assert (await authorizer.peer(message_event())).principal == later
 
 
-async def test_a_connection_that_cannot_be_closed_is_told_in_the_log(house, make_door):
+async def test_a_connection_that_cannot_be_closed_is_told_in_the_log(house, make_authorizer):
     async def broken(connection_id, /):
         raise StreamerError("not now")
 
     house.connections.close = broken
-    assert await make_door().peer(message_event("ghost")) is None
+    assert await make_authorizer().peer(message_event("ghost")) is None
     assert house.log.events("warning") == ["a connection was not closed"]
 
 
-async def test_a_disconnect_forgets_may_come_twice_and_tells_what_was_left(house, make_door):
-    door = make_door()
-    await door.connect(connect_event())
+async def test_a_disconnect_forgets_may_come_twice_and_tells_what_was_left(house, make_authorizer):
+    authorizer = make_authorizer()
+    await authorizer.connect(connect_event())
     for _ in range(2):
-        await door.disconnect({"requestContext": {"connectionId": "c1", "eventType": "DISCONNECT"}})
+        await authorizer.disconnect({"requestContext": {"connectionId": "c1", "eventType": "DISCONNECT"}})
     assert await house.rows.get("c1") is None
-    assert door.left == ["c1", "c1"]
+    assert authorizer.left == ["c1", "c1"]
 
 
-async def test_a_disconnect_that_cannot_be_written_down_is_told_in_the_log(house, make_door):
+async def test_a_disconnect_that_cannot_be_written_down_is_told_in_the_log(house, make_authorizer):
     async def broken(connection_id, /):
         raise StoreUnavailable("not now")
 
     house.rows.remove = broken
-    door = make_door()
-    await door.disconnect({"requestContext": {"connectionId": "c1"}})
+    authorizer = make_authorizer()
+    await authorizer.disconnect({"requestContext": {"connectionId": "c1"}})
     assert house.log.events("warning") == ["an end was not written down"]
-    assert door.left == ["c1"]
+    assert authorizer.left == ["c1"]
