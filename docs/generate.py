@@ -1,4 +1,4 @@
-"""Writes the reference pages that are read off the code: `python docs/generate.py`. A test fails when one is stale."""
+"""Generates reference pages from the code: `python docs/generate.py`. A test fails when one is out of date."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ GOLDEN = ROOT.parent / "tests/unit/config/golden"
 
 
 def command_line() -> str:
-    """Every command's help, as it prints it."""
+    """The help of every command."""
     parts = [
         "# Command line\n",
-        "Made from `--help`. `--config` is `./streamer.yaml` when left out, or what `STREAMER_CONFIG` names.\n",
+        "The output of `--help` for every command. The default of `--config` is the variable `STREAMER_CONFIG`,",
+        "or else `./streamer.yaml`.\n",
     ]
     with tempfile.TemporaryDirectory() as folder:
-        # What is installed on this machine is not a part of the program.
+        # The plugins installed on this machine must not appear in the page.
         config = Path(folder, "streamer.yaml")
         config.write_text("version: 1\nplugins: {allow: []}\n")
         before = os.environ.get("STREAMER_CONFIG")
@@ -49,7 +50,7 @@ def command_line() -> str:
 
 
 def _help(command: click.Command, name: str, parent: click.Context | None = None) -> list[str]:
-    # The command's own settings too: a command remembers the help option of the first context that asked for it.
+    # Includes the command's own settings: a command caches the help option of the first context that uses it.
     asked = {**command.context_settings, "max_content_width": 100, "terminal_width": 100}
     context = click.Context(command, info_name=name.rpartition(" ")[2], parent=parent, **asked)
     parts = [f"## {name}\n", f"```text\n{command.get_help(context).rstrip()}\n```\n"]
@@ -62,23 +63,23 @@ def _help(command: click.Command, name: str, parent: click.Context | None = None
 
 
 def components() -> str:
-    """Every built-in component with its options."""
+    """The built-in components with their options."""
     registry = discover(PluginSettings(allow=()), builtins=[builtins])
     parts = [
         "# Built-in components\n",
-        "Installed plugins' components: `streamer list`; for those of AWS see [AWS](aws.md).\n",
+        "`streamer list` shows the components of installed plugins. Those of the AWS plugin are in [AWS](aws.md).\n",
     ]
     parts += _by_kind(registry.components.values())
     return "\n".join(parts)
 
 
 def aws() -> str:
-    """The commands and components of the plugin for AWS."""
+    """The commands and components of the AWS plugin."""
     plugin = import_module("streamer_aws.plugin")
     parts = [
         "# AWS\n",
         'Components and commands of the plugin `streamer-aws`. `pip install "streamer-router[aws]"` installs it;',
-        "`pip install -e . -e plugins/aws` does so from a checkout.\n",
+        "`pip install -e . -e plugins/aws` installs it from a checkout.\n",
         *_by_kind(plugin.streamer_backends()),
     ]
     context = BuildContext(base_dir=ROOT)
@@ -118,12 +119,13 @@ def _component(component: Component) -> str:
 
 
 def configuration() -> str:
-    """Every section and key of the file, read off its schema."""
+    """Every section and key of the file, from its schema."""
     schema = file_schema()
     parts = [
         "# streamer.yaml\n",
-        "Made from `schemas/streamer.schema.json`, for editors too. Relative paths are relative to the file.",
-        "`${NAME}` and `${NAME:-default}` are filled from the environment; `$${` is a literal `${`.\n",
+        "This page is generated from `schemas/streamer.schema.json`, which editors can use. Relative paths start from",
+        "the folder of the file.",
+        "`${NAME}` and `${NAME:-default}` are replaced by environment variables; write `$${` for a literal `${`.\n",
     ]
     parts += _section("", schema)
     return "\n".join(parts)
@@ -160,17 +162,17 @@ def _value_type(described: Mapping[str, Any]) -> str:
 
 
 def problems() -> str:
-    """Every code that `streamer check` reports, with a line of the case that its test has."""
+    """Every code that `streamer check` reports, with an example from its test."""
     parts = [
         "# Problems of the file\n",
-        "`streamer check` reports all that is wrong at once, one line each: `file:line:column: code: place: what`.",
-        "These are the codes, each with what it means and an example.\n",
+        "`streamer check` reports every problem at once, one per line: `file:line:column: code: place: message`.",
+        "This page lists the codes with their meanings and examples.\n",
     ]
     for code, meaning in CODES.items():
-        told = (GOLDEN / code / "expected.txt").read_text().splitlines()
-        example = next(line for line in told if f": {code}: " in line)
+        lines = (GOLDEN / code / "expected.txt").read_text().splitlines()
+        example = next(line for line in lines if f": {code}: " in line)
         parts.append(f"## {code}\n\n{meaning}.\n\n```text\n{example}\n```\n")
-    parts.append("# Warnings\n\nWhat is not wrong and worth knowing. `streamer check --strict` fails for it.\n")
+    parts.append("# Warnings\n\nWarnings do not prevent a start. `streamer check --strict` fails if there are any.\n")
     for code, meaning in WARNINGS.items():
         example = (GOLDEN.parent / "warnings" / f"{code}.txt").read_text().strip()
         parts.append(f"## {code}\n\n{meaning}.\n\n```text\n{example}\n```\n")
@@ -199,7 +201,7 @@ def main() -> int:
         made = make()
         if not path.exists() or path.read_text() != made:
             path.write_text(made)
-            sys.stdout.write(f"{path} is written\n")
+            sys.stdout.write(f"{path}: written\n")
     return 0
 
 

@@ -65,7 +65,7 @@ class CommandsOfPlugins(click.Group):
             how = how_to_install(self._of(), name)
             close = difflib.get_close_matches(name, self.list_commands(ctx), 1)
             hint = f"; {how}" if how else f" (did you mean {close[0]!r}?)" if close else ""
-            raise click.UsageError(f"no {self._kind} is called {name!r}{hint}", ctx)
+            raise click.UsageError(f"unknown {self._kind} {name!r}{hint}", ctx)
         return name, command, args[1:]
 
     def _found(self, name: str, config_path: Path | None) -> click.Command | None:

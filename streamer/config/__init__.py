@@ -1,4 +1,6 @@
-"""From text to frozen settings: document, environment, schema, lint. Knows nothing of what the settings build."""
+"""Reads the configuration file into frozen settings: document, environment, schema, checks. This package does not know
+what is built from the settings.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ _PLACES = {
     "load": "loading",
 }
 
-# Each is imported when it is first used: reading a file needs jsonschema, which costs more than all the rest.
+# Each name is imported when it is first used: reading a file needs jsonschema, which takes longer to import than
+# everything else.
 __all__ = ["CODES", "Problem", "Settings", "dump", "editor_schema", "load"]
 
 

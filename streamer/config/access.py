@@ -1,4 +1,4 @@
-"""Whether the file says who may use the service: nobody is let in by leaving something out."""
+"""Checks that the file decides who may use the service. Omitting a setting never opens the service to everybody."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from streamer.config.wording import shown
 from streamer.core.addresses import is_loopback
 
 NOBODY_ASKED: Final = "none"
-"""The way of authentication that lets everybody in."""
+"""The authentication component that accepts everybody."""
 
 HOW_TO_FIX: Final = (
-    "say who may connect, with auth: {use: jwt, …}; or let everybody in, with auth: {use: none, allow_anyone: true}"
+    "authenticate clients with auth: {use: jwt, …}, or allow everybody with auth: {use: none, allow_anyone: true}"
 )
 
 
 def check_access(document: Document, served: Callable[[str], bool]) -> None:
-    """Notes a server that everybody can reach and nobody is asked at, and actions that nobody could use.
+    """Adds a problem for a server that other machines can reach without authentication, and for actions that nobody may
+    use.
 
     Args:
-        document: filled already.
-        served: whether the connections of this name are those of the service's own server, of which `server.host` says
-            who can reach it.
+        document: with the environment filled in.
+        served: whether the service's own server holds the connections of this backend. If so, `server.host` decides who
+            can reach them.
     """
     data = document.data
     written = data.get("auth", NOBODY_ASKED)
@@ -36,7 +37,7 @@ def check_access(document: Document, served: Callable[[str], bool]) -> None:
     if isinstance(host, str) and not document.is_broken(place) and is_open(host, options):
         source = document.source(place)
         message = (
-            f"other machines can reach {shown(host, hidden=bool(source))}{source}, and nobody is asked who they are"
+            f"other machines can reach {shown(host, hidden=bool(source))}{source}, and clients are not authenticated"
         )
         document.problem("open-to-anyone", place, f"{message}; {HOW_TO_FIX}")
     backends = data.get("backends")
@@ -45,15 +46,15 @@ def check_access(document: Document, served: Callable[[str], bool]) -> None:
         connections = backends.get("connections")
         name = connections.get("use") if isinstance(connections, Mapping) else connections
         if isinstance(name, str) and not served(name) and options.get("allow_anyone") is not True:
-            message = f"{shown(name, hidden=False)} lets everybody connect who can reach it, and nobody is asked who"
-            document.problem("open-to-anyone", place, f"{message} they are; {HOW_TO_FIX}")
+            message = f"everybody can reach the connections {shown(name, hidden=False)}, and clients are"
+            document.problem("open-to-anyone", place, f"{message} not authenticated; {HOW_TO_FIX}")
     actions = data.get("actions")
     for name, action in actions.items() if isinstance(actions, Mapping) else ():
         if isinstance(action, Mapping) and action.get("permissions"):
-            message = "nobody holds permissions without authentication; add auth, or take them away"
+            message = "clients have no permissions without authentication; set auth, or remove the permissions"
             document.problem("permissions-without-auth", ("actions", name, "permissions"), message)
 
 
 def is_open(host: str, options: Mapping[str, Any]) -> bool:
-    """Whether other machines reach the host without the file saying that they may, as nobody is asked who they are."""
+    """Whether other machines can reach the host without authentication, and `allow_anyone` does not permit it."""
     return not is_loopback(host) and options.get("allow_anyone") is not True

@@ -1,4 +1,4 @@
-"""The addresses that a file names: of pages that may connect, and of the machine to listen on."""
+"""Checks the addresses in a file: origins of pages that may connect, and the host to listen on."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from streamer.config.wording import shown
 _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 _LONGEST_NAME: Final = 253
 _NEVER: Final = frozenset({"ws", "wss"})
-"""Schemes of the connection, which the origin of a page never has."""
+"""Schemes of WebSocket addresses, which the origin of a page never has."""
 
 
 def check_addresses(document: Document) -> None:
-    """Notes origins that no browser sends, and a host that nothing can listen on."""
+    """Adds a problem for each origin that no browser sends, and for a host that cannot be listened on."""
     server = document.data.get("server")
     if not isinstance(server, Mapping):
         return
@@ -37,37 +37,37 @@ def check_addresses(document: Document) -> None:
 
 
 def origin_problem(origin: str) -> str | None:
-    """Why no browser sends this as the `Origin` of a page; None when one may.
+    """Why no browser sends this as the `Origin` of a page; None for a possible origin.
 
-    An origin is a scheme, a host and, unless it is the scheme's own, a port (RFC 6454, section 6.2); a page without
-    one, such as a file, sends `null`.
+    An origin is a scheme, a host and, unless it is the scheme's default, a port (RFC 6454, section 6.2). A page without
+    an origin, such as a file, sends `null`.
     """
     if origin in ("*", "null"):
         return None
     if "," in origin or any(character.isspace() for character in origin):
-        return "is not one origin; write each as an item of the list, without spaces"
+        return "is not a single origin; write each as an item of the list, without spaces"
     scheme, separator, _ = origin.partition("://")
     try:
         parts = urlsplit(origin)
         host, port = parts.hostname, parts.port
     except ValueError:
-        return "is not an origin; write it as in https://app.example.com or http://localhost:3000"
+        return "is not an origin; write for example https://app.example.com or http://localhost:3000"
     if not separator or not host:
-        return f"has no scheme; write https://{origin}" if not separator else "names no host"
+        return f"has no scheme; write https://{origin}" if not separator else "has no host"
     if scheme.lower() in _NEVER:
-        return f"is the address of a WebSocket; an origin is that of the page: http{scheme[2:]}://{parts.netloc}"
+        return f"is the address of a WebSocket; write the origin of the page: http{scheme[2:]}://{parts.netloc}"
     if "*" in host:
-        return "has a wildcard, and origins are compared as they are; list each one, or allow any page with '*'"
+        return "has a wildcard, but origins are compared literally; list each one, or allow any page with '*'"
     if not host.isascii():
-        return f"has letters that browsers send encoded; write {parts.scheme}://{_encoded(host)}"
+        return f"has characters that browsers send encoded; write {parts.scheme}://{_encoded(host)}"
     right = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{'' if port is None else f':{port}'}"
     if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
-        return f"is more than an origin, which is a scheme, a host and a port; write {right}"
+        return f"is more than a scheme, a host and a port; write {right}"
     return None
 
 
 def host_problem(host: str) -> str | None:
-    """Why nothing can listen on the host, by its text alone; None for an address and for what may be a name."""
+    """Why this text cannot be a host to listen on; None for an address and for a possible name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -75,16 +75,16 @@ def host_problem(host: str) -> str | None:
     else:
         return None
     if "/" in host:
-        return "is not a host; write the address alone, such as 127.0.0.1, and the path in server.path"
+        return "is not a host; write only the address, such as 127.0.0.1, and the path in server.path"
     if host.startswith("[") and host.endswith("]"):
         return f"has brackets; write {host[1:-1]}"
     if ":" in host:
-        return "is not an address; the port has a setting of its own, server.port"
+        return "is not an address; write the port in server.port"
     plain = host.removesuffix(".")
     if all(part.isdigit() for part in plain.split(".")):
-        return "is not an address: four numbers from 0 to 255 make one"
+        return "is not an address; write four numbers from 0 to 255"
     if not host.isascii() or not _HOST_NAME.fullmatch(host) or len(plain) > _LONGEST_NAME:
-        return "is neither an address nor the name of a machine"
+        return "is neither an address nor a possible name of a machine"
     return None
 
 
@@ -92,4 +92,4 @@ def _encoded(host: str) -> str:
     try:
         return host.encode("idna").decode()
     except UnicodeError:
-        return "the encoded name, which begins with xn--"
+        return "the encoded name, which starts with xn--"

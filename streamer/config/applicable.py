@@ -1,4 +1,4 @@
-"""Which parts of a JSON Schema speak of a place, so far as that can be told without the value."""
+"""Finds the parts of a JSON Schema that apply to a place, as far as this is known without the value."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _NAMES: Final[Mapping[type, str]] = {
 
 
 def applicable(schema: Schema, place: Sequence[str | int]) -> list[Schema]:
-    """Every subschema that may speak of the place: those of all branches, and behind local `$ref`s.
+    """Every subschema that may apply to the place, from all branches and through local `$ref`s.
 
     Args:
-        schema: of an object or array that holds the place; its `$ref`s begin with `#/`.
+        schema: of an object or array that contains the place; its `$ref`s start with `#/`.
         place: keys and list positions.
     """
     found = list(_unfolded(schema, schema, ()))
@@ -40,7 +40,7 @@ def applicable(schema: Schema, place: Sequence[str | int]) -> list[Schema]:
 
 
 def types_at(schema: Schema, place: Sequence[str | int]) -> set[str]:
-    """The JSON types that the schema takes at a place; empty when it does not say."""
+    """The JSON types that the schema accepts at a place; empty when it does not restrict them."""
     types: set[str] = set()
     for part in applicable(schema, place):
         kind = part.get("type")
@@ -53,7 +53,7 @@ def types_at(schema: Schema, place: Sequence[str | int]) -> set[str]:
 
 
 def is_secret(schema: Schema, place: Sequence[str | int]) -> bool:
-    """Whether the schema marks the place, or what holds it, with `writeOnly`."""
+    """Whether the schema marks the place, or a parent of it, with `writeOnly`."""
     return any(
         part.get("writeOnly") is True for length in range(len(place) + 1) for part in applicable(schema, place[:length])
     )
@@ -91,7 +91,7 @@ def _of_item(schema: Schema, index: int) -> Iterator[Any]:
 
 
 def pointed_at(document: Any, pointer: str) -> Any:
-    """What a JSON Pointer (RFC 6901) points at; None when there is nothing."""
+    """The value that a JSON Pointer (RFC 6901) refers to; None when there is none."""
     for part in pointer.split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
         if isinstance(document, Mapping):

@@ -1,4 +1,4 @@
-"""Checked data to frozen settings."""
+"""Builds frozen settings from checked data."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def section(data: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any
         if convert is not None:
             value = convert(value)
         if described.get("type") == "integer":
-            # JSON Schema counts 8080.0 as one.
+            # For JSON Schema, 8080.0 is an integer.
             value = int(value)
         made[name] = tuple(value) if isinstance(value, list) else value
     return made
 
 
 def plugin_settings(data: Any) -> PluginSettings:
-    """The plugins section, as far as it is sound: it is needed before everything else can be checked."""
+    """The plugins section, as far as it is valid: the check of everything else needs it."""
     given = data.get("plugins") if isinstance(data, Mapping) else None
     if not isinstance(given, Mapping):
         return PluginSettings()
@@ -70,7 +70,7 @@ def plugin_settings(data: Any) -> PluginSettings:
 
 
 def component_use(value: Any, kind: Kind, components: Components) -> ComponentUse:
-    """A name, or an object with `use`, with the component's defaults filled in."""
+    """A component's name or an object with `use`, with the component's defaults filled in."""
     written = {"use": value} if isinstance(value, str) else value
     name = written["use"]
     options = {key: item for key, item in written.items() if key != "use"}
@@ -78,7 +78,7 @@ def component_use(value: Any, kind: Kind, components: Components) -> ComponentUs
 
 
 def with_defaults(value: Any, schema: Any) -> Any:
-    """The value with the defaults of its schema for what was left out, also inside of objects that are there."""
+    """The value with missing keys filled from the defaults of its schema, also inside existing objects."""
     properties = schema.get("properties") if isinstance(schema, Mapping) else None
     if not isinstance(value, Mapping) or not isinstance(properties, Mapping):
         return value
@@ -92,13 +92,13 @@ def with_defaults(value: Any, schema: Any) -> Any:
 def build(
     path: Path, data: Mapping[str, Any], components: Components, schemas: Schemas, secrets: frozenset[str]
 ) -> Settings:
-    """The settings of a file in which nothing is wrong.
+    """The settings of a file without problems.
 
     Args:
         path: absolute path of the file.
         data: as written, environment filled in.
         components: by kind and full name.
-        schemas: what was read, by action and field.
+        schemas: the JSON Schemas that were read, by action and field.
         secrets: values that must not be shown.
     """
     shape = file_schema()["properties"]

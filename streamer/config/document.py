@@ -1,4 +1,4 @@
-"""YAML to plain data that remembers where every value and key was written."""
+"""Parses YAML into plain data and remembers the line and column of every value and key."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ Position = tuple[int, int]
 """Line and column, from 1."""
 
 MAX_NODES: Final = 100_000
-"""Values after all aliases are followed; more is an alias bomb."""
+"""Values after all aliases are followed; more indicates an alias bomb."""
 MAX_MERGED: Final = 100_000
-"""Pairs that merges look at; more come from merges of merges, each of which names several."""
+"""Pairs that merges may copy; more come from merges of merges, each of which names several."""
 MAX_DEPTH: Final = 100
-"""Levels of lists and mappings, merges counted; whatever walks through the data later can rely on it."""
+"""Levels of lists and mappings, including merges; code that walks through the data later can rely on it."""
 _INDICATOR: Final = "<<"
 
 
 class Document:
-    """The data of a file, and where each part of it stands.
+    """The data of a file, with the position of each part.
 
     Attributes:
-        file: as messages name it.
-        data: plain dictionaries, lists and scalars; None when the text could not be taken apart.
-        problems: what is wrong, in the order in which it was found.
-        warnings: what is not wrong and worth knowing.
-        broken: places whose value is not what was written, because of a problem that is already told.
-        filled: places that `${…}` took part in, with the names and values that were put in.
+        file: its name in messages.
+        data: plain dictionaries, lists and scalars; None when the text could not be parsed.
+        problems: the problems, in the order in which they were found.
+        warnings: the warnings, in the order in which they were found.
+        broken: places whose value differs from what was written, because of a problem that is already reported.
+        filled: places that contain a `${…}`, with the names and values of the variables.
     """
 
     def __init__(self, file: str) -> None:
@@ -52,41 +52,41 @@ class Document:
         self._merged = 0
 
     def problem(self, code: str, place: Place, message: str, *, key: bool = False, within: Place | None = None) -> None:
-        """Notes a problem at a value, or at its key.
+        """Adds a problem at a value, or at its key.
 
         Args:
             code: one of the problem codes.
-            place: where it stands.
-            message: what is wrong, and the way out.
-            key: whether the key is meant.
-            within: what the message calls the place, when that is not the place itself.
+            place: its place in the data.
+            message: what is wrong, and how to fix it.
+            key: whether the problem is about the key.
+            within: the place to name in the message, when it is not `place`.
         """
         line, column = self.position(place, key=key)
         self.note(code, line, column, place if within is None else within, message)
 
     def warn(self, code: str, place: Place, message: str) -> None:
-        """Notes a warning about the value at a place."""
+        """Adds a warning about the value at a place."""
         self.warnings.append(Problem(self.file, *self.position(place), code, spell(place), message))
 
     def note(self, code: str, line: int, column: int, place: Place, message: str) -> None:
-        """Notes a problem at a line and column."""
+        """Adds a problem at a line and column."""
         self.problems.append(Problem(self.file, line, column, code, spell(place), message))
 
     def position(self, place: Place, *, key: bool = False) -> Position:
-        """Line and column of a value or its key; of the nearest parent for what was not written."""
+        """Line and column of a value or its key; for a place that was not written, those of the nearest parent."""
         while place not in self._values:
             place = place[:-1]
         return self._keys.get(place, self._values[place]) if key else self._values[place]
 
     def at(self, place: Place) -> Any:
-        """What stands at a place that is there."""
+        """The value at an existing place."""
         value = self.data
         for part in place:
             value = value[part]
         return value
 
     def position_in_text(self, place: Place, part: str) -> Position:
-        """Line and column of a part of a scalar's text; the scalar's own where the part cannot be found in it."""
+        """Line and column of a part of a scalar's text; those of the scalar where the part cannot be found in it."""
         node = self._nodes.get(place)
         if node is None:
             return self.position(place)
@@ -96,27 +96,27 @@ class Document:
         if at < 0:
             return self.position(place)
         line = text.count("\n", 0, at)
-        # On the scalar's first line the column goes on from where it begins.
+        # On the first line of the scalar, columns count from the scalar's own.
         column = at - text.rfind("\n", 0, at) if line else start.column + 1 + at
         return start.line + 1 + line, column
 
     def source(self, place: Place) -> str:
-        """` (filled from ${NAME})` for a place that was filled, else nothing. Problems name the variable and not what
-        it holds: that may be a secret in the wrong place.
+        """` (filled from ${NAME})` for a place that contains a variable, otherwise nothing. Problems name the variable
+        and not its value, which may be a secret in the wrong place.
         """
         names = dict.fromkeys(name for name, _ in self.filled.get(place, ()))
         return f" (filled from {', '.join(f'${{{name}}}' for name in names)})" if names else ""
 
     def is_broken(self, place: Place) -> bool:
-        """Whether a problem at the place, or around it, is already told."""
+        """Whether a problem at the place, or around it, is already reported."""
         return any(place[:length] in self.broken for length in range(len(place) + 1))
 
     def holds_broken(self, place: Place) -> bool:
-        """Whether a problem at the place, or inside of it, is already told."""
+        """Whether a problem at the place, or inside it, is already reported."""
         return any(broken[: len(place)] == place for broken in self.broken)
 
     def parse(self, text: str) -> None:
-        """Fills the document from text."""
+        """Parses the text into the document."""
         self._shield = Shield(text)
         try:
             root = compose(self._shield)
@@ -124,28 +124,28 @@ class Document:
             self.note(problem.code, problem.line, problem.column, (), str(problem))
             return
         if root is None:
-            self.note("missing-key", 1, 1, (), "the file is empty; begin with 'version: 1'")
+            self.note("missing-key", 1, 1, (), "the file is empty; start it with 'version: 1'")
             return
         data = self._construct(root, (), ())
         if data is None and not self.problems:
-            self.note("missing-key", 1, 1, (), "the file says nothing; begin with 'version: 1'")
+            self.note("missing-key", 1, 1, (), "the file has no content; start it with 'version: 1'")
         elif len(self._values) <= MAX_NODES and self._merged <= MAX_MERGED:
             self.data = data
 
     def _construct(self, node: yaml.Node, place: Place, above: tuple[int, ...]) -> Any:
         self._values[place] = _start(node)
         if len(self._values) > MAX_NODES:
-            # The last value that is counted tells it; from here on every call comes back at once.
+            # Reported once, at the last value that is counted; every later call returns immediately.
             if len(self._values) == MAX_NODES + 1:
-                message = f"aliases make more than {MAX_NODES:,} values of the file; write out what is meant"
+                message = f"aliases expand the file to more than {MAX_NODES:,} values; write the values out"
                 self.problem("yaml-feature", place, message)
             return None
         if node.tag not in IMPLICIT:
             return self._refuse(place, f"the tag {_tag(node)} is not supported; remove it")
         if len(above) > MAX_DEPTH:
-            return self._refuse(place, f"it is nested deeper than {MAX_DEPTH} levels; make it flatter")
+            return self._refuse(place, f"the nesting is deeper than {MAX_DEPTH} levels; make it flatter")
         if id(node) in above:
-            return self._refuse(place, "what this anchor names contains itself by an alias; write out what is meant")
+            return self._refuse(place, "this anchor contains an alias to itself; write the values out")
         if isinstance(node, yaml.MappingNode):
             made: dict[str, Any] = {}
             self._pairs(node, made, place, (*above, id(node)), set())
@@ -159,12 +159,14 @@ class Document:
     def _scalar(self, node: yaml.Node, place: Place) -> Any:
         text = self._shield.original(node.value)
         if any("\ud800" <= char <= "\udfff" for char in text):
-            return self._refuse(place, "half of a surrogate pair is no character; write both, or the character itself")
+            return self._refuse(
+                place, "half of a surrogate pair is no character; write both halves, or the character itself"
+            )
         if not _is_plain(node):
             return text
         value = resolve(text)
         if isinstance(value, float) and not math.isfinite(value):
-            return self._refuse(place, f"{text} is not a number that JSON has; write a finite one, or text in quotes")
+            return self._refuse(place, f"JSON has no number {text}; write a finite one, or a string in quotes")
         return value
 
     def _refuse(self, place: Place, message: str) -> None:
@@ -174,16 +176,16 @@ class Document:
     def _pairs(
         self, node: yaml.MappingNode, made: dict[str, Any], place: Place, above: tuple[int, ...], seen: set[int]
     ) -> None:
-        """Adds a mapping's own pairs, then those that it merges: its own come first, then the first merged.
+        """Adds a mapping's own pairs, then the pairs that it merges: its own have precedence, then the first merged.
 
-        `seen` has what was merged into `made` already: another time it adds nothing.
+        `seen` has the mappings that were already merged into `made`; merging one again adds nothing.
         """
         merged: list[yaml.Node] = []
         before = set(made)
         for key_node, value_node in node.value:
             if _is_plain(key_node) and key_node.value == _INDICATOR:
                 if merged:
-                    self.note("duplicate-key", *_start(key_node), place, "'<<' stands twice; write <<: [*one, *other]")
+                    self.note("duplicate-key", *_start(key_node), place, "'<<' is used twice; write <<: [*one, *other]")
                     continue
                 merged = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
                 continue
@@ -192,7 +194,7 @@ class Document:
                 continue
             here = (*place, key)
             if key in made:
-                message = f"{key!r} stands already in line {self._keys[here][0]}; remove one of them"
+                message = f"{key!r} is already defined on line {self._keys[here][0]}; remove one of them"
                 self.note("duplicate-key", *_start(key_node), place, message)
                 continue
             self._keys[here] = _start(key_node)
@@ -203,13 +205,13 @@ class Document:
             seen.add(id(source))
             sound = source.tag in IMPLICIT and id(source) not in above and len(above) <= MAX_DEPTH
             if not (sound and isinstance(source, yaml.MappingNode)):
-                message = "'<<' takes a mapping, or a list of mappings, none of which contains this one"
+                message = "'<<' accepts a mapping, or a list of mappings, none of which contains this one"
                 self.note("yaml-feature", *_start(source), place, message)
                 self.broken.add(place)
                 continue
             self._merged += 1 + len(source.value)
             if self._merged > MAX_MERGED:
-                message = f"'<<' brings more than {MAX_MERGED:,} pairs into the file; write out what is meant"
+                message = f"'<<' expands the file by more than {MAX_MERGED:,} pairs; write the pairs out"
                 self.problem("yaml-feature", place, message)
                 self.broken.add(place)
                 continue
@@ -221,11 +223,11 @@ class Document:
             self.note("yaml-feature", line, column, place, f"the tag {_tag(node)} is not supported; remove it")
             return None
         if not isinstance(node, yaml.ScalarNode):
-            self.note("bad-key", line, column, place, "a key that is a list or a mapping; a key is a text")
+            self.note("bad-key", line, column, place, "this key is a list or a mapping; a key must be a string")
             return None
         text = self._shield.original(node.value)
         if _is_plain(node) and not isinstance(resolve(text), str):
-            self.note("bad-key", line, column, place, f"the key {text} is not a text; write it in quotes: '{text}'")
+            self.note("bad-key", line, column, place, f"the key {text} is not a string; write it in quotes: '{text}'")
             return None
         return text
 
@@ -244,7 +246,7 @@ def _tag(node: yaml.Node) -> str:
 
 
 def spell(place: Place) -> str:
-    """A place as messages write it: `middleware[0].limit`."""
+    """A place as messages show it: `middleware[0].limit`."""
     text = ""
     for part in place:
         if isinstance(part, int):
@@ -255,24 +257,24 @@ def spell(place: Place) -> str:
 
 
 def read_document(path: Path) -> Document:
-    """The file as a document. What is wrong with it is among its `problems`; `data` may then be None."""
+    """The file as a document. Its errors are in `problems`; `data` may then be None."""
     document = Document(str(path))
     try:
         raw = path.read_bytes()
     except OSError as problem:
         reason = "there is no such file" if isinstance(problem, FileNotFoundError) else f"{problem.strerror}"
-        document.note("unreadable", 1, 1, (), f"{reason}; name another with --config PATH")
+        document.note("unreadable", 1, 1, (), f"{reason}; name another file with --config PATH")
         return document
     except ValueError:
         # A path with a null character.
-        document.note("unreadable", 1, 1, (), "this is not a path; name another with --config PATH")
+        document.note("unreadable", 1, 1, (), "this is not a path; name another file with --config PATH")
         return document
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         before = raw[: problem.start]
         line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
-        document.note("unreadable", line, column, (), "it is not UTF-8 text; save the file as UTF-8")
+        document.note("unreadable", line, column, (), "the file is not UTF-8 text; save it as UTF-8")
         return document
     document.parse(text)
     return document

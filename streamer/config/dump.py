@@ -1,4 +1,4 @@
-"""The effective settings as YAML, secrets hidden."""
+"""Writes the effective settings as YAML, with secrets hidden."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _FORMATS: Final[Mapping[str, Callable[[Any], str]]] = {
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what this package's reader reads back as the same."""
+    """Writes YAML that this package reads back as the same data."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class's shape
-        """Every value is written out, for people."""
+        """Every value is written out instead of using aliases, for readability."""
         return True
 
 
@@ -40,11 +40,10 @@ _Dumper.add_representer(str, _text)
 
 
 def dump(settings: Settings) -> str:
-    """The settings as they took effect, every default included, in the file's own shape.
+    """The effective settings, including every default, in the structure of the file.
 
-    What stands in a place that a component marks secret, and every other occurrence of a value that the environment
-    put there, is `***`. JSON Schemas that came from files are named, not repeated. What has no value, such as a
-    timeout that is not set, is left out.
+    `***` replaces the values that a component marks as secret, wherever the environment filled them in. JSON Schemas
+    from files are shown as the file's name. Settings without a value, such as an unset timeout, are left out.
     """
     shape = file_schema()["properties"]
     shown: dict[str, Any] = {
@@ -67,12 +66,12 @@ def dump(settings: Settings) -> str:
     text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     if all(map(str.isprintable, text.split("\n"))):
         return text
-    # What a terminal might obey, such as a character that turns the direction of what follows, is written as an escape.
+    # Control characters, such as those that reverse the text after them, are escaped.
     return str(yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=120))
 
 
 def _escaped(value: Any) -> Any:
-    """With `$${` for `${`, so that reading it again fills nothing."""
+    """Writes `$${` for `${`, so that reading it again fills in nothing."""
     if isinstance(value, Mapping):
         return {key: _escaped(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The file's schema as an editor wants it: with the installed components merged in."""
+"""The file's JSON Schema for editors, with the options of the installed components merged in."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _LITERAL: Final = frozenset({"enum", "const", "default", "examples"})
 _FILLED: Final = frozenset({"integer", "number", "boolean"})
 _FOR_PEOPLE: Final = ("description", "default", "examples", "deprecated")
 _CONDITIONS: Final = frozenset({"if", "not", "propertyNames"})
-"""What is asked there must stay what it is: taking more would mean another thing, or is about keys."""
+"""Subschemas of these keywords must not change: accepting more would alter their meaning, or they apply to keys."""
 
 
 def editor_schema(components: Iterable[Component] | Mapping[Any, Component]) -> dict[str, Any]:
     """The file's schema with every component's name and options, so that an editor completes and checks them.
 
-    Where a number, a truth value, one of several texts or a text of a certain form is wanted, a text with `${` is
-    taken, too: the environment fills it.
+    Where a number, a boolean, an enumerated string or a string with a format is required, a string with `${` is
+    accepted too: the environment fills it.
 
     Args:
-        components: all that are installed, or a mapping whose values they are.
+        components: all installed components, or a mapping whose values they are.
     """
     every = components.values() if isinstance(components, Mapping) else components
     by_kind: dict[Kind, list[Component]] = {}
@@ -79,13 +79,13 @@ def _merge_handlers(action: dict[str, Any], components: list[Component], definit
 def _names(components: list[Component]) -> dict[str, Any]:
     return {
         "enum": [component.full_name for component in components],
-        # Editors that know them show one text for each choice.
+        # Editors that support it show one description per choice.
         "markdownEnumDescriptions": [component.summary for component in components],
     }
 
 
 def _define(component: Component, definitions: dict[str, Any], *, with_use: bool) -> dict[str, Any]:
-    """Puts the options among the definitions, and returns a reference to them."""
+    """Adds the options to the definitions, and returns a reference to them."""
     name = f"{component.kind}-{component.full_name}"
     here = f"#/$defs/{name}"
     options = _moved(with_units(component.options), lambda reference: here + reference.removeprefix("#"))
@@ -96,7 +96,7 @@ def _define(component: Component, definitions: dict[str, Any], *, with_use: bool
 
 
 def _moved(schema: Any, move: Callable[[str], str]) -> Any:
-    """The schema with its local references leading to where it now stands."""
+    """The schema with its local references adjusted to its new place."""
     if isinstance(schema, list):
         return [_moved(item, move) for item in schema]
     if not isinstance(schema, Mapping):
@@ -112,15 +112,17 @@ def _moved(schema: Any, move: Callable[[str], str]) -> Any:
 
 
 def _with_variables(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema, changed in place, with `${…}` taken wherever it would refuse such a text only for its form."""
+    """The schema, changed in place, so that it accepts `${…}` where it would refuse the string only because of its
+    form.
+    """
     for place, below in children(schema):
         if place[0] not in _CONDITIONS and isinstance(below, dict):
             holder: Any = schema if len(place) == 1 else schema[str(place[0])]
             holder[place[-1]] = _with_variables(below)
     if not _is_too_narrow(schema):
         return schema
-    told: tuple[str, ...] = ("description", "default", "examples", "deprecated")
-    outside = {key: schema.pop(key) for key in told if key in schema}
+    texts: tuple[str, ...] = ("description", "default", "examples", "deprecated")
+    outside = {key: schema.pop(key) for key in texts if key in schema}
     return {**outside, "anyOf": [schema, _VARIABLE]}
 
 
@@ -128,7 +130,7 @@ def _is_too_narrow(schema: Mapping[str, Any]) -> bool:
     kind = schema.get("type", ())
     kinds = {kind} if isinstance(kind, str) else {*kind}
     if "enum" in schema:
-        # Names of components are written out, so that editors complete them and their options.
+        # Component names are listed, so that editors complete them and their options.
         return "markdownEnumDescriptions" not in schema
     if "string" in kinds:
         return r"\$\{" not in schema.get("pattern", r"\$\{") or "format" in schema or "maxLength" in schema

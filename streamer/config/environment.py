@@ -1,4 +1,4 @@
-"""`${NAME}` and `${NAME:-default}` filled from the environment."""
+"""Fills `${NAME}` and `${NAME:-default}` from the environment."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _TYPES: Final[Mapping[type, tuple[str, ...]]] = {
 
 
 def fill(document: Document, environ: Mapping[str, str]) -> None:
-    """Fills every text of the document in place, and notes in `document.filled` where and with what.
+    """Fills every string of the document in place, and records the places and variables in `document.filled`.
 
-    `$${` is a literal `${`. As in a shell, the default of `${NAME:-default}` stands in for a variable that is empty,
-    too. What was filled stays text, except where the file's schema takes only numbers or truth values.
+    `$${` is a literal `${`. As in a shell, the default of `${NAME:-default}` also replaces an empty variable. A filled
+    value stays a string, except where the file's schema accepts only numbers or booleans.
     """
     document.data = _filled(document, document.data, (), environ)
     convert(document, file_schema(), ())
 
 
 def convert(document: Document, schema: Mapping[str, Any], place: Place) -> None:
-    """Turns filled texts into numbers and truth values where the schema wants those. What does not parse stays text,
-    and the check against the schema says so.
+    """Converts filled strings to numbers and booleans where the schema requires those. A string that cannot be
+    converted stays, and the check against the schema reports it.
 
     Args:
-        document: filled already.
-        schema: of what stands at the place.
-        place: nothing outside of it is touched.
+        document: with the environment filled in.
+        schema: of the value at `place`.
+        place: only values below it are changed.
     """
     for filled in document.filled:
         if filled[: len(place)] != place:
@@ -66,7 +66,7 @@ def _filled(document: Document, value: Any, place: Place, environ: Mapping[str, 
             return "${"
         inside = None if match[1] is None else _INSIDE.fullmatch(match[1])
         if inside is None:
-            shown = "'${' without an end" if match[1] is None else repr(written)
+            shown = "'${' is not closed" if match[1] is None else repr(written)
             _report(document, place, "bad-variable", written, f"{shown}: write {_FORMS}")
             return ""
         name, default = inside.groups()

@@ -1,4 +1,4 @@
-"""Secrets: where they stand, and how they are kept out of what people see."""
+"""Finds secrets and hides them in everything that people see."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from streamer.config.document import Document, Place
 from streamer.config.wording import HIDDEN
 
 SHORTEST: Final = 4
-"""Characters. A shorter secret is hidden in its own place only: hiding every `1` would make all output unreadable, and
-would tell the secret by its gaps."""
+"""Characters. A shorter secret is hidden only in its own place: hiding every `1` would make all output unreadable, and
+the gaps would reveal the secret.
+"""
 
 
 def secret_places(value: Any, schema: Mapping[str, Any], place: Place) -> Iterator[Place]:
     """The places below `place` whose values the schema marks with `writeOnly`.
 
     Args:
-        value: what stands at `place`.
-        schema: of what stands there.
-        place: comes first in every place that is yielded.
+        value: the value at `place`.
+        schema: of this value.
+        place: the prefix of every returned place.
     """
     for inside in _places(value, ()):
         if is_secret(schema, inside):
@@ -40,18 +41,18 @@ def _places(value: Any, place: Place) -> Iterator[Place]:
 
 
 def secret_values(document: Document, places: AbstractSet[Place]) -> frozenset[str]:
-    """What `${…}` put into secret places, and what stands there because of it."""
+    """The strings that `${…}` filled into secret places, and the values of these places."""
     return frozenset(text for place in places for _, text in document.filled.get(place, ()) if len(text) >= SHORTEST)
 
 
 def hide(value: Any, secrets: AbstractSet[str], places: AbstractSet[Place] = frozenset(), place: Place = ()) -> Any:
-    """The value with `***` for what is secret.
+    """The value with secrets replaced by `***`.
 
     Args:
         value: plain data.
-        secrets: texts that are hidden wherever they are, also as a part of a longer text.
-        places: what stands there is hidden whole.
-        place: where the value stands.
+        secrets: strings that are hidden everywhere, also inside longer strings.
+        places: the values at these places are hidden entirely.
+        place: the place of the value.
     """
     if place in places:
         return HIDDEN
@@ -67,11 +68,11 @@ def hide(value: Any, secrets: AbstractSet[str], places: AbstractSet[Place] = fro
 
 
 def hide_options(options: Mapping[str, Any], schema: Mapping[str, Any], secrets: AbstractSet[str]) -> dict[str, Any]:
-    """A component's options as people may see them.
+    """A component's options with secrets hidden.
 
     Args:
         options: checked.
-        schema: the component's own, of its options.
+        schema: of the component's options.
         secrets: `Settings.secrets`.
     """
     hidden: dict[str, Any] = hide(options, secrets, frozenset(secret_places(options, schema, ())))

@@ -1,4 +1,4 @@
-"""JSON files with the line and column of what stands in them."""
+"""Reads JSON files and finds the line and column of their values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DECODER: Final = json.JSONDecoder()
 
 
 class NotJson(Exception):
-    """The file holds no JSON.
+    """The file is not JSON.
 
     Args:
         line: from 1.
@@ -27,13 +27,13 @@ class NotJson(Exception):
 
 
 class JsonFile:
-    """One file, read at once.
+    """One file, read immediately.
 
     Args:
-        path: where it is.
+        path: its path.
 
     Attributes:
-        data: what it holds.
+        data: its content.
 
     Raises:
         OSError: it cannot be read.
@@ -48,13 +48,13 @@ class JsonFile:
         except UnicodeDecodeError as problem:
             before = raw[: problem.start]
             line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
-            raise NotJson(line, column, "it is not UTF-8 text; save the file as UTF-8") from None
+            raise NotJson(line, column, "the file is not UTF-8 text; save it as UTF-8") from None
         except json.JSONDecodeError as problem:
             message = f"it is not JSON: {problem.msg}"
             if problem.msg.startswith("Expecting property name"):
-                message += " (a comma before a closing brace is not allowed, nor are comments)"
+                message += " (JSON allows no comma before a closing brace, and no comments)"
             elif problem.msg.startswith("Expecting value"):
-                message += " (texts stand in double quotes; YAML is for schemas written in the configuration itself)"
+                message += " (strings need double quotes; use YAML only for schemas inside the configuration itself)"
             raise NotJson(problem.lineno, problem.colno, message) from None
         except RecursionError:
             raise NotJson(1, 1, "it is nested too deeply") from None
@@ -62,7 +62,7 @@ class JsonFile:
             raise NotJson(1, 1, f"it is not JSON: {problem}") from None
 
     def position(self, place: Sequence[str | int]) -> tuple[int, int]:
-        """Line and column, from 1, of a value; of the nearest one around it for a place that is not there."""
+        """Line and column, from 1, of a value; those of the nearest parent for a place that does not exist."""
         at = self._skip(0)
         for part in place:
             found = self._member(at, part) if self._text[at] == "{" else self._item(at, part)
@@ -83,7 +83,7 @@ class JsonFile:
             name, at = _DECODER.raw_decode(self._text, at)
             at = self._skip(self._skip(at) + 1)
             if name == key:
-                # As in Python, the last of several counts.
+                # As in Python, the last of several equal keys counts.
                 found = at
             _, at = _DECODER.raw_decode(self._text, at)
             at = self._after(at)
@@ -108,4 +108,4 @@ class JsonFile:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number that JSON has")
+    raise ValueError(f"JSON has no number {name}")

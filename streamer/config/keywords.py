@@ -1,4 +1,4 @@
-"""JSON Schema 2020-12 with our keywords: `x-unit` (duration, size, rate), `x-above-zero` and `x-network`."""
+"""JSON Schema 2020-12 with additional keywords: `x-unit` (duration, size, rate), `x-above-zero` and `x-network`."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _UNITS: Final[Mapping[str, Callable[[str], Any]]] = {
 
 
 def unit_problem(unit: str, text: str) -> str | None:
-    """What is wrong with a duration, a size or a rate; None when nothing is."""
+    """Why the text is not a duration, a size or a rate; None when it is one."""
     try:
         _UNITS[unit](text)
     except ValueError as problem:
         written, message = repr(text), str(problem)
-        # Python itself refuses to read a whole number of many thousands of digits, and does not say which.
+        # Python refuses to parse an integer of many thousands of digits, without a helpful message.
         return message.replace(written, shown(text)) if written in message else f"{shown(text)} is too large"
     return None
 
 
 def above_zero_problem(text: str) -> str | None:
-    """What is wrong with a duration, a size or a rate that must not be zero; its unit is checked elsewhere."""
+    """Why a duration, a size or a rate must not be zero; its unit is checked elsewhere."""
     if all(unit_problem(unit, text) for unit in _UNITS):
         return None
-    # Whatever its unit: without a digit from 1 to 9 it is nothing.
+    # With any unit: without a digit from 1 to 9 it is zero.
     return None if any(digit in text for digit in "123456789") else f"must be above zero, not {shown(text)}"
 
 
 def network_problem(text: str) -> str | None:
-    """What is wrong with a network or an address of the internet."""
+    """Why the text is not a network or an IP address; None when it is one."""
     try:
         parse_network(text)
     except ValueError as problem:
@@ -52,16 +52,16 @@ KEYWORDS: Final[Mapping[str, Callable[[Any, str], str | None]]] = {
     "x-above-zero": lambda _wanted, text: above_zero_problem(text),
     "x-network": lambda _wanted, text: network_problem(text),
 }
-"""What is wrong with a text, by the keyword, its value in the schema, and the text."""
+"""Why a string is invalid, by the keyword, the keyword's value in the schema, and the string."""
 
 
 def skips_pattern(schema: Mapping[str, Any]) -> bool:
-    """Whether a schema's `pattern` is only for editors: beside a unit, whose own parser says more."""
+    """Whether a schema's `pattern` is only for editors, because the parser of `x-unit` gives better messages."""
     return "x-unit" in schema
 
 
 def fits(value: Any, schema: Mapping[str, Any]) -> bool:
-    """Whether the value certainly has no violation of the schema. False: there is one, or this cannot tell."""
+    """Whether the value certainly has no violation of the schema. False: it has one, or this check cannot decide."""
     try:
         return jsonschema_rs.Draft202012Validator(schema, keywords=_CHECKS, retriever=_no_file).is_valid(value)  # type: ignore[arg-type]  # a schema is a dict
     except (ValueError, TypeError, jsonschema_rs.ReferencingError):
@@ -85,7 +85,7 @@ def _keyword(find: Callable[[Any, str], str | None]) -> type:
 
 
 class _Pattern:
-    """Matches as the check that words the problems does, which is Python's."""
+    """Matches as the check that words the problems does, with Python's regular expressions."""
 
     def __init__(self, parent: Mapping[str, Any], pattern: str, _place: list[str | int]) -> None:
         self._pattern = None if skips_pattern(parent) else pattern

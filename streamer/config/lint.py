@@ -1,4 +1,4 @@
-"""A part of the file against a JSON Schema: every violation as a problem with its place."""
+"""Checks a part of the file against a JSON Schema and reports every violation as a problem with its place."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _SUFFIXES: Final = {"duration": ("s", "ms"), "size": ("B", "KiB"), "rate": ("/1s
 
 
 def check(document: Document, value: Any, schema: Mapping[str, Any], place: Place) -> None:
-    """Notes every violation of the schema by the value at that place. Secret values are not shown, nor is what
-    the environment filled in.
+    """Adds every violation of the schema by the value at a place. Secret values and values filled from the environment
+    are not shown.
 
     Args:
         document: gets the problems.
-        value: what stands at the place.
-        schema: what it must be.
-        place: where it stands in the file.
+        value: the value at the place.
+        schema: its schema.
+        place: its place in the file.
     """
     if fits(value, schema):
         return
@@ -34,10 +34,10 @@ def check(document: Document, value: Any, schema: Mapping[str, Any], place: Plac
 
 
 def leaves(error: Any) -> list[Any]:
-    """The violations that a person must mend: of `anyOf` and `oneOf` those of the alternative that was meant.
+    """The violations that a person must fix. For `anyOf` and `oneOf`, those of the alternative that was probably meant.
 
-    Meant is the alternative that got furthest into the value; where all stop at the value itself because of its
-    type, the error itself stays, as the one that can name all types.
+    That is the alternative that matches deepest into the value. Where all alternatives fail at the value itself because
+    of its type, the error of the `anyOf` or `oneOf` is kept, since it can name all types.
     """
     if error.validator not in ("anyOf", "oneOf") or not error.context:
         return [error]
@@ -56,7 +56,7 @@ def _is_of_other_type(inners: list[Any], error: Any) -> bool:
 
 
 def alternative_types(error: Any) -> list[str]:
-    """The types that the alternatives of an `anyOf` or `oneOf` take, in their order."""
+    """The types that the alternatives of an `anyOf` or `oneOf` accept, in their order."""
     types: dict[str, None] = {}
     for inner in error.context:
         if inner.validator == "type":
@@ -105,7 +105,7 @@ def describe(error: Any, *, hidden: bool = False) -> tuple[str, str]:
         case "x-unit":
             return f"bad-{limit}", f"this is not a {limit}" if hidden else error.message
         case "x-network" if hidden:
-            return "bad-value", "this is not a network or an address"
+            return "bad-value", "this is not a network or an IP address"
         case "x-above-zero" | "x-network":
             return "bad-value", error.message
         case None:
@@ -127,21 +127,21 @@ def _unknown_keys(document: Document, error: Any, place: Place) -> None:
             hint = _nearest(name, known, error.instance)
             if not hint:
                 hint = suggest(name, known, otherwise=True)
-                hint += "; a handler's own options stand below 'with'" if "handler" in known else ""
+                hint += "; write a handler's own options below 'with'" if "handler" in known else ""
             document.problem("unknown-key", (*place, name), f"{name!r}{hint}", key=True, within=place)
 
 
 def _nearest(name: str, known: Mapping[str, Any], given: Mapping[str, Any]) -> str:
-    """The known key that was probably meant: rather one that is not there yet."""
+    """The known key that was probably meant, preferably one that is not set yet."""
     return suggest(name, [key for key in known if key not in given]) or suggest(name, known)
 
 
 def _missing_key(document: Document, error: Any, place: Place) -> None:
     properties = error.schema.get("properties", {})
-    # jsonschema tells each missing key by an error of its own, and names it only there.
+    # jsonschema reports each missing key as a separate error, and names it only in the message.
     name = next(name for name in error.validator_value if error.message == f"{name!r} is a required property")
     if error.schema.get("additionalProperties") is False:
-        # A misspelt key is told as unknown, with this one as the suggestion; once is enough.
+        # A misspelt key is already reported as unknown, with this one as the suggestion.
         unknown = [key for key in error.instance if key not in properties]
         if any(_nearest(key, properties, error.instance) == suggest(name, [name]) for key in unknown):
             return

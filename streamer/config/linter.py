@@ -1,4 +1,4 @@
-"""The whole document against the file's schema, the installed components and itself."""
+"""Checks the whole document against the file's schema, the installed components and itself."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ _UNKNOWN: Final = {
 
 
 class Linter:
-    """One run over one document, which gets the problems.
+    """One check of one document, which gets the problems.
 
     Args:
-        document: filled already.
-        components: what is installed; None when that cannot be known, and then nothing is said of it.
+        document: with the environment filled in.
+        components: the installed components; None when they are unknown, and then they are not checked.
         reader: of the actions' JSON Schemas.
-        base_dir: what relative paths are relative to.
+        base_dir: the folder that relative paths start from.
 
     Attributes:
-        schemas: what was read, by action and field (`schema`, `result_schema`).
-        secrets: places that a component marks secret.
+        schemas: the JSON Schemas that were read, by action and field (`schema`, `result_schema`).
+        secrets: places that a component marks as secret.
     """
 
     def __init__(self, document: Document, components: Components | None, reader: SchemaReader, base_dir: Path) -> None:
@@ -58,7 +58,7 @@ class Linter:
         self.secrets: set[Place] = set()
 
     def run(self) -> None:
-        """Notes every problem."""
+        """Adds every problem."""
         data = self._document.data
         check(self._document, data, file_schema(), ())
         if not isinstance(data, Mapping):
@@ -80,7 +80,9 @@ class Linter:
                 self._action(name, action)
 
     def _served(self, connections: str) -> bool:
-        """Whether the service's own server holds these connections. Of an unknown name the worse is assumed."""
+        """Whether the service's own server holds these connections. True for an unknown name, since that is the less
+        safe case.
+        """
         if self._components is None:
             return True
         component = self._components.get((Kind.CONNECTIONS, connections))
@@ -101,14 +103,14 @@ class Linter:
         plugin, dot, _ = name.partition(".")
         hint = suggest(name, known)
         if not hint and dot and not any(each.startswith(f"{plugin}.") for each in known):
-            hint = f" (no plugin that is called {plugin!r} is installed, or may load)"
+            hint = f" (the plugin {plugin!r} is not installed, or not allowed)"
         how = how_to_install(kind, name)
         if how:
-            hint = f"; {how}" + (", and let 'plugins' load it" if "plugins" in self._document.data else "")
-        what = {Kind.AUTH: "way of authentication", Kind.CONNECTIONS: "connections backend"}.get(kind, kind.value)
+            hint = f"; {how}" + (", and allow it in 'plugins'" if "plugins" in self._document.data else "")
+        what = {Kind.AUTH: "authentication", Kind.CONNECTIONS: "connections backend"}.get(kind, kind.value)
         hint = hint or suggest(name, known, otherwise=True)
         source = self._document.source(place)
-        message = f"there is no {what} {shown(name, hidden=bool(source))}{source}{hint}"
+        message = f"unknown {what} {shown(name, hidden=bool(source))}{source}{hint}"
         self._document.problem(_UNKNOWN[kind], place, message)
 
     def _options(self, kind: Kind, name: str, options: Any, place: Place) -> None:
@@ -117,12 +119,12 @@ class Linter:
             return
         schema = with_units(component.options)
         convert(self._document, schema, place)
-        # Taken again: what was filled may be a number now.
+        # Read again: a filled value may be a number now.
         current = {key: self._document.at((*place, key)) for key in options}
         self.secrets.update(secret_places(current, schema, place))
-        told = len(self._document.problems)
+        before = len(self._document.problems)
         check(self._document, current, schema, place)
-        if len(self._document.problems) == told and not self._document.holds_broken(place):
+        if len(self._document.problems) == before and not self._document.holds_broken(place):
             self._own_check(component, current, place)
 
     def _own_check(self, component: Component, options: Mapping[str, Any], place: Place) -> None:
@@ -132,9 +134,9 @@ class Linter:
             found = list(component.check(with_defaults(options, component.options), self._context))
         except KeyboardInterrupt:
             raise
-        except BaseException as fault:  # noqa: BLE001 - a plugin's mistake is told at the line that names it
+        except BaseException as fault:  # noqa: BLE001 - a plugin's bug is reported at the line that names it
             what = f"the check of {component.full_name!r} failed: {one_line(fault)}"
-            self._document.problem("plugin-error", place, f"{what}; the plugin must mend it")
+            self._document.problem("plugin-error", place, f"{what}; this is a bug in the plugin")
             return
         for problem in found:
             where = (*place, *problem.place)
@@ -143,10 +145,10 @@ class Linter:
     def _action(self, name: str, action: Any) -> None:
         place: Place = ("actions", name)
         if not _ACTION_NAME.fullmatch(name):
-            message = f"{name[:140]!r} cannot be an action's name, which is 1 to 128 of A-Z a-z 0-9 . _ -"
+            message = f"{name[:140]!r} is not a valid action name; use 1 to 128 of A-Z a-z 0-9 . _ -"
             self._document.problem("bad-action-name", place, message, key=True, within=("actions",))
         elif name.startswith("streamer."):
-            message = f"{name!r}: the prefix 'streamer.' is the service's own; choose another name"
+            message = f"{name!r}: the prefix 'streamer.' is reserved; choose another name"
             self._document.problem("bad-action-name", place, message, key=True, within=("actions",))
         if not isinstance(action, Mapping):
             return
@@ -155,7 +157,7 @@ class Linter:
         if isinstance(handler, str):
             component = (self._components or {}).get((Kind.HANDLER, handler))
             self._component(Kind.HANDLER, handler, (*place, "handler"))
-            # Options that must be there are missing at the action when it has no `with` at all.
+            # An action without `with` lacks the required options, which is reported at the action.
             self._options(Kind.HANDLER, handler, action.get("with", {}), (*place, "with"))
         for field in ("schema", "result_schema"):
             self._schema(name, field, action.get(field), component)
@@ -179,7 +181,7 @@ class Linter:
         if unit_problem("duration", timeout) or unit_problem("duration", estimate):
             return
         if parse_duration(estimate) >= parse_duration(timeout):
-            whose = "" if written is not None else ", as its handler says,"
+            whose = "" if written is not None else " of the handler"
             at = (*place, "timeout" if written is None else "estimated_duration")
-            message = f"it usually takes {estimate}{whose} but may take no longer than {timeout}; raise the timeout"
+            message = f"the estimate{whose} is {estimate}, but the timeout is only {timeout}; raise the timeout"
             self._document.problem("estimate-over-timeout", at, message)

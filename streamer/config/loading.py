@@ -1,4 +1,4 @@
-"""The whole way from a file to settings, with every problem on it."""
+"""Loads settings from a file, and reports every problem."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Installed(Protocol):
 
     @property
     def distribution(self) -> str:
-        """What pip calls it."""
+        """Its distribution's name."""
         ...
 
 
 class Found(Protocol):
-    """What discovery finds."""
+    """The result of discovery."""
 
     @property
     def plugins(self) -> Sequence[Installed]:
-        """All that are installed, those that may not load too."""
+        """All installed plugins, including blocked ones."""
         ...
 
     @property
@@ -46,7 +46,7 @@ class Found(Protocol):
 
 
 Examine = Callable[[Settings, Mapping[tuple[Kind, str], Component]], Iterable[tuple[str, Place, str]]]
-"""Finds problems of settings and components: each with its code, its place and what is wrong."""
+"""Finds problems of settings and components, each with its code, place and message."""
 
 Discover = Callable[[PluginSettings], Found]
 
@@ -59,19 +59,19 @@ def load(
     compile_schema: Compile | None = None,
     examine: Examine | None = None,
 ) -> Settings:
-    """The settings of a file. It starts nothing and needs no network.
+    """The settings of a file. Starts nothing and needs no network.
 
     Args:
         path: the file.
-        discover: loads the plugins that the file's `plugins` section lets load, and returns their components. It may
-            raise PluginError, each line of which becomes a problem.
-        environ: where `${…}` comes from; the process's environment when left out.
-        compile_schema: compiles an action's JSON Schema as the service will, from the schema, the resources and the
-            base URI (None for a schema that stands in no file) that its settings will hold; raises ValueError.
-        examine: finds what a start would refuse, in the settings of a file in which nothing else is wrong.
+        discover: loads the plugins that the file's `plugins` section allows, and returns their components. It may raise
+            PluginError, each line of which becomes a problem.
+        environ: the variables for `${…}`. Default: the environment of the process.
+        compile_schema: compiles an action's JSON Schema as the service will, from the schema, its resources and its
+            base URI (None for a schema that is in no file); raises ValueError.
+        examine: finds the problems that would prevent a start, in settings without other problems.
 
     Raises:
-        ConfigError: with every problem that the file has, in the order of its lines.
+        ConfigError: with every problem of the file, in the order of its lines.
     """
     document = read_document(path)
     if document.data is None:
@@ -105,7 +105,7 @@ def _discovered(document: Document, discover: Discover) -> Found | None:
 
 
 def _error(document: Document, secrets: frozenset[str]) -> ConfigError:
-    """Every problem, without a secret in any text."""
+    """Every problem, with secrets hidden in all messages."""
     problems = in_order(document.problems, document.file)
     return ConfigError([dataclasses.replace(problem, message=hide(problem.message, secrets)) for problem in problems])
 
@@ -116,12 +116,12 @@ def _check_allowed(document: Document, found: Found) -> None:
     for index, name in enumerate(allowed):
         if _normal(name) not in installed:
             place = ("plugins", "allow", index)
-            hint = suggest(_normal(name), installed) or "; install it, or take it from the list"
+            hint = suggest(_normal(name), installed) or "; install it, or remove it from the list"
             source = document.source(place)
             message = f"no plugin of the distribution {shown(name, hidden=bool(source))}{source} is installed{hint}"
             document.problem("unknown-plugin", place, message)
 
 
 def _normal(distribution: str) -> str:
-    """As PEP 503 compares names."""
+    """Compares names as PEP 503 does."""
     return re.sub(r"[-_.]+", "-", distribution).lower()

@@ -1,4 +1,4 @@
-"""Paths as the file writes them."""
+"""Resolves the paths in the file."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def located(folder: Path, written: str) -> Path:
-    """The path, absolute: a relative one from the folder, `~` expanded, links left as they are.
+    """The absolute path: a relative one starts from the folder, `~` is expanded, and symbolic links are kept.
 
-    A `~name` of nobody stays what it is: whoever opens it says that it is not there.
+    `~name` is kept when there is no such user; opening it then reports that it does not exist.
     """
     try:
         expanded = Path(written).expanduser()

@@ -1,4 +1,6 @@
-"""Regular expressions whose counts multiply: each match is linear in the text, by a factor that they make large."""
+"""Finds regular expressions with nested counts. A match takes time linear in the text, multiplied by the product of the
+counts.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import re
 from typing import Final
 
 MAX_REPEATS: Final = 1_000
-"""What counts within counts may multiply to: beyond it a text of 128 KiB can take seconds."""
+"""Limit for the product of nested counts: above it, a text of 128 KiB can take seconds."""
 
 _TOKEN: Final = re.compile(
     r"\\(?:[pP]\{[^}]*\}|x\{[^}]*\}|u\{[^}]*\}|.)"
@@ -18,7 +20,7 @@ _TOKEN: Final = re.compile(
 
 
 def repeats(pattern: str) -> int:
-    """The largest product of counts that are within each other; 1 where none is within another."""
+    """The largest product of nested counts; 1 where none are nested."""
     open_groups = [1]
     largest = atom = 1
     for token in _TOKEN.finditer(pattern):

@@ -1,4 +1,4 @@
-"""What can be wrong with the file, one value per problem."""
+"""The problems that a file can have, and how one is shown."""
 
 from __future__ import annotations
 
@@ -7,51 +7,51 @@ from dataclasses import dataclass
 from typing import Final
 
 CODES: Final = {
-    "unreadable": "The file, or a schema that it names, cannot be read: missing, a folder, not permitted, or not UTF-8",
-    "syntax": "The text is not YAML",
-    "yaml-feature": "YAML that is refused because it surprises: tags, several documents, endless or exploding aliases",
-    "duplicate-key": "One key stands twice in one mapping; YAML parsers disagree on which counts",
-    "bad-key": "A key that is not a text",
-    "missing-variable": "An environment variable that is not set and has no default",
-    "bad-variable": "A ${…} that is not well formed",
-    "unknown-key": "A key that means nothing here",
-    "missing-key": "A key that must be there",
-    "wrong-type": "A value of another type than the place takes",
-    "bad-value": "A value of the right type that the place does not take",
-    "bad-duration": "A value that is not a duration with its unit",
-    "bad-size": "A value that is not a size with its unit",
-    "bad-rate": "A value that is not a rate",
-    "bad-action-name": "An action's name with other characters, too long, or with the service's own prefix",
-    "unknown-handler": "No installed plugin offers this handler",
-    "unknown-middleware": "No installed plugin offers this middleware",
-    "unknown-backend": "No installed plugin offers this backend",
-    "unknown-auth": "No installed plugin offers this way of authentication",
+    "unreadable": "The file, or a schema that it names, cannot be read",
+    "syntax": "The text is not valid YAML",
+    "yaml-feature": "Unsupported YAML: tags, several documents, recursive or exponentially growing aliases",
+    "duplicate-key": "A key is used twice in a mapping; YAML parsers disagree on which one counts",
+    "bad-key": "A key is not a string",
+    "missing-variable": "An environment variable is not set and has no default",
+    "bad-variable": "A ${…} is malformed",
+    "unknown-key": "The key is unknown at this place",
+    "missing-key": "A required key is missing",
+    "wrong-type": "The value has the wrong type",
+    "bad-value": "The value has the right type but is not allowed",
+    "bad-duration": "The value is not a duration with a unit",
+    "bad-size": "The value is not a size with a unit",
+    "bad-rate": "The value is not a rate",
+    "bad-action-name": "An action's name has invalid characters, is too long, or has the reserved prefix 'streamer.'",
+    "unknown-handler": "No installed plugin has this handler",
+    "unknown-middleware": "No installed plugin has this middleware",
+    "unknown-backend": "No installed plugin has this backend",
+    "unknown-auth": "No installed plugin has this authentication",
     "plugin-error": "A plugin cannot be loaded",
-    "unknown-plugin": "plugins.allow names a distribution that offers nothing here",
-    "bad-schema": "A JSON Schema that cannot be read, is not one, or does not compile",
-    "bad-pattern": "A regular expression in a JSON Schema that does not compile",
-    "missing-reference": "A $ref in a JSON Schema to something that is not there",
-    "remote-reference": "A $ref in a JSON Schema to the network; nothing is ever fetched",
-    "outside-reference": "A $ref in a schema's file that leads out of the folders that the configuration names",
-    "bad-option": "Options of a component that each look right, and cannot be used: a missing key file, for instance",
-    "open-to-anyone": "No authentication where other machines can connect, and no word that this is meant",
-    "permissions-without-auth": "An action that asks for permissions where nobody can hold any",
-    "estimate-over-timeout": "An action that usually takes as long as it may, or longer",
+    "unknown-plugin": "plugins.allow names a distribution that has no installed plugin",
+    "bad-schema": "A JSON Schema cannot be read, is invalid, or does not compile",
+    "bad-pattern": "A regular expression in a JSON Schema does not compile or is unsafe",
+    "missing-reference": "A $ref in a JSON Schema points to something that does not exist",
+    "remote-reference": "A $ref in a JSON Schema points to the network; streamer never downloads schemas",
+    "outside-reference": "A $ref in a schema's file points outside the folders that the configuration names",
+    "bad-option": "The options of a component are valid, but cannot be used; for example, a key file is missing",
+    "open-to-anyone": "Other machines can connect without authentication, and auth does not allow that explicitly",
+    "permissions-without-auth": "An action requires permissions, but no client can have any",
+    "estimate-over-timeout": "An action's estimated duration is not below its timeout",
 }
-"""Every code, with what it means."""
+"""Every code, with its meaning."""
 
 WARNINGS: Final = {
     "unlisted-errors": (
-        "A JSON Schema that contains itself by alternatives, so that listing all errors of a payload could take hours. "
-        "Its errors are searched in bounded time instead: those of the alternative that fits best are reported, and "
-        "for a payload with very many values perhaps only that it does not match"
+        "The schema refers to itself inside anyOf or oneOf, so listing all errors of a payload could take hours. "
+        "The validator limits its search instead: it reports the errors of the best matching alternative, and for a "
+        "payload with very many values perhaps only that it does not match"
     ),
     "slow-pattern": (
-        "A regular expression in a JSON Schema with counts within counts, for which some long text may take seconds, "
-        "and no maxLength next to it. One that is slow on the texts that are tried is a problem, bad-pattern"
+        "A regular expression in a JSON Schema has nested counts, so some long strings take seconds to match, and the "
+        "schema has no maxLength. A pattern that is slow on the tested strings is a problem instead: bad-pattern"
     ),
 }
-"""Codes of what is not wrong and worth knowing. `streamer check --strict` fails for them."""
+"""Codes of warnings. `streamer check --strict` fails for them."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,24 +66,24 @@ class Problem:
     code: str
     """One of `CODES`, or of `WARNINGS`."""
     place: str
-    """Path in the file, such as `actions.echo.handler`; empty for the whole."""
+    """Path in the file, such as `actions.echo.handler`; empty for the whole file."""
     message: str
-    """What is wrong, and the way out."""
+    """What is wrong, and how to fix it."""
 
     def __str__(self) -> str:
         position = f"{self.file}:{self.line}:{self.column}"
         parts = (position, "warning" if self.code in WARNINGS else "", self.code, self.place, self.message)
         text = ": ".join(part for part in parts if part)
-        # Names and values of the file may hold anything; a problem is one line all the same.
+        # Names and values in the file may contain anything, but a problem must be one line.
         return "".join(char if char.isprintable() else " " for char in text)
 
 
 def in_order(problems: Iterable[Problem], first: str) -> list[Problem]:
     """Sorted by line, those of the file `first` before those of others.
 
-    What was written once and used in many places, by an alias or a shared schema, is told once.
+    A problem in a part that is used in several places, by an alias or a shared schema, is reported once.
     """
-    told: dict[tuple[str, int, int, str, str], Problem] = {}
+    unique: dict[tuple[str, int, int, str, str], Problem] = {}
     for problem in sorted(problems, key=lambda problem: (problem.file != first, problem)):
-        told.setdefault((problem.file, problem.line, problem.column, problem.code, problem.message), problem)
-    return list(told.values())
+        unique.setdefault((problem.file, problem.line, problem.column, problem.code, problem.message), problem)
+    return list(unique.values())

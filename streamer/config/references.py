@@ -1,4 +1,4 @@
-"""What the `$ref`s of a JSON Schema lead to: local files only. Nothing is ever fetched."""
+"""Resolves the `$ref`s of a JSON Schema. Only local files are read; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from streamer.config.subschemas import Place, walk
 _REFERENCES: Final = ("$ref", "$dynamicRef")
 _URI: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*")
 NOWHERE: Final = "https://no-file.invalid/"
-"""The base of schemas that stand in no file; it cannot be reached (RFC 2606)."""
+"""The base URI of schemas that are in no file; it cannot be reached (RFC 2606)."""
 _DRAFTS: Final = ("https://json-schema.org/", "http://json-schema.org/")
 
 
 class Source(Protocol):
-    """Where a schema was written, so that a problem can be told at its line."""
+    """The file or section that contains a schema, so that a problem can be reported at its line."""
 
     def note(self, code: str, place: Place, message: str) -> None:
-        """Notes a problem at a place inside the schema."""
+        """Adds a problem at a place inside the schema."""
         ...
 
 
 @dataclass(eq=False)
 class Resource:
-    """One document that holds schemas.
+    """One document that contains schemas.
 
     Attributes:
         uri: its absolute address, without a fragment.
-        schema: the whole.
-        source: where its problems are told.
-        parts: schemas that have an address of their own, by it; the whole one under the document's.
-        anchors: schemas that have a name, by the address that it belongs to and the name.
+        schema: the whole document.
+        source: reports its problems.
+        parts: the schemas that have their own address, by address, including the whole document.
+        anchors: the schemas that have a name, by base address and name.
         walked: identities of the schemas whose `$ref`s have been followed.
     """
 
@@ -52,19 +52,19 @@ class Resource:
 
 
 Open = Callable[[Path, Source, Place, str], "tuple[JsonFile, Source] | None"]
-"""Reads a file that a `$ref` at a place of a source names; notes the problem and returns None when it cannot."""
+"""Reads a file that a `$ref` in a source names; on failure it adds a problem and returns None."""
 
 
 class References:
-    """Follows every `$ref` of one schema, through as many files as it takes.
+    """Follows every `$ref` of one schema, through any number of files.
 
     Args:
         open_file: reads the files.
 
     Attributes:
-        resources: what the `$ref`s need beside the schema itself, by absolute URI.
+        resources: the documents that the `$ref`s need in addition to the schema, by absolute URI.
         opened: the documents that were read for it, the schema's own first.
-        sound: whether every `$ref` leads somewhere.
+        sound: whether every `$ref` was resolved.
     """
 
     def __init__(self, open_file: Open) -> None:
@@ -75,15 +75,15 @@ class References:
         self._waiting: list[tuple[Resource, Any, Place, str]] = []
 
     def follow(self, uri: str, schema: Any, source: Source) -> None:
-        """Reads all that the schema refers to.
+        """Reads everything that the schema refers to.
 
         Args:
-            uri: what its relative `$ref`s are relative to.
+            uri: the base of its relative `$ref`s.
             schema: the whole document.
-            source: where its problems are told.
+            source: reports its problems.
         """
         self._index(uri, schema, source)
-        # It grows while it is gone through: each file may name others.
+        # Grows during the loop: each file may name others.
         for resource in self.opened:
             self._waiting.append((resource, resource.schema, (), resource.uri))
             while self._waiting:
@@ -112,8 +112,8 @@ class References:
         address = _joined(base, reference)
         if address is None:
             right = quote(reference, safe="/#:?&=%~.,;@!$'()*+-_")
-            way_out = f"write {right!r}" if right != reference else "name a file, relative to this one"
-            self._refuse(resource, "bad-schema", place, f"$ref {reference!r} is not a URI; {way_out}")
+            fix = f"write {right!r}" if right != reference else "name a file, relative to this one"
+            self._refuse(resource, "bad-schema", place, f"$ref {reference!r} is not a URI; {fix}")
             return
         target, fragment = urldefrag(address)
         if target.startswith(_DRAFTS) and target in (drafts := _schemas_of_schemas()):
@@ -130,10 +130,10 @@ class References:
         pointed = pointed_at(holder.parts.get(target, holder.schema), pointer) if pointer.startswith("/") else None
         if pointed is None:
             name = "" if reference.startswith("#") else f" in {unquote(urlsplit(target).path.rpartition('/')[2])}"
-            message = f"$ref {reference!r}: there is nothing at '#{pointer}'{name}"
+            message = f"$ref {reference!r}: nothing exists at '#{pointer}'{name}"
             self._refuse(resource, "missing-reference", place, message)
             return
-        # What no keyword calls a schema becomes one by being referred to.
+        # A value below an unknown keyword becomes a schema when a $ref points to it.
         self._waiting.append((holder, pointed, _place_of(pointer), target))
 
     def _holder(self, target: str, reference: str, resource: Resource, place: Place) -> Resource | None:
@@ -147,7 +147,7 @@ class References:
             self._refuse(resource, "remote-reference", place, _remote_sentence(reference, target))
             return None
         if parts.query:
-            message = f"$ref {reference!r}: a file's address has no '?'; one in a file's name is written %3F"
+            message = f"$ref {reference!r}: the address of a file has no '?'; write %3F for a ? in the file's name"
             self._refuse(resource, "missing-reference", place, message)
             return None
         opened = self._open(path, resource.source, place, reference)
@@ -164,8 +164,8 @@ class References:
 
 @cache
 def _schemas_of_schemas() -> Mapping[str, Any]:
-    """The drafts' own schemas; the one thing that a URI of the network may name."""
-    # The package has no annotations, takes long to load, and is needed rarely.
+    """The drafts' own schemas, the only network URIs that a `$ref` may use."""
+    # The package is untyped, slow to import, and rarely needed.
     from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  # noqa: PLC0415
 
     return {uri.removesuffix("#"): REGISTRY.contents(uri) for uri in REGISTRY}
@@ -173,20 +173,20 @@ def _schemas_of_schemas() -> Mapping[str, Any]:
 
 def _remote_sentence(reference: str, target: str) -> str:
     if target.startswith(NOWHERE):
-        return f"$ref {reference!r} is relative, but this schema stands in no file; write out what it refers to"
-    refused = "is not a local file, and nothing is fetched"
+        return f"$ref {reference!r} is relative, but this schema is not in a file; write the schema out here"
+    refused = "is not a local file, and streamer never downloads schemas"
     if urlsplit(reference).scheme:
-        return f"$ref {reference!r} {refused}; copy it here and name the file"
-    way_out = "without the $id it names a file beside this one"
-    return f"$ref {reference!r}, which the schema's $id makes {target}, {refused}; {way_out}"
+        return f"$ref {reference!r} {refused}; copy it to a local file and name that file"
+    fix = "without the $id it names a file next to this one"
+    return f"$ref {reference!r}, which the schema's $id makes {target}, {refused}; {fix}"
 
 
 def _joined(base: str, reference: str) -> str | None:
-    """An absolute URI; None when the reference is none."""
+    """The absolute URI; None when the reference is not valid."""
     if not _URI.fullmatch(reference):
         return None
     if reference.startswith("#"):
-        # urljoin knows this only of the schemes that it knows, and a schema may be called urn:….
+        # urljoin supports relative references only for schemes that it knows, and a schema may be called urn:….
         return base + reference
     try:
         return urljoin(base, reference)
@@ -195,7 +195,7 @@ def _joined(base: str, reference: str) -> str | None:
 
 
 def _with_bases(schema: Any, start: Place, uri: str) -> list[tuple[Place, Mapping[str, Any], str]]:
-    """Every subschema with its place and with the address that its relative `$ref`s are relative to."""
+    """Every subschema with its place and the base address of its relative `$ref`s."""
     bases: dict[Place, str] = {}
     found = []
     for place, part in walk(schema, start):

@@ -1,4 +1,4 @@
-"""Plain scalars by the core schema of YAML 1.2, so that a text means what the same JSON means."""
+"""Resolves plain scalars by the core schema of YAML 1.2, so that text has the same meaning as in JSON."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ _OCTAL_OR_HEXADECIMAL: Final = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+", re.ASCII)
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
 _SPECIAL_FLOAT: Final = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", re.ASCII)
 _LONGEST_NUMBER: Final = 3_000
-"""Characters; Python reads and writes integers up to 4,300 digits, and a hexadecimal digit is worth 1.2."""
+"""Characters. Python reads and writes integers of up to 4,300 digits, and a hexadecimal digit is worth 1.2 decimal
+ones.
+"""
 
 
 def resolve(text: str) -> Any:
-    """The value of a plain scalar (YAML 1.2.2, section 10.3.2). Infinities and not-a-number come back as floats."""
+    """The value of a plain scalar (YAML 1.2.2, section 10.3.2). Infinities and NaN are returned as floats."""
     if text in _NULL:
         return None
     if text in _TRUE or text in _FALSE:

@@ -1,4 +1,6 @@
-"""The JSON Schemas of actions: read from files or the document, checked, and their `$ref`s gathered."""
+"""Reads and checks the JSON Schemas of actions, from files or the document, and collects the targets of their
+`$ref`s.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from streamer.config.wording import HIDDEN, shown
 
 
 class Compiled(Protocol):
-    """A schema as the service holds it."""
+    """A schema as the service uses it."""
 
     @property
     def lists_errors(self) -> bool:
@@ -38,12 +40,12 @@ _DRAFTS: Final = {
     "https://json-schema.org/draft/2019-09/schema": "Draft201909Validator",
     "https://json-schema.org/draft/2020-12/schema": "Draft202012Validator",
 }
-"""By `$schema`, as jsonschema calls them."""
+"""Drafts by `$schema`, with their names in jsonschema."""
 _UNBOUNDED: Final = {"look-around": re.compile(r"(?<!\\)\(\?<?[=!]"), "a back-reference": re.compile(r"\\[1-9k]")}
-"""What ECMA-262 has, and what could make one match take time without measure."""
+"""Features of ECMA-262 that can make one match take unbounded time."""
 _UNLISTED: Final = (
-    "the schema contains itself by alternatives, so not all errors of a payload are listed, but those of the "
-    "alternative that fits best; a constant that tells the alternatives apart, such as a type, makes them say more"
+    "the schema refers to itself inside alternatives (anyOf, oneOf), so only the errors of the best matching "
+    "alternative are listed; add a constant that distinguishes the alternatives, such as a type, for better messages"
 )
 _URL: Final = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
@@ -54,9 +56,8 @@ class LoadedSchema:
 
     Attributes:
         schema: the schema.
-        path: the file that it stands in: its own, or the configuration when it is written there; None when a handler
-            brought it.
-        resources: what its `$ref`s need, by absolute URI.
+        path: the file that contains it: its own, or the configuration; None when a handler brought it.
+        resources: the documents that its `$ref`s need, by absolute URI.
     """
 
     schema: Any = None
@@ -65,7 +66,7 @@ class LoadedSchema:
 
 
 class _InDocument:
-    """A schema written in the configuration."""
+    """A schema in the configuration."""
 
     def __init__(self, document: Document, base: Place) -> None:
         self._document = document
@@ -81,7 +82,7 @@ class _InDocument:
 
 
 class _InFile:
-    """A schema in a file of its own. What is wrong is told at its own lines, with the place that names it."""
+    """A schema in its own file. Problems are reported at its own lines, with the place that names it."""
 
     def __init__(self, document: Document, base: Place, name: str, file: JsonFile) -> None:
         self._document = document
@@ -95,7 +96,7 @@ class _InFile:
 
 
 class _Brought:
-    """A schema that a handler brings: whatever is wrong is told at the line that names the handler."""
+    """A schema that a handler brings. Problems are reported at the line that names the handler."""
 
     def __init__(self, document: Document, base: Place, field_name: str) -> None:
         self._document = document
@@ -104,17 +105,17 @@ class _Brought:
 
     def note(self, code: str, place: Place, message: str) -> None:
         where = "".join(f"/{part}" for part in place)
-        text = f"the {self._field} that this handler brings, at '#{where}': {message}; the plugin must mend it"
+        text = f"the {self._field} of this handler, at '#{where}': {message}; this is a bug in the plugin"
         self._document.problem(code, self._base, text)
 
 
 class SchemaReader:
-    """Reads the schemas that a file names. Problems go to the document.
+    """Reads the schemas that a file names, and adds problems to the document.
 
     Args:
         document: of the file that names them.
-        path: the file's absolute path; relative paths in it are relative to its folder.
-        compile_schema: compiles a schema as the service will. None leaves out what only that can find: regular
+        path: the file's absolute path; relative paths in it start from its folder.
+        compile_schema: compiles a schema as the service will. None omits this check, which finds for example regular
             expressions that do not compile.
     """
 
@@ -127,13 +128,15 @@ class SchemaReader:
         self._confinement = confinement(path, document.data)
 
     def read(self, written: Any, place: Place) -> LoadedSchema:
-        """A `schema` as it stands in the file: a path, or the schema itself."""
+        """A `schema` from the file: a path, or the schema itself."""
         if not isinstance(written, str):
             return self._checked(written, self._path, _InDocument(self._document, place), place)
         path = located(self._path.parent, written)
-        # A URL read as a path would only be said to be no file.
+        # Reading a URL as a path would only report that there is no such file.
         opened = (
-            "nothing is fetched; copy it here and name the file" if _URL.match(written) else self._open(path, place)
+            "streamer never downloads schemas; copy it to a local file and name that file"
+            if _URL.match(written)
+            else self._open(path, place)
         )
         if isinstance(opened, str):
             source = self._document.source(place)
@@ -143,11 +146,11 @@ class SchemaReader:
         return self._checked(opened.data, path, self._source(path, opened, place), place)
 
     def brought(self, schema: Any, field_name: str, place: Place) -> LoadedSchema:
-        """The schema that the handler named at `place` brings; it stands in no file."""
+        """The schema of the handler named at `place`; it is in no file."""
         return self._checked(schema, None, _Brought(self._document, place, field_name), place)
 
     def _checked(self, schema: Any, path: Path | None, source: Source, place: Place) -> LoadedSchema:
-        told = len(self._document.problems)
+        before = len(self._document.problems)
         confined = self._confinement
 
         def open_file(path: Path, by: Source, at: Place, reference: str) -> tuple[JsonFile, Source] | None:
@@ -156,7 +159,7 @@ class SchemaReader:
                 by.note("missing-reference", at, f"$ref {reference!r}: this is not a path")
                 return None
             if isinstance(by, _InDocument):
-                # Written in the configuration, it names the folder as the path of a schema does.
+                # In the configuration, it allows its folder, as the path of a schema does.
                 confined = confined.widened(path)
             elif not confined.holds(path):
                 by.note("outside-reference", at, _outside_sentence(reference))
@@ -180,7 +183,7 @@ class SchemaReader:
                 if draft is not None:
                     _check_against(draft, resource.schema, resource.source)
                 self._check_patterns(resource.schema, resource.source)
-        if refused is not None and len(self._document.problems) == told and not self._document.holds_broken(place):
+        if refused is not None and len(self._document.problems) == before and not self._document.holds_broken(place):
             source.note("bad-schema", (), f"it does not compile: {refused}")
         return LoadedSchema(schema, path, references.resources)
 
@@ -189,12 +192,12 @@ class SchemaReader:
             pattern = part.get("pattern")
             if isinstance(pattern, str) and "maxLength" not in part and repeats(pattern) > MAX_REPEATS:
                 message = (
-                    f"the pattern {shown(pattern)} has counts within counts, so that some long text may take seconds"
+                    f"the pattern {shown(pattern)} has nested counts, so that some long strings take seconds to match"
                 )
-                self._document.warn("slow-pattern", place, f"{message}; put a maxLength next to it")
+                self._document.warn("slow-pattern", place, f"{message}; add a maxLength to the schema")
 
     def _refused(self, schema: Any, resources: Mapping[str, Any], path: Path | None) -> str | None:
-        """Why the schema does not compile; None when it does, or when nobody can tell."""
+        """Why the schema does not compile; None when it does, or when this is unknown."""
         self._unlisted = False
         if self._compile is not None:
             try:
@@ -212,12 +215,12 @@ class SchemaReader:
                     alone["maxLength"] = part["maxLength"]
                 refused = self._refused(alone, {}, None)
                 if refused is not None:
-                    # What compiles and takes long says so itself.
+                    # A schema that compiles but is slow describes the problem itself.
                     slow = repeats(pattern) > MAX_REPEATS and refused.startswith("the pattern ")
                     source.note("bad-pattern", (*place, *where), refused if slow else _pattern_sentence(pattern))
 
     def _open(self, path: Path, place: Place) -> JsonFile | str | None:
-        """A file, or why it cannot be read; None for one that is not JSON, which is then told at its own line."""
+        """A file, or why it cannot be read; None for one that is not JSON, which is then reported at its own line."""
         if path not in self._files:
             try:
                 self._files[path] = JsonFile(path)
@@ -243,25 +246,25 @@ class SchemaReader:
         return _InFile(self._document, place, self._name(path), file)
 
     def _name(self, path: Path) -> str:
-        """The file as messages name it: beside the configuration as that is named."""
+        """The file's name in messages: relative in the same way as the configuration's name."""
         return os.path.normpath(Path(self._document.file).parent / os.path.relpath(path, self._path.parent))
 
 
 def _outside_sentence(reference: str) -> str:
     return (
-        f"$ref {reference!r} leads out of the folders of the configuration and of the schemas that it names; "
-        "put the file there, or name it in the configuration"
+        f"$ref {reference!r} points outside the folders of the configuration and of the schemas that it names; "
+        "move the file there, or name it in the configuration"
     )
 
 
 def _draft(schema: Any, source: Source) -> str | None:
-    """The draft that the schema says it is written in; None for one that is not known, which is told."""
+    """The draft that the schema declares; None for an unknown one, which is reported."""
     if not isinstance(schema, Mapping) or "$schema" not in schema:
         return "Draft202012Validator"
     said = schema["$schema"]
     draft = _DRAFTS.get(said.removesuffix("#")) if isinstance(said, str) else None
     if draft is None:
-        message = f"$schema {shown(said)} is not known; there are: {', '.join(_DRAFTS)}"
+        message = f"$schema {shown(said)} is unknown; use one of {', '.join(_DRAFTS)}"
         source.note("bad-schema", ("$schema",), message)
     return draft
 
@@ -280,9 +283,9 @@ def _check_against(draft: str, schema: Any, source: Source) -> None:
 
 
 def _pattern_sentence(pattern: str) -> str:
-    """Why a regular expression is refused, as far as its text tells."""
-    start = f"'{pattern}' is not a regular expression that can be used"
+    """Why a regular expression is refused, as far as its text shows."""
+    start = f"the regular expression '{pattern}' cannot be used"
     found = [name for name, sign in _UNBOUNDED.items() if sign.search(pattern)]
     if found:
-        return f"{start}: with {' and '.join(found)} one text could stall the service; write it without"
-    return f"{start}; it must be one of ECMA-262, without very large counts: look at its brackets and backslashes"
+        return f"{start}: {' and '.join(found)} could stall the service; write it without"
+    return f"{start}; write it as in ECMA-262, without very large counts, and check its brackets and backslashes"

@@ -1,4 +1,4 @@
-"""The file's JSON Schema, and components' option schemas with its units."""
+"""The file's JSON Schema, and components' option schemas with the file's units."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ UNITS: Final = ("duration", "size", "rate")
 @cache
 def file_schema() -> dict[str, Any]:
     """The schema of `streamer.yaml` without components. It is shared: do not change it."""
-    # Not importlib.resources: it loads what unpacks archives and makes temporary files.
+    # Not importlib.resources, which imports modules for archives and temporary files.
     text = pkgutil.get_data("streamer.config", "streamer.schema.json")
     assert text is not None
     return json.loads(text)  # type: ignore[no-any-return]  # our own file
 
 
 def with_units(schema: Any) -> Any:
-    """A component's option schema with `format: duration | size | rate` written out as the file's own definitions.
+    """A component's option schema with `format: duration | size | rate` replaced by the file's own definitions.
 
     JSON Schema's own `duration` is ISO 8601's; an editor would ask for `PT5S`.
     """

@@ -1,4 +1,4 @@
-"""The parts of a JSON Schema that are schemas themselves, in drafts 7, 2019-09 and 2020-12."""
+"""Finds the subschemas of a JSON Schema, in drafts 7, 2019-09 and 2020-12."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def children(schema: Mapping[str, Any]) -> Iterator[tuple[Place, Mapping[str, An
 
 
 def walk(schema: Any, place: Place = ()) -> Iterator[tuple[Place, Mapping[str, Any]]]:
-    """The schema and all that is below it."""
+    """The schema and all its subschemas."""
     waiting = [(place, schema)] if isinstance(schema, Mapping) else []
     while waiting:
         here, part = waiting.pop()
@@ -46,7 +46,7 @@ def walk(schema: Any, place: Place = ()) -> Iterator[tuple[Place, Mapping[str, A
 
 
 def patterns(schema: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
-    """The regular expressions of one schema, not of those below it."""
+    """The regular expressions of one schema, without those of its subschemas."""
     own = schema.get("pattern")
     if isinstance(own, str):
         yield ("pattern",), own

@@ -1,4 +1,4 @@
-"""YAML text to PyYAML's nodes. Scalars stay text here, and `${…}` may stand in a flow collection without quotes."""
+"""Parses YAML text to PyYAML's nodes. Scalars stay text here, and `${…}` needs no quotes in a flow collection."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import yaml
 
 _VARIABLE: Final = re.compile(r"""\$\{[^{}\n"']*\}""")
 _SPECIAL: Final = "{}[],"
-"""What ends a plain scalar inside `{…}` and `[…]`."""
+"""Characters that end a plain scalar inside `{…}` and `[…]`."""
 
 IMPLICIT: Final = frozenset({"scalar", "sequence", "mapping"})
-"""Tags of nodes that were written without one."""
+"""Tags of nodes without an explicit one."""
 
 
 class SyntaxProblem(Exception):
-    """The text has no one document.
+    """The text is not exactly one YAML document.
 
     Args:
         code: one of the problem codes.
@@ -34,16 +34,16 @@ class SyntaxProblem(Exception):
 
 class _Loader(yaml.SafeLoader):
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:  # noqa: ARG002 - the base class's shape
-        """A tag of our own, so that one that was written can be told apart."""
+        """A private tag, to distinguish it from explicit ones."""
         if kind is yaml.ScalarNode:
             return "scalar"
         return "sequence" if kind is yaml.SequenceNode else "mapping"
 
 
 class Shield:
-    """Puts private characters in place of the special ones within `${…}`, and takes them out again.
+    """Replaces the special characters within `${…}` by private ones, and restores them.
 
-    YAML would read the braces of an unquoted `{path: ${HOME}}` as a mapping. Lines and columns stay what they are.
+    YAML would read the braces of an unquoted `{path: ${HOME}}` as a mapping. Lines and columns do not change.
     """
 
     def __init__(self, text: str) -> None:
@@ -78,9 +78,9 @@ def compose(shield: Shield) -> yaml.Node | None:
     except yaml.reader.ReaderError as problem:
         before = text[: problem.position]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        # PyYAML gives the character as text or as its number, by where it found it.
+        # Depending on where PyYAML finds the character, it reports it as text or as a number.
         number = problem.character if isinstance(problem.character, int) else ord(problem.character)
-        message = f"the character U+{number:04X} is not allowed in YAML; remove it, or write it as an escape in quotes"
+        message = f"YAML does not allow the character U+{number:04X}; remove it, or write it as an escape in quotes"
         raise SyntaxProblem("syntax", line, column, message) from None
     except RecursionError:
         raise SyntaxProblem("syntax", 1, 1, "it is nested too deeply") from None
@@ -92,7 +92,9 @@ def _marked(problem: yaml.MarkedYAMLError, shield: Shield) -> SyntaxProblem:
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
     context, what = (shield.original(str(part or "")) for part in (problem.context, problem.problem))
     if "single document" in context:
-        return SyntaxProblem("yaml-feature", line, column, "one file holds one document; remove '---' and what follows")
+        return SyntaxProblem(
+            "yaml-feature", line, column, "a file must contain one document; remove '---' and the text after it"
+        )
     message = ": ".join(part for part in (context, what) if part)
     return SyntaxProblem("syntax", line, column, message + _way_out(context, what))
 
@@ -103,11 +105,11 @@ def _way_out(context: str, what: str) -> str:
     if "'@'" in what or "'`'" in what or "'%'" in what:
         return "; put the text in quotes"
     if "mapping values are not allowed" in what:
-        return "; a text with ': ' in it needs quotes, and every key of one mapping the same indentation"
+        return "; quote a string that contains ': ', and indent all keys of a mapping equally"
     if "expected <block end>" in what:
         return "; check the indentation of this line and of those above it"
     if "undefined alias" in what or "alias" in context:
-        return "; a text that begins with * needs quotes, and an alias an &anchor before it"
+        return "; quote a string that starts with *, and define an &anchor before its alias"
     if "quoted scalar" in context or "flow" in context:
         return "; a quote or a bracket is not closed"
     return ""

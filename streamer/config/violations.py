@@ -1,4 +1,4 @@
-"""Every violation of a JSON Schema, for what does not fit it. Imported only then: jsonschema takes long to load."""
+"""Finds every violation of a JSON Schema. Imported only for an invalid value: jsonschema takes long to load."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from streamer.config.keywords import KEYWORDS, skips_pattern
 
 
 def violations(value: Any, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
-    """Of a schema with our keywords, by the value."""
+    """Violations of a schema with our keywords, by the value."""
     return _CHECKER(schema).iter_errors(value)  # type: ignore[no-any-return]  # the stubs leave its types out
 
 
 def violations_of_draft(schema: Any, draft: str) -> list[ValidationError]:
-    """Of JSON Schema itself, by a schema.
+    """Violations of JSON Schema itself, by a schema.
 
     Args:
         schema: of a payload.

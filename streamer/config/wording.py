@@ -9,7 +9,7 @@ from typing import Any, Final
 from streamer.config.scalars import resolve
 
 _NAMES: Final = {
-    "string": "a text",
+    "string": "a string",
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
@@ -35,22 +35,22 @@ _SENTENCES: Final = {
     "multipleOf": "must be a multiple of {limit}, not {what}",
     "pattern": "{what} does not match the regular expression {limit}",
     "format": "{what} is not a valid {limit}",
-    "uniqueItems": "the same item stands in it twice",
-    "contains": "none of its items is one that must be there",
+    "uniqueItems": "the same item is listed twice",
+    "contains": "none of its items is one of the required ones",
     "not": "{what} is not allowed here",
-    "oneOf": "{what} fits more than one of the alternatives; it must fit exactly one",
+    "oneOf": "{what} matches more than one of the alternatives; it must match exactly one",
 }
 _TRUTH: Final = {
     **dict.fromkeys(("yes", "y", "on", "true"), "true"),
     **dict.fromkeys(("no", "n", "off", "false"), "false"),
 }
-"""What YAML 1.1 took for a truth value, too."""
+"""Booleans of YAML 1.1 are included."""
 _LONGEST: Final = 60
 HIDDEN: Final = "***"
 
 
 def suggest(word: str, known: Iterable[str], *, otherwise: bool = False) -> str:
-    """` (did you mean 'x'?)`; when no known word is near, nothing, or the list of all where that is asked for."""
+    """` (did you mean 'x'?)`. Without a similar known word: nothing, or a list of all words if `otherwise` is true."""
     known = list(known)
     folded = {name.casefold(): name for name in reversed(known)}
     near = difflib.get_close_matches(word.casefold(), folded, n=1)
@@ -58,11 +58,11 @@ def suggest(word: str, known: Iterable[str], *, otherwise: bool = False) -> str:
         return f" (did you mean {folded[near[0]]!r}?)"
     if not otherwise:
         return ""
-    return f" (there are: {', '.join(known)})" if known else " (there are none)"
+    return f" (available: {', '.join(known)})" if known else " (none are available)"
 
 
 def shown(value: Any, *, hidden: bool = False) -> str:
-    """A value as messages show it, in one line."""
+    """A value as messages show it, on one line."""
     if hidden:
         return HIDDEN
     if isinstance(value, Mapping):
@@ -78,15 +78,15 @@ def shown(value: Any, *, hidden: bool = False) -> str:
 
 
 def type_sentence(wanted: str | Sequence[str], value: Any, *, hidden: bool = False) -> str:
-    """What a value must be, and what it is."""
+    """What type a value must have, and what it is."""
     kinds = [wanted] if isinstance(wanted, str) else wanted
     names = [_NAMES[kind] for kind in kinds]
-    return f"must be {' or '.join(names)}, not {shown(value, hidden=hidden)}{_way_out(kinds, value)}"
+    return f"must be {' or '.join(names)}, not {shown(value, hidden=hidden)}{_how_to_fix(kinds, value)}"
 
 
-def _way_out(wanted: Sequence[str], value: Any) -> str:
+def _how_to_fix(wanted: Sequence[str], value: Any) -> str:
     if value is None:
-        return "; write it, or remove the key"
+        return "; set it, or remove the key"
     if not isinstance(value, str):
         return ""
     if "boolean" in wanted and value.lower() in _TRUTH:
@@ -99,7 +99,7 @@ def _way_out(wanted: Sequence[str], value: Any) -> str:
 
 
 def choice_sentence(choices: list[Any], value: Any, *, hidden: bool = False) -> str:
-    """Which values there are, and which of them is near."""
+    """The allowed values, and which of them is similar."""
     texts = [choice if isinstance(choice, str) else shown(choice) for choice in choices]
     listed = f"one of {', '.join(texts)}" if len(texts) > 1 else "".join(texts)
     hint = ""

@@ -210,8 +210,8 @@ def test_an_export_that_no_plugin_brings_is_a_usage_error(streamer):
     streamer.install("acme", FORMATS)
     near = streamer("export", "cpoi")
     assert near.returncode == 2
-    assert "no export is called 'cpoi' (did you mean 'cpio'?)" in near.stderr
-    assert "no emulator is called 'moon';" in streamer("emulate", "moon").stderr
+    assert "unknown export 'cpoi' (did you mean 'cpio'?)" in near.stderr
+    assert "unknown emulator 'moon';" in streamer("emulate", "moon").stderr
 
 
 def test_without_the_plugin_for_aws_its_commands_say_what_to_install(streamer):

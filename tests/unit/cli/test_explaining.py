@@ -205,8 +205,8 @@ def test_people_read_a_queued_action_as_facts():
         "decision": "queued: the estimate of 90s is at or above the threshold of 5s",
         "timeout": "10m per attempt",
         "retry": (
-            "up to 4 attempts if the error is retryable; the first wait is 1s, each next one 2 times as long, at most 30s; "
-            "each varies by 10 %"
+            "up to 4 attempts if the error is retryable; the first wait is 1s, each next one 2 times as long, "
+            "at most 30s; each varies by 10 %"
         ),
         "concurrency": "at most 4 at the same time",
         "functions": (

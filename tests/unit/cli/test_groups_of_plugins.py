@@ -52,8 +52,8 @@ def test_a_group_lists_what_plugins_bring(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["export", "tra"], "no export is called 'tra' (did you mean 'tar'?); see"),
-        (["export", "moon"], "no export is called 'moon'; see"),
+        (["export", "tra"], "unknown export 'tra' (did you mean 'tar'?); see"),
+        (["export", "moon"], "unknown export 'moon'; see"),
         (["export", "sam"], 'it is a part of the plugin streamer-aws: pip install "streamer-router[aws]"; see'),
         (["emulate", "aws"], 'it is a part of the plugin streamer-aws: pip install "streamer-router[aws]"; see'),
         (["acme.sed"], "no such command: 'acme.sed'"),

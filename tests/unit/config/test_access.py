@@ -80,7 +80,8 @@ def test_a_check_that_breaks_is_the_plugins_fault_and_hides_nothing_else(problem
     problems = problems_of("version: 1\nauth: {use: acme.jwt, secret: break it}\nactions: {a: {handler: ecko}}\n")
     assert [problem.split(": ", 2)[1] for problem in problems] == ["plugin-error", "unknown-handler"]
     assert (
-        "the check of 'acme.jwt' failed: LookupError: a mistake in the plugin; the plugin must mend it" in problems[0]
+        "the check of 'acme.jwt' failed: LookupError: a mistake in the plugin; this is a bug in the plugin"
+        in problems[0]
     )
 
 
@@ -92,6 +93,6 @@ def test_connections_that_others_hold_need_authentication_or_a_word_whatever_the
     # Neither is among the components that these tests know, which is told as well.
     text = f"version: 1\n{APIGATEWAY.replace('CONNECTIONS', connections)}"
     (problem,) = (one for one in problems_of(text) if "open-to-anyone" in one)
-    assert "open-to-anyone: backends.connections: 'apigateway' lets everybody connect" in problem
+    assert "open-to-anyone: backends.connections: everybody can reach the connections 'apigateway'" in problem
     assert problem.endswith("with auth: {use: none, allow_anyone: true}")
     assert not any("open-to-anyone" in one for one in problems_of(text + ANYONE))

@@ -34,7 +34,7 @@ def test_a_schemas_file_cannot_lead_out_of_the_folders_that_are_named(problems_o
     reference = reference.format(name=outside.name, path=outside)
     (line,) = problems_of(action("order.json"), {"order.json": json.dumps({"$ref": reference})})
     assert "outside-reference" in line
-    assert "leads out of the folders" in line
+    assert "points outside the folders" in line
 
 
 def test_what_lies_below_is_read_whichever_way_it_is_written(settings_of, tmp_path):

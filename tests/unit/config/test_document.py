@@ -101,7 +101,7 @@ def test_what_merges_bring_into_a_file_has_a_bound(monkeypatch):
     monkeypatch.setattr(document_module, "MAX_MERGED", 20)
     document = parsed("m: &m {a: 1, b: 2, c: 3, d: 4}\n" + "".join(f"n{one}: {{<<: *m}}\n" for one in range(10)))
     assert lines(document) == ["6:5 yaml-feature n4"]
-    assert "write out what is meant" in document.problems[0].message
+    assert "write the pairs out" in document.problems[0].message
     assert document.data is None
 
 
@@ -200,8 +200,8 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
 @pytest.mark.parametrize(
     ("content", "expected", "message"),
     [
-        (b"a: 1\nb: \xff", "2:4 unreadable ", "it is not UTF-8 text; save the file as UTF-8"),
-        ("a: 1".encode("utf-16"), "1:1 unreadable ", "it is not UTF-8 text; save the file as UTF-8"),
+        (b"a: 1\nb: \xff", "2:4 unreadable ", "the file is not UTF-8 text; save it as UTF-8"),
+        ("a: 1".encode("utf-16"), "1:1 unreadable ", "the file is not UTF-8 text; save it as UTF-8"),
     ],
 )
 def test_other_encodings_are_refused_at_the_first_wrong_byte(tmp_path, content, expected, message):

@@ -56,14 +56,14 @@ def test_a_byte_order_mark_is_no_part_of_the_text(written):
 @pytest.mark.parametrize(
     ("content", "line", "column", "part"),
     [
-        ('{"a": 1,\n}', 2, 1, "a comma before a closing brace is not allowed"),
-        ('{\n  // note\n  "a": 1}', 2, 3, "nor are comments"),
+        ('{"a": 1,\n}', 2, 1, "JSON allows no comma before a closing brace"),
+        ('{\n  // note\n  "a": 1}', 2, 3, "and no comments"),
         ("[1 2]", 1, 4, "it is not JSON: Expecting ',' delimiter"),
         ("", 1, 1, "it is not JSON"),
-        ("type: object\n", 1, 1, "YAML is for schemas written in the configuration itself"),
-        (b'{"a":\n "\xff"}', 2, 3, "it is not UTF-8 text"),
-        ("[NaN]", 1, 1, "NaN is not a number that JSON has"),
-        ("[-Infinity]", 1, 1, "-Infinity is not a number that JSON has"),
+        ("type: object\n", 1, 1, "use YAML only for schemas inside the configuration itself"),
+        (b'{"a":\n "\xff"}', 2, 3, "the file is not UTF-8 text"),
+        ("[NaN]", 1, 1, "JSON has no number NaN"),
+        ("[-Infinity]", 1, 1, "JSON has no number -Infinity"),
         ("[" * 100_000, 1, 1, "nested too deeply"),
     ],
 )

@@ -29,10 +29,10 @@ def one(value, schema):
 @pytest.mark.parametrize(
     ("value", "schema", "line"),
     [
-        ("5", {"type": "string"}, "wrong-type: must be a text, not 5"),
-        ("{}", {"type": "string"}, "wrong-type: must be a text, not a mapping"),
-        ("[]", {"type": ["string", "null"]}, "wrong-type: must be a text or nothing, not a list"),
-        ("", {"type": "object"}, "wrong-type: must be a mapping, not nothing; write it, or remove the key"),
+        ("5", {"type": "string"}, "wrong-type: must be a string, not 5"),
+        ("{}", {"type": "string"}, "wrong-type: must be a string, not a mapping"),
+        ("[]", {"type": ["string", "null"]}, "wrong-type: must be a string or nothing, not a list"),
+        ("", {"type": "object"}, "wrong-type: must be a mapping, not nothing; set it, or remove the key"),
         ("'5'", {"type": "integer"}, "wrong-type: must be a whole number, not '5'; write it without quotes"),
         ("'5.5'", {"type": "number"}, "wrong-type: must be a number, not '5.5'; write it without quotes"),
         ("'5.5'", {"type": "integer"}, "wrong-type: must be a whole number, not '5.5'"),
@@ -52,8 +52,8 @@ def one(value, schema):
         ("[1, 2]", {"maxItems": 1}, "bad-value: must have at most 1 item, not 2"),
         ("{a: 1}", {"minProperties": 2}, "bad-value: must have at least 2 keys, not 1"),
         ("ab", {"pattern": "^x"}, "bad-value: 'ab' does not match the regular expression ^x"),
-        ("[1, 1]", {"uniqueItems": True}, "bad-value: the same item stands in it twice"),
-        ("[1]", {"contains": {"const": 2}}, "bad-value: none of its items is one that must be there"),
+        ("[1, 1]", {"uniqueItems": True}, "bad-value: the same item is listed twice"),
+        ("[1]", {"contains": {"const": 2}}, "bad-value: none of its items is one of the required ones"),
         ("5", {"not": {"const": 5}}, "bad-value: 5 is not allowed here"),
         ("5", {"allOf": [False]}, "bad-value: 5 is not allowed here"),
         ("5", {"const": 6}, "bad-value: must be 6, not 5"),
@@ -72,25 +72,25 @@ def one(value, schema):
         ),
         ("{a: 1}", {"unevaluatedProperties": False}, "bad-value: a mapping does not satisfy unevaluatedProperties"),
         ("{A: 1}", {"propertyNames": {"pattern": "^a"}}, "bad-value: 'A' does not match the regular expression ^a"),
-        ("5", {"anyOf": [{"type": "string"}, {"type": "array"}]}, "wrong-type: must be a text or a list, not 5"),
+        ("5", {"anyOf": [{"type": "string"}, {"type": "array"}]}, "wrong-type: must be a string or a list, not 5"),
         (
             "[5]",
             {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
-            "wrong-type: v[0]: must be a text, not 5",
+            "wrong-type: v[0]: must be a string, not 5",
         ),
         ("5", {"anyOf": [{"maximum": 3}, {"type": "string"}]}, "bad-value: must be at most 3, not 5"),
         (
             "5",
             {"anyOf": [{"type": "string", "enum": ["a"]}, {"type": "array"}]},
-            "wrong-type: must be a text or a list, not 5",
+            "wrong-type: must be a string or a list, not 5",
         ),
         (
             "5",
             {"oneOf": [{"minimum": 1}, {"maximum": 9}]},
-            "bad-value: 5 fits more than one of the alternatives; it must fit exactly one",
+            "bad-value: 5 matches more than one of the alternatives; it must match exactly one",
         ),
         ("5", DURATION, "bad-duration: 5 has no unit; add one, as in 5s or 5ms"),
-        ("true", DURATION, "wrong-type: must be a text, not true"),
+        ("true", DURATION, "wrong-type: must be a string, not true"),
         ("5", {"type": "string", "x-unit": "size"}, "bad-size: 5 has no unit; add one, as in 5B or 5KiB"),
         ("5", {"type": "string", "x-unit": "rate"}, "bad-rate: 5 has no unit; add one, as in 5/1s or 5/1m"),
         ("0s", {**DURATION, "x-above-zero": True}, "bad-value: must be above zero, not '0s'"),
@@ -130,21 +130,21 @@ def test_every_unknown_key_is_told_with_the_nearest_or_with_all():
     assert told("nam: 1\nlimit: 2\nz: 3", schema) == [
         "unknown-key: : 'nam' (did you mean 'name'?)",
         "unknown-key: : 'limit' (did you mean 'Limit'?)",
-        "unknown-key: : 'z' (there are: name, Limit)",
+        "unknown-key: : 'z' (available: name, Limit)",
     ]
-    assert told("a: 1", {"additionalProperties": False}) == ["unknown-key: : 'a' (there are none)"]
+    assert told("a: 1", {"additionalProperties": False}) == ["unknown-key: : 'a' (none are available)"]
 
 
 def test_an_option_of_a_handler_that_stands_beside_the_handler_is_told_where_it_belongs():
     schema = {"properties": {"handler": {}, "with": {}}, "additionalProperties": False}
     assert told("handler: delay\ndelay: 3s", schema) == [
-        "unknown-key: : 'delay' (there are: handler, with); a handler's own options stand below 'with'"
+        "unknown-key: : 'delay' (available: handler, with); write a handler's own options below 'with'"
     ]
 
 
 def test_keys_that_a_pattern_allows_are_not_unknown():
     schema = {"patternProperties": {"^x-": {}}, "additionalProperties": False}
-    assert told("x-a: 1\nb: 2", schema) == ["unknown-key: : 'b' (there are none)"]
+    assert told("x-a: 1\nb: 2", schema) == ["unknown-key: : 'b' (none are available)"]
 
 
 def test_an_alternative_that_only_a_key_is_missing_from_is_the_one_that_was_meant():
@@ -153,7 +153,7 @@ def test_an_alternative_that_only_a_key_is_missing_from_is_the_one_that_was_mean
 
 
 def test_a_key_of_a_schema_for_further_keys_is_checked_by_that():
-    assert told("a: 1", {"additionalProperties": {"type": "string"}}) == ["wrong-type: a: must be a text, not 1"]
+    assert told("a: 1", {"additionalProperties": {"type": "string"}}) == ["wrong-type: a: must be a string, not 1"]
 
 
 def test_a_missing_key_is_told_with_its_purpose_unless_it_is_there_misspelt():
@@ -209,8 +209,8 @@ def test_networks_are_checked_and_secrets_among_them_are_not_shown(problems_of):
     assert [line.split(": ", 1)[1].split(": write")[0] for line in problems] == [
         "bad-value: server.trusted_proxies[1]: '10.0.0.0/33' is not a network or an address",
         "bad-value: server.trusted_proxies[2]: 'proxy.example.com' is not a network or an address",
-        "wrong-type: server.trusted_proxies[3]: must be a text, not 7",
-        "bad-value: server.trusted_proxies[4]: this is not a network or an address (filled from ${PROXY})",
+        "wrong-type: server.trusted_proxies[3]: must be a string, not 7",
+        "bad-value: server.trusted_proxies[4]: this is not a network or an IP address (filled from ${PROXY})",
     ]
 
 

@@ -247,9 +247,9 @@ def test_defaults_that_are_not_installed_are_told(tmp_path, components, discover
     with pytest.raises(ConfigError) as caught:
         load(path, discover=lambda _plugins: found, environ={})
     told = [str(problem).replace(f"{tmp_path}/", "") for problem in caught.value.problems]
-    assert [line.removesuffix(" (there are none)") for line in told] == [
-        "streamer.yaml:1:1: unknown-backend: backends.connections: there is no connections backend 'local'",
-        "streamer.yaml:1:1: unknown-backend: backends.store: there is no store 'sqlite'",
+    assert [line.removesuffix(" (none are available)") for line in told] == [
+        "streamer.yaml:1:1: unknown-backend: backends.connections: unknown connections backend 'local'",
+        "streamer.yaml:1:1: unknown-backend: backends.store: unknown store 'sqlite'",
     ]
 
 
