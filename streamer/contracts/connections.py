@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -184,6 +184,13 @@ class Peer(Protocol):
         """As `send`; while the client is slow only the newest message of that name is kept, until a final one.
 
         A final one is followed by a ping, whose pong `FrameReceiver.confirmed` reports.
+        """
+        ...
+
+    @property
+    def post(self) -> Callable[[], Awaitable[bool]] | None:
+        """None where `send` sends by itself. Else posts what it has collected, and returns whether the connection took
+        it; nothing may reach the connection by another way before.
         """
         ...
 

@@ -72,6 +72,9 @@ class Error(StreamerError):
             whether a queued request is attempted again.
     """
 
+    code: str = INTERNAL_ERROR
+    """Also that of a subclass which does not call `Error.__init__`."""
+
     def __init__(
         self,
         code: str,

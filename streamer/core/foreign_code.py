@@ -67,6 +67,12 @@ def _parts(problem: BaseException) -> list[str]:
     return list(traceback.TracebackException(type(problem), problem, problem.__traceback__, compact=True).format())
 
 
+def notes_of(problem: BaseException) -> list[str]:
+    """What `add_note` was given. Libraries may put anything in its place: what is no list counts for nothing."""
+    found = vars(problem).get("__notes__", ())
+    return [safe_text(note) for note in found] if isinstance(found, list | tuple) else []
+
+
 def task_is_cancelled() -> bool:
     """Whether a CancelledError seen now was meant for the current task.
 

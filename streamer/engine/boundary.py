@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from streamer.core.errors import INTERNAL_ERROR, Error
-from streamer.core.foreign_code import describe, safe_text
+from streamer.core.foreign_code import describe, notes_of
 
 UNEXPECTED: Final = BaseException
 """What foreign code may raise without being allowed to: all there is. A panic of a Rust extension is no `Exception`,
@@ -45,7 +45,5 @@ def default_logger() -> Any:
 
 def log_notes(error: Error, logger: Any, **context: Any) -> None:
     """Logs what an error says to the operator only (its notes), such as why a result is not JSON."""
-    notes = getattr(error, "__notes__", ())
-    if isinstance(notes, list | tuple):
-        for note in notes:
-            logger.error(safe_text(note), code=getattr(error, "code", INTERNAL_ERROR), **context)
+    for note in notes_of(error):
+        logger.error(note, code=error.code, **context)

@@ -1,15 +1,23 @@
-"""API Gateway WebSocket events, as `Router.route` takes them."""
+"""API Gateway WebSocket events, as `Router.route` takes them, and the answers back to their connections."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from streamer.contracts.connections import ConnectionInfo
-from streamer.core.errors import VALIDATION_ERROR, Error
+from streamer.contracts.connections import ConnectionInfo, ConnectionManager
+from streamer.core.errors import VALIDATION_ERROR, ConnectionGone, Error, NotSent, StoreError
 from streamer.core.principal import Principal
-from streamer.engine.codec import MalformedError
+from streamer.engine import refusals
+from streamer.engine.codec import Envelope, MalformedError, encode_error
+from streamer.engine.log_throttle import LogThrottle
+
+_ACCEPTED: dict[str, Any] = {"statusCode": 200}
+
+PostMessages = Callable[[str, list[bytes]], Awaitable[bool]]
+"""Posts messages to a connection; whether it took them."""
 
 
 class EventPeer:
@@ -17,50 +25,154 @@ class EventPeer:
 
     Args:
         connection_id: as the event names it.
-        known: what was written down when it began; None: it is its own owner, and nobody in particular.
+        info: what was written down when it began.
+        post: posts messages.
     """
 
-    def __init__(self, connection_id: str, known: ConnectionInfo | None = None) -> None:
+    def __init__(self, connection_id: str, info: ConnectionInfo, post: PostMessages) -> None:
         self.id = connection_id
-        self.owner = f"connection:{connection_id}" if known is None else known.owner
-        self.principal: Principal | None = None if known is None else known.principal
+        self.owner = info.owner
+        self.principal: Principal | None = info.principal
         self.address = ""
         self.running = 0
-        self.sent: list[bytes] = []
+        self._collected: list[bytes] = []
+        self._post = post
 
     def refused(self, _count: int = 1, /) -> None:
-        """Part of `Peer`. Each event comes alone: nobody here counts them, nor can the connection be ended."""
+        """Nothing: each event comes alone, so that nobody counts them, nor can the connection be ended here."""
 
     def send(self, data: bytes, /) -> None:
-        """Part of `Peer`."""
-        self.sent.append(data)
+        self._collected.append(data)
 
     def send_latest(self, _name: str, data: bytes, _final: bool = False, /) -> None:
-        """Part of `Peer`."""
-        self.sent.append(data)
+        self._collected.append(data)
+
+    async def post(self) -> bool:
+        messages, self._collected = self._collected, []
+        return await self._post(self.id, messages)
 
     def room(self) -> None:
-        """Part of `Peer`: what it collects is posted, and each post is waited for."""
+        """None: each post is waited for."""
 
 
 class Authorizer(Protocol):
-    """Who may come in, and who it was that did."""
+    """Decides who may connect, and knows who did."""
 
     async def connect(self, event: Mapping[str, Any], /) -> dict[str, Any]:
         """The answer to a CONNECT: `statusCode` 200 lets it in, another refuses it; `headers` and `body` go with it."""
         ...
 
-    async def peer(self, event: Mapping[str, Any], /) -> EventPeer | None:
-        """Whose MESSAGE it is; None: nobody's who may still speak, and that has been told.
+    async def identify(self, event: Mapping[str, Any], /) -> ConnectionInfo | None:
+        """Whose MESSAGE it is. None: the connection may send no more, and has been closed.
 
         Raises:
-            StoreError: that cannot be told right now.
+            StoreError: that cannot be found out right now.
         """
         ...
 
     async def disconnect(self, event: Mapping[str, Any], /) -> None:
         """A DISCONNECT: it may come late, twice or never."""
         ...
+
+
+class EventRouter:
+    """Handles events, one at a time or many.
+
+    Args:
+        receive: handles one message; of the router.
+        decode: reads a message.
+        tasks: those that the router has started for messages.
+        connections: take the answers.
+        forget: called with each connection that has ended.
+        throttle: for what goes wrong.
+        authorizer: decides who may connect; None: every connection may, and is its own owner.
+    """
+
+    def __init__(
+        self,
+        receive: Callable[[EventPeer, bytes], None],
+        decode: Callable[[bytes], Envelope],
+        tasks: set[asyncio.Future[Any]],
+        *,
+        connections: ConnectionManager,
+        forget: Callable[[str], None],
+        throttle: LogThrottle,
+        authorizer: Authorizer | None = None,
+    ) -> None:
+        self._receive = receive
+        self._decode = decode
+        self._tasks = tasks
+        self._connections = connections
+        self._forget = forget
+        self._throttle = throttle
+        self._authorizer = authorizer
+
+    async def route(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Handles one event, answers through the connection manager, and returns when done.
+
+        The authorizer decides on a CONNECT; after a DISCONNECT nothing more is sent to that connection.
+
+        Returns:
+            `{"statusCode": 200}`, also when the answer is an error that the client has got. Another status only for a
+            CONNECT that the authorizer refuses.
+        """
+        kind = event["requestContext"].get("eventType", "MESSAGE")
+        if kind == "CONNECT":
+            return _ACCEPTED if self._authorizer is None else await self._authorizer.connect(event)
+        if kind == "DISCONNECT":
+            await self._disconnect(event)
+        else:
+            await self._message(event)
+        return _ACCEPTED
+
+    async def _disconnect(self, event: Mapping[str, Any]) -> None:
+        if self._authorizer is None:
+            self._forget(event["requestContext"]["connectionId"])
+        else:
+            await self._authorizer.disconnect(event)
+
+    async def _message(self, event: Mapping[str, Any]) -> None:
+        connection_id = event["requestContext"]["connectionId"]
+        info: ConnectionInfo | None = ConnectionInfo(f"connection:{connection_id}", None)
+        if self._authorizer is not None:
+            try:
+                info = await self._authorizer.identify(event)
+            except StoreError as problem:
+                self._throttle.error("the sender of a message could not be identified", error=str(problem))
+                await self._post(connection_id, [self._not_identified(event)])
+                return
+        if info is not None:
+            await self._handle(EventPeer(connection_id, info, self._post), event)
+
+    def _not_identified(self, event: Mapping[str, Any]) -> bytes:
+        """The answer to a message whose sender cannot be found out."""
+        try:
+            return encode_error(refusals.store_silent(), self._decode(frame_of(event)).id)
+        except MalformedError as problem:
+            return encode_error(problem.error, problem.request_id)
+
+    async def _handle(self, peer: EventPeer, event: Mapping[str, Any]) -> None:
+        before = set(self._tasks)
+        try:
+            self._receive(peer, frame_of(event))
+        except MalformedError as problem:
+            peer.send(encode_error(problem.error, problem.request_id))
+        if mine := self._tasks - before:
+            await asyncio.gather(*mine)
+        await peer.post()
+
+    async def _post(self, connection_id: str, messages: list[bytes]) -> bool:
+        for message in messages:
+            try:
+                await self._connections.send(connection_id, message)
+            except ConnectionGone:
+                self._forget(connection_id)
+                return False
+            except NotSent as problem:
+                # A matter of that client alone: an error of the function would alert an operator.
+                self._throttle.error("an answer was not taken", connection_id=connection_id, error=str(problem))
+                return False
+        return True
 
 
 def frame_of(event: Mapping[str, Any]) -> bytes:

@@ -42,8 +42,7 @@ from streamer.engine.codec import (
 )
 from streamer.engine.delivery import Delivery
 from streamer.engine.direct_answers import DirectAnswers
-from streamer.engine.event_router import EventPoster, EventRouter
-from streamer.engine.events import Authorizer, EventPeer
+from streamer.engine.events import Authorizer, EventRouter
 from streamer.engine.log_throttle import LogThrottle
 from streamer.engine.pipeline import AnyMiddleware, check, compose
 from streamer.engine.routes import Route
@@ -121,7 +120,6 @@ class Router:
         self._draining = False
         self._on_queued = on_queued
         self._on_storing = on_storing
-        self._poster = EventPoster(connections, self.delivery.forget, self._throttle)
         self._events = self.events()
 
     # Declaring
@@ -231,14 +229,14 @@ class Router:
         """What handles API Gateway WebSocket events.
 
         Args:
-            authorizer: asked who speaks; None: every connection may come in, and is its own owner.
+            authorizer: decides who may connect; None: every connection may, and is its own owner.
         """
         return EventRouter(
             self.receive,
             self._decode,
-            self.delivery.forget,
             self._tasks,
-            poster=self._poster,
+            connections=self.connections,
+            forget=self.delivery.forget,
             throttle=self._throttle,
             authorizer=authorizer,
         )
@@ -331,7 +329,7 @@ class Router:
 
     def _begin_queueing(self, peer: Peer, route: Route, request: Request) -> None:
         """Without a task, where the store's answer is all that has to be waited for, and that is a future."""
-        if route.pipeline.admit is not None or route.cancel_after is not None or isinstance(peer, EventPeer):
+        if route.pipeline.admit is not None or route.cancel_after is not None or peer.post is not None:
             self._spawn(self._queue(peer, route, request, self._store(peer, route, request)))
             return
         key = self._follow(peer, route, request)
@@ -430,9 +428,9 @@ class Router:
         """The acknowledgment is on its way; what follows it may go now."""
         key = (request.owner, request.id)
         # What follows goes straight to the connection manager: the acknowledgment must be there first.
-        if isinstance(peer, EventPeer):
+        if peer.post is not None:
             try:
-                posted = await self._poster.post(peer)
+                posted = await peer.post()
             except BaseException:
                 self.delivery.unsubscribe(key, peer.id)
                 raise

@@ -95,7 +95,7 @@ class StoreGuard(Middleware):
 
 def for_service_actions(middlewares: Sequence[AnyMiddleware]) -> list[AnyMiddleware]:
     """Those that are for the service's own actions too."""
-    return [one for one in middlewares if getattr(one, "service_actions", False)]
+    return [one for one in middlewares if isinstance(one, Middleware) and one.service_actions]
 
 
 def service_routes(

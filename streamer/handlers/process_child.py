@@ -13,7 +13,7 @@ from collections import deque
 from typing import Any, Final
 
 from streamer.core.errors import Error
-from streamer.core.foreign_code import describe, format_traceback, safe_text
+from streamer.core.foreign_code import describe, format_traceback, notes_of, safe_text
 from streamer.core.messages import Reporter
 from streamer.subprocesses.child import Channel
 
@@ -128,18 +128,12 @@ def run(job: bytes, reporter: Reporter) -> bytes:
 
 
 def _pickled_error(error: Error) -> bytes:
-    notes = _notes(error)
+    notes = notes_of(error)
     try:
         return pickle.dumps(("error", error.code, error.message, error.details, error.retryable, notes))
     except BaseException as problem:  # noqa: BLE001 - as above
         notes.append(f"the details of this error cannot be sent: {describe(problem)}")
         return pickle.dumps(("error", safe_text(error.code), safe_text(error.message), {}, _holds(error), notes))
-
-
-def _notes(error: Error) -> list[str]:
-    """Whatever is in their place, for some libraries put their own there."""
-    found = getattr(error, "__notes__", ())
-    return [safe_text(note) for note in found] if isinstance(found, list | tuple) else []
 
 
 def _holds(error: Error) -> bool:

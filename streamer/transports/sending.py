@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from picows import WSListener, WSTransport
 
@@ -53,6 +53,8 @@ class Sender(WSListener):
     )
 
     id: str
+    post: ClassVar[None] = None
+    """What is sent needs no other step."""
     _transport: WSTransport
     _stream: Any
     """The transport below the WebSocket; uvloop's does not inherit asyncio's."""

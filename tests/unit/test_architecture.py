@@ -21,7 +21,6 @@ GUESSES = {
     "handlers/functions.py: validate": "filled in",
     "handlers/functions.py: estimated_duration": "as above",
     "handlers/functions.py: __qualname__": "functions have it, and callable objects do not",
-    "handlers/process_child.py: __notes__": "Python gives it to an exception with its first note",
     "plugins/loading.py: f'{PROJECT}_impl'": "pluggy's own mark on a function",
     "runtime/building.py: name": "here a component's object is held against its contract",
     "runtime/logs.py: buffer": "standard error may be the stream of a platform, which need not have it",
@@ -32,20 +31,8 @@ GUESSES = {
 """Attributes that may be looked for, as the module and the attribute, each with the reason: the object belongs to
 somebody else, and no type says whether it has them."""
 
-GUESSES_IN_ENGINE = {
-    "engine/boundary.py: __notes__",
-    "engine/boundary.py: code",
-    "engine/service_actions.py: service_actions",
-}
-"""Guesses that are known and on their way out."""
-
 TESTED_TYPES: dict[str, str] = {}
 """Components whose type may be tested, as the module and the class, each with the reason."""
-
-TESTED_TYPES_IN_ENGINE = {
-    "engine/router.py: EventPeer",
-}
-"""Tests that are known and on their way out."""
 
 
 def guesses(module):
@@ -162,15 +149,14 @@ def test_no_package_imports_itself_in_a_circle(ours):
 
 def test_nobody_guesses_what_a_component_can_do(ours):
     found = every_guess(ours)
-    assert {place: line for place, line in found.items() if place not in {*GUESSES, *GUESSES_IN_ENGINE}} == {}
-    assert sorted({*GUESSES, *GUESSES_IN_ENGINE} - found.keys()) == [], "an exception that nobody needs any more"
+    assert {place: line for place, line in found.items() if place not in GUESSES} == {}
+    assert sorted(GUESSES.keys() - found.keys()) == [], "an exception that nobody needs any more"
 
 
 def test_nobody_tests_the_type_of_a_component(ours):
     found = components_tested(ours)
-    known = {*TESTED_TYPES, *TESTED_TYPES_IN_ENGINE}
-    assert {place: line for place, line in found.items() if place not in known} == {}
-    assert sorted(known - found.keys()) == [], "an exception that nobody needs any more"
+    assert {place: line for place, line in found.items() if place not in TESTED_TYPES} == {}
+    assert sorted(TESTED_TYPES.keys() - found.keys()) == [], "an exception that nobody needs any more"
 
 
 def planted(folder, **texts):

@@ -58,7 +58,6 @@ USED_BY_AWS = {
     "engine.attempt_states",
     "engine.boundary",
     "engine.connection_ends",
-    "engine.event_router",
     "engine.events",
     "engine.orphans",
     "engine.outcomes",

@@ -113,6 +113,7 @@ class Peer:
     principal = None
     address = ""
     owner = "client:one-owner"
+    post = None
 
     def __init__(self, life: Life, told: Any, receiver: Any) -> None:
         self._receiver = receiver

@@ -12,6 +12,7 @@ from streamer.core.foreign_code import (
     format_traceback,
     is_being_closed,
     is_our_own,
+    notes_of,
     one_line,
     safe_repr,
     safe_text,
@@ -145,3 +146,12 @@ def test_a_generator_exit_that_closes_a_coroutine_is_our_own(in_a_loop):
         coroutine.close()
     gc.collect()
     assert seen == [True]
+
+
+def test_notes_are_read_where_python_keeps_them_whatever_is_there():
+    problem = ValueError("x")
+    assert notes_of(problem) == []
+    problem.add_note("the disk is full")
+    assert notes_of(problem) == ["the disk is full"]
+    problem.__notes__ = 5
+    assert notes_of(problem) == []

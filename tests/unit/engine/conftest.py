@@ -33,6 +33,8 @@ from streamer.testing.clock import settle
 class CollectingPeer:
     """A connection that keeps what it is sent. Unlike a real one it never ends by itself."""
 
+    post = None
+
     def __init__(self, name: str = "c1", owner: str = "client:one") -> None:
         self.id = name
         self.owner = owner

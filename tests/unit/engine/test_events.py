@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from streamer.contracts.connections import ConnectionInfo
 from streamer.core.errors import ConnectionGone, NotSent
 from streamer.engine.codec import MalformedError
 from streamer.engine.events import EventPeer, frame_of
@@ -27,11 +28,20 @@ def test_what_is_not_the_base64_that_it_claims_to_be_is_malformed(body):
         frame_of({"body": body, "isBase64Encoded": True})
 
 
-def test_an_events_connection_collects_all_that_it_is_sent():
-    peer = EventPeer("c")
+async def test_an_events_connection_collects_all_that_it_is_sent_until_it_is_posted():
+    posted = []
+
+    async def post(connection_id, messages):
+        posted.append((connection_id, messages))
+        return True
+
+    peer = EventPeer("c", ConnectionInfo("client:one", None), post)
     peer.send(b"1")
     peer.send_latest("r", b"2", True)
-    assert (peer.sent, peer.owner) == ([b"1", b"2"], "connection:c")
+    assert posted == []
+    assert await peer.post()
+    assert await peer.post()
+    assert posted == [("c", [b"1", b"2"]), ("c", [])]
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ class Peer:
     owner = "client:one"
     principal = None
     address = ""
+    post = None
 
     def __init__(self) -> None:
         self.running = 0

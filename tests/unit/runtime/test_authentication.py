@@ -34,6 +34,7 @@ class Peer:
     id = "c1"
     owner = ALICE.owner
     principal = ALICE
+    post = None
 
     def __init__(self) -> None:
         self.running = 0

@@ -16,7 +16,6 @@ from streamer.core.clock import Clock
 from streamer.core.errors import StoreError, StreamerError
 from streamer.core.owners import OWNER_KEY, OwnerNames, new_key
 from streamer.core.principal import Principal
-from streamer.engine.events import EventPeer
 from streamer.transports.admission import Admission
 from streamer.transports.answers import Answered
 from streamer.transports.credentials import NO_TOKEN, SUBPROTOCOL, offered_subprotocols, token_of
@@ -80,14 +79,14 @@ class GatewayAuthorizer:
         chosen = {"Sec-WebSocket-Protocol": SUBPROTOCOL} if SUBPROTOCOL in offered else {}
         return {"statusCode": 200, "headers": chosen}
 
-    async def peer(self, event: Mapping[str, Any], /) -> EventPeer | None:
+    async def identify(self, event: Mapping[str, Any], /) -> ConnectionInfo | None:
         """Part of `Authorizer`. Who is not known any more, or has proved itself too long ago, must connect again."""
         connection_id = event["requestContext"]["connectionId"]
         known = await self._connected.get(connection_id)
         if known is not None and not self._expired(known.principal):
             if known.unconfirmed:
                 await self._confirm(connection_id, known, event)
-            return EventPeer(connection_id, known)
+            return known
         self._logger.info(
             "a connection was closed", connection_id=connection_id, reason="unknown" if known is None else "expired"
         )

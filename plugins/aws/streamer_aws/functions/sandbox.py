@@ -19,7 +19,7 @@ from streamer.runtime.reading import read
 if TYPE_CHECKING:
     from streamer.config.settings import Settings
     from streamer.core.messages import Request
-    from streamer.engine.event_router import EventRouter
+    from streamer.engine.events import EventRouter
     from streamer.engine.routes import Route
     from streamer.plugins.registry import Registry
     from streamer.runtime.assembly import Service

@@ -72,8 +72,8 @@ async def test_without_authentication_the_client_id_or_else_the_connection_owns_
     owner = OwnerNames(await house.rows.keep(OWNER_KEY, b"")).client("me")
     assert await house.rows.get("c1") == ConnectionInfo(owner, None)
     assert await house.rows.get("c2") == ConnectionInfo("connection:c2", None)
-    peer = await authorizer.peer(message_event("c1"))
-    assert (peer.id, peer.owner, peer.principal) == ("c1", owner, None)
+    info = await authorizer.identify(message_event("c1"))
+    assert (info.owner, info.principal) == (owner, None)
 
 
 async def test_all_sandboxes_give_a_client_the_same_owner_and_none_holds_its_secret(house, make_authorizer):
@@ -151,7 +151,7 @@ async def test_a_connection_that_cannot_be_written_down_is_refused_for_now(house
 
 
 async def test_a_message_of_nobody_known_ends_its_connection(house, make_authorizer):
-    assert await make_authorizer().peer(message_event("ghost")) is None
+    assert await make_authorizer().identify(message_event("ghost")) is None
     assert house.connections.closed == ["ghost"]
 
 
@@ -160,13 +160,13 @@ async def test_a_token_that_ran_out_ends_its_connection_after_the_leeway(house, 
     soon = Principal(user_id="ada", expires_at=house.clock.now() + 60)
     await house.rows.add("c1", ConnectionInfo(soon.owner, soon))
     house.clock.jump(69)
-    assert (await authorizer.peer(message_event())).principal == soon
+    assert (await authorizer.identify(message_event())).principal == soon
     house.clock.jump(1)
-    assert await authorizer.peer(message_event()) is None
+    assert await authorizer.identify(message_event()) is None
     assert house.connections.closed == ["c1"]
     later = Principal(user_id="ada", expires_at=house.clock.now() + 60)
     await house.rows.renew("c1", later)
-    assert (await authorizer.peer(message_event())).principal == later
+    assert (await authorizer.identify(message_event())).principal == later
 
 
 async def test_a_connection_that_cannot_be_closed_is_told_in_the_log(house, make_authorizer):
@@ -174,7 +174,7 @@ async def test_a_connection_that_cannot_be_closed_is_told_in_the_log(house, make
         raise StreamerError("not now")
 
     house.connections.close = broken
-    assert await make_authorizer().peer(message_event("ghost")) is None
+    assert await make_authorizer().identify(message_event("ghost")) is None
     assert house.log.events("warning") == ["a connection was not closed"]
 
 

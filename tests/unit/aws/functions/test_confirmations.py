@@ -82,7 +82,7 @@ async def test_an_outcome_that_was_posted_is_not_delivered_and_a_message_after_i
     # Nobody tells it again by itself.
     assert await connected.store.ended_undelivered(connected.clock.now() - 100, connected.clock.now() + 1) == []
     connected.clock.jump(1)
-    assert (await authorizer.peer(message(connected))).owner == OWNER
+    assert (await authorizer.identify(message(connected))).owner == OWNER
     assert await delivered(connected, "r1")
     assert await delivered(connected, "r2")
     assert await connected.store.undelivered(OWNER) == []
@@ -92,7 +92,7 @@ async def test_an_outcome_that_was_posted_is_not_delivered_and_a_message_after_i
 async def test_a_message_from_before_it_confirms_nothing(connected, authorizer):
     await ended(connected, "r1")
     connected.clock.jump(10)
-    await authorizer.peer(message(connected, ago=11))
+    await authorizer.identify(message(connected, ago=11))
     assert not await delivered(connected)
     assert len((await connected.rows.get("c1")).unconfirmed) == 1
 
@@ -101,7 +101,7 @@ async def test_a_message_over_another_connection_confirms_nothing(connected, aut
     await ended(connected, "r1")
     await connected.rows.add("c2", ConnectionInfo(OWNER, None))
     connected.clock.jump(1)
-    await authorizer.peer(message(connected, "c2"))
+    await authorizer.identify(message(connected, "c2"))
     assert not await delivered(connected)
 
 
@@ -124,7 +124,7 @@ async def test_a_table_that_fails_keeps_nobody_from_speaking(connected, authoriz
         raise StoreUnavailable("not now")
 
     connected.rows.confirm = broken
-    assert await authorizer.peer(message(connected)) is not None
+    assert await authorizer.identify(message(connected)) is not None
     assert connected.log.events("warning") == ["a delivery was not noted"]
 
 
@@ -150,7 +150,7 @@ async def test_of_a_connection_that_says_nothing_only_so_much_is_noted(connected
 
 async def test_a_message_costs_no_write_where_nothing_is_unconfirmed(connected, authorizer):
     connected.rows._calls._client = Reads(connected.rows._calls._client)
-    await authorizer.peer(message(connected))
+    await authorizer.identify(message(connected))
     assert connected.rows._calls._client.made == ["get_item"]
 
 
