@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from talking.bridge import Bridge
-from talking.client import Client
-from talking.gates import Gates
-from talking.homes import GUARDED, SERVICE, Home, Starter
-from talking.own import JavaScriptClient, PythonClient
-from talking.plain import WebsocketsClient, WsClient
-from talking.relay import Relay
+from dialogue.barriers import Gates
+from dialogue.bridge import Bridge
+from dialogue.client import Client
+from dialogue.deployments import GUARDED, SERVICE, Home, Starter
+from dialogue.own import JavaScriptClient, PythonClient
+from dialogue.plain import WebsocketsClient, WsClient
+from dialogue.relay import Relay
 
 CLIENTS = {
     "websockets": WebsocketsClient,

@@ -12,9 +12,9 @@ from typing import Any
 
 import jwt
 import pytest
-from talking.client import Refused
-from talking.homes import GUARDED, SECRET, SERVICE, Home
-from talking.messages import acknowledgment, complete, echo, error, progress, response
+from dialogue.client import Refused
+from dialogue.deployments import GUARDED, SECRET, SERVICE, Home
+from dialogue.messages import acknowledgment, complete, echo, error, progress, response
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 plain = pytest.mark.clients("websockets", "ws")

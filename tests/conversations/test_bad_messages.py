@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from talking.client import Refused
-from talking.messages import echo, error, response
+from dialogue.client import Refused
+from dialogue.messages import echo, error, response
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 plain = pytest.mark.clients("websockets", "ws")

@@ -33,9 +33,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from talking.gates import Gates
-from talking.homes import Home
-from talking.messages import acknowledgment, complete, echo, error, progress, response, step
+from dialogue.barriers import Gates
+from dialogue.deployments import Home
+from dialogue.messages import acknowledgment, complete, echo, error, progress, response, step
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 plain = pytest.mark.clients("websockets", "ws")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from talking.relay import Connection, Message, Relay
+from dialogue.relay import Connection, Message, Relay
 
 GUARD = 90.0
 """Seconds after which something that is waited for does not come any more."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from talking.relay import Message
+
+from dialogue.relay import Message
 
 SITE = Path(__file__).parents[1] / "site"
 """Where the handlers' plugin is installed."""
@@ -156,6 +157,6 @@ def environment() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    # For whoever deploys the service into an account: `python -m talking.homes [guarded]`, from tests/conversations.
+    # For whoever deploys the service into an account: `python -m dialogue.deployments [guarded]`, from tests/conversations.
     text = SERVICE + (GUARDED if "guarded" in sys.argv else "auth: {use: none, allow_anyone: true}\n")
     print(text.replace("BACKENDS", BACKENDS["aws"].replace("PLACE", "prefix: talk-")))

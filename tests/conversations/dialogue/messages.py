@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from talking.relay import Message
+from dialogue.relay import Message
 
 
 def response(request_id: str, data: Any) -> Message:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from talking.bridge import Bridge
-from talking.client import GUARD, Client
-from talking.relay import Message
-
+from dialogue.bridge import Bridge
+from dialogue.client import GUARD, Client
+from dialogue.relay import Message
 from streamer.client import ConnectionFailed, ConnectionLost, RequestFailed, RequestHandle, StreamerClient
 
 

@@ -6,11 +6,12 @@ import asyncio
 import json
 from typing import Any
 
-from talking.bridge import Bridge
-from talking.client import GUARD, TERMINAL, Client, normal, numbers
-from talking.relay import Joiner, Message
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from dialogue.bridge import Bridge
+from dialogue.client import GUARD, TERMINAL, Client, normal, numbers
+from dialogue.relay import Joiner, Message
 
 FRAME = 32 * 1024
 """Bytes of the longest frame that API Gateway takes."""
