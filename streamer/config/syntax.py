@@ -96,10 +96,10 @@ def _marked(problem: yaml.MarkedYAMLError, shield: Shield) -> SyntaxProblem:
             "yaml-feature", line, column, "a file must contain one document; remove '---' and the text after it"
         )
     message = ": ".join(part for part in (context, what) if part)
-    return SyntaxProblem("syntax", line, column, message + _way_out(context, what))
+    return SyntaxProblem("syntax", line, column, message + _how_to_fix(context, what))
 
 
-def _way_out(context: str, what: str) -> str:
+def _how_to_fix(context: str, what: str) -> str:
     if r"'\t'" in what:
         return "; indent with spaces, not with tabs"
     if "'@'" in what or "'`'" in what or "'%'" in what:

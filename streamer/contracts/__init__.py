@@ -1,1 +1,1 @@
-"""What others implement: protocols, with the promise written beside each method."""
+"""The interfaces that plugins implement, as protocols. The docstring of each method is its promise."""

@@ -1,4 +1,4 @@
-"""Who may connect, and as whom."""
+"""Authentication: turns a client's token into a principal."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from streamer.core.principal import Principal
 
 
 class Authenticator(Protocol):
-    """Turns a token into a principal. What a component of the kind AUTH builds; None lets everybody in as nobody.
+    """Turns a token into a principal. The object of a component of kind AUTH; None accepts everybody without a
+    principal.
 
-    A class that inherits from it has the values of its attributes below, unless it sets others.
+    A subclass inherits the default values of the attributes below.
     """
 
     leeway: float = 0.0
-    """Seconds for which a principal still counts after its `expires_at`."""
+    """How long a principal stays valid after its `expires_at`, in seconds."""
     immediate: bool = False
-    """True: `authenticate` may be stepped without a task, so until it first waits it uses nothing that needs one
-    (asyncio.timeout does); a token that is checked without waiting then costs no task."""
+    """True: `authenticate` can be stepped without a task, so until its first wait it uses nothing that needs a task
+    (such as asyncio.timeout). Checking a token without waiting then costs no task.
+    """
 
     async def authenticate(self, token: str, /) -> Principal:
-        """Checks the token's signature, times, issuer, audience and tenant. It must not ask the network for each
-        connection; it may wait for a key that it does not know yet.
+        """Checks the token's signature, times, issuer, audience and tenant. It must not use the network for each
+        connection; it may wait for a signing key that it does not have yet.
 
         Raises:
-            Error: UNAUTHORIZED when the token proves nothing, FORBIDDEN when it proves somebody who is not let in,
-                OVERLOADED when that cannot be told right now. The message says why, without any part of the token.
+            Error: UNAUTHORIZED when the token is invalid, FORBIDDEN when its user is not allowed, OVERLOADED when this
+                cannot be decided now. The message says why, and contains no part of the token.
         """
         ...

@@ -1,4 +1,4 @@
-"""A component: something that a plugin offers and `streamer.yaml` names."""
+"""A component: an object that a plugin provides and `streamer.yaml` refers to by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_OPTIONS: Final[Mapping[str, Any]] = {"type": "object", "additionalProperties"
 
 
 class Kind(StrEnum):
-    """What a component is for, and so where the file may name it."""
+    """What a component is, which decides where the file may name it."""
 
     HANDLER = "handler"
     MIDDLEWARE = "middleware"
@@ -33,7 +33,7 @@ class Kind(StrEnum):
 
 
 class Stability(StrEnum):
-    """What may change about a component without a major version."""
+    """Which changes of a component are possible without a major version."""
 
     STABLE = "stable"
     BETA = "beta"
@@ -42,101 +42,112 @@ class Stability(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildContext:
-    """What a factory may use of the service that it builds for."""
+    """What a factory may use of the service that is being built."""
 
     base_dir: Path
-    """The configuration file's folder; relative paths in options are relative to it."""
+    """The folder of the configuration file; relative paths in options start from it."""
     clock: Clock = field(default_factory=SystemClock)
     service: str = "streamer"
     settings: Any = None
     """The whole frozen `Settings`, for components that need more than their own options."""
     logger: Any = field(default_factory=lambda: logging.getLogger("streamer"))
     health: Health = field(default_factory=Health)
-    """Where a component reports that it does not work, and that it does again: the health check answers 503 then."""
+    """The component reports here that it does not work, and that it works again. The health check answers 503
+    meanwhile.
+    """
     shared_connections: bool = False
-    """The file's connections declare `several_processes`: a request may end in another process than the one that its
-    connection belongs to, and a message between the two may be lost."""
+    """The file's connections declare `several_processes`: a request may end in another process than the one that holds
+    its connection, and a message between the two may be lost.
+    """
 
     def path(self, text: str) -> Path:
-        """An option's path, absolute: relative ones from the file's folder, `~` expanded.
+        """The absolute path of an option: relative ones start from the file's folder, and `~` is expanded.
 
         Raises:
-            StartError: it holds a null character.
+            StartError: it contains a null character.
         """
         if "\0" in text:
-            raise StartError(f"{text!r} is no path: it holds a null character")
+            raise StartError(f"{text!r} is not a path: it contains a null character")
         return (self.base_dir / Path(text).expanduser()).resolve()
 
 
 Factory = Callable[[Mapping[str, Any], BuildContext], Any]
-"""Called with checked options, defaults filled in. Returns the component's object, or an async context manager that
-yields it and tidies up after the service has stopped. It opens and starts nothing: `streamer check` calls it too, and
-does not enter the context manager."""
+"""Called with validated options, including defaults. Returns the component's object, or an async context manager that
+yields the object and cleans up after the service has stopped. It must open and start nothing, because `streamer check`
+calls it too, without entering the context manager.
+"""
 
 
 def is_context_manager(made: object) -> TypeGuard[AbstractAsyncContextManager[Any]]:
-    """Whether what a factory returned yields the component's object, or is that object."""
+    """Whether a factory's result is a context manager that yields the component's object."""
     return isinstance(made, AbstractAsyncContextManager)
 
 
 @dataclass(frozen=True, slots=True)
 class OptionProblem:
-    """Something wrong with options that no JSON Schema can say."""
+    """A problem with options that a JSON Schema cannot express."""
 
     place: tuple[str | int, ...]
-    """Keys and list positions from the options; empty for all of them."""
+    """Keys and list positions from the options; empty for the options as a whole."""
     message: str
-    """What is wrong, and the way out. It must not hold a secret."""
+    """What is wrong, and how to fix it. It must not contain a secret."""
 
 
 Check = Callable[[Mapping[str, Any], BuildContext], Iterable[OptionProblem]]
 
 Provision = Callable[[Mapping[str, Any], BuildContext], AbstractAsyncContextManager[Sequence[Resource]]]
-"""Called with checked options, as a `Factory`. What it yields is used until the context ends."""
+"""Called with validated options, like a `Factory`. The yielded object is used until the context ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
-    """Kind, name, factory and the JSON Schema of the options: all that the file's checks and the runtime need."""
+    """Kind, name, factory and JSON Schema of the options: what the checks of the file and the runtime need."""
 
     kind: Kind
     name: str
-    """As the plugin calls it. In the file: `<entry point>.<name>`; built-ins have no prefix."""
+    """The name within the plugin. In the file it is `<entry point>.<name>`; built-ins have no prefix."""
     prefixed: bool = True
-    """False: a plugin's component that the file names without the prefix, as if it were built in. Choose a name that no
-    other plugin uses: a second component of that name and kind is refused at the start. A command always has
-    its prefix."""
+    """False: the file names this component of a plugin without the prefix, like a built-in one. Choose a unique name: a
+    second component with the same name and kind prevents the start. A command always has its prefix.
+    """
     factory: Factory
     summary: str = ""
     """One line, shown by `streamer list`."""
     options: Mapping[str, Any] = field(default_factory=lambda: NO_OPTIONS)
     """JSON Schema (2020-12) of the options object. A property with `writeOnly: true` is a secret."""
     check: Check | None = None
-    """What the schema cannot say. Called by `streamer check` with options in which the schema finds nothing wrong,
-    defaults filled in. It starts nothing and asks no network; it may read files that the options name."""
+    """Finds problems that the schema cannot express. `streamer check` calls it with options that are valid by the
+    schema, including defaults. It must start nothing and not use the network; it may read files that the options name.
+    """
     stability: Stability = Stability.STABLE
     immediate: bool = False
-    """The object promises what `Middleware.immediate` says: it may be stepped without a task."""
+    """The object fulfils `Middleware.immediate`: it can be stepped without a task."""
     check_machine: Check | None = None
-    """As `check`, for what must be on the machine that the service starts on: files, folders, programs. Only `streamer
-    check` calls it; other commands, such as an export, may run on another machine."""
+    """As `check`, for things that must exist on the machine where the service starts: files, folders, programs. Only
+    `streamer check` calls it, since other commands, such as an export, may run on another machine.
+    """
 
-    # Of stores and connections: what they can do. What is not declared is not asked of them.
+    # What stores and connections can do. The service uses only declared capabilities.
     several_processes: bool = False
-    """Of a store: any number of processes may have it open at once. Of connections: any process can send to them; the
-    object is then a `SharedConnections`."""
+    """Stores: any number of processes can open the store at once. Connections: any process can send to them; the object
+    is a `SharedConnections`.
+    """
     holds_sockets: bool = False
-    """Of connections: they are the sockets of this process's own server, so that `streamer run` can serve them. The
-    object is then a `PeerRegistry`, too."""
+    """Connections: they are the sockets of this process's own server, so `streamer run` can serve them. The object is
+    also a `PeerRegistry`.
+    """
     claims_by_key: bool = False
-    """Of a store: the object is a `WokenQueue`."""
+    """Stores: the object is a `WokenQueue`."""
     operator: Factory | None = None
-    """Of a store: makes the object that `streamer requests` looks through and changes single requests with, while a
-    service may be running. A store for several processes needs none: its own factory does."""
+    """Stores: creates the object that `streamer requests` uses while a service may be running. A store for several
+    processes needs none, since its own factory works for this.
+    """
     provision: Provision | None = None
-    """What `streamer backend check | create | migrate | delete` works on. None: there is nothing to provide."""
+    """Creates the resource for `streamer backend check | create | migrate | delete`. None: the backend has no such
+    resources.
+    """
 
-    # Of handlers only: defaults that an action in the file may override.
+    # Handlers only: defaults that an action in the file can override.
     schema: Mapping[str, Any] | None = None
     """JSON Schema of the payload."""
     result_schema: Mapping[str, Any] | None = None
@@ -144,19 +155,19 @@ class Component:
     """A duration with its unit, as in the file."""
     description: str = ""
 
-    # Filled in when the component is registered; a plugin leaves them alone.
+    # Filled in at registration; a plugin leaves these unset.
     namespace: str = ""
     distribution: str = "streamer-router"
     version: str = ""
 
     @property
     def full_name(self) -> str:
-        """The name that the file uses."""
+        """The name in the file."""
         return f"{self.namespace}.{self.name}" if self.namespace and self.prefixed else self.name
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """The names of what a store or connections declare that they can do, for listings and docs."""
+        """The names of the declared capabilities, for listings and docs."""
         declared = ("several_processes", "holds_sockets", "claims_by_key", "operator", "provision")
         return tuple(name for name in declared if getattr(self, name))
 
@@ -174,23 +185,23 @@ def handler(
     cpu_bound: bool = False,
     stability: Stability = Stability.STABLE,
 ) -> Component:
-    """A handler component of a class or a function.
+    """A handler component made from a class or a function.
 
     Args:
-        name: what the file calls it, after the plugin's prefix.
-        target: a class whose instances are handlers (made with the options as keyword arguments); or a function
-            `f(request, **options)`: an `async def` runs on the loop, a plain `def` in a thread, one that is
-            `cpu_bound` in a process of its own pool (it and what it takes and returns must be picklable).
-        summary: one line; the target's docstring's first when empty.
-        options: JSON Schema of the options object; none are allowed when left out. A property with `format: path`
-            reaches the target as an absolute `pathlib.Path`, resolved as `BuildContext.path` does; so does each
-            item of an array whose `items` say so.
-        schema: JSON Schema of the payload, the default of actions that name none.
+        name: the name in the file, after the plugin's prefix.
+        target: a class whose instances are handlers, created with the options as keyword arguments; or a function
+            `f(request, **options)`. An `async def` runs on the event loop, a plain `def` in a thread, and a `cpu_bound`
+            one in a process of its own pool (the function, its arguments and its result must be picklable).
+        summary: one line. Default: the first line of the target's docstring.
+        options: JSON Schema of the options object. Default: no options are allowed. A property with `format: path`
+            reaches the target as an absolute `pathlib.Path`, resolved as in `BuildContext.path`; so does each item of
+            an array whose `items` have that format.
+        schema: JSON Schema of the payload, the default for actions without one.
         result_schema: JSON Schema of the result's data.
-        estimated_duration: such as `"200ms"`; the default of actions that name none.
-        description: for the people who call it.
+        estimated_duration: such as `"200ms"`; the default for actions without one.
+        description: for the people who call the action.
         cpu_bound: run the function in a process.
-        stability: what may change.
+        stability: which changes are possible.
     """
     doc = (inspect.getdoc(target) or "").partition("\n")[0]
     option_schema = NO_OPTIONS if options is None else options
@@ -232,7 +243,7 @@ def _with_path(value: Any, schema: Any, context: BuildContext) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class FunctionTarget:
-    """A plain function that the runtime makes a handler of."""
+    """A plain function that the runtime turns into a handler."""
 
     function: Callable[..., Any]
     options: dict[str, Any]

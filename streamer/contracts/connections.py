@@ -1,4 +1,4 @@
-"""How messages reach connections."""
+"""Connections: how messages reach clients."""
 
 from __future__ import annotations
 
@@ -11,45 +11,47 @@ from streamer.contracts.subscriptions import Subscriptions
 from streamer.core.principal import Principal
 
 Message = bytes | Mapping[str, Any] | msgspec.Struct
-"""JSON text already encoded, or something to encode."""
+"""JSON text that is already encoded, or a message to encode."""
 
 
 class ConnectionManager(Protocol):
-    """Sends to connections, wherever they are."""
+    """Sends messages to connections, in this process or in others."""
 
     def send(
         self, connection_id: str, message: Message, /, *, replaces: str | None = None, final: bool = False
     ) -> Awaitable[None]:
-        """Hands one message over for sending, in the order of the calls.
+        """Accepts one message for sending; messages are sent in the order of the calls.
 
-        Usually an `async def`. One that hands messages over at once may return `streamer.core.stepping.DONE` instead.
+        Usually an `async def`. An implementation that accepts messages immediately may return
+        `streamer.core.stepping.DONE` instead.
 
         Args:
-            connection_id: whom to.
+            connection_id: the receiver.
             message: one JSON object.
-            replaces: names a stream of which only the newest message counts (progress of a request). Under
-                pressure an unsent one of the same name may be dropped for it. Messages without it are never dropped.
-            final: the last message of that stream: an unsent one of the same name is dropped for it, and it is never
-                dropped itself. Where clients can be pinged, `FrameReceiver.confirmed` reports that the client took it.
+            replaces: the name of a stream of which only the newest message matters, such as the progress of a request.
+                While the client is slow, an unsent message of the same name may be dropped in favour of this one.
+                Messages without a name are never dropped.
+            final: the last message of that stream. It replaces unsent messages of the same name, and is never dropped.
+                Where clients can be pinged, `FrameReceiver.confirmed` reports that the client received it.
 
         Raises:
-            ConnectionGone: no such connection any more.
+            ConnectionGone: the connection has ended.
         """
         ...
 
     def room(self, connection_id: str, /) -> Awaitable[None] | None:
-        """Whether the connection takes messages as fast as they come: None while it does, or where nobody can know.
+        """None while the connection accepts messages as fast as they arrive, or when this is unknown.
 
-        Else what resolves once the client has taken most of what waits, or the connection has ended. A large message
-        that can be read again later should wait for it.
+        Otherwise an awaitable that resolves once the client has received most of the buffered data, or the connection
+        has ended. A large message that can be read again later should wait for it.
 
         Raises:
-            ConnectionGone: no such connection any more.
+            ConnectionGone: the connection has ended.
         """
         ...
 
     async def broadcast(self, connection_ids: list[str], message: Message, /) -> list[str]:
-        """Sends to many. Returns those that are gone."""
+        """Sends a message to many connections. Returns those that have ended."""
         ...
 
     async def is_active(self, connection_id: str, /) -> bool:
@@ -58,132 +60,136 @@ class ConnectionManager(Protocol):
 
 
 class ConnectionDirectory(Protocol):
-    """Finds connections by whom they speak for. Both built-in connection managers can."""
+    """Finds connections by their user or tenant. Both built-in connection managers implement it."""
 
     async def by_user(self, user_id: str, /, tenant_id: str = "") -> list[str]:
-        """The open connections of an authenticated user, as far as they are known; for `broadcast`."""
+        """The known open connections of an authenticated user, for `broadcast`."""
         ...
 
     async def by_tenant(self, tenant_id: str, /) -> list[str]:
-        """The open connections of all users of a tenant, as far as they are known; for `broadcast`."""
+        """The known open connections of all users of a tenant, for `broadcast`."""
         ...
 
 
 class ConnectionInfo(NamedTuple):
-    """What was written down when a connection began, and is needed for each message of it."""
+    """What was stored when a connection opened, and is needed for each of its messages."""
 
     owner: str
     principal: Principal | None
     unconfirmed: tuple[str, ...] = ()
-    """Outcomes that were sent to the connection, as `ConnectionRegistry.sent` named them, and not confirmed yet."""
+    """Outcomes that were sent to the connection, as named in `ConnectionRegistry.sent`, and are not yet confirmed."""
 
 
 class ConnectionRegistry(Protocol):
-    """Connections whose messages come one by one, each to another process: what is known of them is kept elsewhere.
+    """Stores what is known about connections whose messages each arrive in another process.
 
-    A connection manager that has such connections offers this as `SharedConnections.connected`.
+    A connection manager for such connections offers it as `SharedConnections.connected`.
     """
 
     async def add(self, connection_id: str, known: ConnectionInfo, /) -> None:
-        """The connection begins.
+        """The connection opens.
 
         Raises:
-            StoreError: it could not be written down; the connection must be refused.
+            StoreError: it could not be stored; the connection must be refused.
         """
         ...
 
     async def get(self, connection_id: str, /) -> ConnectionInfo | None:
-        """What is known of it; None when it never began, has ended, or is older than a connection can be.
+        """The stored information; None when the connection was never stored, has ended, or is older than a connection
+        can be.
 
         Raises:
-            StoreError: that cannot be told right now.
+            StoreError: it cannot be read now.
         """
         ...
 
     async def renew(self, connection_id: str, principal: Principal, /) -> None:
-        """The connection has proved itself anew.
+        """The connection has renewed its authentication.
 
         Raises:
             ConnectionGone: it has ended.
-            StoreError: it could not be written down.
+            StoreError: it could not be stored.
         """
         ...
 
     async def sent(self, connection_id: str, request_id: str, at: float, /) -> None:
-        """An outcome was handed to the gateway for this connection at that time. A later message confirms it.
+        """An outcome was passed to the gateway for this connection at that time. A later message of the client confirms
+        it.
 
-        Of very many that nothing confirms some may be passed over; they stay unconfirmed.
+        If very many are never confirmed, some may be left out; they stay unconfirmed.
 
         Raises:
-            StoreError: it could not be written down.
+            StoreError: it could not be stored.
         """
         ...
 
     async def confirm(self, connection_id: str, outcomes: Collection[str], /) -> None:
-        """The client has shown that it took these outcomes, named as in `ConnectionInfo.unconfirmed`.
+        """The client has shown that it received these outcomes, named as in `ConnectionInfo.unconfirmed`.
 
         Raises:
-            StoreError: it could not be written down.
+            StoreError: it could not be stored.
         """
         ...
 
     async def remove(self, connection_id: str, /) -> None:
-        """The connection has ended. Nothing happens when it is not known.
+        """The connection has ended. Does nothing for an unknown one.
 
         Raises:
-            StoreError: it could not be deleted; it is forgotten later.
+            StoreError: it could not be deleted; it is deleted later.
         """
         ...
 
     async def keep(self, name: str, value: bytes, /) -> bytes:
-        """Keeps a small value for all processes. Returns what is kept: the first value that any of them gave.
+        """Stores a small value for all processes. Returns the stored value: the first one that any process gave.
 
         Raises:
-            StoreError: it could not be read or written down.
+            StoreError: it could not be read or stored.
         """
         ...
 
 
 class SharedConnections(ConnectionManager, Protocol):
-    """Connections that any process can send to: what their component declares as `several_processes`."""
+    """Connections that any process can send to; their component declares `several_processes`."""
 
     subscriptions: Subscriptions
     connected: ConnectionRegistry | None
-    """None: each connection stays with one process, which knows it."""
+    """None: each connection is held by one process, which has its information."""
     progress_interval: float
-    """Seconds between two progress messages of one request, where `worker.progress_interval` is less."""
+    """Minimum seconds between two progress messages of one request, where `worker.progress_interval` is less."""
 
 
 class Peer(Protocol):
-    """One open connection, as the router sees it. All calls are made on the loop's thread and never block."""
+    """One open connection, as the router sees it. All methods are called on the event loop's thread and never block."""
 
     id: str
     owner: str
-    """The principal's own; without one `client:` and a digest of the `client_id` that the client gave, or else
-    `connection:…`."""
+    """The owner of the connection's requests: the principal's; without one `client:` and a digest of the `client_id`,
+    or else `connection:…`.
+    """
     principal: Principal | None
-    """Who the connection has proved to be; replaced when the proof is renewed."""
+    """The authenticated principal; replaced when the authentication is renewed."""
     address: str
-    """A keyed digest of the block of addresses that it comes from; empty where that does not count: with
-    authentication, or where somebody else holds the connection."""
+    """A keyed digest of the client's address block; empty when it is not used: with authentication, or when a gateway
+    holds the connection.
+    """
     running: int
-    """Requests of this connection that are being answered directly right now; kept by the router."""
+    """The requests of this connection that are being answered directly now; updated by the router."""
 
     def refused(self, count: int = 1, /) -> None:
-        """A message of it was no request at all, and has been told so. Too many of them, and the connection ends.
+        """One of its messages was invalid, and was answered with an error. Too many of them close the connection.
 
-        `count` is what it counts for: one that broke many rules cost as much to answer as many messages.
+        `count` is the weight of the message: one with many violations cost as much to answer as many messages.
         """
         ...
 
     def send(self, data: bytes, /) -> None:
-        """Queues one text message for sending. Silent when the connection is closing."""
+        """Queues one text message for sending. Does nothing while the connection is closing."""
         ...
 
     def send_latest(self, name: str, data: bytes, final: bool = False, /) -> None:
-        """As `send`; while the client is slow only the newest message of that name is kept, until a final one.
+        """As `send`. While the client is slow, only the newest message with this name is kept, until the final one.
 
-        A final one is followed by a ping, whose pong `FrameReceiver.confirmed` reports.
+        A final message is followed by a ping; `FrameReceiver.confirmed` reports its pong.
         """
         ...
 
@@ -195,12 +201,14 @@ class Peer(Protocol):
         ...
 
     def room(self) -> Awaitable[None] | None:
-        """None while the client takes what it is sent; else what resolves once it has, or the connection has ended."""
+        """None while the client reads fast enough; otherwise an awaitable that resolves once it does again, or the
+        connection has ended.
+        """
         ...
 
 
 class PeerRegistry(Protocol):
-    """Where a transport announces its connections."""
+    """A transport reports its connections here."""
 
     def add(self, peer: Any, /) -> None:
         """The connection is open."""
@@ -212,23 +220,23 @@ class PeerRegistry(Protocol):
 
 
 class FrameReceiver(Protocol):
-    """What a transport hands its messages to."""
+    """A transport delivers its messages here."""
 
     def receive(self, peer: Peer, frame: bytes, /) -> None:
-        """One whole text message, UTF-8 checked and within the size limit. Returns at once; never raises."""
+        """One whole text message; it is valid UTF-8 and within the size limit. Returns immediately; never raises."""
         ...
 
     def confirmed(self, peer: Peer, names: Sequence[str], /) -> None:
-        """The client has answered a ping that was sent after the final messages of these names: it took them.
+        """The client has answered a ping that was sent after the final messages with these names, so it received them.
 
-        Also while the connection is being closed, and never after `disconnected`.
+        Also called while the connection is closing, but never after `disconnected`.
         """
         ...
 
     def waits(self, peer: Peer, /) -> bool:
-        """Whether the client waits for something of the service; a connection that does is not idle."""
+        """Whether the client waits for a message of the service; such a connection is not idle."""
         ...
 
     def disconnected(self, peer: Peer, /) -> None:
-        """The connection has ended; nothing more will come of it."""
+        """The connection has ended; nothing more will arrive from it."""
         ...

@@ -1,4 +1,4 @@
-"""Plugins of this project: which extra of `streamer-router` brings what, for the message where one is missing."""
+"""The optional plugins of this project, and the extras of `streamer-router` that install them, for error messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EXTRAS: Final[Mapping[tuple[Kind, str], str]] = {
 
 
 def how_to_install(kind: Kind, name: str) -> str:
-    """What brings a component that is not there; empty when no plugin of this project does."""
+    """How to install the component; empty when no plugin of this project has it."""
     extra = _EXTRAS.get((kind, name))
     if extra is None:
         return ""

@@ -1,4 +1,4 @@
-"""What runs a request."""
+"""Handlers, which run requests."""
 
 from __future__ import annotations
 
@@ -23,32 +23,34 @@ Validator = Callable[[Request], None]
 
 @runtime_checkable
 class Handler(Protocol):
-    """Runs the requests of one action. One instance serves all of them, at the same time."""
+    """Runs the requests of one action. One instance serves all of them concurrently."""
 
     def validate(self, request: Request, /) -> None:
-        """Raises `Error` (or ValueError, which becomes VALIDATION_ERROR) when the request cannot be run.
+        """Raises `Error` (or ValueError, which becomes VALIDATION_ERROR) when the request is invalid.
 
-        Called once, at admission, after the action's JSON Schema. It must not block.
+        Called once, when the request is accepted, after validation by the action's JSON Schema. It must not block.
         """
         ...
 
     def estimated_duration(self) -> float:
-        """Seconds that a run usually takes; decides whether the request is queued. The file may override it."""
+        """The usual duration of a run in seconds; it decides whether the request is queued. The file can override
+        it.
+        """
         ...
 
     async def process(self, request: Request, /) -> Result:
-        """Runs the request. A queued request may be run more than once: after a worker's death, or after an error
-        that says `retryable`. Cancellation (timeout, shutdown, the owner's wish) arrives as CancelledError.
+        """Runs the request. A queued request may run more than once: after the death of a worker, or after a retryable
+        error. A cancellation (timeout, shutdown, or by the owner) arrives as CancelledError.
         """
         ...
 
 
 @runtime_checkable
 class HandlerWithProgress(Handler, Protocol):
-    """A handler that says how far it is."""
+    """A handler that reports progress."""
 
     async def process_with_progress(self, request: Request, reporter: ProgressReporter, /) -> Result:
-        """As `process`, and taken instead of it for queued requests."""
+        """As `process`, and used in its place for queued requests."""
         ...
 
 
@@ -58,11 +60,11 @@ def progress_method(handler: Any) -> Callable[[Request, ProgressReporter], Await
 
 
 class BaseHandler:
-    """Estimate and validator for handlers that want to write only `process`.
+    """A base class for handlers that implement only `process`: it has an estimate and a validator.
 
     Args:
         estimated_duration: seconds.
-        validator: raises when a request cannot be run.
+        validator: raises when a request is invalid.
     """
 
     def __init__(self, *, estimated_duration: float = 0.0, validator: Validator | None = None) -> None:
@@ -70,21 +72,21 @@ class BaseHandler:
         self._validator = validator
 
     def estimated_duration(self) -> float:
-        """Seconds that a run usually takes."""
+        """The usual duration of a run, in seconds."""
         return self._estimated_duration
 
     def validates(self) -> bool:
-        """Whether `validate` can refuse anything: there is a validator, or a subclass has a check of its own."""
+        """Whether `validate` can refuse anything: there is a validator, or a subclass overrides it."""
         return self._validator is not None or type(self).validate is not BaseHandler.validate
 
     def validate(self, request: Request, /) -> None:
-        """Asks the validator, when there is one."""
+        """Calls the validator, if there is one."""
         if self._validator is not None:
             self._validator(request)
 
 
 class HandlerFunc(BaseHandler):
-    """A handler made of one coroutine function."""
+    """A handler made from one coroutine function."""
 
     def __init__(
         self,
@@ -102,7 +104,7 @@ class HandlerFunc(BaseHandler):
 
 
 def simple_handler(name: str, process: ProcessFunction) -> HandlerFunc:
-    """A handler with an estimate of 100 ms and no validator; `name` is what it is called in messages."""
+    """A handler with an estimate of 100 ms and no validator; `name` is used in messages."""
     handler = HandlerFunc(process, 0.1)
     handler.__dict__["name"] = name
     return handler

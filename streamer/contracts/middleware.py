@@ -1,4 +1,4 @@
-"""What happens around a request."""
+"""Middleware, which runs around requests."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ Next = Callable[[Request], Awaitable[Result]]
 AdmitNext = Callable[[Request], Awaitable[None]]
 
 HandlerMiddleware = Callable[[Handler], Handler]
-"""The original's shape: wraps a handler in another. It runs where `process` runs."""
+"""The original's interface: wraps a handler in another one. It runs where `process` runs."""
 
 
 class Middleware:
-    """Two places to stand. What a subclass does not override costs nothing: it is left out of the composition.
+    """Middleware with two hooks. A hook that a subclass does not override costs nothing, since it is left out.
 
-    The order is the order in the file, first listed outermost, in both places.
+    The order is the order in the file, the first one outermost, for both hooks.
     """
 
     immediate: bool = False
-    """True promises that before its first real suspension neither method needs a current task (no
-    `asyncio.timeout`, no TaskGroup, no anyio); the request may then be answered without a task."""
+    """True: before its first real suspension neither method needs a current task (no `asyncio.timeout`, TaskGroup or
+    anyio), so that a request can be answered without a task.
+    """
 
     service_actions: bool = False
-    """True lets it stand before the service's own actions (`streamer.*`) too."""
+    """True: it also runs around the service's own actions (`streamer.*`)."""
 
     async def admit(self, request: Request, next: AdmitNext, /) -> None:  # noqa: A002 - the name the original uses
-        """At admission, before the request is answered or queued, after it was validated.
+        """Runs when a request is accepted: after validation, before it is answered or queued.
 
-        Raise `Error` to refuse it. It runs once per request, on the connection's side.
+        Raise `Error` to refuse it. It runs once per request, in the process that holds the connection.
         """
         await next(request)
 
     async def process(self, request: Request, next: Next, /) -> Result:  # noqa: A002 - as above
-        """Around the handler: at once for a request that is answered directly, in the worker for a queued one
-        (once per attempt).
+        """Runs around the handler: immediately for a direct request, in the worker for a queued one (once per
+        attempt).
         """
         return await next(request)

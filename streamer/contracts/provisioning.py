@@ -1,4 +1,4 @@
-"""What a backend keeps outside of the service and needs before it starts, such as a table or a file."""
+"""The resources that a backend keeps outside of the service and needs before it starts, such as a table or a file."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ from typing import Protocol
 
 
 class Resource(Protocol):
-    """One table, file or the like. `streamer backend` works on it.
+    """One table, file or the like, which `streamer backend` manages.
 
-    Every method raises StoreError (or another StreamerError) when it cannot be done, in one line that says why.
+    Every method raises StoreError (or another StreamerError) when it fails, with the reason on one line.
     """
 
     name: str
-    """What messages call it: a table's name, a file's path."""
+    """The name in messages: a table's name, or a file's path."""
 
     async def check(self) -> Sequence[str]:
-        """What is wrong with it, one sentence each, and how to fix it; empty when this version can use it as it is.
+        """The problems with the resource, one sentence each, with a fix; empty when this version can use it.
 
-        It changes nothing.
+        Changes nothing.
         """
         ...
 
     async def create(self) -> bool:
-        """Makes it, and returns when it can be used. False when it exists already: then it is left as it is."""
+        """Creates the resource, and returns when it can be used. False when it already exists; then it is not
+        changed.
+        """
         ...
 
     async def migrate(self) -> Sequence[str]:
-        """Brings an existing one up to this version, and keeps what is in it.
+        """Upgrades an existing resource to this version, and keeps its content.
 
-        Returns what was changed, one sentence each; empty when there was nothing to change.
+        Returns the changes, one sentence each; empty when nothing had to change.
         """
         ...
 
     async def delete(self) -> bool:
-        """Deletes it with all that is in it. False when it did not exist."""
+        """Deletes the resource with its content. False when it did not exist."""
         ...

@@ -1,8 +1,8 @@
-"""What a database must do to hold a queue.
+"""What a database must do to store a queue.
 
-A storage keeps records and finds them; it decides nothing. Whose turn is next, how many may wait, leases, retries,
-expiry and every transition are decided once, by `streamer.queue.StorageQueue`, for any storage. `streamer.testing` has
-the suite that every storage must pass, and the how-to *Write a store* shows a whole one.
+A storage stores records and finds them; it decides nothing. The order of requests, limits, leases, retries, expiry and
+every transition are decided once, by `streamer.queue.StorageQueue`, for every storage. `streamer.testing` has the
+conformance suite, and the how-to *Write a store* shows a complete example.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class Row(NamedTuple):
     """A record as it is stored."""
 
     number: int
-    """Given by the storage when the record is inserted: unique, and higher than every number given before."""
+    """Assigned by the storage at insertion: unique, and higher than every number assigned before."""
     version: int
-    """1 when inserted, one more with each replacement."""
+    """1 at insertion, incremented by each replacement."""
     record: RequestRecord
 
 
@@ -29,13 +29,13 @@ class Change(NamedTuple):
     """The replacement of one record."""
 
     version: int
-    """Of the row that it replaces. It is stored under the next one."""
+    """The version of the row to replace. The new row gets the next version."""
     record: RequestRecord
-    """The whole new record. Its key, `created_at`, action, priority, payload and share are those of the old one."""
+    """The whole new record. Its key, `created_at`, action, priority, payload and share equal those of the old one."""
 
 
 class Line(NamedTuple):
-    """Requests that wait for the same turn: those of one owner, for one action and priority."""
+    """Identifies requests that are ordered among themselves: those of one owner, for one action and priority."""
 
     action: str
     priority: int
@@ -45,23 +45,23 @@ class Line(NamedTuple):
 
 
 class LineCount(NamedTuple):
-    """How many records of one line wait."""
+    """How many records of one line are waiting."""
 
     line: Line
     pending: int
     """Records that are PENDING."""
     retrying: int
-    """Records that are RETRYING, whether their time has come or not."""
+    """Records that are RETRYING, due or not."""
 
 
 class Candidate(NamedTuple):
-    """A record that a claim may be about."""
+    """A record that can be claimed or expired."""
 
     line: Line
     id: str
     number: int
     time: float
-    """What the query sorts by: `due_at`, or `expires_at` for `Expiring`."""
+    """The sort key of the query: `due_at`, or `expires_at` for `Expiring`."""
 
     @property
     def key(self) -> Key:
@@ -70,7 +70,7 @@ class Candidate(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """Records of one line that could start at `now`: PENDING, or RETRYING with `due_at <= now`. By `number`."""
+    """Records of one line that can start at `now`: PENDING, or RETRYING with `due_at <= now`. Sorted by `number`."""
 
     line: Line
     now: float
@@ -78,30 +78,30 @@ class Ready(NamedTuple):
 
 
 class Timed(NamedTuple):
-    """RETRYING (or PROCESSING) records with `after < due_at <= until`. By `due_at`."""
+    """RETRYING (or PROCESSING) records with `after < due_at <= until`. Sorted by `due_at`."""
 
     status: Status
     after: float = -math.inf
     until: float = math.inf
     action: str | None = None
-    """Only records of this action; None: of any."""
+    """Only records of this action; None: of all actions."""
     limit: int | None = None
-    """None: all of them."""
+    """None: no limit."""
 
 
 class Expiring(NamedTuple):
-    """PENDING and RETRYING records with `expires_at <= until`. By `expires_at`."""
+    """PENDING and RETRYING records with `expires_at <= until`. Sorted by `expires_at`."""
 
     until: float
     limit: int | None
-    """None: all of them."""
+    """None: no limit."""
 
 
 Query = Ready | Timed | Expiring
 
 
 class Filter(NamedTuple):
-    """Which records a page shows; None (or False) does not restrict."""
+    """Filters of a page; None (or False) does not filter."""
 
     owner: str | None = None
     id: str | None = None
@@ -113,45 +113,45 @@ class Filter(NamedTuple):
 
 class Storage(Protocol):
     """Records in a database. One `StorageQueue` writes to it (`insert`, `replace`, `delete`, `keep`), one call after
-    another, and never cancels one; reads may come at any time, from many tasks.
+    another, and never cancels a call; reads may come at any time, from many tasks.
 
-    A write is durable when its method returns, and takes effect whole or not at all: after a crash either all rows of a
-    call are there, or a first part of them in the order given. Every read shows all writes that have returned; none may
-    be stale. Times are seconds since 1970 UTC.
+    A write is durable when its method returns, and is applied completely or not at all: after a crash either all rows
+    of a call exist, or the first ones in the given order. Every read sees all writes that have returned; no read may be
+    stale. Times are seconds since 1970 UTC.
 
     Raises:
-        StoreUnavailable: by any method: the database cannot be reached or refuses; a later call may succeed.
-        StoreClosed: by any method: the storage was closed, or has failed for good and only a new start can help.
+        StoreUnavailable: by any method: the database cannot be reached or refuses the call; a later call may succeed.
+        StoreClosed: by any method: the storage was closed, or has failed permanently and needs a new start.
     """
 
     async def insert(self, records: Sequence[RequestRecord], /) -> list[Row | None]:
-        """Stores new records, with numbers in this order. For each: None when stored; where its key is taken, also by
-        an earlier one of this call, the row that has it, which stays as it is.
+        """Stores new records, numbered in this order. For each: None when it is stored; when its key exists, also from
+        an earlier record of this call, the existing row, which is not changed.
         """
         ...
 
     async def get(self, keys: Sequence[Key], /) -> list[Row | None]:
-        """The row of each key, whole; None where there is none."""
+        """The row of each key, with all fields; None where there is none."""
         ...
 
     async def replace(self, changes: Sequence[Change], /) -> list[bool]:
-        """Replaces each record whose row still has the version that the change names; compare and write are atomic.
+        """Replaces each record whose row still has the version that the change names; comparing and writing are atomic.
         No two changes of one call have the same key.
 
-        For each: True when it is stored now, by this call or (version one higher, equal record) by an earlier one whose
-        answer was lost; False when the row is another by now, or gone.
+        For each: True when it is stored, by this call or by an earlier one whose answer was lost (then the row has the
+        next version and an equal record); False when the row has changed otherwise, or was deleted.
         """
         ...
 
     async def delete(self, finished_before: float, limit: int, /) -> int:
-        """Deletes up to `limit` terminal records (`due_at` is None) with `finished_at` earlier than that. Returns how
-        many; fewer than `limit` means that none is left.
+        """Deletes up to `limit` terminal records (`due_at` is None) with `finished_at` before that time. Returns how
+        many; fewer than `limit` means that none are left.
         """
         ...
 
     async def lines(self) -> list[LineCount]:
-        """Every line that has PENDING or RETRYING records, in the order of their lowest number. Called when the queue
-        starts, and when the clock was set back.
+        """Every line that has PENDING or RETRYING records, ordered by their lowest number. Called when the queue
+        starts, and after the clock was set back.
         """
         ...
 
@@ -162,21 +162,21 @@ class Storage(Protocol):
     async def page(
         self, wanted: Filter, /, limit: int, *, after: tuple[float, int] | None = None, oldest_first: bool = False
     ) -> list[Row]:
-        """Up to `limit` rows that match, newest first by `(created_at, number)`, beginning after that pair of the last
-        row of the page before. `payload`, `metadata`, `result` and `history` may be left empty.
+        """Up to `limit` matching rows, newest first by `(created_at, number)`, starting after that pair of the last row
+        of the previous page. `payload`, `metadata`, `result` and `history` may be left empty.
         """
         ...
 
     async def counts(self) -> Mapping[Status, int]:
-        """How many records are in each state; states without any may be missing."""
+        """How many records are in each state; states without records may be missing."""
         ...
 
     async def keep(self, name: str, value: bytes, /, *, replace: bool = False) -> bytes:
-        """Keeps a small value under a name, apart from the records. Returns what is kept now: the value that was there
-        before, unless `replace` is set.
+        """Stores a small value under a name, separately from the records. Returns the value that is stored now: the
+        previous one, unless `replace` is set.
         """
         ...
 
     async def close(self) -> None:
-        """Gives up the database. Safe to call again."""
+        """Closes the database. Can be called again."""
         ...

@@ -1,4 +1,4 @@
-"""Which connections get the messages of which requests."""
+"""Subscriptions: which connections get the messages of which requests."""
 
 from __future__ import annotations
 
@@ -8,65 +8,66 @@ from streamer.contracts.stores import Key
 
 
 class Orphans(Protocol):
-    """Requests that end with their subscribers, and have lost the last one: `OrphanCanceller` cancels them.
+    """Finds requests that depend on their subscribers and have lost the last one, for the `OrphanCanceller`.
 
-    Every method raises StoreError when it cannot be done right now.
+    Every method raises StoreError when it cannot be done now.
     """
 
     async def is_orphaned(self, key: Key, /) -> bool:
-        """Whether a subscriber has left the request, its time since then is over, and it has no subscriber."""
+        """Whether a subscriber has left the request, its grace period is over, and it has no subscriber now."""
         ...
 
     async def orphaned(self, limit: int = 100, /) -> list[Key]:
-        """Requests that a subscriber left, and whose time since then is over; `is_orphaned` says whether they have
+        """Requests that a subscriber has left and whose grace period is over; `is_orphaned` decides whether they have
         another subscriber. They may be returned again until `clear`.
         """
         ...
 
     async def clear(self, key: Key, /) -> None:
-        """The request needs no further look, until a subscriber leaves it again."""
+        """Removes the request from `orphaned`, until a subscriber leaves it again."""
         ...
 
 
 class Subscriptions(Orphans, Protocol):
-    """Subscriptions that are stored, where requests run in other processes than hold the connections.
+    """Stored subscriptions, for requests that run in other processes than hold the connections.
 
-    A connection manager for such connections offers this as `SharedConnections.subscriptions`. Every method is strongly
-    consistent: what one process has written, all others see when the call has returned. Every method raises
-    StoreError when it cannot be done right now.
+    A connection manager for such connections offers them as `SharedConnections.subscriptions`. Every method is strongly
+    consistent: when a call has returned, all processes see its effect. Every method raises StoreError when it cannot be
+    done now.
     """
 
     async def add(self, key: Key, connection_id: str, /, ends_after: float | None = None) -> None:
-        """The connection gets the messages of the request from now on; no outcome was sent to it yet.
+        """Subscribes the connection to the messages of the request; no outcome was sent to it yet.
 
         Args:
-            key: which request.
-            connection_id: whose connection.
-            ends_after: the request ends so many seconds after the last of its subscribers has; None: it does not.
+            key: the request.
+            connection_id: the connection.
+            ends_after: seconds after the end of the last subscriber until the request is cancelled; None: it is not
+                cancelled.
         """
         ...
 
     async def of(self, key: Key, /, claimed_before: float | None = None) -> list[str]:
-        """The connections that are subscribed to the request, and whose outcome no process has claimed.
+        """The connections that are subscribed to the request and whose outcome no process has claimed.
 
         Args:
-            key: which request.
-            claimed_before: also those whose outcome was claimed before that time (wall-clock seconds): the process
-                that claimed it may have died before it was sent.
+            key: the request.
+            claimed_before: also include connections whose outcome was claimed before that time (wall-clock seconds),
+                because the process that claimed it may have died before it was sent.
         """
         ...
 
     async def claim(self, key: Key, connection_id: str, /, claimed_before: float | None = None) -> bool:
-        """Takes over the sending of the outcome to this connection: true for one caller alone, of all that try.
+        """Claims the sending of the outcome to this connection: true for exactly one of all callers.
 
-        False also when the connection is not subscribed (any more). `claimed_before` as in `of`.
+        False also when the connection is not subscribed (any longer). `claimed_before` as in `of`.
         """
         ...
 
     async def leave(self, connection_id: str, /) -> list[tuple[Key, float]]:
-        """The connection has ended: its subscriptions of requests that end with their subscribers end, too.
+        """Ends the subscriptions of a connection that has ended.
 
-        Returns those requests, each with the seconds after which it ends if it has no subscriber then. They are also
-        noted, for `orphaned`.
+        Returns the requests that depend on their subscribers, each with the seconds after which it is cancelled unless
+        it has a subscriber then. They are also recorded, for `orphaned`.
         """
         ...

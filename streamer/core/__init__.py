@@ -1,1 +1,1 @@
-"""Words: errors, units, messages, records and the clock. No I/O, no await."""
+"""The basic terms: errors, units, messages, records and the clock. No I/O, no await."""

@@ -1,4 +1,4 @@
-"""Hosts as configurations write them."""
+"""Hosts in configurations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens on the host; of names only `localhost` is known to be so."""
+    """Whether only this machine can reach a server on this host. Of names, only `localhost` is known to be local."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""The attempts that did not complete their request, as a record remembers them."""
+"""The history of a record: the attempts that did not complete the request."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ class Outcome(enum.StrEnum):
     FAILED = "failed"
     """The handler ended with an error."""
     LOST = "lost"
-    """The worker died, or was cut off from the store, for longer than the lease."""
+    """The worker died, or could not reach the store, for longer than the lease."""
     RELEASED = "released"
-    """The worker stopped and gave it back unharmed; it did not count."""
+    """The worker stopped and returned the request unchanged; the attempt did not count."""
     CANCELLED = "cancelled"
-    """The owner or an operator ended the request while it ran."""
+    """The owner or an operator cancelled the request while it ran."""
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why the handler of an attempt failed, as Python saw it. For operators only: no message to a client holds it."""
+    """The exception that made an attempt fail. For operators only: it is never sent to a client."""
 
     type: str
     """Name of the exception's class."""
     text: str = ""
     traceback: str = ""
-    """With the exceptions that caused it and their notes, cut to a few KB; empty where room was short."""
+    """The traceback, with the causes and notes of the exception, limited to a few KB; empty where space was short."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One attempt that did not complete its request: when it ran, by whom, and how it ended."""
+    """One attempt that did not complete its request: when and where it ran, and how it ended."""
 
     fence: int
-    """Of its claim; tells attempts apart over all counts of attempts."""
+    """Of its claim; unique over all counts of attempts."""
     worker: str
     started_at: float
     ended_at: float
     outcome: Outcome
     error: ErrorBody | None = None
-    """What the handler ended with."""
+    """The error of the handler."""
     cause: Cause | None = None
 
 
 MAX_HISTORY: Final = 32
-"""How many attempts a record remembers: the newest."""
+"""How many attempts a record keeps: the newest ones."""
 
 MAX_TRACEBACKS: Final = 3
-"""How many of them, the newest, keep the traceback of their cause."""
+"""How many of the newest attempts keep the traceback of their cause."""
 
 
 def remembered(history: tuple[Attempt, ...], attempt: Attempt) -> tuple[Attempt, ...]:
-    """The history with one attempt more, within what a record remembers."""
+    """The history with another attempt, within the limits of a record."""
     kept = history[1 - MAX_HISTORY :]
     older = max(len(kept) - MAX_TRACEBACKS + 1, 0)
     return (*(_without_traceback(one) for one in kept[:older]), *kept[older:], attempt)
@@ -68,9 +68,9 @@ def _without_traceback(attempt: Attempt) -> Attempt:
 
 
 class LastReport(msgspec.Struct, frozen=True):
-    """How far an attempt was by its last progress: what its owner was sent last before the outcome."""
+    """The last progress of an attempt: what its owner received last before the outcome."""
 
     percentage: float
     message: str = ""
     metadata: bytes = b""
-    """JSON text; empty for none."""
+    """JSON text; empty without metadata."""

@@ -1,4 +1,4 @@
-"""Token buckets: how often something may happen, on average and at once."""
+"""Token buckets: limit an average rate and bursts."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from streamer.core.units import Rate
 
 MAX_KEYS: Final = 100_000
 _NOISE: Final = 1e-6
-"""Seconds that the arithmetic of large clock readings may be wrong by; whoever waited as told must get through."""
+"""Seconds of rounding error for large clock readings. A caller that waited as long as it was asked to must succeed."""
 
 
 class Buckets:
-    """One token bucket for each key, as the generic cell rate algorithm keeps it: one number (ITU-T I.371, annex A).
+    """One token bucket for each key, stored as a single number by the generic cell rate algorithm (ITU-T I.371, annex
+    A).
 
-    That number is when the bucket will be full again. Full buckets are forgotten, for a new one is full too; what is
-    remembered is at most what was taken from while one bucket fills, and never more than `max_keys`: then the bucket
-    that was longest not taken from is forgotten, full or not.
+    The number is the time at which the bucket is full again. Full buckets are removed, since a new bucket is full too.
+    At most `max_keys` buckets are stored; beyond that, the bucket that was unused for longest is removed, full or not.
 
     Args:
-        rate: how many tokens come back in what time.
-        burst: how many a full bucket holds.
-        max_keys: how many buckets are remembered.
+        rate: how many tokens are added per time.
+        burst: how many tokens a full bucket holds.
+        max_keys: how many buckets are stored.
     """
 
     __slots__ = ("_every", "_full_at", "_holds", "_max_keys")
@@ -31,7 +31,7 @@ class Buckets:
         self._every = rate.period / rate.limit
         self._holds = self._every * burst
         self._max_keys = max_keys
-        # In the order of the last taking, so that full ones are found at the front.
+        # In the order of the last use, so that full ones are found at the front.
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def __len__(self) -> int:
@@ -41,12 +41,12 @@ class Buckets:
         """Takes tokens.
 
         Args:
-            key: whose bucket.
+            key: of the bucket.
             now: seconds of `Clock.monotonic`.
-            count: how many; more than a full bucket holds are never there.
+            count: how many; more than a full bucket holds are never available.
 
         Returns:
-            0 when there were so many; otherwise the seconds until there are, and nothing is taken.
+            0 on success; otherwise the seconds until there are enough, and nothing is taken.
         """
         full_at = self._full_at
         was = full_at.get(key, now)
@@ -56,7 +56,7 @@ class Buckets:
             return wait
         full_at[key] = will
         full_at.move_to_end(key)
-        # Two for each that may have come: so they go faster than they come, and none has to wait for a great tidying.
+        # At most two for each call: buckets are removed faster than they are added, and no call has to remove many.
         for _ in range(min(2, len(full_at) - 1)):
             oldest, filled = next(iter(full_at.items()))
             if filled > now and len(full_at) <= self._max_keys:

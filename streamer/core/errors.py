@@ -51,25 +51,24 @@ CODES: Final = frozenset(
         OVERLOADED,
     }
 )
-"""The codes that the service itself uses. A handler may use codes of its own."""
+"""The codes that the service itself uses. A handler may use other codes."""
 
 _RETRYABLE: Final = frozenset({TIMEOUT, RATE_LIMITED, OVERLOADED})
 
 
 class StreamerError(Exception):
-    """Base of everything that this package raises on purpose."""
+    """Base class of everything that this package raises on purpose."""
 
 
 class Error(StreamerError):
-    """The answer to a request that went wrong.
+    """The answer to a failed request.
 
     Args:
         code: one of `CODES`, or a handler's own, in capitals with underscores.
         message: one sentence for the person who reads it.
-        details: JSON values that a program may read; None is an empty object.
-        retryable: whether the same request may succeed later. None takes the code's usual answer:
-            true for TIMEOUT, RATE_LIMITED and OVERLOADED, false otherwise. It alone decides
-            whether a queued request is attempted again.
+        details: JSON values for programs; None means an empty object.
+        retryable: whether the same request may succeed later. None means the default of the code: true for TIMEOUT,
+            RATE_LIMITED and OVERLOADED, false otherwise. It alone decides whether a queued request is attempted again.
     """
 
     code: str = INTERNAL_ERROR
@@ -118,7 +117,7 @@ def _rebuild(code: str, message: str, details: dict[str, Any], retryable: bool) 
 
 
 class ConfigError(StreamerError):
-    """The configuration is wrong. `problems` holds one value per problem, each of which prints as one line."""
+    """The configuration is wrong. `problems` has one value per problem, each of which prints as one line."""
 
     def __init__(self, problems: list[Any]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
@@ -126,22 +125,22 @@ class ConfigError(StreamerError):
 
 
 class PluginError(StreamerError):
-    """A plugin is broken, misnamed, offers nothing, or is not allowed to load."""
+    """A plugin is broken, has an invalid name, has no components, or is not allowed to load."""
 
 
 class StoreError(StreamerError):
-    """The store could not do what it was asked."""
+    """The store could not complete an operation."""
 
 
 class LeaseLost(StoreError):
-    """The claim that this write carries is no longer the newest, or the request is already terminal.
+    """The claim of this write is no longer the newest, or the request is already terminal.
 
-    The handler that held it must stop: another run owns the request, or nobody needs it any more.
+    The handler must stop: another worker has claimed the request, or it is no longer needed.
     """
 
 
 class StoreInUse(StoreError):
-    """Another process owns this store."""
+    """Another process has this store open."""
 
 
 class StoreTooNew(StoreError):
@@ -149,23 +148,23 @@ class StoreTooNew(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The disk refuses writes, the table throttles, the process behind the store has died for good, or it is closed."""
+    """The disk refuses writes, the table throttles, the process behind the store has died, or the store is closed."""
 
 
 class StoreClosed(StoreUnavailable):
-    """The store was closed by this process; no later try can help."""
+    """The store was closed by this process; trying again cannot help."""
 
 
 class TransitionRefused(StreamerError):
-    """An event that the record's state does not allow."""
+    """The record's state does not allow the event."""
 
 
 class ConnectionGone(StreamerError):
-    """The connection that a message was for has ended."""
+    """The receiving connection has ended."""
 
 
 class NotSent(StreamerError):
-    """The connection is there, and takes no message at this time: its client does not read, or its gateway is busy."""
+    """The connection is open but accepts no message now: its client does not read, or its gateway is busy."""
 
 
 class StartError(StreamerError):
@@ -173,4 +172,4 @@ class StartError(StreamerError):
 
 
 class PortInUse(StartError):
-    """Another program listens where the service is to listen."""
+    """Another program already listens on the service's port."""

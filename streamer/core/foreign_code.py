@@ -1,7 +1,8 @@
-"""Exceptions of code that is not ours: shown, bounded and told apart from our own cancellation, whatever they are.
+"""Handles exceptions of handlers, middleware and plugins: formats them safely, limits their length, and distinguishes
+them from our own cancellation.
 
-Handlers, middleware and plugins may raise anything: Rust extensions raise a BaseException for each panic, `sys.exit`
-raises SystemExit, and the text of an exception may itself raise. Nothing here does.
+Such code may raise anything: Rust extensions raise a BaseException for each panic, `sys.exit` raises SystemExit, and
+formatting an exception may raise again. The functions here never raise.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ import traceback
 from typing import Final
 
 LONGEST_TEXT: Final = 2_000
-"""Characters of an exception's text that are shown."""
+"""Maximum characters of an exception's text."""
 LONGEST_TRACEBACK: Final = 32_000
-"""Characters of a traceback that are shown."""
+"""Maximum characters of a traceback."""
 _CUT: Final = "…"
 
 
 def safe_text(value: object, longest: int = LONGEST_TEXT) -> str:
-    """The text of a value, cut to so many characters; a note in its place when it cannot be had."""
+    """The text of a value, truncated; a placeholder when it cannot be formatted."""
     try:
-        # A subclass of str may override what slicing and formatting do.
+        # A subclass of str may override slicing and formatting.
         text = str.__str__(str(value))
     except BaseException:  # noqa: BLE001 - the value's own code may raise anything
         return f"<the text of a {type(value).__name__} cannot be shown>"
@@ -37,7 +38,7 @@ def safe_repr(value: object, longest: int = LONGEST_TEXT) -> str:
 
 
 def describe(problem: BaseException, longest: int = LONGEST_TEXT) -> str:
-    """Type and text of an exception, as the last line of a traceback has them."""
+    """Type and text of an exception, as in the last line of a traceback."""
     text = safe_text(problem, longest)
     return f"{type(problem).__name__}: {text}" if text else type(problem).__name__
 
@@ -48,9 +49,9 @@ def one_line(problem: BaseException, longest: int = LONGEST_TEXT) -> str:
 
 
 def format_traceback(problem: BaseException, longest: int = LONGEST_TRACEBACK) -> str:
-    """The traceback with its causes, without the last line break, at most about so many characters.
+    """The traceback with its causes, without the last line break, limited to about that many characters.
 
-    A longer one keeps its beginning, where it was called from, and its end, which says what happened.
+    A longer one keeps its start, with the caller, and its end, with the error.
     """
     try:
         parts = [part if len(part) <= longest else part[:LONGEST_TEXT] + _CUT for part in _parts(problem)]
@@ -74,23 +75,23 @@ def notes_of(problem: BaseException) -> list[str]:
 
 
 def task_is_cancelled() -> bool:
-    """Whether a CancelledError seen now was meant for the current task.
+    """Whether the CancelledError that is being handled was meant for the current task.
 
-    If not, it came out of foreign code by itself: of something inside that was cancelled.
+    If not, foreign code raised it, because something inside it was cancelled.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 def is_our_own(problem: BaseException) -> bool:
-    """Whether an exception seen now inside a task is the task's own end, and no fault of the foreign code in it."""
+    """Whether the exception that is being handled ends the task itself, and is no error of foreign code."""
     return is_being_closed(problem) or (isinstance(problem, asyncio.CancelledError) and task_is_cancelled())
 
 
 def is_being_closed(problem: BaseException) -> bool:
-    """Whether this is the GeneratorExit by which an unfinished coroutine is closed: it must not await anything more.
+    """Whether this is the GeneratorExit that closes an unfinished coroutine, which must not await anything more.
 
-    One that foreign code raised itself is seen inside a running task; a coroutine is closed outside of any.
+    Foreign code can raise GeneratorExit too, but only inside a running task; a coroutine is closed outside of any.
     """
     if not isinstance(problem, GeneratorExit):
         return False

@@ -1,4 +1,4 @@
-"""Whether the service can do all of its work, as its parts report it."""
+"""The health of the service, as its parts report it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 
 class Health:
-    """What is wrong now, of each part that has reported something.
+    """The current problem of each part that has reported one.
 
     Args:
-        on_change: called with the part, and with what is wrong in one line, or None once it works again.
+        on_change: called with the part, and with its problem on one line, or None once it works again.
     """
 
     def __init__(self, on_change: Callable[[str, str | None], object] | None = None) -> None:
@@ -17,7 +17,9 @@ class Health:
         self._on_change = on_change
 
     def report(self, part: str, problem: str | None) -> None:
-        """The part does not work, and why, in one line; or it does (None). The same again changes nothing."""
+        """Reports the problem of a part on one line, or None when it works. Reporting the same again changes
+        nothing.
+        """
         if self._problems.get(part) == problem:
             return
         if problem is None:
@@ -29,5 +31,5 @@ class Health:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong, a line each; empty when all works."""
+        """The current problems, one line each; empty when everything works."""
         return tuple(self._problems.values())

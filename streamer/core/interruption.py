@@ -1,4 +1,4 @@
-"""Why a handler is being cancelled: to the handler all reasons look the same."""
+"""Why a handler is being cancelled. The handler itself cannot distinguish the reasons."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ _reasons: Final[ContextVar[tuple[Callable[[], str], ...]]] = ContextVar("streame
 
 
 def may_be_interrupted(reason: Callable[[], str]) -> None:
-    """Adds something that may cancel the current task. It says why it did, or an empty text while it has not."""
+    """Registers a possible reason for cancelling the current task: a function that returns the reason, or an empty text
+    while it has not cancelled.
+    """
     _reasons.set((*_reasons.get(), reason))
 
 
 def why_interrupted(otherwise: str) -> str:
-    """Why a CancelledError came: the outcome's code, or `released` and `lost` as in the history of a request.
+    """The reason for a CancelledError: the outcome's code, or `released` and `lost` as in the history of a request.
 
     Args:
-        otherwise: when the current task was cancelled and nothing says why.
+        otherwise: the reason when the current task was cancelled and no registered function knows why.
 
-    Returns INTERNAL_ERROR for a CancelledError that the handler itself let through: that is what its client gets.
+    Returns INTERNAL_ERROR for a CancelledError that the handler itself caused: that is what its client gets.
     """
     task = asyncio.current_task()
     if task is None or not task.cancelling():

@@ -1,4 +1,4 @@
-"""What travels: the request, the result, progress, and the messages that go out."""
+"""The request, the result, progress, and the messages to clients."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """Where a handler says how far it is. This one, given to requests that nobody waits for in the queue, is silent."""
+    """Accepts progress reports of a handler. This base class, used for requests that are not queued, ignores them."""
 
     __slots__ = ()
 
     def report(self, percentage: float, message: str = "", **metadata: Any) -> None:
-        """Says how far the work is.
+        """Reports the progress of the work.
 
-        It returns at once, never raises because of a client, and may be called from any thread.
+        Returns immediately, never raises because of a client, and can be called from any thread.
 
         Args:
-            percentage: 0 to 100; clamped, never falling within one attempt; not a number counts as no change.
+            percentage: 0 to 100; clamped, and never decreasing within one attempt; NaN changes nothing.
             message: one line for the person who waits.
-            metadata: JSON values that go out with this report, beside those of `set_metadata`.
+            metadata: JSON values that are sent with this report, in addition to those of `set_metadata`.
         """
 
     def set_metadata(self, key: str, value: Any) -> None:
-        """Sets one JSON value that goes out with every later report of this attempt."""
+        """Sets a JSON value that is sent with every later report of this attempt."""
 
 
 SILENT: Final = Reporter()
 
 
 class Request(msgspec.Struct, kw_only=True):
-    """One request of a client, validated against its action's schema before a handler sees it."""
+    """A client's request, validated by its action's schema before a handler gets it."""
 
     id: str
     action: str
@@ -44,34 +44,37 @@ class Request(msgspec.Struct, kw_only=True):
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
     connection_id: str = ""
     owner: str = ""
-    """Whose request it is: `principal:…`, `connection:…`, or `client:` with a digest of the `client_id`, the same each
-    time. Nobody else sees it."""
+    """The owner: `principal:…`, `connection:…`, or `client:` with a digest of the `client_id`, always the same for a
+    client. No other owner can see the request.
+    """
     principal: Principal | None = None
-    """Who asked, as proved when the connection began or last renewed its proof; None without authentication."""
+    """The authenticated principal, as of the start of the connection or the last renewal; None without
+    authentication.
+    """
     address: str = ""
-    """Of a queued one: a keyed digest of the block of addresses that it came from; empty with authentication."""
+    """For queued requests: a keyed digest of the client's address block; empty with authentication."""
     created_at: float = 0.0
     """Seconds since 1970-01-01 UTC."""
     attempt: int = 1
-    """1 for the first run; above 1 the handler has run before, perhaps not to its end."""
+    """1 for the first run; more if the handler has already run, perhaps not to its end."""
     queued: bool = False
-    """Whether it came through the queue; False when the client waits for a direct answer."""
+    """Whether the request was queued; False when the client waits for a direct answer."""
     progress: Reporter = SILENT
-    """Where a handler reports how far it is; silent when the request is answered at once."""
+    """Accepts progress reports; ignores them when the request is answered directly."""
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """What a handler gives back. A handler may also return plain JSON data, or raise `Error`."""
+    """The result of a handler. A handler may also return plain JSON data, or raise `Error`."""
 
     data: Any = None
     success: bool = True
     error: Error | None = None
-    """Only with `success=False`; goes out beside the data."""
+    """Only with `success=False`; sent in addition to the data."""
     metadata: dict[str, Any] | None = None
 
 
 class ProgressUpdate(msgspec.Struct, kw_only=True):
-    """One report of progress, as it leaves the reporter."""
+    """One progress report, as passed on by the reporter."""
 
     percentage: float
     message: str = ""
@@ -80,7 +83,7 @@ class ProgressUpdate(msgspec.Struct, kw_only=True):
 
 
 class ErrorBody(msgspec.Struct):
-    """`error` on the wire and in a store."""
+    """`error` in messages and in a store."""
 
     code: str
     message: str
@@ -89,7 +92,7 @@ class ErrorBody(msgspec.Struct):
 
 
 class Response(msgspec.Struct, tag_field="type", tag="response", omit_defaults=True):
-    """The direct answer to a request that was not queued."""
+    """The answer to a direct request."""
 
     request_id: str
     success: bool
@@ -108,7 +111,7 @@ class Acknowledgment(msgspec.Struct, tag_field="type", tag="acknowledgment"):
 
 
 class Progress(msgspec.Struct, tag_field="type", tag="progress", omit_defaults=True):
-    """How far a queued request is."""
+    """The progress of a queued request."""
 
     request_id: str
     seq: int
@@ -131,7 +134,7 @@ class Complete(msgspec.Struct, tag_field="type", tag="complete", omit_defaults=T
 
 
 class ErrorMessage(msgspec.Struct, tag_field="type", tag="error", omit_defaults=True):
-    """A refused request (no `seq`), or the terminal message of a queued one that failed."""
+    """A refused request (without `seq`), or the terminal message of a queued one that failed."""
 
     error: ErrorBody
     request_id: str | None = None
@@ -142,5 +145,5 @@ Outgoing = Response | Acknowledgment | Progress | Complete | ErrorMessage
 
 
 def error_body(error: Error) -> ErrorBody:
-    """The error as it goes out and as it is stored."""
+    """The error as it is sent and stored."""
     return ErrorBody(error.code, error.message, error.retryable, error.details)

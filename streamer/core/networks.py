@@ -1,4 +1,4 @@
-"""Addresses of the internet: what is one, whose they are, and which are nobody else's business."""
+"""IP addresses and networks: parsing, and which of them are public."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _ONE_SITE: Final = 64
-"""Bits of an IPv6 address that name a network; whoever has one has all its addresses (RFC 4291, section 2.5.4)."""
+"""Bits of an IPv6 address that identify a network; its owner has all addresses in it (RFC 4291, section 2.5.4)."""
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-"""IPv4 addresses as a translator writes them (RFC 6052)."""
+"""IPv4 addresses in the notation of a translator (RFC 6052)."""
 
 
 def parse_network(text: str) -> Network:
-    """The network of `10.0.0.0/8`, `2001:db8::/32`, or of one address.
+    """The network of `10.0.0.0/8`, `2001:db8::/32`, or of a single address.
 
     Raises:
-        ValueError: neither.
+        ValueError: it is neither.
     """
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise ValueError(
-            f"{text!r} is not a network or an address: write it as in 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32"
+            f"{text!r} is not a network or an IP address: write it as in 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32"
         ) from None
 
 
 def parse_address(text: str) -> Address | None:
-    """The address; None for what is none. A scope (`fe80::1%eth0`) is dropped, and an IPv4 address in IPv6's dress is
-    that address.
+    """The address; None for invalid text. A scope (`fe80::1%eth0`) is removed, and an IPv4 address mapped into IPv6
+    becomes an IPv4 address.
     """
     try:
         return plain(ipaddress.ip_address(text.partition("%")[0]))
@@ -39,21 +39,21 @@ def parse_address(text: str) -> Address | None:
 
 
 def plain(address: Address) -> Address:
-    """An IPv4 address for one that is mapped into IPv6 (RFC 4291, section 2.5.5.2)."""
+    """The IPv4 address of one that is mapped into IPv6 (RFC 4291, section 2.5.5.2)."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return address if mapped is None else mapped
 
 
 def address_block(address: Address) -> str:
-    """What counts as one address: an IPv4 address, or an IPv6 network of 64 bits."""
+    """The block that counts as one address: an IPv4 address, or an IPv6 network of 64 bits."""
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Network((address, _ONE_SITE), strict=False))
     return str(address)
 
 
 def is_public(address: Address) -> bool:
-    """Whether the address is one of the internet's at large: not of this machine, a private or local network, a
-    provider's inside, a group, or reserved; nor a way of writing such an IPv4 address in IPv6.
+    """Whether the address is public: not of this machine, private, link-local, multicast or reserved, and not such an
+    IPv4 address written as IPv6.
     """
     address = plain(address)
     if isinstance(address, ipaddress.IPv6Address):
@@ -61,7 +61,7 @@ def is_public(address: Address) -> bool:
             return is_public(ipaddress.IPv4Address(address.packed[-4:]))
         if address.sixtofour is not None:
             return is_public(address.sixtofour)
-        # Tunnels through NAT: nothing that is to be reached on purpose has such an address (RFC 4380).
+        # Teredo tunnels through NAT: no intended destination has such an address (RFC 4380).
         if address.teredo is not None:
             return False
     return address.is_global and not address.is_multicast

@@ -1,8 +1,8 @@
-"""Messages that are too long for their transport, in parts: how they are cut, and how they are joined. Pure.
+"""Splits messages that are too long for their transport into parts, and joins them. Pure functions.
 
-A part is a message of its own, `{"type": "part", "part_of": …, "index": 0, "count": 3, "data": …}`, with the
-`request_id` and the `seq` of the whole. The `data` of all parts, in the order of their indexes, is
-the text of the whole.
+A part is a message of the form `{"type": "part", "part_of": …, "index": 0, "count": 3, "data": …}`, with the
+`request_id` and the `seq` of the whole message. The `data` of all parts, in the order of their indexes, is the text of
+the whole.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Final
 import msgspec
 
 MARK: Final = b'{"type":"part",'
-"""What every part begins with, so that it is told from other messages by one comparison."""
+"""The start of every part, which distinguishes it from other messages by one comparison."""
 MAX_SIZE: Final = 64 * 1024 * 1024
-"""Characters of one joined message."""
+"""Maximum characters of a joined message."""
 MAX_OPEN: Final = 64
-"""Messages whose parts may come at the same time."""
+"""Maximum number of messages whose parts may arrive at the same time."""
 _HEAD: Final = 512
-"""Bytes that are left for everything in a part but its data and the ids."""
+"""Bytes reserved for everything in a part except its data and the ids."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class _Named(msgspec.Struct):
-    """What a part takes over from the whole."""
+    """The fields that a part copies from the whole message."""
 
     request_id: str | None = None
     seq: int | None = None
@@ -48,19 +48,21 @@ _part: Final = msgspec.json.Decoder(Part)
 
 
 class TooLongError(Exception):
-    """The parts of a message are together longer than may be joined."""
+    """The joined message would be longer than allowed."""
 
     def __init__(self, request_id: str | None, size: int) -> None:
-        super().__init__(f"a message in parts has more than {size} characters, which is as much as is joined here")
+        super().__init__(
+            f"the parts of a message have more than {size} characters, which is the limit for a joined message"
+        )
         self.request_id = request_id
 
 
 def split(message: bytes, limit: int) -> list[bytes]:
-    """The message itself where it fits, else its parts.
+    """The message itself if it fits, otherwise its parts.
 
     Args:
         message: JSON text of an object, in UTF-8.
-        limit: bytes that one part may have; at least some 2,000.
+        limit: maximum bytes of one part; at least about 2,000.
     """
     if len(message) <= limit:
         return [message]
@@ -84,14 +86,14 @@ def split(message: bytes, limit: int) -> list[bytes]:
 
 
 def _pieces(text: str, room: int) -> list[str]:
-    """The text in pieces, none of which takes more room as a JSON string."""
+    """The text in pieces, none of which takes more space as a JSON string."""
     pieces = []
     start, length = 0, room
     while start < len(text):
         piece = text[start : start + length]
         size = len(_encode(piece))
         if size > room:
-            # Quotes, and what is not ASCII, take more than they seem to; what follows is probably like it.
+            # Quotes and non-ASCII characters take more space when encoded; the following text is probably similar.
             length = max(len(piece) * room // size - 1, 1)
             continue
         pieces.append(piece)
@@ -100,11 +102,11 @@ def _pieces(text: str, room: int) -> list[str]:
 
 
 class Joiner:
-    """Puts the parts that come over one connection together again.
+    """Joins the parts that arrive over one connection.
 
     Args:
-        max_size: characters of one joined message at most.
-        max_open: messages under way at the same time; the oldest is given up for one more.
+        max_size: maximum characters of a joined message.
+        max_open: maximum number of incomplete messages; one more discards the oldest.
     """
 
     def __init__(self, max_size: int = MAX_SIZE, max_open: int = MAX_OPEN) -> None:
@@ -113,10 +115,10 @@ class Joiner:
         self._open: OrderedDict[str, dict[int, str]] = OrderedDict()
 
     def add(self, frame: bytes | str) -> str | None:
-        """The whole message once all of its parts are there; None until then, and for what is no part.
+        """The whole message once all of its parts have arrived; None until then, and for other messages.
 
         Raises:
-            TooLongError: it would be too long; its parts are forgotten.
+            TooLongError: it would be too long; its parts are discarded.
         """
         try:
             part = _part.decode(frame)

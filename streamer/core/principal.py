@@ -1,4 +1,4 @@
-"""Who a connection speaks for, once it has proved it."""
+"""The authenticated principal of a connection."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import msgspec
 
 
 class Principal(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """An authenticated user of a tenant. It travels with each request, through the queue too."""
+    """An authenticated user of a tenant. It is part of each request, including queued ones."""
 
     user_id: str
     tenant_id: str = ""
-    """Empty where the service knows no tenants."""
+    """Empty where the service has no tenants."""
     permissions: frozenset[str] = frozenset()
-    """What it may do; an action's `permissions` must all be among them."""
+    """The user's permissions; an action's `permissions` must all be included."""
     expires_at: float | None = None
-    """When its proof runs out, in seconds since 1970-01-01 UTC; None: never."""
+    """When the authentication expires, in seconds since 1970-01-01 UTC; None: never."""
     claims: dict[str, Any] = msgspec.field(default_factory=dict)
-    """What else its proof says of it, as far as the configuration lets it through."""
+    """Other claims of the token, as far as the configuration includes them."""
 
     @property
     def owner(self) -> str:
-        """The owner of its requests, made of tenant and user so that no two principals share one."""
+        """The owner of the user's requests, composed of tenant and user so that no two principals have the same."""
         return f"principal:{quote(self.tenant_id, safe='')}/{quote(self.user_id, safe='')}"
 
     def may(self, needed: frozenset[str]) -> bool:
-        """Whether it holds all of these permissions."""
+        """Whether the principal has all of these permissions."""
         return needed <= self.permissions

@@ -1,8 +1,8 @@
-"""Text for people's eyes: whatever a terminal might obey, or not show, is written as an escape.
+"""Text for people: characters that a terminal would execute or not show are written as escapes.
 
-That is every character which Unicode does not count as printable: control characters of both sets (ESC, NUL, U+009B),
-bidirectional overrides and isolates, zero-width characters, separators of lines and paragraphs, halves of surrogate
-pairs, and spaces other than the common one.
+These are all characters that Unicode does not classify as printable: control characters of both sets (ESC, NUL,
+U+009B), bidirectional overrides and isolates, zero-width characters, separators of lines and paragraphs, halves of
+surrogate pairs, and spaces other than the common one.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ _SUSPECT_IN_LINES: Final = re.compile(r"[^\x20-\x7e\n]")
 
 
 def printable(text: str) -> str:
-    """The text on one line, with Python's escapes (as `repr` has them) for what is not printable."""
+    """The text on one line, with Python's escapes (as in `repr`) for unprintable characters."""
     return text if text.isprintable() else _SUSPECT.sub(_python_escape, text)
 
 
 def printable_lines(text: str) -> str:
-    """As `printable`, keeping line breaks: for texts of our own that hold others' words."""
+    """As `printable`, but keeps line breaks: for our own texts that include others' text."""
     return text if text.isprintable() else _SUSPECT_IN_LINES.sub(_python_escape, text)
 
 
 def printable_json(data: bytes) -> bytes:
-    """JSON in UTF-8, with JSON's escapes of four digits for what is not printable. It stays the same JSON.
+    """JSON in UTF-8, with JSON's four-digit escapes for unprintable characters. The JSON value stays the same.
 
-    Outside of strings JSON has only ASCII; line breaks, which indent it, stay.
+    Outside of strings, JSON is ASCII; line breaks of the indentation are kept.
     """
     if data.isascii() and b"\x7f" not in data:
-        # Encoders escape the control characters below the space themselves.
+        # Encoders already escape the control characters below the space.
         return data
     text = data.decode("utf-8", "surrogatepass")
     return (text if text.isprintable() else _SUSPECT_IN_LINES.sub(_json_escape, text)).encode()

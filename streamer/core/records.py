@@ -1,7 +1,7 @@
-"""A queued request as it is stored: its record and its states. What may change it is in `transitions`.
+"""The record of a queued request, and its states. `transitions` defines how it changes.
 
-One attribute, `due_at`, says when a record may next be claimed: after the back-off for RETRYING, when the lease runs
-out for PROCESSING, never (None) for a terminal one. A PENDING one may be claimed at once, whatever it says.
+The attribute `due_at` says when a record can next be claimed: after the back-off for RETRYING, when the lease expires
+for PROCESSING, never (None) for a terminal record. A PENDING record can always be claimed.
 """
 
 from __future__ import annotations
@@ -18,29 +18,30 @@ from streamer.core.principal import Principal
 from streamer.core.units import format_duration
 
 SEQ_STRIDE: Final = 1 << 32
-"""Room for the messages of one claim: `seq` of claim n lies in ((n - 1) · stride, n · stride), so it rises over
-restarts without a durable write per message, and stays below 2**53 for two million claims."""
+"""Range of message numbers per claim: the `seq` of claim n is in ((n - 1) · stride, n · stride). So it increases across
+restarts without a durable write per message, and stays below 2**53 for two million claims.
+"""
 
 
 ADDRESS_SHARE: Final = "\x1f"
-"""What the name of an address' share begins with, and no tenant's."""
+"""The prefix of an address' share, which no tenant has."""
 
 
 class Status(enum.StrEnum):
-    """Where a request is."""
+    """The state of a request."""
 
     PENDING = "PENDING"
     """Stored and acknowledged; waits for a worker."""
     PROCESSING = "PROCESSING"
     """Claimed; a worker holds the lease, or died holding it."""
     RETRYING = "RETRYING"
-    """An attempt failed; waits for its next one."""
+    """An attempt failed; waits for the next one."""
     COMPLETED = "COMPLETED"
     """Ended with a result."""
     FAILED = "FAILED"
     """Ended with an error."""
     CANCELLED = "CANCELLED"
-    """Ended because its owner or an operator said so."""
+    """Cancelled by its owner or an operator."""
 
 
 TERMINAL: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
@@ -59,40 +60,40 @@ class RequestRecord(msgspec.Struct, kw_only=True, frozen=True):
     connection_id: str = ""
     created_at: float
     max_attempts: int = 3
-    """How many attempts may begin; one that ended by a drain does not count."""
+    """Maximum number of attempts; an attempt that a drain ended does not count."""
     priority: int = 0
-    """Among those that are due, higher goes first."""
+    """Due records with a higher priority are claimed first."""
     principal: Principal | None = None
-    """Who asked; None without authentication."""
+    """The principal; None without authentication."""
     address: str = ""
-    """A keyed digest of the block of addresses that it came from; empty with authentication."""
+    """A keyed digest of the client's address block; empty with authentication."""
     expires_at: float | None = None
-    """No attempt begins from then on: what still waits has FAILED. None: it waits for as long as it takes."""
+    """No attempt starts after this time; a request that still waits then becomes FAILED. None: no limit."""
 
     status: Status = Status.PENDING
     due_at: float | None
-    """When it may be claimed; None once terminal."""
+    """When the record can be claimed; None once terminal."""
     attempts: int = 0
     fence: int = 0
-    """Raised by each claim."""
+    """Incremented by each claim."""
     worker: str = ""
     percentage: float = 0.0
     message: str = ""
     progress_metadata: bytes = b""
-    """JSON text of the newest progress metadata; empty for none."""
+    """JSON text of the newest progress metadata; empty without any."""
     seq: int = 0
-    """The newest `seq` that is known durably; the terminal message's own once terminal."""
+    """The newest durably stored `seq`; the terminal message's own once terminal."""
     result: bytes = b""
-    """JSON text of the terminal message's body (`success`, `result`, `metadata`, `error`); empty for none."""
+    """JSON text of the terminal message's body (`success`, `result`, `metadata`, `error`); empty without one."""
     error: ErrorBody | None = None
-    """Why it FAILED or was CANCELLED; while RETRYING, why the last attempt failed."""
+    """The error of a FAILED or CANCELLED request; while RETRYING, the error of the last attempt."""
     updated_at: float
     started_at: float | None = None
     finished_at: float | None = None
     history: tuple[Attempt, ...] = ()
     """The attempts that did not complete it, oldest first, over all counts of attempts."""
     delivered_at: float | None = None
-    """When its owner had been told how it ended; None while that is still to be done."""
+    """When the outcome was delivered to the owner; None before."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -101,17 +102,17 @@ class RequestRecord(msgspec.Struct, kw_only=True, frozen=True):
 
     @property
     def tenant(self) -> str:
-        """Whose share of the service it takes; empty without tenants."""
+        """The tenant for fair scheduling; empty without tenants."""
         return "" if self.principal is None else self.principal.tenant_id
 
     @property
     def share(self) -> str:
-        """Whose share of the queue it takes: its tenant's; without authentication that of its address."""
+        """The group that shares the queue's capacity: the tenant; without authentication, the address."""
         return self.tenant or (f"{ADDRESS_SHARE}{self.address}" if self.address and self.principal is None else "")
 
     @property
     def terminal(self) -> bool:
-        """Whether it has ended."""
+        """Whether the request has ended."""
         return self.due_at is None
 
 
@@ -121,8 +122,8 @@ def first_seq(fence: int) -> int:
 
 
 def due(record: RequestRecord, now: float) -> bool:
-    """Whether the record waits for nothing but a worker."""
-    # Not by its time when it is PENDING: a clock that is put back must not make what was just stored wait for it.
+    """Whether the record can start as soon as a worker is free."""
+    # PENDING records ignore their time: setting the clock back must not delay what was just stored.
     return record.due_at is not None and (record.status is Status.PENDING or record.due_at <= now)
 
 
@@ -132,7 +133,9 @@ def exhausted(record: RequestRecord) -> bool:
 
 
 def follows_loss(record: RequestRecord) -> bool:
-    """Whether the newest attempt that the record remembers was lost: its worker died, or was cut off for too long."""
+    """Whether the newest attempt in the history was lost: its worker died, or could not reach the store for too
+    long.
+    """
     return bool(record.history) and record.history[-1].outcome is Outcome.LOST
 
 
@@ -142,17 +145,17 @@ def last_attempt(record: RequestRecord) -> bool:
 
 
 def expired(record: RequestRecord, now: float) -> bool:
-    """Whether the record must end instead of being claimed: it waited until `expires_at`."""
+    """Whether the record must expire instead of being claimed: it waited until `expires_at`."""
     if record.expires_at is None or record.expires_at > now or record.due_at is None:
         return False
     return record.status is not Status.PROCESSING or record.due_at <= now
 
 
 def rebase_clock(record: RequestRecord, now: float) -> RequestRecord:
-    """The record after the clock was put back to `now`: what was written in the time that is yet to come again.
+    """The record after the clock was set back to `now`, with its future times moved back.
 
-    A record that waits for a time (for its next attempt, the end of a lease, its expiry) waits for as long from now
-    as it was to wait from then; else a clock put back by an hour would hold it up by an hour.
+    A record that waits for a time (its next attempt, the end of a lease, its expiry) keeps the remaining wait;
+    otherwise setting the clock back by an hour would delay it by an hour.
     """
     if record.due_at is None or record.updated_at <= now:
         return record
@@ -170,7 +173,7 @@ def rebase_clock(record: RequestRecord, now: float) -> RequestRecord:
 def expired_error(record: RequestRecord) -> ErrorBody:
     """The error of a request that waited too long."""
     waited = 0.0 if record.expires_at is None else round(record.expires_at - record.created_at, 3)
-    # A clock that was put back leaves no telling how long it was.
+    # After the clock was set back, the waiting time is unknown.
     long = f"longer than {format_duration(waited)}" if waited > 0 else "too long"
     return ErrorBody(
         TIMEOUT,
@@ -181,10 +184,10 @@ def expired_error(record: RequestRecord) -> ErrorBody:
 
 
 def abandoned_error(record: RequestRecord) -> ErrorBody:
-    """The error of a request whose worker died under it until no attempt was left."""
+    """The error of a request whose worker died in its last attempt."""
     return ErrorBody(
         INTERNAL_ERROR,
-        "The worker died while it ran this request, and no attempt is left",
+        "The worker died while it ran this request, and no attempts are left",
         retryable=False,
         details={"attempts": record.attempts},
     )

@@ -1,4 +1,4 @@
-"""Small texts that a client keeps for us and can neither read nor change. Pure."""
+"""Seals small texts that a client stores for us and can neither read nor change. Pure functions."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Sealer:
         self._key = key
 
     def seal(self, text: str, scope: str) -> str:
-        """The text for whom `scope` names, in letters, digits, `-` and `_`."""
+        """The sealed text, valid only for `scope`, in letters, digits, `-` and `_`."""
         data = text.encode()
         tag = self._tag(data, scope)
         return base64.urlsafe_b64encode(tag + self._mixed(data, tag)).decode().rstrip("=")
 
     def open(self, sealed: str, scope: str) -> str | None:
-        """The text; None for what was not sealed here for this scope."""
+        """The text; None for one that was not sealed here for this scope."""
         try:
             whole = base64.b64decode(sealed.encode("ascii") + b"=" * (-len(sealed) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, UnicodeEncodeError):

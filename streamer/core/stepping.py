@@ -1,4 +1,4 @@
-"""Coroutines stepped by hand, so that work which does not wait needs no task."""
+"""Steps coroutines by hand, so that work which does not wait needs no task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Resumed:
 
     Args:
         coroutine: stepped by hand until it yielded.
-        waits_for: what it yielded; the task must wait for that before it goes on.
+        waits_for: the yielded object; the task must wait for it before continuing.
     """
 
     __slots__ = ("_coroutine", "_waits_for")
@@ -37,7 +37,7 @@ class Resumed:
 
 
 class EnterTask:
-    """Awaited, it suspends once: whoever stepped the coroutine by hand then goes on with it inside a task."""
+    """Suspends once when awaited: code that stepped the coroutine by hand then continues it inside a task."""
 
     __slots__ = ()
 
@@ -53,6 +53,6 @@ class _Done:
 
 
 DONE: Final[Awaitable[None]] = _Done()
-"""What a method returns that may have to be awaited and has nothing left to wait for. Awaited, it goes on at once; a
-caller on the path of every message compares with it, and spares the await.
+"""The return value of a method that may have to be awaited and has nothing to wait for. Awaiting it continues
+immediately; code on the path of every message compares with it and skips the await.
 """

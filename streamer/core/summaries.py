@@ -1,4 +1,4 @@
-"""What a listing says of a request: small, however large its payload, its result and its errors are."""
+"""A request as listings show it: small, even if its payload, result or errors are large."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from streamer.core.messages import ErrorBody
 from streamer.core.records import RequestRecord, Status
 
 MAX_TEXT: Final = 1000
-"""Characters of a message in a summary; the rest is in the record."""
+"""Maximum characters of a message in a summary; the record has the whole text."""
 
 
 class RequestSummary(msgspec.Struct, kw_only=True, frozen=True):
     """A queued request without its payload, metadata, result and history. `(owner, id)` is its key.
 
-    Each field means the same as in `RequestRecord`. Times are seconds since 1970 UTC.
+    Each field has the same meaning as in `RequestRecord`. Times are seconds since 1970 UTC.
     """
 
     owner: str
@@ -40,7 +40,7 @@ class RequestSummary(msgspec.Struct, kw_only=True, frozen=True):
     """The first `MAX_TEXT` characters."""
     seq: int = 0
     error: ErrorBody | None = None
-    """Without its details, and with the first `MAX_TEXT` characters of its message."""
+    """Without details, and with the first `MAX_TEXT` characters of the message."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -49,7 +49,7 @@ class RequestSummary(msgspec.Struct, kw_only=True, frozen=True):
 
     @property
     def terminal(self) -> bool:
-        """Whether it has ended."""
+        """Whether the request has ended."""
         return self.due_at is None
 
 
@@ -66,5 +66,5 @@ def summarize(record: RequestRecord) -> RequestSummary:
 
 
 def shorten(error: ErrorBody) -> ErrorBody:
-    """The error as a summary has it."""
+    """The error in a summary."""
     return ErrorBody(error.code[:MAX_TEXT], error.message[:MAX_TEXT], retryable=error.retryable)

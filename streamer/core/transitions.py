@@ -1,4 +1,4 @@
-"""What may happen to a queued request, and `advance`, the only place that knows the transitions.
+"""The transitions of a queued request. `advance` is the only place that implements them.
 
 ::
 
@@ -6,8 +6,8 @@
                  ↓  ↑
               RETRYING (due at)
 
-Each claim raises `fence`; whoever writes must show the fence of its claim, so a worker that was taken over can no
-longer write.
+Each claim increments `fence`, a fencing token. A write needs the fence of the newest claim, so a worker whose request
+was claimed again can no longer write.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from streamer.core.records import (
 
 
 class Claimed(msgspec.Struct, frozen=True):
-    """A worker takes the request. Allowed once it is due; a lease that ran out makes it due."""
+    """A worker claims the request. Allowed once it is due; an expired lease makes it due."""
 
     at: float
     worker: str
@@ -46,7 +46,7 @@ class Renewed(msgspec.Struct, frozen=True):
 
 
 class Progressed(msgspec.Struct, frozen=True):
-    """How far the claim's handler is."""
+    """The progress of the claim's handler."""
 
     at: float
     fence: int
@@ -67,7 +67,9 @@ class Completed(msgspec.Struct, frozen=True):
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """The claim's handler ended with an error. With `retry_at` it is attempted again then; without, it has FAILED."""
+    """The claim's handler ended with an error. With `retry_at` the request is attempted again then; without it, it is
+    FAILED.
+    """
 
     at: float
     fence: int
@@ -79,14 +81,14 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class Released(msgspec.Struct, frozen=True):
-    """The worker gives the claim back unharmed (a drain); the attempt does not count."""
+    """The worker returns the request unchanged (a drain); the attempt does not count."""
 
     at: float
     fence: int
 
 
 class Abandoned(msgspec.Struct, frozen=True):
-    """The claim's worker died and the request has no attempt left."""
+    """The claim's worker died and the request has no attempts left."""
 
     at: float
 
@@ -98,7 +100,7 @@ class Expired(msgspec.Struct, frozen=True):
 
 
 class Cancelled(msgspec.Struct, frozen=True):
-    """The owner or an operator ends it, queued or running."""
+    """The owner or an operator cancels it, queued or running."""
 
     at: float
     message: str = "The request was cancelled"
@@ -111,7 +113,7 @@ class Requeued(msgspec.Struct, frozen=True):
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """The owner has been told how the request ended."""
+    """The outcome was delivered to the owner."""
 
     at: float
 
@@ -135,7 +137,7 @@ def advance(record: RequestRecord, event: Event) -> RequestRecord:
     """The record after the event.
 
     Raises:
-        LeaseLost: the event carries a fence that is not the record's newest, or the record is not PROCESSING.
+        LeaseLost: the event's fence is not the record's newest, or the record is not PROCESSING.
         TransitionRefused: the record's state does not allow the event.
     """
     match event:
@@ -233,7 +235,7 @@ def _claim(record: RequestRecord, event: Claimed) -> RequestRecord:
     if exhausted(record):
         raise TransitionRefused(f"request {record.id!r} has used its {record.max_attempts} attempts")
     if expired(record, event.at):
-        raise TransitionRefused(f"request {record.id!r} has waited too long to begin")
+        raise TransitionRefused(f"request {record.id!r} has expired while it waited")
     return msgspec.structs.replace(
         record,
         status=Status.PROCESSING,
@@ -252,13 +254,15 @@ def _claim(record: RequestRecord, event: Claimed) -> RequestRecord:
 
 def _abandon(record: RequestRecord, event: Abandoned) -> RequestRecord:
     if not exhausted(record) or record.due_at is None or record.due_at > event.at:
-        raise TransitionRefused(f"request {record.id!r} is {record.status} with attempts or lease left")
+        raise TransitionRefused(
+            f"request {record.id!r} is {record.status} and has attempts left, or its lease is valid"
+        )
     return _end(record, Status.FAILED, event.at, abandoned_error(record))
 
 
 def _expire(record: RequestRecord, event: Expired) -> RequestRecord:
     if not expired(record, event.at):
-        raise TransitionRefused(f"request {record.id!r} is {record.status} and has time left")
+        raise TransitionRefused(f"request {record.id!r} is {record.status} and has not expired")
     return _end(record, Status.FAILED, event.at, expired_error(record))
 
 
@@ -269,7 +273,7 @@ def _cancel(record: RequestRecord, event: Cancelled) -> RequestRecord:
 
 
 def _end(record: RequestRecord, status: Status, at: float, error: ErrorBody) -> RequestRecord:
-    # Not written by the claim's holder, whose last seq is unknown here: the claim's own range is left behind whole.
+    # Not written by the claim's worker, whose last seq is unknown here: continue after the claim's whole range.
     return msgspec.structs.replace(
         record,
         status=status,
@@ -283,7 +287,7 @@ def _end(record: RequestRecord, status: Status, at: float, error: ErrorBody) -> 
 
 
 def _with_broken_off(record: RequestRecord, at: float, outcome: Outcome) -> tuple[Attempt, ...]:
-    """The history of a record that is taken from its claim, if one still stands on it."""
+    """The history of a record whose claim ends, if it has one."""
     return _remembered(record, at, outcome) if record.status is Status.PROCESSING else record.history
 
 
@@ -304,20 +308,22 @@ def _remembered(
 
 def _requeue(record: RequestRecord, event: Requeued) -> RequestRecord:
     if record.status not in (Status.FAILED, Status.CANCELLED):
-        raise TransitionRefused(f"request {record.id!r} is {record.status}; only FAILED and CANCELLED can run again")
+        raise TransitionRefused(
+            f"request {record.id!r} is {record.status}; only FAILED and CANCELLED requests can run again"
+        )
     return msgspec.structs.replace(
         record,
         status=Status.PENDING,
         due_at=event.at,
         attempts=0,
-        # The terminal message lies beyond the last claim's range; the next claim must begin beyond it too.
+        # The terminal message's seq is after the last claim's range; the next claim must start after it too.
         fence=record.fence + 1,
         worker="",
         error=None,
         result=b"",
         finished_at=None,
         delivered_at=None,
-        # Whoever runs it again wants it run, however long ago it was asked for.
+        # An operator who runs it again wants it to run, whatever its age.
         expires_at=None,
         updated_at=event.at,
     )
@@ -325,7 +331,7 @@ def _requeue(record: RequestRecord, event: Requeued) -> RequestRecord:
 
 def _deliver(record: RequestRecord, event: Delivered) -> RequestRecord:
     if not record.terminal:
-        raise TransitionRefused(f"request {record.id!r} is {record.status}: there is no outcome to deliver yet")
+        raise TransitionRefused(f"request {record.id!r} is {record.status}: it has no outcome to deliver yet")
     if record.delivered_at is not None:
         return record
     return msgspec.structs.replace(record, delivered_at=event.at)

@@ -1,4 +1,4 @@
-"""Durations, sizes and rates as people write them: `250ms`, `128KiB`, `100/1m`."""
+"""Durations, sizes and rates in the notation of the file: `250ms`, `128KiB`, `100/1m`."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def parse_duration(text: str) -> float:
     """Seconds of `250ms`, `5s`, `1m30s`, `7d`.
 
     Raises:
-        ValueError: not a duration with a unit, or longer than a hundred years.
+        ValueError: it is not a duration with a unit, or is longer than a hundred years.
     """
     position = 0
     total = 0.0
-    # Not `finditer`: in a text of digits alone it would look for a unit from each of them.
+    # Not `finditer`: in a text of only digits it would look for a unit after each of them.
     while (part := _DURATION_PART.match(text, position)) is not None:
         total += float(part[1]) * _DURATIONS[part[2]]
         position = part.end()
@@ -56,7 +56,7 @@ def parse_size(text: str) -> int:
     """Bytes of `512B`, `128KiB`, `1.5MB`.
 
     Raises:
-        ValueError: not a size with a unit.
+        ValueError: it is not a size with a unit.
     """
     match = _SIZE.fullmatch(text)
     if match is None:
@@ -73,7 +73,7 @@ def parse_rate(text: str) -> Rate:
     """Count and period of `100/1m`.
 
     Raises:
-        ValueError: not a rate, or a period or count of nothing.
+        ValueError: it is not a rate, or its count or period is zero.
     """
     match = _RATE.fullmatch(text)
     if match is None:
@@ -82,12 +82,12 @@ def parse_rate(text: str) -> Rate:
     if period <= 0 or int(match[1]) <= 0:
         raise ValueError(f"{text!r} is not a rate: count and period must be above zero")
     if int(match[1]) > _LARGEST:
-        raise ValueError(f"{text!r} is more than anything can do")
+        raise ValueError(f"{text!r} is too large a rate")
     return Rate(int(match[1]), period)
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest exact way to write it: `format_duration(90)` is `1m30s`, `0.25` is `250ms`."""
+    """The shortest exact notation: `format_duration(90)` is `1m30s`, `0.25` is `250ms`."""
     if seconds <= 0:
         return "0s"
     if seconds < 1:
@@ -108,12 +108,12 @@ def format_duration(seconds: float) -> str:
 
 
 def format_rate(rate: Rate) -> str:
-    """As it is written: `format_rate(Rate(100, 60))` is `100/1m`."""
+    """The notation of a rate: `format_rate(Rate(100, 60))` is `100/1m`."""
     return f"{rate.limit}/{format_duration(rate.period)}"
 
 
 def format_size(size: int) -> str:
-    """The largest binary unit that divides it: `format_size(131072)` is `128KiB`."""
+    """The notation in the largest binary unit that divides it: `format_size(131072)` is `128KiB`."""
     for unit in ("GiB", "MiB", "KiB"):
         if size and size % _SIZES[unit] == 0:
             return f"{size // _SIZES[unit]}{unit}"
@@ -124,7 +124,7 @@ def as_seconds(duration: float | str | timedelta) -> float:
     """A duration given as seconds, as text such as `"5s"`, or as a timedelta.
 
     Raises:
-        ValueError: the text is no duration.
+        ValueError: the text is not a duration.
     """
     if isinstance(duration, timedelta):
         return duration.total_seconds()

@@ -1,1 +1,1 @@
-"""Finds and checks what plugins offer. The only importer of pluggy, and never on the path of a request."""
+"""Finds and checks plugins. The only package that imports pluggy; it is not used while requests are processed."""

@@ -1,4 +1,4 @@
-"""What a component must be before it is registered: each check says what is wrong in one line."""
+"""Checks components before they are registered. Each check describes a problem on one line."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def name_problem(name: object) -> str | None:
-    """What is wrong with the name of a component or of an entry point; None when it is right.
+    """The problem with the name of a component or of an entry point; None when it is valid.
 
-    A dot is refused: it stands between the plugin's name and the component's.
+    A dot is refused, because it separates the plugin's name from the component's.
     """
     if isinstance(name, str) and _NAME.fullmatch(name):
         return None
-    return f"the name {name!r} is not allowed: {_NAME_RULE}"
+    return f"the name {name!r} is not allowed: use {_NAME_RULE}"
 
 
 def returned_problems(hook: str, returned: object, *, schemas: bool = True) -> Iterator[str]:
-    """What is wrong with what a hook returned.
+    """The problem with the return value of a hook.
 
     Args:
         hook: its name.
-        returned: what it returned.
-        schemas: whether they are checked against JSON Schema's own, which is most of the work.
+        returned: the return value.
+        schemas: whether to check schemas against JSON Schema's own, which takes most of the time.
     """
     if not isinstance(returned, list | tuple):
         what = "None" if returned is None else f"a {type(returned).__name__}"
-        yield f"{hook} returned {what}; it must return a list of Component (an empty one for nothing)"
+        yield f"{hook} returned {what}; it must return a list of Component (an empty list for none)"
         return
     for position, item in enumerate(returned):
         if not isinstance(item, Component):
@@ -69,7 +69,7 @@ def _component_problems(component: Component, schemas: bool) -> Iterator[str]:
         if given is not None and not callable(given):
             yield f"its {what} is a {type(given).__name__}, not a callable of options and context"
     if component.kind is Kind.COMMAND and not component.prefixed:
-        yield "a command has its plugin's prefix; leave prefixed out"
+        yield "a command always has its plugin's prefix; remove prefixed"
     if schemas:
         yield from _schema_problems("options", component.options)
         for what, schema in (("schema", component.schema), ("result_schema", component.result_schema)):
@@ -79,25 +79,25 @@ def _component_problems(component: Component, schemas: bool) -> Iterator[str]:
         try:
             parse_duration(component.estimated_duration)
         except (ValueError, TypeError) as error:
-            yield f"its estimated_duration is wrong: {error}"
+            yield f"its estimated_duration is invalid: {error}"
 
 
 def _schema_problems(what: str, schema: Any) -> Iterator[str]:
     if not isinstance(schema, dict):
         yield f"its {what} is a {type(schema).__name__}, not a JSON Schema in a dict"
         return
-    # Options are always 2020-12; a payload's schema may say otherwise by `$schema`.
+    # Options always use 2020-12; the schema of a payload may choose another draft with `$schema`.
     said = _DRAFT_2020 if what == "options" else schema.get("$schema")
     draft = said if isinstance(said, str) else _DRAFT_2020
     wrong = None if _is_certainly_valid(schema, draft) else _what_is_wrong(schema, draft)
     if wrong is not None:
         yield f"its {what} is not a valid JSON Schema: {wrong}"
     elif what == "options" and schema.get("type") != "object":
-        yield "its options schema must have type: object, for options are an object"
+        yield "its options schema must have type: object, because options are an object"
 
 
 def _is_certainly_valid(schema: Any, draft: str) -> bool:
-    """Whether the schema needs no further look. It is none otherwise, or one that only jsonschema can judge."""
+    """Whether the schema is certainly valid. Otherwise it is invalid, or only jsonschema can decide."""
     try:
         return draft in _DRAFTS and _is_json(schema) and _schema_of_schemas(draft).is_valid(schema)
     except (ValueError, RecursionError):
@@ -118,14 +118,14 @@ def _is_regex(text: str) -> bool:
 
 
 def _is_json(value: object) -> bool:
-    """Whether it is made of JSON's own types: a tuple, for one, is no array in a schema."""
+    """Whether the value consists of JSON types only: a tuple, for example, is no array in a schema."""
     if type(value) is dict:
         return all(type(key) is str for key in value) and all(map(_is_json, value.values()))
     return all(map(_is_json, value)) if type(value) is list else type(value) in _SCALARS
 
 
 def _what_is_wrong(schema: Any, draft: str) -> str | None:
-    """The worst violation, in the words of jsonschema; None when there is none."""
+    """The most serious violation, in the words of jsonschema; None when there is none."""
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - a fifth of a start, for nothing where all is well
     from jsonschema.exceptions import SchemaError  # noqa: PLC0415 - as above
     from jsonschema.validators import validator_for  # noqa: PLC0415 - as above

@@ -1,6 +1,6 @@
 """The hooks that a plugin may implement.
 
-An entry point of the group `streamer` names a module (or an object) whose functions carry `hookimpl`::
+An entry point of the group `streamer` names a module (or an object) whose functions are marked with `hookimpl`::
 
     from streamer import Component, handler, hookimpl
 
@@ -8,8 +8,8 @@ An entry point of the group `streamer` names a module (or an object) whose funct
     def streamer_handlers() -> list[Component]:
         return [handler("create_user", create_user)]
 
-Hooks are called once, at start. They are synchronous, take nothing, have no side effects, and return a list; the order
-of the list, and the order of the plugins, decides nothing.
+Hooks are called once, at the start. They are synchronous, take no arguments, have no side effects, and return a list;
+the order of the list, and of the plugins, does not matter.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ PROJECT: Final = "streamer"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
-"""Marks a function of a plugin as one of the hooks below; a function without the mark is not called."""
+"""Marks a function of a plugin as one of the hooks below; unmarked functions are not called."""
 
 
 @hookspec
 def streamer_handlers() -> list[Component]:
-    """Components of kind HANDLER, as `streamer.handler` makes them: what an action's `handler:` may name."""
+    """Components of kind HANDLER, made by `streamer.handler`, for the key `handler:` of an action."""
     return []
 
 
 @hookspec
 def streamer_middlewares() -> list[Component]:
-    """Components of kind MIDDLEWARE: what `middleware: [{use: …}]` may name. A factory returns a
-    `streamer.Middleware`, or a callable that takes a handler and returns one.
+    """Components of kind MIDDLEWARE, for `middleware: [{use: …}]`. A factory returns a `streamer.Middleware`, or a
+    callable that takes a handler and returns one.
     """
     return []
 
 
 @hookspec
 def streamer_backends() -> list[Component]:
-    """Components of kind STORE and CONNECTIONS: what `backends.store.use` and `backends.connections.use` may name.
-    A factory returns a request queue or a connection manager.
+    """Components of kind STORE and CONNECTIONS, for `backends.store.use` and `backends.connections.use`. A factory
+    returns a request queue or a connection manager.
     """
     return []
 
 
 @hookspec
 def streamer_auth() -> list[Component]:
-    """Components of kind AUTH: what `auth.use` may name."""
+    """Components of kind AUTH, for `auth.use`."""
     return []
 
 
@@ -75,4 +75,4 @@ KINDS: Final[Mapping[str, frozenset[Kind]]] = MappingProxyType(
         "streamer_commands": frozenset({Kind.COMMAND, Kind.EXPORT, Kind.EMULATOR}),
     }
 )
-"""Which kinds each hook may return."""
+"""The kinds that each hook may return."""

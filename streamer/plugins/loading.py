@@ -1,4 +1,4 @@
-"""One plugin through pluggy: its hooks found, checked and called. The traps of pluggy are caught here."""
+"""Loads one plugin with pluggy: finds, checks and calls its hooks, and catches the mistakes that pluggy ignores."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def offered(plugin: object, name: str, *, schemas: bool = True) -> list[Componen
 
     Args:
         plugin: a module or an object.
-        name: what messages of pluggy call it.
-        schemas: whether its schemas are checked.
+        name: the plugin's name in pluggy's messages.
+        schemas: whether to check its schemas.
 
     Raises:
-        PluginError: one line for each thing that is wrong.
+        PluginError: one line for each problem.
     """
     if inspect.isclass(plugin):
         raise PluginError(f"the entry point names the class {plugin.__name__}; name a module, or an instance of it")
@@ -40,16 +40,16 @@ def offered(plugin: object, name: str, *, schemas: bool = True) -> list[Componen
             problems.append(str(error))
     if not problems and not components:
         problems.append(
-            f"it offers nothing: no function with @streamer.hookimpl returns a component (hooks: {', '.join(KINDS)})"
+            f"it has no components: no function with @streamer.hookimpl returns one (hooks: {', '.join(KINDS)})"
         )
     if problems:
         raise PluginError("\n".join(problems))
-    # pluggy calls the last registered first; by name, no order of anything can matter.
+    # pluggy calls the last registered first; sorting by name makes the order irrelevant.
     return sorted(components, key=lambda component: (component.kind, component.name))
 
 
 def _implementations(plugin: object, name: str) -> list[tuple[str, pluggy.HookImpl]]:
-    # A manager for each plugin: what one of them does to its manager, no other can see.
+    # A manager for each plugin, so that a plugin cannot affect others through its manager.
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
     try:
@@ -63,9 +63,7 @@ def _implementations(plugin: object, name: str) -> list[tuple[str, pluggy.HookIm
 
 def _unknown_hooks(manager: pluggy.PluginManager, plugin: object) -> list[str]:
     callers = manager.get_hookcallers(plugin) or []
-    return [
-        f"there is no hook {caller.name!r}{_did_you_mean(caller.name)}" for caller in callers if not caller.has_spec()
-    ]
+    return [f"unknown hook {caller.name!r}{_did_you_mean(caller.name)}" for caller in callers if not caller.has_spec()]
 
 
 def _did_you_mean(name: str) -> str:
@@ -74,7 +72,7 @@ def _did_you_mean(name: str) -> str:
 
 
 def _undecorated(plugin: object, *, offers_nothing: bool) -> Iterator[str]:
-    """Functions that were meant as hooks but lack the mark; pluggy passes them over without a word."""
+    """Functions that look like hooks but lack the mark, which pluggy ignores silently."""
     for name in dir(plugin):
         if name not in KINDS and not (offers_nothing and difflib.get_close_matches(name, KINDS, 1, 0.8)):
             continue
@@ -87,7 +85,7 @@ def _undecorated(plugin: object, *, offers_nothing: bool) -> Iterator[str]:
 def _call(hook: str, implementation: pluggy.HookImpl, schemas: bool) -> list[Component]:
     function = implementation.function
     if implementation.hookwrapper or implementation.wrapper:
-        raise PluginError(f"{hook} is a wrapper; a plugin may only add to what there is")
+        raise PluginError(f"{hook} is a wrapper; plugins can only add components")
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise PluginError(f"{hook} is asynchronous; hooks are plain functions: write def, not async def")
     if inspect.isgeneratorfunction(function):

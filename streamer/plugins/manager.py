@@ -1,4 +1,4 @@
-"""Discovery: from entry points to a checked registry."""
+"""Discovers plugins: from entry points to a checked registry."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from streamer.plugins.loading import offered
 from streamer.plugins.registry import PluginInfo, PluginStatus, Registry
 
 GROUP: Final = "streamer"
-"""The entry-point group in which plugins announce themselves."""
+"""The entry-point group of plugins."""
 
 OWN_DISTRIBUTION: Final = "streamer-router"
 
 
 class Permissions(Protocol):
-    """Which distributions may load, as `plugins:` of the file says it."""
+    """Which distributions may load: the `plugins:` section of the file."""
 
     @property
     def allow(self) -> tuple[str, ...] | None:
-        """None: all that are installed."""
+        """None: all installed ones."""
         ...
 
     @property
     def block(self) -> tuple[str, ...]:
-        """Stronger than `allow`."""
+        """Overrides `allow`."""
         ...
 
 
 def normalised(distribution: str) -> str:
-    """A distribution's name as PEP 503 compares it: `My_Plugin` and `my-plugin` are one."""
+    """A distribution's name as PEP 503 compares it: `My_Plugin` and `my-plugin` are equal."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
@@ -47,15 +47,15 @@ def discover(
     builtins: Sequence[object] = (),
     entry_points: Callable[..., Iterable[importlib.metadata.EntryPoint]] = importlib.metadata.entry_points,
 ) -> Registry:
-    """Loads every plugin that is allowed and checks all that it offers.
+    """Loads every allowed plugin and checks its components.
 
     Args:
-        settings: which distributions may load. One that may not is never imported.
+        settings: which distributions may load. Others are never imported.
         builtins: modules or objects with hooks, whose components get no prefix.
-        entry_points: called with `group=`; `importlib.metadata.entry_points` or a double of it.
+        entry_points: called with `group=`; `importlib.metadata.entry_points` or a replacement.
 
     Raises:
-        PluginError: one line for each thing that is wrong, over all plugins.
+        PluginError: one line for each problem, for all plugins.
     """
     problems: list[str] = []
     plugins: list[PluginInfo] = []
@@ -67,12 +67,12 @@ def discover(
         if reason:
             plugins.append(dataclasses.replace(info, status=PluginStatus.BLOCKED, reason=reason))
         elif wrong_name is not None:
-            problems.append(f"{_title(info)}: {wrong_name}; {_way_out(info)}")
+            problems.append(f"{_title(info)}: {wrong_name}; {_how_to_fix(info)}")
         elif info.name in to_load:
             problems.append(_conflict(info, to_load[info.name][0]))
         else:
             to_load[info.name] = (info, entry_point)
-    # Built-ins are ours: what is wrong with them is no reason to name a way out.
+    # Built-ins cannot be blocked, so their problems name no fix.
     own = PluginInfo(name="", distribution=OWN_DISTRIBUTION, version=__version__)
     for builtin in builtins:
         module = builtin.__name__ if isinstance(builtin, ModuleType) else type(builtin).__name__
@@ -85,8 +85,8 @@ def discover(
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a foreign module does when it is imported
             problems.append(
-                f"{_title(info)}: importing {info.module} failed: {one_line(error)}; mend or uninstall it, or "
-                f"{_way_out(info)}"
+                f"{_title(info)}: importing {info.module} failed: {one_line(error)}; fix or uninstall it, or "
+                f"{_how_to_fix(info)}"
             )
         else:
             plugins.append(_loaded(info, plugin, problems))
@@ -97,11 +97,11 @@ def discover(
 
 def _loaded(info: PluginInfo, plugin: object, problems: list[str]) -> PluginInfo:
     try:
-        # The built-ins' schemas are checked by a test: they make up most of what every start would check anew.
+        # A test checks the schemas of the built-ins, which would take most of the time of every start.
         components = offered(plugin, info.name or info.module, schemas=bool(info.name))
     except PluginError as error:
-        way_out = f"; {_way_out(info)}" if info.name else ""
-        problems.extend(f"{_title(info)}: {line}{way_out}" for line in str(error).splitlines())
+        fix = f"; {_how_to_fix(info)}" if info.name else ""
+        problems.extend(f"{_title(info)}: {line}{fix}" for line in str(error).splitlines())
         return info
     filled = tuple(
         dataclasses.replace(component, namespace=info.name, distribution=info.distribution, version=info.version)
@@ -112,7 +112,7 @@ def _loaded(info: PluginInfo, plugin: object, problems: list[str]) -> PluginInfo
 
 def _describe(entry_point: importlib.metadata.EntryPoint) -> PluginInfo:
     distribution = entry_point.dist
-    # A broken installation may have metadata without a name; it can still be told apart by its entry point.
+    # A broken installation may have metadata without a name; its entry point still identifies it.
     name = (distribution.name if distribution is not None else None) or f"unknown-distribution-of-{entry_point.name}"
     version = (distribution.version if distribution is not None else None) or ""
     return PluginInfo(name=entry_point.name, distribution=name, version=version, module=entry_point.value)
@@ -130,7 +130,7 @@ def _why_blocked(info: PluginInfo, settings: Permissions) -> str:
 def _conflict(second: PluginInfo, first: PluginInfo) -> str:
     one, other = sorted((first.origin, second.origin))
     return (
-        f"two plugins are called {second.name!r}: one of the distribution {one}, one of {other}; "
+        f"two plugins have the name {second.name!r}, in the distributions {one} and {other}; "
         f"uninstall one of them, or block it with plugins.block"
     )
 
@@ -139,5 +139,5 @@ def _title(info: PluginInfo) -> str:
     return f"plugin {info.name!r} of the distribution {info.origin}" if info.name else f"built-in {info.module}"
 
 
-def _way_out(info: PluginInfo) -> str:
+def _how_to_fix(info: PluginInfo) -> str:
     return f"block it with plugins.block: [{info.distribution}]"

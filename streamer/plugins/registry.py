@@ -1,4 +1,4 @@
-"""What was found: every component under its full name, and every plugin with its fate."""
+"""The result of discovery: every component by its full name, and every plugin with its status."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streamer.core.errors import PluginError
 
 
 class PluginStatus(StrEnum):
-    """What became of a plugin."""
+    """Whether a plugin was loaded."""
 
     LOADED = "loaded"
     BLOCKED = "blocked"
@@ -24,11 +24,11 @@ class PluginInfo:
     """One plugin, as `streamer list` shows it."""
 
     name: str
-    """The entry point's name, which is its components' prefix; empty for what is built in."""
+    """The entry point's name, which is the prefix of its components; empty for built-in ones."""
     distribution: str
     version: str
     module: str = ""
-    """What the entry point names, `package.module` or `package.module:object`."""
+    """The target of the entry point, `package.module` or `package.module:object`."""
     status: PluginStatus = PluginStatus.LOADED
     reason: str = ""
     """Why it is blocked."""
@@ -42,19 +42,19 @@ class PluginInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """Every component that may be used. Made once, at start, and never changed."""
+    """Every usable component. Created once, at the start, and never changed."""
 
     components: Mapping[tuple[Kind, str], Component] = field(default_factory=dict)
-    """Under kind and full name, in the order of the names."""
+    """By kind and full name, in the order of the names."""
     plugins: tuple[PluginInfo, ...] = ()
-    """Built-ins first, then by name; the blocked ones too."""
+    """Built-ins first, then by name, including blocked plugins."""
 
     @classmethod
     def of(cls, plugins: Iterable[PluginInfo]) -> Self:
         """The registry of these plugins.
 
         Raises:
-            PluginError: two components of one kind share a full name.
+            PluginError: two components of one kind have the same full name.
         """
         ordered = tuple(sorted(plugins, key=lambda plugin: (plugin.name, plugin.distribution)))
         found: dict[tuple[Kind, str], tuple[Component, PluginInfo]] = {}
@@ -64,8 +64,8 @@ class Registry:
                 key = (component.kind, component.full_name)
                 if key in found:
                     problems.append(
-                        f"{component.kind} {component.full_name!r} is offered twice: by {found[key][1].origin} "
-                        f"and by {plugin.origin}; rename one of them"
+                        f"two components are called {component.kind} {component.full_name!r}: "
+                        f"from {found[key][1].origin} and from {plugin.origin}; rename one of them"
                     )
                 else:
                     found[key] = (component, plugin)
@@ -75,7 +75,7 @@ class Registry:
         return cls(components=MappingProxyType(components), plugins=ordered)
 
     def get(self, kind: Kind, name: str) -> Component | None:
-        """The component that the file calls `name`; None when there is none."""
+        """The component with this name in the file; None when there is none."""
         return self.components.get((kind, name))
 
     def names(self, kind: Kind) -> tuple[str, ...]:

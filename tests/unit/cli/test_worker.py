@@ -44,5 +44,5 @@ def test_connections_that_others_hold_cannot_be_served(run, ministack):
     place = f"region: eu-central-1, endpoint_url: '{ministack}'"
     done = run("run", f"{{store: memory, connections: {{use: apigateway, {place}}}}}", "--port", "0")
     assert done.exit_code == exits.FAILED
-    for way_out in ("streamer worker", "streamer emulate", "streamer export"):
-        assert way_out in done.stderr
+    for advice in ("streamer worker", "streamer emulate", "streamer export"):
+        assert advice in done.stderr

@@ -207,8 +207,8 @@ def test_networks_are_checked_and_secrets_among_them_are_not_shown(problems_of):
         PROXY="hush-hush",
     )
     assert [line.split(": ", 1)[1].split(": write")[0] for line in problems] == [
-        "bad-value: server.trusted_proxies[1]: '10.0.0.0/33' is not a network or an address",
-        "bad-value: server.trusted_proxies[2]: 'proxy.example.com' is not a network or an address",
+        "bad-value: server.trusted_proxies[1]: '10.0.0.0/33' is not a network or an IP address",
+        "bad-value: server.trusted_proxies[2]: 'proxy.example.com' is not a network or an IP address",
         "wrong-type: server.trusted_proxies[3]: must be a string, not 7",
         "bad-value: server.trusted_proxies[4]: this is not a network or an IP address (filled from ${PROXY})",
     ]

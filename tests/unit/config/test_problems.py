@@ -18,7 +18,7 @@ GOLDEN = Path(__file__).parent / "golden"
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_every_code_is_told_as_its_golden_case_says(code, discover, monkeypatch):
     def refuse(_plugins):
-        raise PluginError("plugin 'acme': it offers nothing\nplugin 'other': importing other failed")
+        raise PluginError("plugin 'acme': it has no components\nplugin 'other': importing other failed")
 
     monkeypatch.chdir(GOLDEN / code)
     with pytest.raises(ConfigError) as caught:

@@ -16,7 +16,7 @@ def test_networks_and_addresses_are_read(text):
 
 @pytest.mark.parametrize("text", ["", "10.0.0.0/33", "300.1.1.1", "example.com", "10.0.0.0/8 ", "::/129"])
 def test_what_is_no_network_is_told_with_how_to_write_one(text):
-    with pytest.raises(ValueError, match=r"is not a network or an address: write it as in 10\.0\.0\.0/8"):
+    with pytest.raises(ValueError, match=r"is not a network or an IP address: write it as in 10\.0\.0\.0/8"):
         parse_network(text)
 
 

@@ -25,7 +25,7 @@ def test_a_good_name_is_let_through(name):
 @pytest.mark.parametrize("name", ["", "a.b", "1a", "_a", "a b", "ä", "a\n", "x" * 65, None, 3])
 def test_a_name_with_wrong_characters_is_refused(name):
     (problem,) = problems(made(name=name))
-    assert f"the name {name!r} is not allowed: a letter, then letters, digits, '_' or '-'" in problem
+    assert f"the name {name!r} is not allowed: use a letter, then letters, digits, '_' or '-'" in problem
 
 
 def test_a_factory_that_cannot_be_called_is_refused():
@@ -126,7 +126,7 @@ def test_nothing_is_fetched_for_a_schema_that_names_another_host():
 @pytest.mark.parametrize("text", ["5", "fast", 5])
 def test_an_estimate_that_is_no_duration_is_refused(text):
     (problem,) = problems(made(estimated_duration=text))
-    assert "its estimated_duration is wrong" in problem
+    assert "its estimated_duration is invalid" in problem
 
 
 def test_an_estimate_with_a_unit_is_let_through():
@@ -136,5 +136,5 @@ def test_an_estimate_with_a_unit_is_let_through():
 def test_a_command_without_its_plugins_prefix_is_refused():
     command = Component(kind=Kind.COMMAND, name="seed", factory=print, prefixed=False)
     assert list(returned_problems("streamer_commands", [command])) == [
-        "command 'seed': a command has its plugin's prefix; leave prefixed out"
+        "command 'seed': a command always has its plugin's prefix; remove prefixed"
     ]

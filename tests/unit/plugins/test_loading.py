@@ -38,7 +38,7 @@ def test_a_misspelt_hook_is_found_with_a_suggestion(problem):
     def streamer_handler():
         return []
     """)
-    assert "there is no hook 'streamer_handler' (did you mean 'streamer_handlers'?)" in text
+    assert "unknown hook 'streamer_handler' (did you mean 'streamer_handlers'?)" in text
 
 
 def test_a_hook_that_panics_is_named(problem):
@@ -59,11 +59,11 @@ def test_a_hook_like_no_other_is_answered_with_the_list(problem):
     def on_startup():
         return []
     """)
-    assert "there is no hook 'on_startup' (hooks: streamer_handlers, streamer_middlewares" in text
+    assert "unknown hook 'on_startup' (hooks: streamer_handlers, streamer_middlewares" in text
 
 
 def test_a_plugin_that_offers_nothing_is_an_error(problem):
-    assert "it offers nothing: no function with @streamer.hookimpl returns a component" in problem("")
+    assert "it has no components: no function with @streamer.hookimpl returns one" in problem("")
 
 
 def test_a_plugin_whose_hooks_return_only_empty_lists_offers_nothing(problem):
@@ -72,7 +72,7 @@ def test_a_plugin_whose_hooks_return_only_empty_lists_offers_nothing(problem):
     def streamer_handlers():
         return []
     """)
-    assert "it offers nothing" in text
+    assert "it has no components" in text
 
 
 def test_an_optional_hook_that_does_not_exist_is_no_offer(problem):
@@ -81,7 +81,7 @@ def test_an_optional_hook_that_does_not_exist_is_no_offer(problem):
     def streamer_later():
         return []
     """)
-    assert "it offers nothing" in text
+    assert "it has no components" in text
 
 
 def test_an_undecorated_hook_is_named(problem):
@@ -210,7 +210,9 @@ def test_two_components_with_one_name_are_refused(install):
     install("double-plugin", {"double": "double_plugin"}, double_plugin=HEAD + source)
     with pytest.raises(PluginError) as caught:
         discover(PluginSettings())
-    assert "handler 'double.twice' is offered twice: by double-plugin 1.0 and by double-plugin 1.0" in str(caught.value)
+    assert "two components are called handler 'double.twice': from double-plugin 1.0 and from double-plugin 1.0" in str(
+        caught.value
+    )
 
 
 def test_one_name_may_serve_two_kinds(install):

@@ -82,7 +82,7 @@ def test_built_ins_go_through_the_same_hooks_without_a_prefix():
 
 def test_a_broken_built_in_is_named_without_a_way_to_block_it():
     text = problem(builtins=[SimpleNamespace()], entry_points=lambda group: [])
-    assert text.startswith("built-in SimpleNamespace: it offers nothing")
+    assert text.startswith("built-in SimpleNamespace: it has no components")
     assert "plugins.block" not in text
 
 
@@ -132,7 +132,7 @@ def test_an_import_that_fails_names_distribution_module_error_and_the_way_out(in
     install("demo-plugin", {"demo": "demo_failing"}, "2.0", demo_failing=FAILS_ON_IMPORT)
     assert problem() == (
         "plugin 'demo' of the distribution demo-plugin 2.0: importing demo_failing failed: "
-        "RuntimeError: this module must not be imported; mend or uninstall it, or "
+        "RuntimeError: this module must not be imported; fix or uninstall it, or "
         "block it with plugins.block: [demo-plugin]"
     )
 
@@ -151,7 +151,7 @@ def test_a_second_plugin_of_the_same_name_is_refused_naming_both_distributions(i
     install("one-plugin", {"demo": "one_plugin"}, one_plugin=GOOD)
     install("other-plugin", {"demo": "other_plugin"}, other_plugin=GOOD)
     text = problem()
-    assert text.startswith("two plugins are called 'demo': one of the distribution one-plugin 1.0, one of other-plugin")
+    assert text.startswith("two plugins have the name 'demo', in the distributions one-plugin 1.0 and other-plugin")
     assert "plugins.block" in text
 
 
@@ -202,7 +202,7 @@ def test_no_order_of_entry_points_or_results_decides_anything(install):
 
 def test_two_built_ins_with_one_component_name_are_refused():
     text = problem(builtins=[Builtin(), Builtin()], entry_points=lambda group: [])
-    assert "handler 'echo' is offered twice" in text
+    assert "two components are called handler 'echo'" in text
     assert len(text.splitlines()) == 3
 
 
