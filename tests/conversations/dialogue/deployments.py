@@ -157,6 +157,6 @@ def environment() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    # For whoever deploys the service into an account: `python -m dialogue.deployments [guarded]`, from tests/conversations.
+    # For those who deploy it into an account: `python -m dialogue.deployments [guarded]`, in tests/conversations.
     text = SERVICE + (GUARDED if "guarded" in sys.argv else "auth: {use: none, allow_anyone: true}\n")
     print(text.replace("BACKENDS", BACKENDS["aws"].replace("PLACE", "prefix: talk-")))
