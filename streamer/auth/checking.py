@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from streamer.auth.building import configured_key
 from streamer.auth.keys import from_jwks
 from streamer.contracts.components import BuildContext, OptionProblem
-from streamer.core.addresses import is_loopback
+from streamer.core.networks import is_loopback
 from streamer.core.units import parse_duration
 
 SOURCES: Final = ("secret", "public_key", "jwks")

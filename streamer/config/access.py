@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from streamer.config.document import Document
 from streamer.config.wording import shown
-from streamer.core.addresses import is_loopback
+from streamer.core.networks import is_loopback
 
 NOBODY_ASKED: Final = "none"
 """The authentication component that accepts everybody."""

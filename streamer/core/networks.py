@@ -65,3 +65,11 @@ def is_public(address: Address) -> bool:
         if address.teredo is not None:
             return False
     return address.is_global and not address.is_multicast
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server on this host. Of names, only `localhost` is known to be local."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

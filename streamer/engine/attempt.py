@@ -9,11 +9,9 @@ from typing import Any
 import msgspec
 
 from streamer.contracts.stores import Lease
-from streamer.core.current import current_request
+from streamer.core.context import current_leftovers, current_request, may_be_interrupted
 from streamer.core.errors import INVALID_ACTION, Error, LeaseLost, StoreError
 from streamer.core.foreign_code import is_being_closed, task_is_cancelled
-from streamer.core.interruption import may_be_interrupted
-from streamer.core.leftovers import current_leftovers
 from streamer.core.messages import ErrorMessage, Request, Result
 from streamer.core.records import RequestRecord, Status
 from streamer.engine.attempt_services import AttemptServices

@@ -13,7 +13,7 @@ from streamer.contracts.connections import ConnectionManager, Peer
 from streamer.contracts.handlers import Handler
 from streamer.contracts.stores import Existing, Key, RequestStore
 from streamer.core.clock import Clock, SystemClock
-from streamer.core.current import current_request
+from streamer.core.context import current_request
 from streamer.core.errors import (
     Error,
     StoreError,

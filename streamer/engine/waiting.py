@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any, Final
 
 from streamer.core.clock import Clock
+from streamer.core.context import may_be_interrupted
 from streamer.core.errors import TIMEOUT, Error
-from streamer.core.interruption import may_be_interrupted
 from streamer.core.units import format_duration
 
 STOP_GRACE: Final = 5.0

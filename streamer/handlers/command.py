@@ -12,8 +12,8 @@ import msgspec
 from streamer.contracts.components import BuildContext
 from streamer.contracts.handlers import BaseHandler
 from streamer.core.clock import Clock
+from streamer.core.context import leave_running
 from streamer.core.errors import INTERNAL_ERROR, TIMEOUT, VALIDATION_ERROR, Error, StartError
-from streamer.core.leftovers import leave_running
 from streamer.core.messages import Request, Result
 from streamer.core.units import format_duration, parse_duration, parse_size
 from streamer.handlers.command_options import environment, problems, program

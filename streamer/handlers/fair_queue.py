@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import Generic, TypeVar
 
-from streamer.core.current import current_request
+from streamer.core.context import current_request
 
 T = TypeVar("T")
 

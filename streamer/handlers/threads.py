@@ -11,10 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from streamer.core.current import current_request
+from streamer.core.context import current_request, leave_running
 from streamer.core.errors import INTERNAL_ERROR, Error
 from streamer.core.foreign_code import describe
-from streamer.core.leftovers import leave_running
 from streamer.handlers.fair_queue import FairQueue, current_owner
 
 _cancelled: Final[contextvars.ContextVar[threading.Event | None]] = contextvars.ContextVar("cancelled", default=None)

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from streamer.contracts.middleware import Middleware, Next
 from streamer.core.clock import Clock
+from streamer.core.context import why_interrupted
 from streamer.core.errors import CANCELLED, OVERLOADED, Error
-from streamer.core.interruption import why_interrupted
 from streamer.core.messages import Request, Result
 
 OPTIONS: Final = {

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from streamer.core.leftovers import current_leftovers
+from streamer.core.context import current_leftovers
 
 CLOSE_GRACE: Final = 1.0
 """Seconds that tasks which the drain could not stop get for a last time."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from streamer.core.clock import SystemClock, timestamp
-from streamer.core.current import current_request
+from streamer.core.context import current_request
 from streamer.core.foreign_code import format_traceback, safe_repr, safe_text
 from streamer.core.printable import printable, printable_json, printable_lines
 from streamer.runtime.lean_structlog import structlog

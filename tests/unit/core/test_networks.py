@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from streamer.core.networks import address_block, is_public, parse_address, parse_network
+from streamer.core.networks import address_block, is_loopback, is_public, parse_address, parse_network
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "2001:db8::7", "10.1.2.3/8"])
@@ -64,3 +64,16 @@ def test_what_is_not_of_the_internet_at_large_is_not_public(text):
 )
 def test_the_internet_is_public(text):
     assert is_public(ipaddress.ip_address(text))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.255.255.254", "::1", "[::1]", "localhost", "LOCALHOST"])
+def test_only_this_machine(host):
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", "0.0.0.0", "::", "10.0.0.1", "8.8.8.8", "localhost.example.com", "127.0.0.1.nip.io", "127.1", "fe80::1"],
+)
+def test_others_too_or_nobody_knows(host):
+    assert not is_loopback(host)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from streamer.core.leftovers import leave_running
+from streamer.core.context import leave_running
 from streamer.engine.attempt_states import StopReason
 from streamer.engine.routes import RetryPolicy
 from streamer.engine.slots import Slots

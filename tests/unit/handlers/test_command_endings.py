@@ -15,8 +15,8 @@ import pytest
 
 from streamer.contracts.components import BuildContext
 from streamer.core.clock import SystemClock
+from streamer.core.context import current_leftovers
 from streamer.core.errors import Error
-from streamer.core.leftovers import current_leftovers
 from streamer.handlers import program
 from streamer.handlers.command import build
 from streamer.handlers.program import Program

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from streamer.core.current import current_request
+from streamer.core.context import current_request
 from streamer.core.errors import Error
 from streamer.handlers.fair_queue import FairQueue
 from streamer.handlers.pools import Pools

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from streamer.core.leftovers import current_leftovers
+from streamer.core.context import current_leftovers
 from streamer.runtime import event_loop
 from streamer.runtime.event_loop import LoopThreads, close_loop, loop_factory, new_loop, run_until_complete
 from streamer.testing import RecordingLogger

@@ -8,7 +8,7 @@ import re
 import pytest
 import structlog
 
-from streamer.core.current import current_request
+from streamer.core.context import current_request
 from streamer.core.messages import Request
 from streamer.runtime.logs import configure
 

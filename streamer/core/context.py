@@ -1,15 +1,28 @@
-"""Why a handler is being cancelled. The handler itself cannot distinguish the reasons."""
+"""What is known of the request that runs here, in context variables: tasks and threads that it starts inherit them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Final
+from typing import Any, Final
 
 from streamer.core.errors import INTERNAL_ERROR
 
+current_request: Final[ContextVar[Any]] = ContextVar("streamer_current_request", default=None)
+"""The `Request` of the task or thread that reads it, for log lines; None outside of a request, and in handlers that are
+answered without a task."""
+current_leftovers: Final[ContextVar[list[asyncio.Future[Any]] | None]] = ContextVar("streamer_leftovers", default=None)
+"""What still runs of the attempt after its handler was cancelled: functions in threads, programs that do not die. A
+future for each, done when that work has really ended. None where nobody waits for it, as for direct requests."""
 _reasons: Final[ContextVar[tuple[Callable[[], str], ...]]] = ContextVar("streamer_interruption", default=())
+
+
+def leave_running(ended: asyncio.Future[Any]) -> None:
+    """Registers work of the current attempt that continues until that future is done, even if its handler has ended."""
+    left = current_leftovers.get()
+    if left is not None:
+        left.append(ended)
 
 
 def may_be_interrupted(reason: Callable[[], str]) -> None:
