@@ -1,4 +1,4 @@
-"""The Python client: `StreamerClient` for asyncio, `SyncStreamerClient` for code that blocks.
+"""The Python client: `StreamerClient` for asyncio, `SyncStreamerClient` for blocking code.
 
 ::
 

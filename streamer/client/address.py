@@ -1,4 +1,4 @@
-"""What a client says in its handshake: the address, with the client's own secret in its query, and its headers."""
+"""What a client sends in its handshake: the address, with the client's secret in its query, and headers."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
 class Address(NamedTuple):
-    """Where to connect."""
+    """The address to connect to."""
 
     url: str
     """With `client_id` in its query."""
     shown: str
-    """For people and logs: without user, query and fragment."""
+    """For messages and logs: without user, query and fragment."""
     client_id: str
 
 
 def address(url: str, client_id: str | None) -> Address:
-    """Adds the client's id to the address, makes one if there is none.
+    """Adds the client's id to the address, and generates one if there is none.
 
     Raises:
-        TypeError: the address is no string.
-        ValueError: the address is not `ws://` or `wss://`, or holds another `client_id` than the one given.
+        TypeError: the address is not a string.
+        ValueError: the address is not `ws://` or `wss://`, or contains a different `client_id`.
     """
     if not isinstance(url, str):
         raise TypeError(f"the address must be a string; it is {type(url).__name__}")
@@ -44,12 +44,12 @@ def address(url: str, client_id: str | None) -> Address:
         )
     if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0 or _ODD.search(url):
         raise ValueError(
-            f"{_shown(url)!r} is not a WebSocket address; write one as ws://127.0.0.1:8080/ws, without spaces"
+            f"{_shown(url)!r} is not a WebSocket address; write for example ws://127.0.0.1:8080/ws, without spaces"
         )
-    # Whoever knows the id owns the requests, so it must not be guessed.
+    # The id gives access to the requests, so it must not be guessable.
     known = next(iter(parse_qs(parts.query).get(_PARAMETER, ())), None)
     if known is not None and client_id not in (None, known):
-        raise ValueError("the address already holds another client_id; give it in one place")
+        raise ValueError("the address already contains another client_id; give the client_id only once")
     chosen = known or client_id or secrets.token_urlsafe(24)
     if known is None:
         query = "&".join(filter(None, (parts.query, urlencode({_PARAMETER: chosen}))))
@@ -59,23 +59,23 @@ def address(url: str, client_id: str | None) -> Address:
 
 
 def _shown(url: str) -> str:
-    """Without the query and the user, which may hold secrets."""
+    """The address without query and user, which may contain secrets."""
     before, slashes, after = url.partition("?")[0].partition("//")
     return before + slashes + after.rpartition("@")[2]
 
 
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """A copy of headers that end where they seem to end (RFC 9110, sections 5.1 and 5.5).
+    """A copy of valid headers (RFC 9110, sections 5.1 and 5.5).
 
     Raises:
         TypeError: a name or value is not a string.
-        ValueError: a name or value holds a character that would end it, or begin another header.
+        ValueError: a name or value contains a character that would end it, or start another header.
     """
     for name, value in headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"Header {name!r} must be strings, name and value; it is {value!r}")
+            raise TypeError(f"The name and value of header {name!r} must be strings; the value is {value!r}")
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise ValueError(
-                f"Header {name!r} cannot be sent: its name or value holds a line break or a like character"
+                f"Header {name!r} cannot be sent: its name or value contains a line break or a similar character"
             )
     return dict(headers)

@@ -1,4 +1,4 @@
-"""Asking the service to cancel a request."""
+"""Asks the service to cancel a request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from streamer.core.ids import new_id
 
 
 class Canceller:
-    """Asks once the service has said anything about the request: before, there may be nothing to cancel.
+    """Sends the cancellation once the service has answered the request in any way, since it may not know the request
+    before.
 
     Args:
         send: sends a request, now or as soon as there is a connection.
@@ -26,8 +27,8 @@ class Canceller:
         """The handle of the cancellation."""
         asked_id = new_id("req_")
         text = encode_request(asked_id, "streamer.cancel", {"request_id": target.id}, None, None)
-        # A caller that is being cancelled cannot wait: the question must not be lost to a moment in which the store
-        # refuses.
+        # A caller that is being cancelled cannot wait: the cancellation is sent again if the store is unavailable for a
+        # moment.
         asked = RequestHandle(asked_id, text, patient=True, canceller=self)
 
         def ask() -> None:

@@ -1,4 +1,4 @@
-"""The client: many requests at once over one connection."""
+"""The client: many concurrent requests over one connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streamer.client.machine import Options
 from streamer.client.options import checked_seconds, checked_size
 from streamer.client.requests import Requests
 from streamer.client.state import ConnectionState
-from streamer.client.tokens import Renewal, Token, Tokens, expiry, told_expiry, usable
+from streamer.client.tokens import Renewal, Token, Tokens, answered_expiry, expiry, usable
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.ids import new_id
 
@@ -21,46 +21,47 @@ from streamer.core.ids import new_id
 class StreamerClient(Requests):
     """A client of one service, over one WebSocket connection. Use it with `async with`, from one event loop.
 
-    `async with` and `connect` try once to open the connection. Without them the first request opens it, and goes on
+    `async with` and `connect` try once to open the connection. Without them the first request opens it, and keeps
     trying while the service is down.
 
-    A connection that breaks is opened again, until `close`: the first try is made at once, further ones after a
-    random delay that may grow to `max_reconnect_delay`. Waiting for a request outlives the break. What the service has
-    acknowledged is resumed; what it has not, or has refused because it is going down, is sent again, with the same
-    id. The service takes a queued request for the same one, but a direct one that it was just running may run again:
-    where that does harm, say `resend=False`. A request for which connection after connection ends is given up with
-    NotAnswered after three of them (five where the service's process outlived them), and one whose message is too
-    large for either side with MessageTooLarge; the other requests go on. All waiting ends with ConnectionLost when
-    the close code says that connecting again is no use (`ConnectionLost.reconnect`), and with ConnectionFailed when
-    the service refuses with 400, 401, 403 or 404.
+    A connection that breaks is opened again, until `close`: the first try starts at once, further ones after a random
+    delay of up to `max_reconnect_delay`. Waiting requests survive the break. Requests that the service has acknowledged
+    are resumed. Others, and requests that the service refused because it is shutting down, are sent again with the same
+    id. The service recognises a queued request that is sent again, but a direct one that was running may run again; if
+    that does harm, pass `resend=False`. If connection after connection ends while a request is unanswered, the request
+    fails with NotAnswered after three of them (five if the service's process kept running). A request whose message is
+    too large for either side fails with MessageTooLarge. The other requests continue. All requests fail with
+    ConnectionLost when the close code says that connecting again does not help (`ConnectionLost.reconnect`), and with
+    ConnectionFailed when the service refuses with 400, 401, 403 or 404.
 
-    With a function for `token`, a fresh one is asked for before each handshake, once more where the service refuses it,
-    and some time before it runs out: then the connection is kept by `streamer.authenticate`. When that is, the
-    service's last answer tells, or at first the token, where it is a JSON Web Token. A connection that is closed all
-    the same because the token ran out (3500) is opened again with a fresh one, until one is of no use.
+    If `token` is a function, it is called for a fresh token before each handshake, once more when the service refuses
+    the token, and some time before the token expires: then the connection is kept open with `streamer.authenticate`.
+    The time of expiry is taken from the service's last answer, or at first from the token if it is a JSON Web Token. A
+    connection that is closed because its token expired (3500) is opened again with a fresh one, until a fresh token
+    does not help.
 
     Args:
         url: `ws://` or `wss://`, with the service's path (`ws://127.0.0.1:8080/ws`).
-        client_id: a secret that makes the requests this client's own, over all its connections: keep it and give it
-            again to ask for them later. Left out: a new one is made; `client_id` tells it.
-        token: who asks, for a service that wants it proved: a token, or a plain or coroutine function that brings
-            one. It is sent as `Authorization: Bearer`. A function that fails, brings no token, or does not come back
-            within `open_timeout` makes the try fail, and is asked again at the next one. A plain function must not
+        client_id: a secret that identifies the owner of this client's requests, over all its connections. Store it and
+            pass it again to query the requests later. Default: a new one, available as `client_id`.
+        token: for a service with authentication: a token, or a plain or coroutine function that returns one. It is sent
+            as `Authorization: Bearer`. If the function fails, returns no token, or does not return within
+            `open_timeout`, the try fails, and the function is called again at the next one. A plain function must not
             block the loop.
-        headers: more headers for the upgrade.
-        ssl: for `wss://`; None trusts what the system trusts.
-        open_timeout: seconds for TCP and TLS, and as many again for the upgrade.
-        ping_interval: seconds of silence before the connection is tested by a ping, which must be answered within
-            as many seconds, at most 20; None never tests.
-        max_message_size: bytes of one message that the client will take.
-        reconnect: whether a connection that breaks is opened again; False ends all waiting with ConnectionLost.
-        max_reconnect_delay: seconds between two tries at most.
-        resend: whether a request that nothing has been heard of is sent again after a break; False ends its waiting
-            with ConnectionLost.
+        headers: additional headers of the handshake.
+        ssl: for `wss://`; None trusts the system's certificates.
+        open_timeout: seconds for TCP and TLS, and the same again for the handshake.
+        ping_interval: seconds without a message before the connection is tested by a ping, which must be answered
+            within the same time, at most 20 seconds; None disables pings.
+        max_message_size: maximum bytes of a message that the client accepts.
+        reconnect: whether a connection that breaks is opened again. If False, all requests fail with ConnectionLost.
+        max_reconnect_delay: maximum seconds between two tries.
+        resend: whether a request without any answer is sent again after a break. If False, it fails with
+            ConnectionLost.
         on_reconnect: a plain function, called on the loop each time the connection is open again.
-        on_state_change: a plain function, called on the loop with a `ConnectionState` each time that changes: which
-            try is next and when, why the last one failed, and whether the connection is open.
-        clock: where time comes from.
+        on_state_change: a plain function, called on the loop with a `ConnectionState` on every change: the next try and
+            its time, why the last one failed, and whether the connection is open.
+        clock: the source of time.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class StreamerClient(Requests):
 
     @property
     def client_id(self) -> str:
-        """The secret that makes this client's requests its own."""
+        """The secret that identifies the owner of this client's requests."""
         return self._address.client_id
 
     @property
@@ -133,16 +134,17 @@ class StreamerClient(Requests):
         return self._connection.socket is not None
 
     async def connect(self) -> None:
-        """Tries once to open the connection, also after `close`; `async with` does it. Does nothing while it is open.
+        """Tries once to open the connection, also after `close`; `async with` does this too. Does nothing while it is
+        open.
 
         Raises:
-            ConnectionFailed: the service cannot be reached, or refused.
-            RuntimeError: the client belongs to another event loop, which it has not been closed in.
+            ConnectionFailed: the service cannot be reached, or refused the connection.
+            RuntimeError: the client is still in use on another event loop.
         """
         await self._connection.connect()
 
     async def close(self) -> None:
-        """Ends the connection. Requests that still wait raise ConnectionLost; those that are queued go on."""
+        """Closes the connection. Waiting requests raise ConnectionLost; queued requests continue in the service."""
         await self._connection.close()
 
     async def __aenter__(self) -> Self:
@@ -153,28 +155,29 @@ class StreamerClient(Requests):
         await self.close()
 
     async def authenticate(self, token: str | None = None) -> Any:
-        """Proves anew who asks, on the standing connection: an object with `user_id`, `tenant_id` and `expires_at`.
+        """Renews the authentication of the open connection. Returns an object with `user_id`, `tenant_id` and
+        `expires_at`.
 
         Args:
-            token: left out, the client's own `token` is asked. One that the service takes is also what further
-                connections begin with, unless a function brings theirs.
+            token: Default: the client's own `token`. If the service accepts it, further connections start with it too,
+                unless a function returns their tokens.
 
         Raises:
-            Unauthorized: the token proves nothing.
-            Forbidden: it proves somebody else than the connection began with.
+            Unauthorized: the token is invalid.
+            Forbidden: it belongs to another principal than the connection's.
             ConnectionLost: the connection broke before the answer.
-            ValueError: there is no token, or none that could be one.
+            ValueError: there is no token, or it is malformed.
         """
         if token is None and (token := await self._tokens.fresh()) is None:
-            raise ValueError("there is no token: give one here, or to the client")
+            raise ValueError("there is no token: pass one here, or to the client")
         token = usable(token)
-        told = await self._prove(token)
+        answer = await self._prove(token)
         self._tokens.keep(token)
-        self._renewal.begin(told_expiry(told, token))
-        return told
+        self._renewal.begin(answered_expiry(answer, token))
+        return answer
 
     async def _prove(self, token: str) -> Any:
-        # Never sent again: another connection begins with a token of its own.
+        # Never sent again: another connection starts with its own token.
         return await self.request("streamer.authenticate", {"token": token}, resend=False)
 
     def _opened(self) -> None:

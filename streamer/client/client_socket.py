@@ -1,4 +1,6 @@
-"""One WebSocket connection: whole text messages in and out, and why it ended. It knows nothing of requests."""
+"""One WebSocket connection: sends and receives whole text messages, and reports its end. It knows nothing of
+requests.
+"""
 
 from __future__ import annotations
 
@@ -24,21 +26,22 @@ from streamer.core.parts import MARK, Joiner, TooLongError
 _NO_CODE: Final = 1005
 _CLOSE_TIMEOUT: Final = 5.0
 _LONGEST_FRAME: Final = 32 * 1024
-"""Bytes. API Gateway closes with 1009 when a longer frame comes, though messages may be longer (its quotas for
-WebSocket APIs)."""
+"""Bytes. API Gateway closes the connection with 1009 for a longer frame, even though messages may be longer (see its
+quotas for WebSocket APIs).
+"""
 
 logger = logging.getLogger("streamer.client")
 
 
 class ClientSocket(WSListener):
-    """The listener that picows calls. Everything happens on the loop's thread.
+    """The listener that picows calls. All methods run on the loop's thread.
 
     Args:
         on_message: called with each whole text message.
-        on_end: called once when the connection has ended, with its close code and the reason's words.
-        max_message_size: bytes of one message, over all its fragments and parts.
-        on_too_large: called with the request that a message in parts was for, when it is over that; where it returns
-            False, the connection ends.
+        on_end: called once when the connection has ended, with its close code and reason.
+        max_message_size: maximum bytes of one message, over all its fragments and parts.
+        on_too_large: called with the request that a message in parts belongs to when the message exceeds the limit; if
+            it returns False, the connection ends.
     """
 
     def __init__(
@@ -62,22 +65,22 @@ class ClientSocket(WSListener):
         self.ended = False
         """Whether the connection has ended."""
         self.process: str | None = None
-        """Which process of the service this is, where it says so."""
+        """The id of the service's process, if the service sends it."""
         self.refused = False
-        """Whether it ended because a message of the service was over `max_message_size`."""
+        """Whether it ended because a message of the service was longer than `max_message_size`."""
 
     @property
     def full(self) -> bool:
-        """Whether more is waiting to be sent than the socket should hold; then await `room` before sending."""
+        """Whether too much data is buffered for sending; then await `room` before sending."""
         return self._room is not None
 
     async def room(self) -> None:
-        """Returns when the socket has taken enough of what waits, or the connection has ended."""
+        """Returns when enough of the buffered data has been sent, or the connection has ended."""
         while self._room is not None:
             await asyncio.shield(self._room)
 
     def send(self, text: bytes) -> None:
-        """Sends one text message at once, or buffers it; silent when the connection has ended."""
+        """Sends one text message immediately, or buffers it. Does nothing after the connection has ended."""
         assert self._transport is not None
         if len(text) <= _LONGEST_FRAME:
             self._transport.send(WSMsgType.TEXT, text)
@@ -89,7 +92,7 @@ class ClientSocket(WSListener):
             kind = WSMsgType.CONTINUATION
 
     async def close(self) -> None:
-        """Says goodbye, waits a little for the answer, and is gone."""
+        """Sends a close message, waits briefly for the answer, and disconnects."""
         transport, gone = self._transport, self._gone
         assert transport is not None
         assert gone is not None
@@ -100,7 +103,7 @@ class ClientSocket(WSListener):
         await asyncio.shield(gone)
 
     def drop(self) -> None:
-        """Ends it without a word."""
+        """Disconnects without a close message."""
         assert self._transport is not None
         self._transport.disconnect(graceful=False)
 
@@ -114,7 +117,7 @@ class ClientSocket(WSListener):
         if kind == WSMsgType.CLOSE:
             self._closed(transport, frame.get_payload_as_bytes())
         elif transport.is_close_frame_sent:
-            return  # after a frame that it could not read, picows goes on with what is no frame
+            return  # After a malformed frame, picows passes on data that is not a frame.
         elif kind == WSMsgType.TEXT and frame.fin:
             self._take(transport, frame.get_payload_as_bytes())
         elif kind == WSMsgType.TEXT:
@@ -153,7 +156,7 @@ class ClientSocket(WSListener):
             self._take(transport, whole)
 
     def _take(self, transport: WSTransport, message: bytes) -> None:
-        """Hands a message on; a part of one waits for the others."""
+        """Passes on a message; a part of a message waits for the other parts."""
         if not message.startswith(MARK):
             self._on_message(message)
             return
@@ -173,14 +176,14 @@ class ClientSocket(WSListener):
 
     def _refused(self) -> None:
         self.refused = True
-        self._ended_by = (TOO_LARGE, f"the service sent a message over {self._max_message_size} bytes")
+        self._ended_by = (TOO_LARGE, f"the service sent a message of more than {self._max_message_size} bytes")
 
     def _closed(self, transport: WSTransport, body: bytes) -> None:
-        # Read by hand: picows' enumeration has no place for the codes from 3000 on.
+        # Decoded by hand: picows' enumeration does not have the codes from 3000 on.
         code = int.from_bytes(body[:2]) if len(body) >= 2 else _NO_CODE  # noqa: PLR2004 - the code's two bytes
         sent = _sent_close(transport)
         if sent is not None and sent.code == TOO_LARGE:
-            self._refused()  # by the library; the service only answers
+            self._refused()  # The library sends them; the service only answers.
         if self._ended_by is None:
             self._ended_by = (code, body[2:].decode(errors="replace"))
         if not transport.is_close_frame_sent:
@@ -189,11 +192,11 @@ class ClientSocket(WSListener):
 
 
 def _sent_close(transport: WSTransport) -> Any:
-    """What this side said when it closed, as the library keeps it: `code` and `reason`."""
+    """The close message that this side sent, as the library keeps it: `code` and `reason`."""
     return None if transport.close_handshake is None else transport.close_handshake.sent
 
 
 async def _wait_gone(transport: WSTransport) -> None:
-    # What the peer did against the protocol is told by the close code; picows tells it here a second time.
+    # Protocol errors of the peer are already reported by the close code.
     with contextlib.suppress(WSError):
         await transport.wait_disconnected()

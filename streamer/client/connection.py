@@ -1,4 +1,4 @@
-"""The client's connection over all its breaks: gives events to the state machine, and carries its effects out."""
+"""The client's connection, including reconnects: passes events to the state machine and executes its effects."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from streamer.client.waiting import Timers, Waiters
 from streamer.core.clock import Clock
 
 _SECOND: Final = 1000
-"""In milliseconds, in which the state machine counts."""
+"""In milliseconds, the unit of the state machine."""
 
 
 class Connection:
-    """Connected, broken for now, or ended.
+    """The connection: open, interrupted, or closed.
 
     Args:
-        url: for people.
-        open_socket: opens a socket, given what makes one. Raises ConnectionFailed.
+        url: for messages.
+        open_socket: opens a socket, given a factory for the listener. Raises ConnectionFailed.
         options: of the state machine.
-        max_message_size: bytes of one message that each socket takes.
+        max_message_size: maximum bytes of a message that each socket accepts.
         on_open: called when a socket is open.
         on_end: called when it has ended.
         on_reconnect: called each time the connection is open again.
         on_state_change: called with each change.
-        clock: where time comes from.
+        clock: the source of time.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class Connection:
         self._state = State(options)
         self._events: deque[tuple[events.Event, Any]] = deque()
         self._cause: Any = None
-        """What the present event came from: a message, or the error of a try."""
+        """The origin of the current event: a message, or the error of a try."""
         self._at_work = False
         self._handles: dict[str, RequestHandle] = {}
         self._timers = Timers(clock)
-        """Of the present epoch."""
+        """Of the current epoch."""
         self._connecting = Waiters()
         self._waiting = Waiters()
         self._parting: ClientSocket | None = None
@@ -85,10 +85,10 @@ class Connection:
         return self._current.socket
 
     async def connect(self) -> None:
-        """Opens it, unless it is open.
+        """Opens the connection, unless it is open.
 
         Raises:
-            ConnectionFailed: the service cannot be reached, or refused.
+            ConnectionFailed: the service cannot be reached, or refused the connection.
             ConnectionLost: it was closed meanwhile.
             RuntimeError: it belongs to another event loop.
         """
@@ -104,7 +104,7 @@ class Connection:
             raise
 
     async def close(self) -> None:
-        """Ends it, the trying too, and with it the waiting."""
+        """Closes the connection, stops reconnecting, and fails all waiting requests."""
         if not self._home.leave():
             self._forget()
             return
@@ -116,19 +116,19 @@ class Connection:
             await socket.close()
 
     def leave(self) -> bool:
-        """Lets another loop use it, where it is not open and nobody waits for it; the next use opens it.
+        """Allows another loop to use it, if it is not open and nothing waits for it; the next use opens it.
 
         Returns:
-            whether that is so.
+            whether this is allowed.
         """
         at_rest = self._state.phase in (Phase.IDLE, Phase.REFUSED, Phase.CLOSED) and not self._handles
         return at_rest and self._home.leave()
 
     async def ready(self) -> ClientSocket:
-        """The socket, once it is open and has room. The first call opens it.
+        """The socket, once it is open and accepts data. The first call opens it.
 
         Raises:
-            ConnectionLost: it has ended and is not to be opened again.
+            ConnectionLost: it has ended and must not be opened again.
             ConnectionFailed: it cannot be opened (again).
             RuntimeError: it belongs to another event loop.
         """
@@ -147,18 +147,18 @@ class Connection:
                 await self.connect()
 
     def find(self, request_id: str) -> RequestHandle | None:
-        """The handle that somebody waits on, if there is one."""
+        """The handle that a caller waits on, if there is one."""
         request = self._state.requests.get(request_id)
         return None if request is None or request.interest is not Interest.AWAITED else self._handles.get(request_id)
 
     def send(self, handle: RequestHandle) -> None:
-        """Sends a request, now or as soon as there is a connection; one that the service has stored is asked after.
+        """Sends a request, now or as soon as there is a connection; resumes one that the service has already stored.
 
         Raises:
             ValueError: a request with its id is already waiting.
         """
         if handle.id in self._handles and self.find(handle.id) is not None:
-            raise ValueError(f"Request {handle.id!r} is already waiting on this connection; await its handle")
+            raise ValueError(f"Request {handle.id!r} is already waiting on this connection; await its handle instead")
         self._handles[handle.id] = handle
         self._happened(
             events.Submitted(
@@ -171,17 +171,17 @@ class Connection:
         )
 
     def abandon(self, handle: RequestHandle, *, cancel: bool = False) -> None:
-        """Nobody waits for a request any more; its id may be used again.
+        """Forgets a request that no caller waits for; its id may be used again.
 
         Args:
             handle: of the request.
-            cancel: whether it is to be cancelled too: then it is not lost to a break.
+            cancel: whether to cancel it too, even if the connection breaks.
         """
         if self._handles.get(handle.id) is handle:
             self._happened(events.Abandoned(handle.id, cancel=cancel))
 
     def _happened(self, event: events.Event, cause: Any = None) -> None:
-        """The one place in which the state changes. What happens while effects are carried out waits its turn."""
+        """The only place that changes the state. Events that occur while effects are executed are queued."""
         if self._at_work:
             self._events.append((event, cause))
             return
@@ -272,7 +272,7 @@ class Connection:
         self._timers.start(delay / _SECOND, lambda: self._happened(event))
 
     def _forget(self) -> None:
-        """The loop of this connection has ended, or is another process's, and with it all that waited."""
+        """The loop of this connection has ended, or belongs to another process, together with all waiting requests."""
         self._parting = None
         self._current.forget()
         self._state = State(

@@ -1,4 +1,4 @@
-"""What a client raises when there is no connection, or when it ended while something waited; see `errors`."""
+"""Errors of a client without a connection, or whose connection ended while a caller waited; see `errors`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from streamer.core.errors import StreamerError
 
 
 class ConnectionFailed(StreamerError):
-    """No connection could be opened; the message is one line that names the address and, where it is known, what to do.
+    """The connection could not be opened. The message is one line with the address and, if known, what to do.
 
     Attributes:
-        url: the address without its query, which may hold secrets.
+        url: the address without its query, which may contain secrets.
         reason: what happened.
-        status: the HTTP status with which the server refused the upgrade; None when it did not come so far.
-        advice: what to do about it; may be empty.
+        status: the HTTP status with which the server refused the handshake; None when there was none.
+        advice: what to do; may be empty.
         reconnect: whether trying again may help. It does not when the server refused with 400, 401, 403 or 404.
     """
 
@@ -37,13 +37,13 @@ class ConnectionFailed(StreamerError):
 
 
 class ConnectionLost(StreamerError):
-    """The connection ended while something waited on it, or had ended before it was used.
+    """The connection ended while a caller waited on it, or had ended before it was used.
 
     Attributes:
         url: the address without its query.
         code: the close code (RFC 6455, section 7.4); 1006 when the connection ended without one.
-        reason: the words that came with the code; may be empty.
-        request_id: the request that waited, if one did.
+        reason: the reason in the close message; may be empty.
+        request_id: the request of the caller, if there is one.
     """
 
     def __init__(self, url: str, code: int, reason: str = "", *, request_id: str | None = None) -> None:
@@ -54,7 +54,7 @@ class ConnectionLost(StreamerError):
             text += f"; {advice}"
         if request_id is not None:
             text += (
-                "; if it was queued it goes on: "
+                "; if it was queued, it continues: "
                 f"connect again with the same client_id (or as the same user) and ask status({request_id!r})"
             )
         super().__init__(text)
@@ -65,8 +65,8 @@ class ConnectionLost(StreamerError):
 
     @property
     def reconnect(self) -> bool:
-        """Whether connecting again may help. Codes 3000 to 3499 invite it, 3500 to 3999 forbid it; of the standard
-        ones those that blame what the client sent (1003, 1007, 1008, 1009) speak against it.
+        """Whether connecting again may help. Codes 3000 to 3499 allow it, and 3500 to 3999 forbid it; of the standard
+        codes, those that are caused by the client's messages (1003, 1007, 1008, 1009) forbid it.
         """
         return not final_close(self.code)
 
@@ -77,12 +77,13 @@ class ConnectionLost(StreamerError):
 class NotAnswered(ConnectionLost):
     """Each time the request was sent, the connection ended before its answer. It is not sent again.
 
-    The service may have run it each time: what ends the connection may be the request itself, by killing the service
-    or by taking longer than a proxy waits. Or it is queued, and each time that it was asked after the connection ended.
+    The service may have run it each time. The request itself may cause this, by crashing the service or by taking
+    longer than a proxy allows. If `stored`, the request is queued, and the connection ended each time the client tried
+    to resume it.
 
     Attributes:
-        times: how many connections ended so, one after the other.
-        stored: whether the service had acknowledged it; then it goes on.
+        times: how many connections ended in a row.
+        stored: whether the service had acknowledged the request; then it continues.
     """
 
     def __init__(
@@ -96,17 +97,17 @@ class NotAnswered(ConnectionLost):
         stored: bool = False,
     ) -> None:
         super().__init__(url, code, reason, request_id=request_id)
-        ended = f"each time the connection ended first (at last with {code} {reason}".rstrip() + ")"
+        ended = f"each time the connection ended first (most recently with {code} {reason}".rstrip() + ")"
         if stored:
             text = (
-                f"Request {request_id!r} is queued and goes on, but {url} was asked {times} times what has become of it"
+                f"Request {request_id!r} is queued and continues, but {url} was asked {times} times for its outcome"
                 f", and {ended}. Find out what ends the connections, then ask status({request_id!r})"
             )
         else:
             text = (
                 f"Request {request_id!r} was not answered: it was sent {times} times to {url}, and {ended}. It is not "
-                "sent again. The service may have run it each time: its log may say what became of it, and a proxy "
-                "before it may wait for less time than it takes; if it was queued it goes on: "
+                "sent again. The service may have run it each time: check its log, and whether the timeout of a proxy "
+                "is shorter than the request takes. If it was queued, it continues: "
                 f"ask status({request_id!r})"
             )
         self.args = (text,)
@@ -124,12 +125,13 @@ class NotAnswered(ConnectionLost):
 
 
 class MessageTooLarge(ConnectionLost):
-    """The request, or a message of the service about it, is larger than the other side takes. Only this request ends.
+    """The request, or a message of the service about it, is larger than the receiver accepts. Other requests continue.
 
     Attributes:
-        code: 1009, with which such a connection ends.
-        request_id: the request. The service may have run it; if it was queued, its result is kept there.
-        limit: bytes of one message that this client takes, its `max_message_size`; None when the service refused.
+        code: 1009, the close code for this error.
+        request_id: the request. The service may have run it; if it was queued, its result is stored there.
+        limit: maximum bytes of a message that this client accepts, its `max_message_size`; None when the service
+            refused.
         sent: bytes of the request that the service refused; None when the client refused the answer.
     """
 
@@ -146,13 +148,13 @@ class MessageTooLarge(ConnectionLost):
         if sent is not None:
             said = f" ({reason})" if reason else ""
             text = (
-                f"Request {request_id!r} is too large: the service does not take a message of {sent:,} bytes{said}; "
+                f"Request {request_id!r} is too large: the service does not accept a message of {sent:,} bytes{said}; "
                 "send less, or raise server.max_message_size in its configuration"
             )
         else:
             text = (
-                f"The answer to request {request_id!r} is too large: it is over the {limit:,} bytes of one message "
-                "that this client takes; raise max_message_size, or let the service send less"
+                f"The answer to request {request_id!r} is too large: it exceeds the {limit:,} bytes of one message "
+                "that this client accepts; raise max_message_size, or make the service send less"
             )
         self.args = (text,)
         self.limit = limit

@@ -1,4 +1,4 @@
-"""The one try to connect, or the one socket, that there is at a time."""
+"""The current connection attempt or socket; there is at most one."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ Happened = Callable[[events.Event, Any], None]
 
 
 class CurrentSocket:
-    """What a try or a socket says counts only while it is the newest, and was not hung up.
+    """Reports events of the current attempt or socket, and ignores those of earlier ones.
 
     Args:
-        url: for people.
-        open_socket: opens a socket, given what makes one. Raises ConnectionFailed.
-        happened: called with each event, and with what it came from: the error of a try, or a message and its text.
-        max_message_size: bytes of one message that each socket takes.
+        url: for messages.
+        open_socket: opens a socket, given a factory for the listener. Raises ConnectionFailed.
+        happened: called with each event and its origin: the error of an attempt, or a message and its text.
+        max_message_size: maximum bytes of a message that each socket accepts.
         on_open: called when a socket is open.
         on_end: called when it has ended.
-        clock: where time comes from.
+        clock: the source of time.
     """
 
     def __init__(
@@ -54,18 +54,18 @@ class CurrentSocket:
         self._on_end = on_end
         self._clock = clock
         self._epoch: int | None = None
-        """Of the present try or socket."""
+        """Of the current attempt or socket."""
         self._dialling: asyncio.Task[None] | None = None
         self.socket: ClientSocket | None = None
         """The socket while it is open."""
 
     def dial(self, epoch: int) -> None:
-        """Begins a try."""
+        """Starts an attempt."""
         self._epoch = epoch
         self._dialling = asyncio.get_running_loop().create_task(self._dial(epoch))
 
     def hang_up(self) -> ClientSocket | None:
-        """Ends the try. A socket is returned, for the caller to end."""
+        """Ends the attempt. Returns an open socket, which the caller must close."""
         socket, self.socket, self._epoch = self.socket, None, None
         self._on_end()
         if socket is None and self._dialling is not None:
@@ -73,7 +73,7 @@ class CurrentSocket:
         return socket
 
     def forget(self) -> None:
-        """The loop of it has ended, or is another process's."""
+        """Its loop has ended, or belongs to another process."""
         self.socket = self._dialling = self._epoch = None
         self._on_end()
 
@@ -119,17 +119,17 @@ class CurrentSocket:
         try:
             message = decode(text)
         except msgspec.DecodeError as error:
-            logger.warning("A message of the service could not be read and is ignored: %s", error)
+            logger.warning("A message of the service could not be parsed and is ignored: %s", error)
             return
         if (event := event_of(message, self._now)) is not None:
             self._happened(event, (message, text))
 
     def _too_large(self, epoch: int, request_id: str | None) -> bool:
-        """Returns whether it is known for which request the message was."""
+        """Returns whether the message's request is known."""
         if request_id is not None and epoch == self._epoch:
             self._happened(events.TooLarge(request_id), None)
         return request_id is not None
 
     def _now(self) -> float:
-        """In milliseconds, as the state machine counts."""
+        """In milliseconds, the unit of the state machine."""
         return self._clock.monotonic() * 1000

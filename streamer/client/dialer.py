@@ -1,4 +1,4 @@
-"""How the client opens a socket: with a token for now, its headers and its limits."""
+"""Opens the client's sockets, with the current token, headers and limits."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Dialer:
     """Opens one socket after the other.
 
     Args:
-        address: where.
-        tokens: bring a token for each try.
-        headers: more headers for the upgrade.
-        ssl: None takes the system's trust for `wss://`.
-        open_timeout: seconds for TCP and TLS, and as many again for the upgrade.
-        ping_interval: seconds of silence before a ping; None sends none.
-        max_message_size: bytes of one frame.
+        address: the address to connect to.
+        tokens: returns a token for each try.
+        headers: additional headers of the handshake.
+        ssl: None trusts the system's certificates for `wss://`.
+        open_timeout: seconds for TCP and TLS, and the same again for the handshake.
+        ping_interval: seconds without a message before a ping; None sends none.
+        max_message_size: maximum bytes of one frame.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class Dialer:
         self._ping_interval = ping_interval
         self._max_message_size = max_message_size
         self.token: str | None = None
-        """The one of the newest try."""
+        """The token of the newest try."""
 
     async def open(self, make: Callable[[], ClientSocket]) -> ClientSocket:
         """Tries once.
 
         Raises:
-            ConnectionFailed: for every reason there is.
+            ConnectionFailed: on every failure.
         """
         token = self.token = await self._fresh_token()
         return await open_socket(
@@ -105,18 +105,18 @@ async def open_socket(
     """Connects.
 
     Args:
-        make: makes the listener, once the server has agreed.
+        make: creates the listener, once the server has agreed.
         url: `ws://` or `wss://`, with its query.
-        shown: the same for people, without secrets.
-        headers: more of them, for the upgrade request.
-        ssl: None takes the system's trust for `wss://`.
-        open_timeout: seconds for TCP and TLS, and as many again for the upgrade.
-        ping_interval: seconds of silence before a ping; None sends none.
-        max_message_size: bytes of one frame.
-        advice: what to do when the server refuses with a status.
+        shown: the same for messages, without secrets.
+        headers: additional headers of the handshake.
+        ssl: None trusts the system's certificates for `wss://`.
+        open_timeout: seconds for TCP and TLS, and the same again for the handshake.
+        ping_interval: seconds without a message before a ping; None sends none.
+        max_message_size: maximum bytes of one frame.
+        advice: returns what to do when the server refuses with a status.
 
     Raises:
-        ConnectionFailed: for every reason there is.
+        ConnectionFailed: on every failure.
     """
     dialled: list[socket.socket] = []
 
@@ -125,7 +125,7 @@ async def open_socket(
         return dialled[0]
 
     try:
-        # picows' own limit covers the upgrade and tidies up after it; ours covers what comes before.
+        # picows' own timeout covers the handshake and cleans up after it; this one covers everything before.
         async with asyncio.timeout(2 * open_timeout):
             _, socket = await ws_connect(
                 make,
@@ -138,7 +138,7 @@ async def open_socket(
                 max_frame_size=max_message_size,
                 extra_headers=headers,
                 socket_factory=dial,
-                max_redirects=0,  # a redirect would carry the client's secrets to a host that nobody named
+                max_redirects=0,  # A redirect would send the client's secrets to another host.
                 logger_name=logger,
             )
     except asyncio.CancelledError:
@@ -154,19 +154,19 @@ async def open_socket(
     except OSError as error:
         raise ConnectionFailed(shown, words_of(error, shown)) from error
     if not isinstance(socket, ClientSocket):
-        # picows gives None when the peer hangs up in the middle of the upgrade.
-        raise ConnectionFailed(shown, f"the server ended the connection during the upgrade; {_is_it(shown)}")
+        # picows returns None when the peer disconnects during the handshake.
+        raise ConnectionFailed(shown, f"the server closed the connection during the handshake; {_is_it(shown)}")
     return socket
 
 
 def _is_it(shown: str) -> str:
-    """What else may listen there."""
-    tls = "" if shown.startswith("wss:") else " If it speaks TLS, its address begins with wss://"
+    """A guess which other server may listen there."""
+    tls = "" if shown.startswith("wss:") else " If it uses TLS, its address starts with wss://"
     return f"is it a WebSocket server?{tls}"
 
 
 def _hang_up(sockets: Iterable[socket.socket]) -> None:
-    # picows goes on with a handshake that nobody waits for. To the service it would be a client that reads nothing.
+    # picows finishes a handshake that was abandoned. The service would see a client that reads nothing.
     for one in sockets:
         with contextlib.suppress(OSError):
             one.shutdown(socket.SHUT_RDWR)
@@ -180,6 +180,6 @@ def _refused(shown: str, error: WSHandshakeError, advice: Callable[[int], str]) 
     reason = f"the server refused with {status.value} {status.phrase}"
     words = (error.raw_body or b"")[:200].decode(errors="replace").strip()
     if "Location" in response.headers:
-        words = f"it points to {response.headers['Location']}; use that address if you trust it"
+        words = f"it redirects to {response.headers['Location']}; use that address if you trust it"
     text = f"{reason}: {words}" if words else reason
     return ConnectionFailed(shown, text, status=status.value, advice=advice(status.value))

@@ -1,4 +1,4 @@
-"""The error with which a request ends that the state machine gives up."""
+"""The error of a request that the state machine gives up."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from streamer.core.errors import INTERNAL_ERROR, StreamerError
 
 
 def error_of(effect: End, url: str, limit: int, cause: Any) -> StreamerError:
-    """What the request fails with.
+    """The error of the request.
 
     Args:
-        effect: why.
-        url: of the service, for people.
-        limit: bytes of one message that this client takes.
-        cause: what the event came from: the message, or the error of a try.
+        effect: why the request ends.
+        url: of the service, for messages.
+        limit: maximum bytes of a message that this client accepts.
+        cause: the origin of the event: the message, or the error of a try.
     """
     code = ABNORMAL if effect.code is None else effect.code
     match effect.why:
@@ -29,7 +29,7 @@ def error_of(effect: End, url: str, limit: int, cause: Any) -> StreamerError:
         case Why.ERROR:
             return _of_message(cause[0], effect.id)
         case Why.FUNCTION_FAILED:
-            text = f"{effect.reason}, each of {effect.times} times"
+            text = f"{effect.reason}, {effect.times} times in a row"
             return request_failed({"code": INTERNAL_ERROR, "message": text}, effect.id)
         case Why.NOT_ANSWERED:
             return NotAnswered(url, code, effect.reason, request_id=effect.id, times=effect.times, stored=effect.stored)
@@ -42,6 +42,6 @@ def error_of(effect: End, url: str, limit: int, cause: Any) -> StreamerError:
 
 
 def _of_message(message: Inbound, request_id: str) -> RequestFailed:
-    # API Gateway's own errors have a message and nothing else.
+    # API Gateway's own errors have only a message.
     error = {"message": message.message} if message.error is None and message.message else message.error
     return request_failed(error, request_id, message.data)

@@ -1,13 +1,13 @@
-"""What a client raises.
+"""The errors of a client.
 
 The tree::
 
     StreamerError
-    ├── ConnectionFailed      no connection could be opened
-    ├── ConnectionLost        the connection ended while something waited on it
-    │   ├── NotAnswered       again and again, while this one request was on its way
-    │   └── MessageTooLarge   the request, or what came of it, is over the limit of one message
-    └── RequestFailed         the service answered with an error; one subclass for each code of its own
+    ├── ConnectionFailed      the connection could not be opened
+    ├── ConnectionLost        the connection ended while a caller waited on it
+    │   ├── NotAnswered       repeatedly, while this one request was unanswered
+    │   └── MessageTooLarge   the request, or a message about it, exceeds the limit for one message
+    └── RequestFailed         the service answered with an error; one subclass for each of its own codes
         ├── ValidationFailed  NotFound  Unauthorized  Forbidden  InvalidAction  Conflict
         └── InternalError  TimedOut  RateLimited  Overloaded  Cancelled
 """
@@ -21,15 +21,15 @@ from streamer.core.errors import StreamerError
 
 
 class RequestFailed(StreamerError):
-    """The service answered with an error, or with a result that says `success: false`.
+    """The service answered with an error, or with a result that has `success: false`.
 
     Attributes:
         code: what happened, for programs: one of `streamer.core.errors.CODES` or a handler's own.
         message: what happened, for people.
         details: JSON values that belong to the code.
         retryable: whether the same request may succeed later.
-        request_id: the request; None when the service could not read which one it was.
-        data: what the result held beside its error, if anything.
+        request_id: the request; None when the service could not read its id.
+        data: the data of the result, in addition to its error, if there is any.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class RequestFailed(StreamerError):
         self.request_id = request_id
         self.data = data
         super().__init__(f"{code}: {message}")
-        # The message names the first violation; a traceback shows all of them below it.
+        # The message names the first violation; the notes below a traceback list all of them.
         for violation in self.violations:
             self.add_note(f"{violation.get('path') or 'the payload'}: {violation.get('message')}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The notes come with the attributes, so they must not be made a second time.
+        # The notes are copied with the attributes, so they must not be added again.
         return _bare, (type(self), str(self)), self.__dict__
 
     @property
@@ -65,41 +65,41 @@ class RequestFailed(StreamerError):
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds to wait before the next attempt, where the service said so."""
+        """Seconds to wait before the next attempt, if the service gave them."""
         milliseconds = self.details.get("retry_after_ms")
         return milliseconds / 1000 if isinstance(milliseconds, int | float) else None
 
 
 class ValidationFailed(RequestFailed):
-    """VALIDATION_ERROR: the payload or the message is not what the action takes; see `violations`."""
+    """VALIDATION_ERROR: the payload or the message is invalid; see `violations`."""
 
 
 class NotFound(RequestFailed):
-    """NOT_FOUND: there is no such thing, or it belongs to someone else."""
+    """NOT_FOUND: it does not exist, or belongs to another owner."""
 
 
 class Unauthorized(RequestFailed):
-    """UNAUTHORIZED: the service does not know who asks."""
+    """UNAUTHORIZED: the client is not authenticated."""
 
 
 class Forbidden(RequestFailed):
-    """FORBIDDEN: the service knows who asks, and says no."""
+    """FORBIDDEN: the client is authenticated, but not allowed to do this."""
 
 
 class InvalidAction(RequestFailed):
-    """INVALID_ACTION: no such action; `details["did_you_mean"]` lists near misses."""
+    """INVALID_ACTION: no such action; `details["did_you_mean"]` lists similar names."""
 
 
 class Conflict(RequestFailed):
-    """CONFLICT: the id already stands for another request of the same owner."""
+    """CONFLICT: the id belongs to another request of the same owner."""
 
 
 class InternalError(RequestFailed):
-    """INTERNAL_ERROR: the handler broke; the service's log says how, under the request's id."""
+    """INTERNAL_ERROR: the handler failed; the service's log has the cause, under the request's id."""
 
 
 class TimedOut(RequestFailed):
-    """TIMEOUT: the service gave the request up. The client's own `timeout` raises TimeoutError instead."""
+    """TIMEOUT: the service stopped the request. The client's own `timeout` raises TimeoutError instead."""
 
 
 class RateLimited(RequestFailed):
@@ -134,11 +134,11 @@ _BY_CODE: Final[dict[str, type[RequestFailed]]] = {
 
 
 def request_failed(error: Any, request_id: str | None, data: Any = None) -> RequestFailed:
-    """The exception for an `error` object of the wire; what has no known shape becomes an INTERNAL_ERROR."""
+    """The exception for an `error` object of a message; an unknown form becomes an INTERNAL_ERROR."""
     if not isinstance(error, dict):
         return InternalError(
             codes.INTERNAL_ERROR,
-            "The request failed, and the service did not say why",
+            "The request failed, and the service gave no reason",
             {} if error is None else {"error": error},
             request_id=request_id,
             data=data,

@@ -1,4 +1,4 @@
-"""One request that waits for its answers."""
+"""The handle of a request that waits for its answers."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ _UNREAD_UPDATES: Final = 1000
 
 
 class RequestHandle:
-    """A request under way; `StreamerClient.submit` makes it.
+    """A request in progress; `StreamerClient.submit` returns it.
 
-    `async for update in handle` yields a `ProgressUpdate` for each report and stops when the request has ended,
-    however it ended: `result()` tells. Reports that nobody has read yet are kept, the newest thousand of them.
-    Several tasks may wait on one handle; each report goes to one of those that iterate. `await handle` is
-    `await handle.result()`.
+    `async for update in handle` yields a `ProgressUpdate` for each report and stops when the request has ended in any
+    way; `result()` returns the outcome. Unread reports are kept, at most the newest thousand. Several tasks may wait on
+    one handle; each report goes to one of those that iterate. `await handle` is `await handle.result()`.
 
     Args:
-        request_id: the request's name.
-        text: the message as it was sent; None when the service has the request already.
-        resend: whether the message may be sent a second time when nothing has been heard of the first.
-        patient: whether it is sent again when the service refuses it for now.
+        request_id: the request's id.
+        text: the message as it was sent; None when the service has already stored the request.
+        resend: whether the message may be sent again when the service has not answered the first one.
+        patient: whether it is sent again when the service refuses it temporarily.
         canceller: asks the service to cancel the request.
     """
 
@@ -42,13 +41,13 @@ class RequestHandle:
     ) -> None:
         self._id = request_id
         self.text = text
-        """What to send again on a new connection; None once the service has stored it."""
+        """The text to send again on a new connection; None once the service has stored the request."""
         self.resend = resend
         """Whether `text` may be sent again."""
         self.patient = patient
-        """Whether a refusal for now is waited out."""
+        """Whether to send again after a temporary refusal."""
         self.on_message: Callable[[bytes], None] | None = None
-        """Called with each message of this request as it came, before anything else learns of it."""
+        """Called with the text of each message of this request, before anything else."""
         self._loop = _running_loop()
         self._canceller = canceller
         self._seq = -1
@@ -64,7 +63,7 @@ class RequestHandle:
 
     @property
     def id(self) -> str:
-        """The request's id, to ask for its status on this or a later connection."""
+        """The request's id, for querying its status on this or a later connection."""
         return self._id
 
     @property
@@ -74,7 +73,7 @@ class RequestHandle:
 
     @property
     def answered(self) -> bool:
-        """Whether anything has been heard of it."""
+        """Whether the service has answered in any way."""
         return self._queued or self.done
 
     @property
@@ -84,25 +83,26 @@ class RequestHandle:
 
     @property
     def error(self) -> StreamerError | None:
-        """What it failed with, if it has."""
+        """The error of the request, if it has failed."""
         return self._ending if isinstance(self._ending, StreamerError) else None
 
     def cancel(self) -> RequestHandle:
-        """Asks the service to cancel the request, at once if it is queued, else when it turns out to be.
+        """Asks the service to cancel the request: immediately if it is queued, otherwise as soon as it is.
 
-        Nothing need be awaited. `await handle.cancel()` waits for the service's answer, an object with `request_id`
-        and `status`. The request itself then ends with `Cancelled`, a running one once its handler has stopped.
+        Awaiting is optional. `await handle.cancel()` waits for the service's answer, an object with `request_id` and
+        `status`. The request itself then ends with `Cancelled`, a running one once its handler has stopped.
 
         Raises:
             Conflict: when awaited: it has already ended.
             NotFound: when awaited: the service does not know it (any more).
-            ConnectionLost: when awaited: the connection ended for good.
+            ConnectionLost: when awaited: the connection ended permanently.
         """
         assert self._canceller is not None, "the client gives every handle its canceller"
         return self._canceller(self)
 
     async def acknowledged(self) -> bool:
-        """Waits for the service's first word. True: it is stored durably and will run. False: it was answered at once.
+        """Waits for the service's first answer. True: the request is stored durably and will run. False: it was
+        answered directly.
 
         Raises:
             RequestFailed: it was refused.
@@ -116,7 +116,7 @@ class RequestHandle:
         return False
 
     async def result(self) -> Any:
-        """Waits for the end and returns the result's data.
+        """Waits for the outcome and returns the result's data.
 
         Raises:
             RequestFailed: the request failed.
@@ -125,7 +125,7 @@ class RequestHandle:
         return (await self.outcome()).data
 
     async def outcome(self) -> Result:
-        """As `result`, with the metadata that the handler gave beside the data."""
+        """As `result`, with the metadata that the handler added to the data."""
         while self._ending is None:
             await self._change()
         if isinstance(self._ending, StreamerError):
@@ -137,7 +137,7 @@ class RequestHandle:
         return self.result().__await__()
 
     async def __aiter__(self) -> AsyncGenerator[ProgressUpdate, None]:
-        """Each report of progress, in order, until the end."""
+        """Each progress report, in order, until the end."""
         while True:
             while self._updates:
                 yield self._updates.popleft()
@@ -146,11 +146,11 @@ class RequestHandle:
             await self._change()
 
     def receive(self, message: Inbound, text: bytes = b"") -> None:
-        """Takes one message of this request, newer than the last one. One of unknown type is ignored.
+        """Handles one message of this request, newer than the last one. Ignores unknown types.
 
         Args:
-            message: the parts of it that matter here.
-            text: the whole of it.
+            message: its relevant fields.
+            text: the whole message.
         """
         kind = message.type
         if message.seq is not None:
@@ -168,25 +168,25 @@ class RequestHandle:
         self._wake()
 
     def end(self, ending: Result | StreamerError) -> None:
-        """Nothing more will come."""
+        """No more messages will arrive."""
         if self._ending is None:
             self._ending = ending
             self._wake()
 
     def confirm(self) -> None:
-        """The service has said that it has the request, though it sent no message of it."""
+        """The service has stored the request, though it sent no message about it."""
         self._queued = True
         self._wake()
 
     def when_answered(self, call: Callable[[], None]) -> None:
-        """Calls once something has been heard of it, now if that is so already."""
+        """Calls the function once the service has answered in any way, immediately if it already has."""
         if self.answered:
             call()
         else:
             self._when_answered.append(call)
 
     def release(self) -> None:
-        """Calls now what waits for the first answer."""
+        """Runs the callbacks that wait for the first answer."""
         calls, self._when_answered = self._when_answered, []
         for call in calls:
             call()
@@ -194,8 +194,8 @@ class RequestHandle:
     async def _change(self) -> None:
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop):
-            raise RuntimeError(f"Request {self._id!r} belongs to another event loop; wait for it in that one")
-        # A future for each waiter: one that several share would be cancelled for all by the first that gives up.
+            raise RuntimeError(f"Request {self._id!r} belongs to another event loop; await it there")
+        # A future for each waiter: a shared one would be cancelled for all by the first waiter that is cancelled.
         waiter: asyncio.Future[None] = loop.create_future()
         self._waiters.append(waiter)
         try:

@@ -1,4 +1,4 @@
-"""The event loop, and the process, that a client belongs to."""
+"""The event loop and the process that a client belongs to."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 
 
 class Home:
-    """Remembers where a client was first used. Anywhere else it would wait for ever, so that is an error at once."""
+    """Remembers where a client was first used. Elsewhere it would wait forever, so that is an error."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
 
     def check(self) -> None:
-        """Takes the running loop for the client's, unless it has one.
+        """Makes the running loop the client's, unless it has one.
 
         Raises:
             RuntimeError: it has another one.
@@ -23,15 +23,15 @@ class Home:
         if self._loop is None:
             self._loop, self._process = loop, os.getpid()
         elif self._loop is not loop or self._process != os.getpid():
-            # A fork copies a loop with its sockets: what is sent here would come out of the other process's connection.
+            # A fork copies a loop with its sockets: data sent here would be sent on the other process's connection.
             raise RuntimeError(self._explained())
 
     def leave(self) -> bool:
         """The client is being closed, and may be used elsewhere afterwards.
 
         Returns:
-            whether its loop runs here. Otherwise that loop has ended, or the process is another one: what the client
-            had there is gone, and cannot be closed.
+            whether its loop runs here. Otherwise that loop has ended, or belongs to another process: the client's
+                objects there no longer exist, and cannot be closed.
 
         Raises:
             RuntimeError: its loop is another one that has not ended.
@@ -44,9 +44,9 @@ class Home:
 
     def _explained(self) -> str:
         if self._process != os.getpid():
-            return "This StreamerClient was used before a fork, in another process; make a new one in each process"
+            return "This StreamerClient was used before a fork, in another process; create a new one in each process"
         ended = self._loop is not None and self._loop.is_closed()
         what = "an event loop that has ended" if ended else "another event loop"
         return (
-            f"This StreamerClient belongs to {what}; make one for each loop, or close it before it is used in the next"
+            f"This StreamerClient belongs to {what}; create one for each loop, or close it before the next loop uses it"
         )

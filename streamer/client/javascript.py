@@ -1,5 +1,5 @@
-"""Joins the modules of the JavaScript client into the one file that is served and copied: `python -m
-streamer.client.javascript`, after each change of `streamer/client/js/src`.
+"""Joins the modules of the JavaScript client into the one file that is served and copied. Run `python -m
+streamer.client.javascript` after each change of `streamer/client/js/src`.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Final
 
 FOLDER: Final = Path(__file__).parent / "js"
-_MADE: Final = "// Made of the modules in src by `python -m streamer.client.javascript`: change those.\n"
+_MADE: Final = "// Generated from the modules in src by `python -m streamer.client.javascript`: edit those.\n"
 _IMPORT: Final = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORTED: Final = re.compile(r'^export \{ ([^}]*) \} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=class|const|function|async)", re.MULTILINE)
 
 
 def one_module(folder: Path, entry: str) -> str:
-    """A module and all that it imports, one after the other: a page that loads it makes one request.
+    """A module and its imports in one file, so that a page needs a single request.
 
-    It understands what the client's own modules use: names in braces, imported from and exported by modules of the
-    same folder, and no name twice on the top level.
+    It supports the syntax of the client's own modules: names in braces, imported from and exported by modules of the
+    same folder, and no duplicate names on the top level.
 
     Args:
         folder: of the modules.
-        entry: the one that exports what others have; it has no code of its own.
+        entry: the module that re-exports names of the others; it has no code of its own.
     """
     texts: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""The messages of the wire, as a client writes and reads them."""
+"""The messages between client and service, as a client writes and reads them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS: Final = {"acknowledgment": Kind.ACKNOWLEDGED, "progress": Kind.PROGRESS}
 
 
 class Inbound(msgspec.Struct):
-    """Any message of the service. Only what the client steers by is typed, so that what it does not know passes."""
+    """Any message of the service. Only the fields that the client needs are typed; others are passed on."""
 
     type: str = ""
     request_id: str | None = None
@@ -45,10 +45,10 @@ def encode_request(
     metadata: Mapping[str, str] | None,
     wait: str | float | None,
 ) -> bytes:
-    """The request as JSON text; what is None is left out.
+    """The request as JSON text, without fields that are None.
 
     Raises:
-        TypeError: the payload holds something that JSON has no word for.
+        TypeError: the payload contains a value that JSON cannot express.
     """
     message: dict[str, Any] = {"id": request_id, "action": action}
     if payload is not None:
@@ -61,7 +61,7 @@ def encode_request(
 
 
 def encode_resume(question: str, request_id: str, seq: int) -> bytes:
-    """The question after a stored request, and for everything about it that is newer than `seq`."""
+    """The message that resumes a stored request, for everything newer than `seq`."""
     payload: dict[str, Any] = {"request_id": request_id}
     if seq >= 0:
         payload["after_seq"] = seq
@@ -69,10 +69,11 @@ def encode_resume(question: str, request_id: str, seq: int) -> bytes:
 
 
 def event_of(message: Inbound, now: Callable[[], float]) -> events.Message | events.Unaddressed | None:
-    """What a message is for the state machine; None where it is nothing."""
+    """The meaning of a message for the state machine; None if it has none."""
     kind = message.type
     if message.request_id is None:
-        # API Gateway's own errors have neither type nor request id; other types without an id are not for a request.
+        # API Gateway's own errors have neither type nor request id; other types without an id do not belong to a
+        # request.
         gateway = not kind and bool(message.message)
         if kind != "error" and not gateway:
             return None
@@ -98,7 +99,7 @@ def event_of(message: Inbound, now: Callable[[], float]) -> events.Message | eve
 
 
 def progress_update(message: Inbound) -> ProgressUpdate:
-    """The report of progress that a `progress` message carries. What is missing or odd becomes the neutral value."""
+    """The report in a `progress` message. Missing or invalid fields become neutral values."""
     percentage = message.percentage
     return ProgressUpdate(
         percentage=float(percentage) if isinstance(percentage, int | float) and math.isfinite(percentage) else 0.0,

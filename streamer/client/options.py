@@ -1,4 +1,4 @@
-"""What a caller may give for a number, checked where it is given."""
+"""Validates the arguments of callers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def checked_seconds(name: str, value: Any) -> float:
     """A number of seconds above zero.
 
     Raises:
-        TypeError: it is no number.
-        ValueError: it is zero, negative, infinite or not a number at all.
+        TypeError: it is not a number.
+        ValueError: it is zero, negative, infinite or NaN.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number of seconds; it is {value!r}")
@@ -24,11 +24,11 @@ def checked_seconds(name: str, value: Any) -> float:
 
 
 def checked_timeout(value: Any) -> float | None:
-    """How long to wait for a request; None, and infinity, are no limit.
+    """How long to wait for a request; None and infinity mean no limit.
 
     Raises:
-        TypeError: it is no number.
-        ValueError: it is zero, negative or not a number at all.
+        TypeError: it is not a number.
+        ValueError: it is zero, negative or NaN.
     """
     if value is None or value == math.inf:
         return None
@@ -36,22 +36,22 @@ def checked_timeout(value: Any) -> float | None:
 
 
 def checked_wait(value: Any) -> Any:
-    """How long to wait for a direct answer. The service says what is wrong with it, but of what JSON has no word for.
+    """How long to wait for a direct answer. The service validates it, except for values that JSON cannot express.
 
     Raises:
-        ValueError: it is infinite or not a number at all.
+        ValueError: it is infinite or NaN.
     """
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f'wait must be zero or more seconds, or a text such as "2s"; it is {value!r}')
+        raise ValueError(f'wait must be zero or more seconds, or a string such as "2s"; it is {value!r}')
     return value
 
 
 def checked_id(value: Any) -> str:
-    """A request's name. The service cannot say for which request it refuses another one.
+    """A request's id. It is validated here, since the service could not say which request it refuses.
 
     Raises:
-        TypeError: it is no string.
-        ValueError: it is too long, or has characters that are not printable.
+        TypeError: it is not a string.
+        ValueError: it is too long, or contains unprintable characters.
     """
     if not isinstance(value, str):
         raise TypeError(f"id must be a string; it is {value!r}")
@@ -64,8 +64,8 @@ def checked_size(name: str, value: Any) -> int:
     """A number of bytes above zero.
 
     Raises:
-        TypeError: it is no whole number.
-        ValueError: it is zero or negative, or beyond what a machine can address.
+        TypeError: it is not an integer.
+        ValueError: it is zero or negative, or too large for this machine.
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be a whole number of bytes; it is {value!r}")

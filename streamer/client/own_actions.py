@@ -9,25 +9,26 @@ _Actions = list[dict[str, Any]]
 
 
 class OwnActions(ABC):
-    """What every service answers, built on `request`. Each raises what `request` raises."""
+    """The actions of every service, built on `request`. Each raises the errors of `request`."""
 
     @abstractmethod
     async def request(self, action: str, payload: Any = None) -> Any:
         """Sends a request and returns the result's data."""
 
     async def ping(self) -> Any:
-        """Asks the service for a sign of life: `pong` and its time."""
+        """Checks that the service responds: `pong` and its time."""
         return await self.request("streamer.ping")
 
     async def actions(self) -> _Actions:
-        """What this caller may ask for: for each action its name (`action`), description, schema, estimate in seconds
-        and whether it is queued.
+        """The actions that this client may request. Each has its name (`action`), description, schema, estimate in
+        seconds and whether it is queued.
         """
-        told: dict[str, _Actions] = await self.request("streamer.actions")
-        return told["actions"]
+        answer: dict[str, _Actions] = await self.request("streamer.actions")
+        return answer["actions"]
 
     async def status(self, request_id: str) -> Any:
-        """Where one of this client's queued requests is: state, attempt, percentage, times, and its result once ended.
+        """The state of one of this client's queued requests: status, attempt, percentage, times, and its result once
+        ended.
 
         Raises:
             NotFound: no such request, or another client's.
@@ -38,9 +39,9 @@ class OwnActions(ABC):
         """This client's queued requests, newest first: an object with `requests` and `cursor`.
 
         Args:
-            status: only those in this state, such as `PROCESSING`.
-            limit: at most so many.
-            cursor: where to go on, from the answer before; its `cursor` is null when there are no more.
+            status: only requests with this status, such as `PROCESSING`.
+            limit: the maximum number of requests.
+            cursor: the `cursor` of the previous page; it is null when there are no more.
         """
         asked = {"status": status, "limit": limit, "cursor": cursor}
         return await self.request("streamer.list", {name: value for name, value in asked.items() if value is not None})

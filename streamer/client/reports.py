@@ -1,4 +1,4 @@
-"""What the program and the log learn of the connection."""
+"""Reports on the connection, for the program and the log."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ logger = logging.getLogger("streamer.client")
 
 
 class Reports:
-    """Calls the program's callbacks: what they raise is logged, and the connection goes on.
+    """Calls the program's callbacks. Their exceptions are logged, and the connection continues.
 
     Args:
-        url: for people.
+        url: for messages.
         on_reconnect: called each time the connection is open again.
         on_state_change: called with each change.
     """
@@ -40,7 +40,7 @@ class Reports:
         self._on_state_change = on_state_change
 
     def waiting(self, effect: effects.Wait, delay: float) -> None:
-        """The next try is due after so many seconds."""
+        """The next try is due after this many seconds."""
         if effect.code is not None:
             logger.info("The connection to %s ended (%s %s); connecting again", self._url, effect.code, effect.reason)
         elif effect.reason:
@@ -57,9 +57,9 @@ class Reports:
             self._call("on_reconnect", self._on_reconnect)
 
     def unclear(self, waiting: int, text: bytes) -> None:
-        """An error names no request, and so many may be meant."""
+        """An error names no request, and may belong to any of several."""
         logger.warning(
-            "The service sent an error that names no request, while %d wait for their first answer: %s",
+            "The service sent an error that names no request, while %d requests have no answer: %s",
             waiting,
             text[:500].decode(errors="replace"),
         )
@@ -72,4 +72,4 @@ class Reports:
         try:
             callback(*arguments)
         except Exception:
-            logger.exception("%s failed; the connection goes on", name)
+            logger.exception("%s failed; the connection continues", name)

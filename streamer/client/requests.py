@@ -1,4 +1,4 @@
-"""What a client asks of a service, over whichever connection there is."""
+"""Sends requests to a service over the current connection."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Requests(OwnActions):
     """The part of `StreamerClient` that makes requests.
 
     Args:
-        connection: carries them.
-        resend: whether a request may be sent again after a break, where it does not say so itself.
+        connection: sends them.
+        resend: whether a request may be sent again after a break, unless it specifies this itself.
     """
 
     def __init__(self, connection: Connection, *, resend: bool) -> None:
@@ -43,25 +43,26 @@ class Requests(OwnActions):
         wait: str | float | None = None,
         resend: bool | None = None,
     ) -> RequestHandle:
-        """Sends a request and returns at once; the handle waits for what comes of it.
+        """Sends a request and returns immediately; the handle waits for its answers.
 
-        While there is no connection, it waits for one.
+        Without a connection, the request waits for one.
 
         Args:
-            action: what to do.
-            payload: JSON values; dataclasses and msgspec Structs pass as objects.
-            id: the request's name, unique for this `client_id`. The same id with the same action and payload is the
-                same queued request, stored once: give your own to be safe to send again.
+            action: the name of the action.
+            payload: JSON values; dataclasses and msgspec Structs are sent as objects.
+            id: the request's id, unique for this `client_id`. The same id with the same action and payload is the same
+                queued request, stored once: choose your own id to make sending again safe.
             metadata: strings that the handler may read.
-            wait: how long to wait for a direct answer (`"2s"`, or seconds) before the request is queued; 0 queues it.
-            resend: whether it may be sent again after a break; None is as the client says.
+            wait: how long to wait for a direct answer (`"2s"`, or seconds) before the request is queued; 0 queues it at
+                once.
+            resend: whether it may be sent again after a break; None uses the client's option.
 
         Raises:
-            ConnectionLost: the connection has ended for good.
-            ConnectionFailed: the service refuses the next one.
+            ConnectionLost: the connection has ended permanently.
+            ConnectionFailed: the service refuses the next connection.
             RuntimeError: the client belongs to another event loop.
-            TypeError: the payload has no JSON form, or the id is no string.
-            ValueError: a request with this id is already waiting on this connection, or no request can have it.
+            TypeError: the payload has no JSON form, or the id is not a string.
+            ValueError: a request with this id is already waiting on this connection, or the id is invalid.
         """
         request_id = checked_id(id) if id else new_id("req_")
         text = encode_request(request_id, action, payload, metadata, checked_wait(wait))
@@ -73,13 +74,13 @@ class Requests(OwnActions):
         return handle
 
     async def resume(self, request_id: str) -> RequestHandle:
-        """A handle for a queued request of this `client_id` that was made on another connection, or by a process
-        before this one. Its newest report comes first, then all that follow, and its end.
+        """A handle for a queued request of this `client_id` from another connection, or from an earlier process. It
+        first gets the newest report, then all that follow, and the outcome.
 
         Raises:
             NotFound: no such request, or another client's.
-            ConnectionLost: the connection has ended for good.
-            ConnectionFailed: the service refuses the next one.
+            ConnectionLost: the connection has ended permanently.
+            ConnectionFailed: the service refuses the next connection.
         """
         await self._connection.ready()
         handle = self._connection.find(request_id)
@@ -107,25 +108,25 @@ class Requests(OwnActions):
     ) -> Any:
         """Sends a request, waits for its end and returns the result's data.
 
-        To cancel the waiting task cancels a queued request too, as well as can be done without waiting. After a
-        timeout it goes on.
+        If the waiting task is cancelled, a queued request is cancelled too, if that is possible without waiting. After
+        a timeout the request continues.
 
         Args:
             action: as for `submit`, and so are `payload`, `id`, `metadata`, `wait` and `resend`.
             payload: JSON values.
-            on_progress: called on the loop with each report of progress, in order; a coroutine function is awaited.
-                What it raises comes out of `request`.
-            id: the request's name.
+            on_progress: called on the loop with each progress report, in order; a coroutine function is awaited.
+                `request` raises its exceptions.
+            id: the request's id.
             metadata: strings that the handler may read.
             wait: how long to wait for a direct answer.
-            timeout: seconds until TimeoutError; they include the waiting for a connection.
+            timeout: seconds until TimeoutError, including the time to connect.
             resend: whether it may be sent again after a break.
 
         Raises:
-            RequestFailed: the service said no, or the handler failed.
-            MessageTooLarge: the request, or what came of it, is over the limit of one message.
-            ConnectionLost: the connection ended first, for good; NotAnswered: again and again because of this request.
-            ConnectionFailed: the service refused the next one.
+            RequestFailed: the service refused the request, or the handler failed.
+            MessageTooLarge: the request, or its answer, exceeds the limit for one message.
+            ConnectionLost: the connection ended permanently before; NotAnswered: repeatedly, because of this request.
+            ConnectionFailed: the service refused the next connection.
             TimeoutError: it took longer than `timeout`; the message names the request.
         """
         request_id = checked_id(id) if id else new_id("req_")
@@ -147,7 +148,7 @@ class Requests(OwnActions):
                 raise
             raise TimeoutError(
                 f"Request {request_id!r} ({action}) did not end within {timeout:g} s; "
-                f"if it was queued it goes on: ask status({request_id!r})"
+                f"if it was queued, it continues: ask status({request_id!r})"
             ) from error
 
     async def stream(
@@ -160,23 +161,23 @@ class Requests(OwnActions):
         wait: str | float | None = None,
         resend: bool | None = None,
     ) -> AsyncGenerator[ProgressUpdate | Result, None]:
-        """Sends a request and yields what comes of it: a `ProgressUpdate` for each report, then one `Result`.
+        """Sends a request and yields a `ProgressUpdate` for each report, then one `Result`.
 
-        To leave it early only stops the waiting; a queued request goes on.
+        Leaving the iteration early only stops the waiting; a queued request continues.
 
         Args:
             action: as for `submit`, and so are the others.
             payload: JSON values.
-            id: the request's name.
+            id: the request's id.
             metadata: strings that the handler may read.
             wait: how long to wait for a direct answer.
             resend: whether it may be sent again after a break.
 
         Raises:
-            RequestFailed: the service said no, or the handler failed.
-            MessageTooLarge: the request, or what came of it, is over the limit of one message.
-            ConnectionLost: the connection ended first, for good; NotAnswered: again and again because of this request.
-            ConnectionFailed: the service refused the next one.
+            RequestFailed: the service refused the request, or the handler failed.
+            MessageTooLarge: the request, or its answer, exceeds the limit for one message.
+            ConnectionLost: the connection ended permanently before; NotAnswered: repeatedly, because of this request.
+            ConnectionFailed: the service refused the next connection.
         """
         handle = await self.submit(action, payload, id=id, metadata=metadata, wait=wait, resend=resend)
         try:

@@ -1,4 +1,4 @@
-"""What a client reports of its connection."""
+"""The state of the connection, as reported to the program."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ Name = Literal["waiting", "connecting", "open", "idle", "closed"]
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
-    """What `on_state_change` is called with.
+    """The argument of `on_state_change`.
 
     Attributes:
         name: `waiting` (the next try is due after `delay`), `connecting`, `open`, `idle` (the connection has ended and
-            nothing waits for another one) or `closed` (ended for good).
-        tries: `waiting`: how many tries there have been without a connection that lasted, with this one.
+            nothing waits for another one) or `closed` (ended permanently).
+        tries: `waiting`: how many tries there have been since the last stable connection, including the next one.
         delay: `waiting`: seconds until that try.
-        code: `idle` and `closed`: the close code, where there was one.
-        reason: why the last connection or try ended, as far as it is known; may be empty.
+        code: `idle` and `closed`: the close code, if there was one.
+        reason: why the last connection or try ended, if known; may be empty.
     """
 
     name: Name

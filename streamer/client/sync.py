@@ -1,4 +1,4 @@
-"""The same client for code without an event loop."""
+"""The client for code without an event loop."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _Actions = list[dict[str, Any]]
 
 
 class SyncStreamerClient:
-    """The blocking twin of `StreamerClient`: same arguments, same methods, same errors. Use it with `with`.
+    """The blocking counterpart of `StreamerClient`, with the same arguments, methods and errors. Use it with `with`.
 
-    A thread of its own runs the connection. Requests may be made from any thread, many at a time; each blocks its
-    caller only. `on_progress` is called in the caller's thread; what it raises, or Ctrl-C, cancels a queued request.
-    `on_reconnect`, `on_state_change` and a coroutine function for `token` are called in the connection's thread, and
-    must not use the client; a plain function for `token` may block, for it is called in a thread of its own.
+    A separate thread runs the connection. Any thread can make requests, many at a time; each blocks only its caller.
+    `on_progress` is called in the caller's thread; if it raises, or on Ctrl-C, a queued request is cancelled.
+    `on_reconnect`, `on_state_change` and a coroutine function as `token` run in the connection's thread, and must not
+    use the client. A plain function as `token` may block, since it runs in a thread of its own.
 
-    A fork takes neither the thread nor the connection along: in the new process every use of a client that was open
-    raises RuntimeError. Make one in each process.
+    A fork copies neither the thread nor the connection: in the new process, every use of a client that was open raises
+    RuntimeError. Create a new client in each process.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class SyncStreamerClient:
 
     @property
     def client_id(self) -> str:
-        """The secret that makes this client's requests its own."""
+        """The secret that identifies the owner of this client's requests."""
         return self._client.client_id
 
     @property
@@ -90,10 +90,10 @@ class SyncStreamerClient:
         return self._client.connected
 
     def connect(self) -> None:
-        """As `StreamerClient.connect`; `with` does it.
+        """As `StreamerClient.connect`; `with` calls it.
 
         Raises:
-            ConnectionFailed: the service cannot be reached, or refused.
+            ConnectionFailed: the service cannot be reached, or refused the connection.
         """
         self._closed = False
         thread = self._running()
@@ -108,7 +108,7 @@ class SyncStreamerClient:
             raise
 
     def _let_go(self, thread: LoopThread) -> None:
-        """Ends a thread that nobody uses. The next use begins another one."""
+        """Ends an unused thread. The next use starts another one."""
         with self._starting:
             if self._thread is not thread or not thread.run(self._client.leave()):
                 return
@@ -116,7 +116,7 @@ class SyncStreamerClient:
         thread.stop()
 
     def close(self) -> None:
-        """Ends the connection and its thread. Requests that still wait raise ConnectionLost."""
+        """Closes the connection and ends its thread. Waiting requests raise ConnectionLost."""
         thread = self._thread
         if thread is not None and not thread.gone:
             thread.check()
@@ -240,7 +240,7 @@ def _not_blocking(token: Token | None) -> Token | None:
 
 
 class SyncRequestHandle:
-    """The blocking twin of `RequestHandle`, usable while its client is open."""
+    """The blocking counterpart of `RequestHandle`, usable while its client is open."""
 
     def __init__(self, handle: RequestHandle, thread: LoopThread) -> None:
         self._handle = handle
@@ -279,5 +279,5 @@ class SyncRequestHandle:
         return self._thread.run(self._handle.outcome())
 
     def __iter__(self) -> Iterator[ProgressUpdate]:
-        """Each report of progress, in order, until the end."""
+        """Each progress report, in order, until the end."""
         return self._thread.iterate(aiter(self._handle))

@@ -11,13 +11,13 @@ from typing import Any
 
 
 async def connected_socket(host: str, port: int) -> socket.socket:
-    """A connection to the host, which does not block.
+    """A non-blocking connection to the host.
 
     Raises:
-        OSError: the name has no address, or what the last of its addresses said.
+        OSError: the name has no address, or the error of the last address.
     """
     try:
-        # An address in numbers is known without asking anybody, which would cost a thread.
+        # A numeric address needs no resolver, which would need a thread.
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:
         addresses = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -25,13 +25,13 @@ async def connected_socket(host: str, port: int) -> socket.socket:
 
 
 async def first_connected(addresses: Sequence[tuple[Any, ...]]) -> socket.socket:
-    """A connection to the first of the addresses that takes one.
+    """A connection to the first address that accepts one.
 
     Args:
-        addresses: as `getaddrinfo` gives them, at least one.
+        addresses: as `getaddrinfo` returns them, at least one.
 
     Raises:
-        OSError: what the last of them said.
+        OSError: the error of the last one.
     """
     *others, last = addresses
     for one in others:
@@ -55,23 +55,23 @@ async def _connected(family: int, kind: int, protocol: int, _name: str, address:
 
 
 def words_of(error: OSError, shown: str) -> str:
-    """What went wrong and what to do, for the person who gave the address.
+    """What went wrong and what to do, for the person who configured the address.
 
     Args:
-        error: what dialling or the set-up of TLS raised.
+        error: raised by connecting or by the TLS handshake.
         shown: the address.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        # The library's words are for those who know its sources.
-        return f"what listens there does not speak TLS, or no version that this client takes; {_without_tls(shown)}"
-    # asyncio's own words name its call and not what happened; the system's do. Names that do not resolve have
-    # negative numbers and words of their own.
+        # The library's messages assume knowledge of its sources.
+        return f"the server does not use TLS, or no version that this client supports; {_without_tls(shown)}"
+    # asyncio's messages name the call instead of the problem; the system's name the problem. Names that cannot be
+    # resolved have negative numbers and other messages.
     number = error.errno or 0
     words = os.strerror(number) if number > 0 else error.strerror or str(error)
     if not words:
-        words = "the connection was closed before it was open"
+        words = "the connection was closed while it was being opened"
     if (
         isinstance(error, ConnectionError)
         and not isinstance(error, ConnectionRefusedError)
@@ -79,9 +79,9 @@ def words_of(error: OSError, shown: str) -> str:
     ):
         return f"{words}; {_without_tls(shown)}"
     if isinstance(error, socket.gaierror):
-        return f"{words} (is the name of the host right?)"
+        return f"{words} (is the host name correct?)"
     return f"{words} (is the server running there?)"
 
 
 def _without_tls(shown: str) -> str:
-    return f"if the service has no TLS, its address is {shown.replace('wss:', 'ws:', 1)}"
+    return f"if the service does not use TLS, its address is {shown.replace('wss:', 'ws:', 1)}"

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for callers that block."""
+"""An event loop in its own thread, for callers that block."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ class LoopThread:
     def __init__(self) -> None:
         self._process = os.getpid()
         self._loop = asyncio.new_event_loop()
-        # A daemon, so that a client that nobody closed does not hold up the end of the program.
+        # A daemon thread, so that a client that was not closed does not prevent the program's exit.
         self._thread = threading.Thread(target=self._loop.run_forever, name="streamer-client", daemon=True)
         self._thread.start()
 
     @property
     def gone(self) -> bool:
-        """Whether it runs nothing any more: it was started before a fork and runs in the other process only, or Python
-        is ending, which stops it.
+        """Whether it cannot run anything: it was started before a fork and runs only in the other process, or Python is
+        shutting down, which stops it.
         """
         return self._process != os.getpid() or sys.is_finalizing()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Returns what the coroutine returns. An interrupted caller (Ctrl-C) cancels it.
+        """Returns the coroutine's result. Interrupting the caller (Ctrl-C) cancels the coroutine.
 
         Raises:
-            RuntimeError: it would never end: this is another process than the thread's, or the thread itself, or Python
-                is ending.
+            RuntimeError: it would never return: this is another process than the thread's, or the thread itself, or
+                Python is shutting down.
         """
         if self._loop.is_closed():
-            # All requests have ended with the connection; what they ended with can still be had.
+            # All requests have ended with the connection; their outcomes can still be read.
             return _run_anywhere(work)
         future = self._begin(work)
         try:
@@ -53,7 +53,7 @@ class LoopThread:
             raise
 
     def check(self) -> None:
-        """Raises the RuntimeError of a use that would never end."""
+        """Raises RuntimeError for a call that would never return."""
         if problem := self._problem():
             raise RuntimeError(problem)
 
@@ -61,15 +61,15 @@ class LoopThread:
         if self._process != os.getpid():
             return (
                 "This SyncStreamerClient was opened before a fork, and its connection stayed in the other process; "
-                "make a new client in each process, after the fork"
+                "create a new client in each process, after the fork"
             )
         if threading.current_thread() is self._thread:
             return (
-                "A callback of this SyncStreamerClient uses the client in the thread of its connection, and would wait "
-                "for itself; let another thread do it"
+                "A callback of this SyncStreamerClient uses the client in the connection's own thread, and would wait "
+                "forever; use the client in another thread"
             )
         if sys.is_finalizing():
-            return "This SyncStreamerClient is used while Python ends, which has stopped the thread of its connection"
+            return "This SyncStreamerClient is used while Python shuts down, which has stopped its connection's thread"
         return ""
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
@@ -81,11 +81,11 @@ class LoopThread:
     def run_reporting(
         self, start: Callable[[Callable[[Any], None]], Coroutine[Any, Any, T]], report: Callable[[Any], Any]
     ) -> T:
-        """As `run`, of a coroutine that reports: what it puts comes to `report` here, in the caller's thread, in order.
+        """As `run`, for a coroutine that reports: its reports are passed to `report` in the caller's thread, in order.
 
         Args:
-            start: makes the coroutine, given the function that it reports to.
-            report: called with each report. What it raises cancels the coroutine and comes out.
+            start: creates the coroutine, given the function that it reports to.
+            report: called with each report. If it raises, the coroutine is cancelled and the exception is raised here.
         """
         reports: SimpleQueue[Any] = SimpleQueue()
         future = self._begin(start(reports.put))
@@ -99,7 +99,7 @@ class LoopThread:
             raise
 
     def iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
-        """The items, each awaited when it is asked for."""
+        """The items, each awaited when it is requested."""
         try:
             while (item := self.run(_next(items))) is not _END:
                 yield item  # type: ignore[misc]  # the sentinel never comes this far
@@ -108,7 +108,7 @@ class LoopThread:
                 self.run(_finish(items))
 
     def stop(self) -> None:
-        """Gives what is left a second to end, cancels the rest and ends the thread."""
+        """Gives remaining tasks a second to end, cancels the rest and ends the thread."""
         self.run(_settle())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -120,15 +120,15 @@ def _run_anywhere(work: Coroutine[Any, Any, T]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
-    # The caller's thread runs a loop, as notebooks do.
+    # The caller's thread runs a loop, as in notebooks.
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
 
 
 class ThreadedFunction:
-    """A plain function that may block, awaited on a loop while a thread of its own runs it.
+    """A plain function that may block, awaited on a loop while a separate thread runs it.
 
-    While one call has not come back, no other one is begun: who asks again waits for the same one.
+    Calls never overlap: a caller that arrives during a call waits for its result.
     """
 
     def __init__(self, function: Callable[[], Any]) -> None:
@@ -136,7 +136,7 @@ class ThreadedFunction:
         self._task: asyncio.Task[Any] | None = None
 
     async def __call__(self) -> Any:
-        """What the function returns, awaited where that is to be awaited."""
+        """The function's result, awaited if it is awaitable."""
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._call())
         return await asyncio.shield(self._task)
@@ -162,11 +162,11 @@ class ThreadedFunction:
             except BaseException as error:  # noqa: BLE001 - in a loop such a one would end the loop
                 problem = RuntimeError(f"{type(error).__name__}: {error}")
             if isinstance(problem, StopIteration):
-                problem = RuntimeError("StopIteration")  # no future takes it
-            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                problem = RuntimeError("StopIteration")  # The future does not accept it.
+            with contextlib.suppress(RuntimeError):  # The loop has ended meanwhile.
                 loop.call_soon_threadsafe(deliver, value, problem)
 
-        # A daemon: one that never comes back must not hold up the end of the program.
+        # A daemon thread: a call that never returns must not prevent the program's exit.
         threading.Thread(target=run, name="streamer-client-token", daemon=True).start()
         value = await returned
         return await value if inspect.isawaitable(value) else value

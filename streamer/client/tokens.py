@@ -1,4 +1,4 @@
-"""The proof of who asks: brought to each handshake, and renewed on a connection before it runs out."""
+"""The client's token: obtained for each handshake, and renewed on a connection before it expires."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from streamer.core.clock import Clock
 from streamer.core.errors import StreamerError
 
 Token = str | Callable[[], str | Awaitable[str]]
-"""A token, or what brings a fresh one: a plain function or a coroutine function."""
+"""A token, or a plain or coroutine function that returns a fresh one."""
 
 RENEW_AFTER: Final = 0.8
-"""Of the time that a token has left when it is used: then a fresh one is asked for."""
+"""The part of a token's remaining lifetime after which a fresh one is requested."""
 LEAST_WAIT: Final = 1.0
-"""Seconds between two renewals at least, whatever the tokens say."""
+"""Minimum seconds between two renewals, whatever the tokens say."""
 CLOCKS_DIFFER: Final = 60.0
-"""Seconds to a renewal when a token that the service has just taken ran out long ago by this clock."""
+"""Seconds until the renewal of an accepted token that has already expired by this machine's clock."""
 
 logger = logging.getLogger("streamer.client")
 
 
 class UnusableToken(StreamerError, ValueError):
-    """What is given for a token cannot be one."""
+    """The value cannot be used as a token."""
 
 
 class Tokens:
-    """Where tokens come from.
+    """The source of tokens.
 
     Args:
-        source: a token, or what brings one; None where the service asks for none.
-        limit: seconds that bringing one may take.
+        source: a token, or a function that returns one; None without authentication.
+        limit: seconds that the function may take.
     """
 
     def __init__(self, source: Token | None, limit: float) -> None:
@@ -48,19 +48,19 @@ class Tokens:
 
     @property
     def renewable(self) -> bool:
-        """Whether a fresh one can be asked for."""
+        """Whether a fresh token can be obtained."""
         return callable(self._source)
 
     def keep(self, token: str) -> None:
-        """The service has taken this one: from now on it is the one, unless a function brings them."""
+        """The service has accepted this token: it is used from now on, unless a function returns tokens."""
         if not self.renewable:
             self._source = token
 
     async def fresh(self) -> str | None:
-        """A token for now; what brings them may raise what it likes.
+        """The current token. The function may raise any exception.
 
         Raises:
-            UnusableToken: it is not a string, holds what no header can carry, or did not come in time.
+            UnusableToken: it is not a string, contains characters that a header cannot contain, or took too long.
         """
         if self._source is None or isinstance(self._source, str):
             return self._source
@@ -68,7 +68,7 @@ class Tokens:
         return usable(await self._in_time(brought) if inspect.isawaitable(brought) else brought)
 
     async def _in_time(self, brought: Awaitable[Any]) -> Any:
-        # A task of its own: one that swallows its cancellation must not hold up the client either.
+        # A separate task: a function that suppresses its cancellation must not block the client.
         task = asyncio.ensure_future(brought)
         try:
             await asyncio.wait([task], timeout=self._limit)
@@ -82,12 +82,12 @@ class Tokens:
 
 
 class Renewal:
-    """Proves anew on the standing connection, before the service ends it.
+    """Renews the authentication of an open connection, before the service closes it.
 
     Args:
-        tokens: bring fresh ones.
-        prove: tells the service, and returns its answer. Raises StreamerError.
-        clock: time.
+        tokens: returns fresh ones.
+        prove: sends the token to the service, and returns its answer. Raises StreamerError.
+        clock: the source of time.
     """
 
     def __init__(self, tokens: Tokens, prove: Callable[[str], Awaitable[Any]], clock: Clock) -> None:
@@ -97,7 +97,7 @@ class Renewal:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, expires_at: float | None) -> None:
-        """The connection stands, with a token that runs out then (seconds since 1970), or never as far as is known."""
+        """The connection is open, with a token that expires then (seconds since 1970), or never as far as is known."""
         self.stop()
         if expires_at is not None and self._tokens.renewable:
             self._task = asyncio.create_task(self._run(expires_at))
@@ -115,24 +115,25 @@ class Renewal:
             try:
                 fresh = await self._tokens.fresh()
                 assert fresh is not None, "what is renewable brings tokens"
-                told = told_expiry(await self._prove(fresh), fresh)
+                expiry = answered_expiry(await self._prove(fresh), fresh)
             except Exception as error:  # noqa: BLE001 - the token function may raise what it likes
                 if expires_at <= self._clock.now():
-                    # The service closes with 3500; the next handshake asks for a token of its own.
+                    # The service closes the connection with 3500; the next handshake gets its own token.
                     logger.error("The token was not renewed in time: %s", _words(error))
                     return
-                logger.warning("The token was not renewed, which is tried again before it runs out: %s", _words(error))
+                logger.warning("The token was not renewed; trying again before it expires: %s", _words(error))
             else:
-                if told is None:
+                if expiry is None:
                     return
-                expires_at = told
+                expires_at = expiry
 
 
 def usable(token: object) -> str:
-    """The token as a header carries it: files that hold one end with a line break, which is none of it.
+    """The token as a header contains it, without the line break at the end of a file.
 
     Raises:
-        UnusableToken: it is not a string, or holds what no header can carry. The message does not show it.
+        UnusableToken: it is not a string, or contains characters that a header cannot contain. The message does not
+            show it.
     """
     if not isinstance(token, str):
         raise UnusableToken(f"a token must be a string; the token function returned {type(token).__name__}")
@@ -141,29 +142,31 @@ def usable(token: object) -> str:
         raise UnusableToken("the token is empty")
     for place, character in enumerate(token):
         if not "!" <= character <= "~":
-            raise UnusableToken(f"the token holds U+{ord(character):04X} at position {place}, which no header carries")
+            raise UnusableToken(
+                f"the token contains U+{ord(character):04X} at position {place}, which headers cannot contain"
+            )
     return token
 
 
-def told_expiry(told: Any, token: str) -> float | None:
-    """When a renewed token runs out, in seconds since 1970: as the service tells, or else as the token says.
+def answered_expiry(answer: Any, token: str) -> float | None:
+    """When a renewed token expires, in seconds since 1970: by the service's answer, otherwise by the token itself.
 
     Args:
-        told: the answer to `streamer.authenticate`.
-        token: that it was given.
+        answer: the answer to `streamer.authenticate`.
+        token: the token that was sent.
     """
-    if not isinstance(told, dict) or "expires_at" not in told:
+    if not isinstance(answer, dict) or "expires_at" not in answer:
         return expiry(token)
     try:
-        return None if told["expires_at"] is None else datetime.fromisoformat(told["expires_at"]).timestamp()
+        return None if answer["expires_at"] is None else datetime.fromisoformat(answer["expires_at"]).timestamp()
     except (TypeError, ValueError):
         return expiry(token)
 
 
 def expiry(token: str) -> float | None:
-    """When a JSON Web Token says that it runs out, in seconds since 1970; None when it does not, or is none.
+    """When a JSON Web Token expires, in seconds since 1970; None when it has no expiry, or is not one.
 
-    It is not checked: whether it is right is the service's business.
+    The token is not verified, which is the task of the service.
     """
     parts = token.split(".")
     try:
@@ -176,7 +179,7 @@ def expiry(token: str) -> float | None:
 
 
 def token_problem(error: BaseException) -> str:
-    """What to say of a token function that brought no token."""
+    """The error message for a token function that returned no token."""
     if isinstance(error, UnusableToken):
         return str(error)
     return f"the token function failed: {_words(error)}"
@@ -187,6 +190,6 @@ def _words(error: BaseException) -> str:
 
 
 def _ignore(task: asyncio.Future[Any]) -> None:
-    """Takes the exception of a token function that nobody waits for any more."""
+    """Retrieves the exception of a token function that is no longer awaited."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""Callers that wait for a change, and calls that wait for their time."""
+"""Callers that wait for a change, and delayed calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from streamer.core.clock import Clock
 
 
 class Waiters:
-    """Tasks that wait for the same thing. One that gives up disturbs no other."""
+    """Tasks that wait for the same event. Cancelling one does not affect the others."""
 
     def __init__(self) -> None:
         self._futures: list[asyncio.Future[None]] = []
@@ -18,7 +18,7 @@ class Waiters:
         return bool(self._futures)
 
     async def wait(self) -> None:
-        """Returns, or raises, as `settle` says."""
+        """Returns, or raises, as `settle` decides."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._futures.append(future)
         try:
@@ -28,7 +28,7 @@ class Waiters:
                 self._futures.remove(future)
 
     def settle(self, problem: Exception | None = None) -> None:
-        """All of them go on, or raise the problem."""
+        """All of them continue, or raise the problem."""
         futures, self._futures = self._futures, []
         for future in futures:
             if future.done():
@@ -39,15 +39,15 @@ class Waiters:
                 future.set_exception(problem)
 
     def forget(self) -> None:
-        """Their loop has ended, or is another process's."""
+        """Their loop has ended, or belongs to another process."""
         self._futures = []
 
 
 class Timers:
-    """Calls after a delay, all of which can be stopped.
+    """Delayed calls, all of which can be stopped.
 
     Args:
-        clock: where time comes from.
+        clock: the source of time.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -55,7 +55,7 @@ class Timers:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, seconds: float, call: Callable[[], None]) -> None:
-        """Calls after so many seconds, and never at once."""
+        """Calls after this many seconds, and never immediately."""
         task = asyncio.get_running_loop().create_task(self._run(seconds, call))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -69,13 +69,13 @@ class Timers:
         return tasks
 
     def forget(self) -> None:
-        """Their loop has ended, or is another process's."""
+        """Their loop has ended, or belongs to another process."""
         self._tasks.clear()
 
     async def _run(self, seconds: float, call: Callable[[], None]) -> None:
         if seconds > 0:
             await self._clock.sleep(seconds)
-        # What is called may stop all timers, and this one is over.
+        # The called function may stop all timers, and this one is done.
         task = asyncio.current_task()
         assert task is not None
         self._tasks.discard(task)

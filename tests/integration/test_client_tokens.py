@@ -79,7 +79,7 @@ async def test_a_token_alone_ends_the_waiting_with_what_to_do_and_a_later_client
 ) -> None:
     async with StreamerClient(service.url, token=token(lifetime=1)) as client:
         handle = await client.submit("nap")
-        with pytest.raises(ConnectionLost, match="give the client a function for token=") as lost:
+        with pytest.raises(ConnectionLost, match="pass a function as token=") as lost:
             await handle
         assert (lost.value.code, lost.value.reconnect) == (3500, False)
     async with StreamerClient(service.url, token=token()) as client:
@@ -120,9 +120,9 @@ async def test_a_first_token_that_is_refused_is_followed_by_one_fresh_one(servic
 @pytest.mark.parametrize(
     ("given", "asked", "advice"),
     [
-        (None, 0, "the service wants to know who asks: give the client a token="),
-        ("e30.e30.e30", 0, "the token is wrong or has run out"),
-        (Tokens(*["e30.e30.e30"] * 3), 2, "two fresh tokens were refused"),
+        (None, 0, "the service requires authentication: pass the client a token="),
+        ("e30.e30.e30", 0, "the token is invalid or has expired"),
+        (Tokens(*["e30.e30.e30"] * 3), 2, "refused two fresh tokens"),
     ],
 )
 async def test_a_service_that_lets_nobody_in_says_what_to_do(service: Any, given: Any, asked: int, advice: str) -> None:
@@ -133,7 +133,7 @@ async def test_a_service_that_lets_nobody_in_says_what_to_do(service: Any, given
 
 
 async def test_a_page_of_another_origin_is_told_at_once(service: Any) -> None:
-    with pytest.raises(ConnectionFailed, match="which origins, tenants and users it lets in") as failed:
+    with pytest.raises(ConnectionFailed, match="define the allowed origins, tenants and users") as failed:
         await StreamerClient(service.url, token=token, headers={"Origin": "https://evil.example.com"}).connect()
     assert (failed.value.status, failed.value.reconnect) == (403, False)
 
@@ -141,7 +141,7 @@ async def test_a_page_of_another_origin_is_told_at_once(service: Any) -> None:
 async def test_a_client_that_asks_for_nonsense_again_and_again_is_told_and_stays_away(service: Any) -> None:
     async with StreamerClient(service.url, token=token) as client:
         await asyncio.gather(*(client.request("no such action!") for _ in range(9)), return_exceptions=True)
-        with pytest.raises(ConnectionLost, match="1008 .*mend that before connecting again"):
+        with pytest.raises(ConnectionLost, match="1008 .*fix that before connecting again"):
             await client.ping()
 
 

@@ -1,6 +1,6 @@
-/** The JavaScript client of streamer. All durations are milliseconds, unless a text says otherwise (`"2s"`). */
+/** The JavaScript client of streamer. All durations are in milliseconds, except strings with a unit (`"2s"`). */
 
-/** What `onStateChange` is told. */
+/** The state of the connection, passed to `onStateChange`. */
 export type State =
   /** No connection, and nothing waits for one. */
   | "idle"
@@ -8,59 +8,59 @@ export type State =
   | "waiting"
   | "connecting"
   | "open"
-  /** Ended for good: by `close()`, or because the service said that connecting again is no use. */
+  /** Ended permanently: by `close()`, or because the close code says that connecting again is useless. */
   | "closed";
 
 export interface StateDetail {
-  /** `waiting`: how long until the next try. */
+  /** `waiting`: the time until the next try. */
   delay?: number;
-  /** `waiting`: how many tries there have been without a connection that lasted, with this one. */
+  /** `waiting`: the number of tries since the last stable connection, including the next one. */
   tries?: number;
-  /** How the last connection or try ended: the close code; 1006 when there was none. */
+  /** The close code of the last connection or try; 1006 when there was none. */
   code?: number;
-  /** Why it ended, as far as it is known: the service's words, or what the token function did instead. */
+  /** Why it ended, if known: the reason from the service, or the error of the token function. */
   reason?: string;
   cause?: unknown;
 }
 
-/** An option that is undefined or null means its default. A time that is no number above 0 is refused at once. */
+/** An undefined or null option means its default. A time must be a number above 0. */
 export interface ClientOptions {
   /**
-   * A secret that makes requests this client's own: whoever knows it may resume and cancel them. A random one by
-   * default. Where the service authenticates, requests belong to the token's principal instead. 1 to 128 printable
+   * A secret that identifies the owner of requests: everybody who knows it may resume and cancel them. Default: a
+   * random one. With authentication, requests belong to the token's principal instead. 1 to 128 printable
    * characters.
    */
   clientId?: string;
-  /** Where `clientId` is kept, so that a page finds its requests after a reload: `sessionStorage`. */
+  /** The storage of `clientId`, so that a page finds its requests after a reload. Default: `sessionStorage`. */
   storage?: Pick<Storage, "getItem" | "setItem">;
-  /** Under which key; `streamer.client_id` by default. */
+  /** The key in that storage. Default: `streamer.client_id`. */
   storageKey?: string;
   /**
-   * Sent as the subprotocol `bearer`. A function is asked before each connection, so give one where tokens expire. When
-   * it fails, brings no token, or takes longer than `openTimeout`, `onStateChange` is given the reason, and it is asked
+   * Sent as the subprotocol `bearer`. A function is called before each connection, so use one if tokens expire. If
+   * it fails, returns no token, or takes longer than `openTimeout`, `onStateChange` gets the reason, and it is called
    * again at the next try.
    */
   token?: string | (() => string | Promise<string>);
-  /** Whether a connection that breaks is opened again; true by default. */
+  /** Whether a connection that breaks is opened again. Default: true. */
   reconnect?: boolean;
-  /** The longest random delay between two tries; 30,000 by default. */
+  /** The longest random delay between two tries. Default: 30,000. */
   maxReconnectDelay?: number;
   /**
-   * Whether a request of which nothing has been heard is sent again after a break; true by default. A queued request
-   * is still the same one, but a direct one may run again, three times in all: then it ends with NotAnswered. Where that
-   * does harm say false: it ends with ConnectionLost.
+   * Whether a request without any answer is sent again after a break. Default: true. A queued request
+   * is still the same one, but a direct one may run again, up to three times; then it fails with NotAnswered. If that
+   * does harm, use false: the request then fails with ConnectionLost.
    */
   resend?: boolean;
-  /** How long a handshake may take; 10,000 by default. */
+  /** Time limit of a handshake. Default: 10,000. */
   openTimeout?: number;
-  /** Silence after which the service is asked for a sign of life, while anything waits; 30,000 by default. */
+  /** Time without a message after which the client sends a ping, while any request waits. Default: 30,000. */
   pingInterval?: number;
-  /** How long that may take; 20,000 by default. After a connection on which it took longer, twice as long. */
+  /** Time limit of the answer to a ping; doubled after a connection that exceeded it. Default: 20,000. */
   pingTimeout?: number;
-  /** The constructor to use where there is no global one, as in Node 20: that of the package `ws`. */
+  /** The WebSocket constructor, where there is no global one: in Node 20, that of the package `ws`. */
   WebSocket?: new (url: string, protocols: string[]) => WebSocketLike;
   onStateChange?: (state: State, detail: StateDetail) => void;
-  /** A number from 0 to below 1 for the jitter of delays; `Math.random` by default. */
+  /** Returns a number from 0 to below 1, for the jitter of delays. Default: `Math.random`. */
   random?: () => number;
 }
 
@@ -71,12 +71,12 @@ export interface WebSocketLike {
   addEventListener(type: string, listener: (event: any) => void): void;
 }
 
-/** One report of progress of a queued request. */
+/** One progress report of a queued request. */
 export interface Progress<Metadata = Record<string, unknown>> {
   requestId: string;
-  /** Rises with each message of the request, over reconnects too; may skip. */
+  /** Increases with each message of the request, also across reconnects; numbers may be skipped. */
   seq: number;
-  /** 0 to 100; within one attempt of the handler it never falls. */
+  /** 0 to 100; never decreases within one attempt of the handler. */
   percentage: number;
   message: string;
   metadata: Metadata | null;
@@ -85,40 +85,40 @@ export interface Progress<Metadata = Record<string, unknown>> {
 }
 
 export interface RequestOptions {
-  /** The request's name, 1 to 128 printable characters: the same name is the same queued request, stored once. */
+  /** The request's id, 1 to 128 printable characters: the same id is the same queued request, stored once. */
   id?: string;
   /** Strings that the handler may read. */
   metadata?: Record<string, string>;
-  /** How long to wait for a direct answer before the request is queued: `"2s"` or seconds; 0 queues it. */
+  /** How long to wait for a direct answer before the request is queued: `"2s"` or seconds; 0 queues it at once. */
   wait?: string | number;
-  /** As for the client, for this request. */
+  /** As the option of the client, for this request. */
   resend?: boolean;
-  /** Its abort ends the waiting at once with the signal's reason, and cancels a queued request. */
+  /** Aborting it rejects the result with the signal's reason, and cancels a queued request. */
   signal?: AbortSignal;
-  /** The service has stored the request: it ends once from now on, whatever breaks. */
+  /** The service has stored the request, which will end exactly once even if the connection breaks. */
   onAcknowledged?: (requestId: string) => void;
   /** Called with each report, in order, before the result. */
   onProgress?: (progress: Progress) => void;
 }
 
 export interface ResumeOptions {
-  /** Progress that is not newer is not shown again. */
+  /** Only newer progress is reported. */
   afterSeq?: number;
   onProgress?: (progress: Progress) => void;
 }
 
 /**
- * One request, over all connections. `for await` yields its progress, the newest thousand of what was not read, and
- * stops when the request has ended, however: `result` tells. Each report goes to one of those that iterate.
+ * One request, over all connections. `for await` yields its progress, up to the newest thousand unread reports, and
+ * stops when the request has ended in any way; `result` settles with its outcome. Each report goes to one iterator.
  */
 export interface RequestHandle<Result = unknown> extends AsyncIterable<Progress> {
   readonly id: string;
-  /** Rejected with StreamerError, ConnectionLost, or the reason of an abort. */
+  /** The result's data. Rejected with StreamerError, ConnectionLost, or the reason of an abort. */
   readonly result: Promise<Result>;
-  /** True once the service has stored the request; false when it has ended without that. Never rejected. */
+  /** True once the service has stored the request; false when it has ended without being stored. Never rejected. */
   readonly acknowledged: Promise<boolean>;
   readonly done: boolean;
-  /** What the result carries beside its data; null before the end. */
+  /** The metadata of the result; null before the end. */
   readonly metadata: Record<string, unknown> | null;
   /** Asks the service to cancel the request, once it is stored. Rejected with CONFLICT when it has ended. */
   cancel(): Promise<Cancelled>;
@@ -131,7 +131,7 @@ export interface Cancelled {
 
 export type Status = "PENDING" | "PROCESSING" | "RETRYING" | "COMPLETED" | "FAILED" | "CANCELLED";
 
-/** Where a queued request is. */
+/** The state of a queued request. */
 export interface RequestStatus {
   request_id: string;
   action: string;
@@ -158,7 +158,7 @@ export interface RequestPage {
   cursor: string | null;
 }
 
-/** Who the service takes this connection for. */
+/** The authenticated user of this connection. */
 export interface Principal {
   user_id: string;
   tenant_id: string | null;
@@ -170,7 +170,7 @@ export interface Principal {
 export class StreamerClient {
   /**
    * @param url `ws://`, `wss://`, `http://` or `https://`, with the service's path; in a page it may be relative.
-   * @throws TypeError when the address is none, there is no WebSocket, or an option is not what it must be.
+   * @throws TypeError when the address or an option is invalid, or there is no WebSocket.
    * @throws RangeError when a time is not above 0.
    */
   constructor(url: string | URL, options?: ClientOptions);
@@ -182,26 +182,26 @@ export class StreamerClient {
 
   /**
    * Tries once to open the connection, now, also after `close()`; rejected with ConnectionLost when that fails.
-   * Requests open it by themselves, and go on trying.
+   * Requests open it by themselves, and keep trying.
    */
   connect(): Promise<void>;
 
-  /** Ends the connection. What still waits fails with ConnectionLost; queued requests go on at the service. */
+  /** Closes the connection. Waiting requests fail with ConnectionLost; queued requests continue in the service. */
   close(): void;
 
-  /** Sends a request and waits for its result, over as many connections as it takes. */
+  /** Sends a request and waits for its result, reconnecting if necessary. */
   request<Result = any>(action: string, payload?: unknown, options?: RequestOptions): Promise<Result>;
 
   /**
-   * Sends a request and returns at once.
-   * @throws Error when a request with this id waits already; TypeError when the payload has no JSON form, or an option
-   * is not what it must be.
+   * Sends a request and returns immediately.
+   * @throws Error when a request with this id is already waiting; TypeError when the payload has no JSON form, or an
+   * option is invalid.
    */
   start<Result = any>(action: string, payload?: unknown, options?: RequestOptions): RequestHandle<Result>;
 
   /** A queued request of an earlier page or process with the same owner. Rejected with NOT_FOUND. */
   resume<Result = any>(options: ResumeOptions & { requestId: string }): Promise<RequestHandle<Result>>;
-  /** Every request of this owner that has not ended, or whose end nobody was told. */
+  /** Every request of this owner that has not ended, or whose outcome was not delivered. */
   resume(options?: ResumeOptions): Promise<RequestHandle[]>;
 
   /** Cancels a queued request. Rejected with CONFLICT when it has ended. */
@@ -212,45 +212,45 @@ export class StreamerClient {
   /** This owner's queued requests, newest first, a page at a time. */
   list(asked?: { status?: Status; limit?: number; cursor?: string }): Promise<RequestPage>;
 
-  /** Gives the service a fresh token on the open connection. The next connections use it too, unless a function does. */
+  /** Sends the service a fresh token on the open connection. Later connections use it too, unless `token` is a function. */
   authenticate(token: string): Promise<Principal>;
 }
 
-/** A request was refused or has failed: the service's error, as it came. */
+/** A request was refused or has failed. Contains the service's error. */
 export class StreamerError extends Error {
   /** What happened, for programs: `VALIDATION_ERROR`, `NOT_FOUND`, … or a handler's own. */
   readonly code: string;
   /** Whether the same request may succeed later. */
   readonly retryable: boolean;
-  /** What belongs to the code; of VALIDATION_ERROR every violation: `errors: [{path, message}]`. */
+  /** Details of the error; for VALIDATION_ERROR every violation: `errors: [{path, message}]`. */
   readonly details: Record<string, any>;
   readonly requestId: string | null;
-  /** What the result held beside its error. */
+  /** The data of the result, in addition to its error. */
   readonly data: unknown;
 }
 
-/** The connection ended while something waited, or none could be opened. Browsers do not tell scripts why. */
+/** The connection ended while a caller waited, or could not be opened. Browsers do not show scripts the reason. */
 export class ConnectionLost extends StreamerError {
   readonly url: string;
-  /** RFC 6455, section 7.4; 1006 when there was none. */
+  /** See RFC 6455, section 7.4; 1006 when there was none. */
   readonly closeCode: number;
   readonly reason: string;
 }
 
 /**
- * Three times in a row the connection ended before the answer, and it was sent again each time. The service may have run
- * it each time: what ends the connection may be the request itself, by killing the service or by taking longer than a
- * proxy waits. Its code is `NOT_ANSWERED`.
+ * The connection ended three times in a row before the answer, and the request was sent each time. The service may have
+ * run it each time. The request itself may cause this, by crashing the service or by taking longer than a proxy
+ * allows. The error's code is `NOT_ANSWERED`.
  */
 export class NotAnswered extends ConnectionLost {
-  /** How many connections ended so. */
+  /** How many connections ended in a row. */
   readonly times: number;
-  /** Whether the service had acknowledged it; then it goes on. */
+  /** Whether the service had acknowledged the request, which then continues. */
   readonly stored: boolean;
 }
 
 /**
- * The request is larger than the service takes, or a message about it is larger than this client's WebSocket takes
- * (`maxPayload` of the package `ws`). Only this request ends. Its code is `MESSAGE_TOO_LARGE`, its `closeCode` 1009.
+ * The request is larger than the service accepts, or a message about it is larger than this client's WebSocket accepts
+ * (`maxPayload` of the package `ws`). Other requests continue. The code is `MESSAGE_TOO_LARGE`, the `closeCode` 1009.
  */
 export class MessageTooLarge extends ConnectionLost {}

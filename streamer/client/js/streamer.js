@@ -1,19 +1,19 @@
-// Made of the modules in src by `python -m streamer.client.javascript`: change those.
+// Generated from the modules in src by `python -m streamer.client.javascript`: edit those.
 /**
  * The JavaScript client of streamer, for browsers and for Node 20 or newer. It has no dependencies.
  *
  *     const client = new StreamerClient("wss://example.com/ws");
  *     const report = await client.request("generate_report", { group_by: "month" }, { onProgress: console.log });
  *
- * A connection that breaks is opened again while anything waits, and waiting outlives the break: what the service has
- * acknowledged is resumed, what it has not is sent again with the same id. All durations are milliseconds.
- * What everything means is said in streamer.d.ts.
+ * The client reconnects while any request waits, and waiting requests survive the break: what the service has
+ * acknowledged is resumed, other requests are sent again with the same id. All durations are milliseconds.
+ * streamer.d.ts documents the API.
  */
 
-/** An immutable table of which the newest version costs no more than a plain Map; see `machine/table.py`. */
+/** An immutable table whose newest version is as fast as a plain Map; see `machine/table.py`. */
 class Table {
-  #items; // null where another table has it
-  #change = null; // the table that has it instead, and which value this one has that differs
+  #items; // null when another table has it
+  #change = null; // the table that has it instead, and the value that differs in this one
 
   constructor(items = new Map()) {
     this.#items = items;
@@ -64,47 +64,47 @@ class Table {
   }
 }
 
-/** What the client knows of its connection and of its requests, and the limits that it keeps; see `machine/state.py`. */
+/** The state of a client: its connection, its requests, and the limits; see `machine/state.py`. */
 
 
-const FIRST_DELAY = 500; // milliseconds: the longest delay before the second try; it doubles with each further one
+const FIRST_DELAY = 500; // milliseconds: the longest delay before the second attempt; it doubles with each further one
 const MOST_DOUBLINGS = 30;
-const ASK_AGAIN = 1000; // milliseconds until a request is sent once more that was refused without saying how long
+const ASK_AGAIN = 1000; // milliseconds until a request is sent again that was refused temporarily without a delay
 const TURN = 10_000; // milliseconds that others wait at most for the answer to a request that is sent alone
-const MOST_BREAKS = 3; // connections that may end while a request is alone on its way, before it is given up
-const MOST_OUTLIVED = 5; // the same where the service's process outlived them
-const MOST_SHARED = 10; // the same for one that was never alone or is stored, and where a gateway ended the connections
-const MOST_SENDS = 10; // how often a request is sent to a service whose functions fail, before it fails itself
+const MOST_BREAKS = 3; // connections that may end while a single request is unanswered, before the request fails
+const MOST_OUTLIVED = 5; // the same if the service's process kept running
+const MOST_SHARED = 10; // the same if it was never sent alone or is stored, or a gateway closed the connections
+const MOST_SENDS = 10; // how often a request is sent to a service whose functions fail, before the request fails
 
 const CLOSED_HERE = { code: 1000, reason: "closed by this client" };
-const GOING_AWAY = 1001; // of a gateway that ended the connection in good order
+const GOING_AWAY = 1001; // of a gateway that closes a connection regularly
 const ABNORMAL = 1006; // of a connection that ended without a close code
 const TOO_LARGE = 1009;
 const TOKEN_EXPIRED = 3500;
 const UNAUTHORIZED = 401;
-const NO_CAUSE = new Set([1012, 1013, 3001, TOKEN_EXPIRED, 3501]); // a service or a proxy has reasons of its own
+const NO_CAUSE = new Set([1012, 1013, 3001, TOKEN_EXPIRED, 3501]); // no request causes these
 const FINAL_CODES = new Set([1003, 1007, 1008, TOO_LARGE]);
 const FINAL_STATUSES = new Set([400, UNAUTHORIZED, 403, 404]);
 
-/** Whether a close code says that connecting again is no use. */
+/** Whether a close code says that connecting again is useless. */
 const finalClose = (code) => (code >= 3500 && code < 4000) || FINAL_CODES.has(code);
 
-/** Whether an HTTP status of the handshake says that trying again is no use. */
+/** Whether an HTTP status of the handshake says that trying again is useless. */
 const finalRefusal = (status) => FINAL_STATUSES.has(status);
 
 const Phase = {
   IDLE: "idle", WAITING: "waiting", CONNECTING: "connecting", OPEN: "open", REFUSED: "refused", CLOSED: "closed",
 };
 
-/** Who cares for a request: somebody waits; nobody does, and it is to be cancelled; nobody does, and it goes on. */
+/** Who waits for a request: a caller; no caller, and it must be cancelled; no caller, and it continues. */
 const Interest = { AWAITED: "awaited", CANCELLED: "cancelled", LEFT: "left" };
 
-/** What a message says of its request. */
+/** What a message means for its request. */
 const Kind = {
   ACKNOWLEDGED: "acknowledged", PROGRESS: "progress", SUCCEEDED: "succeeded", FAILED: "failed", BUSY: "busy", OTHER: "other",
 };
 
-/** Why a request ends without an answer of its own. */
+/** Why a request ends without its own answer. */
 const Why = {
   LOST: "lost", REFUSED: "refused", NOT_ANSWERED: "not_answered", ANSWER_TOO_LARGE: "answer_too_large",
   REQUEST_TOO_LARGE: "request_too_large", ERROR: "error", FUNCTION_FAILED: "function_failed",
@@ -131,10 +131,10 @@ const newState = (options, fields) => ({ ...STATE, options: { ...OPTIONS, ...opt
 
 const replace = (record, fields) => ({ ...record, ...fields });
 
-/** What a client rejects with. */
+/** The errors of a client. */
 
 
-/** A request was refused or has failed: the service's error, as it came. */
+/** A request was refused or has failed. Contains the service's error. */
 class StreamerError extends Error {
   constructor(code, message, { details = {}, retryable = false, requestId = null, data = null, cause } = {}) {
     super(message, { cause });
@@ -143,12 +143,12 @@ class StreamerError extends Error {
   }
 }
 
-/** The connection ended while something waited, or none could be opened: browsers do not tell scripts why. */
+/** The connection ended while a caller waited, or could not be opened. Browsers do not show scripts the reason. */
 class ConnectionLost extends StreamerError {
   constructor(url, { code, reason, cause }, requestId = null) {
-    const goesOn = requestId === null ? "" : `; if request ${requestId} was queued it goes on, and can be resumed`;
+    const continues = requestId === null ? "" : `; if request ${requestId} was queued, it continues and can be resumed`;
     const why = [code, reason].filter(Boolean).join(" ");
-    super("CONNECTION_LOST", `No connection to ${url} (${why})${goesOn}`, { retryable: !finalClose(code), requestId, cause });
+    super("CONNECTION_LOST", `No connection to ${url} (${why})${continues}`, { retryable: !finalClose(code), requestId, cause });
     Object.assign(this, { url, closeCode: code, reason });
   }
 }
@@ -158,18 +158,18 @@ class NotAnswered extends ConnectionLost {
   constructor(url, how, requestId, times, stored) {
     super(url, how, requestId);
     const why = [how.code, how.reason].filter(Boolean).join(" ");
-    const ended = `each time the connection ended first (at last with ${why})`;
+    const ended = `each time the connection ended first (most recently with ${why})`;
     this.message = stored
-      ? `Request ${requestId} is queued and goes on, but ${url} was asked ${times} times what has become of it, and ${ended}. ` +
+      ? `Request ${requestId} is queued and continues, but ${url} was asked ${times} times for its outcome, and ${ended}. ` +
         `Find out what ends the connections, then resume it or ask for its status`
       : `Request ${requestId} was not answered: it was sent ${times} times to ${url}, and ${ended}. It is not sent again. ` +
-        `The service may have run it each time: its log may say what became of it, and a proxy before it may wait for less ` +
-        `time than it takes; if it was queued it goes on, and can be resumed`;
+        `The service may have run it each time: check its log, and whether the timeout of a proxy is shorter than the ` +
+        `request takes. If it was queued, it continues and can be resumed`;
     Object.assign(this, { code: "NOT_ANSWERED", retryable: false, times, stored });
   }
 }
 
-/** The request, or what came of it, is larger than the other side takes. The other requests go on. */
+/** The request, or a message about it, is larger than the receiver accepts. The other requests continue. */
 class MessageTooLarge extends ConnectionLost {
   constructor(url, reason, requestId, message) {
     super(url, { code: TOO_LARGE, reason }, requestId);
@@ -178,11 +178,11 @@ class MessageTooLarge extends ConnectionLost {
 }
 
 function serviceError(error, requestId, data) {
-  const { code = "INTERNAL_ERROR", message = "The service did not say why", details, retryable } = error ?? {};
+  const { code = "INTERNAL_ERROR", message = "The service gave no reason", details, retryable } = error ?? {};
   return new StreamerError(code, message, { details, retryable, requestId, data });
 }
 
-/** The error with which a request ends that the state machine gives up. The cause is a message, or how a try failed. */
+/** The error of a request that the state machine gives up. The cause is a message, or how an attempt failed. */
 function errorOf({ id, why, code, reason, times, size, stored }, url, cause) {
   switch (why) {
     case Why.REFUSED:
@@ -190,49 +190,49 @@ function errorOf({ id, why, code, reason, times, size, stored }, url, cause) {
     case Why.ERROR:
       return serviceError(cause.error ?? cause, id, cause.data);
     case Why.FUNCTION_FAILED:
-      return serviceError({ message: `${reason}, each of ${times} times` }, id);
+      return serviceError({ message: `${reason}, ${times} times in a row` }, id);
     case Why.NOT_ANSWERED:
       return new NotAnswered(url, { code, reason }, id, times, stored);
     case Why.ANSWER_TOO_LARGE:
       return new MessageTooLarge(url, reason, id,
-        `The answer to request ${id} is too large for the WebSocket of this client; raise its maxPayload, or let the service send less`);
+        `The answer to request ${id} is too large for the WebSocket of this client; raise its maxPayload, or make the service send less`);
     case Why.REQUEST_TOO_LARGE:
       return new MessageTooLarge(url, reason, id,
-        `Request ${id} is too large: the service does not take a message of ${size} characters; send less, or raise ` +
+        `Request ${id} is too large: the service does not accept a message of ${size} characters; send less, or raise ` +
         `server.max_message_size in its configuration`);
     default:
       return new ConnectionLost(url, { code, reason }, id);
   }
 }
 
-/** What a caller may give, checked where it is given; and small things that several modules need. */
+/** Validates the arguments of callers; and small helpers that several modules need. */
 
 const LONGEST_TIMER = 2 ** 31 - 1; // a longer one fires at once
 const DURATIONS = ["maxReconnectDelay", "openTimeout", "pingInterval", "pingTimeout"];
-const NAME = /^(?:[^\p{C}\p{Z}]| ){1,128}$/u; // what a service takes for an id or a client's id
+const NAME = /^(?:[^\p{C}\p{Z}]| ){1,128}$/u; // ids of requests and clients that a service accepts
 const DEFAULTS = {
   reconnect: true, resend: true, maxReconnectDelay: 30_000,
   openTimeout: 10_000, pingInterval: 30_000, pingTimeout: 20_000,
   storageKey: "streamer.client_id", random: Math.random,
 };
 
-/** What was given, without what is null or undefined: that means the default. */
+/** The options without those that are null or undefined, which mean the default. */
 function given(options) {
   return Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value != null));
 }
 
-/** The options of a client, complete and checked. */
+/** The options of a client, complete and validated. */
 function checkedOptions(options) {
   const checked = { WebSocket: globalThis.WebSocket, ...DEFAULTS, ...options };
   for (const name of DURATIONS) checked[name] = duration(name, checked[name]);
   checkFunctions(checked, ["onStateChange", "random", "WebSocket"]);
   if (checked.WebSocket === undefined) {
-    throw new TypeError("There is no WebSocket here; give one as an option, such as that of the package ws");
+    throw new TypeError("There is no global WebSocket; pass one as an option, such as that of the package ws");
   }
   return checked;
 }
 
-/** Milliseconds that a timer can wait: Infinity is as long as it can. */
+/** Milliseconds that a timer can wait: Infinity means its maximum. */
 function duration(name, value) {
   if (typeof value !== "number" || Number.isNaN(value)) throw new TypeError(`${name} must be a number of milliseconds`);
   if (value <= 0) throw new RangeError(`${name} must be above 0 milliseconds; it is ${value}`);
@@ -245,16 +245,16 @@ function checkFunctions(options, names) {
   }
 }
 
-/** The service cannot say for which request, or which client, it refuses a name. */
+/** Validated here, since the service could not say which request, or which client, it refuses. */
 function checkName(what, name) {
-  if (typeof name !== "string" || !NAME.test(name)) throw new TypeError(`${what} must be a text of 1 to 128 printable characters`);
+  if (typeof name !== "string" || !NAME.test(name)) throw new TypeError(`${what} must be a string of 1 to 128 printable characters`);
 }
 
 function checkRequest({ id, wait, signal }) {
   if (signal !== undefined && typeof signal.addEventListener !== "function") throw new TypeError("signal must be an AbortSignal");
   checkName("id", id);
   if (typeof wait === "number" && !(wait >= 0 && wait < Infinity)) {
-    throw new RangeError(`wait must be zero or more seconds, or a text such as "2s"; it is ${wait}`);
+    throw new RangeError(`wait must be zero or more seconds, or a string such as "2s"; it is ${wait}`);
   }
 }
 
@@ -263,7 +263,7 @@ function startTimer(act, milliseconds) {
 }
 
 function randomId(prefix = "") {
-  // Not randomUUID: pages that are served without TLS do not have it.
+  // Not randomUUID, which pages without TLS do not have.
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return prefix + Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -271,24 +271,24 @@ function randomId(prefix = "") {
 function deferred() {
   const made = {};
   made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
-  // A caller that waits is given the failure; that nobody waits is no error.
+  // A waiting caller gets the failure; without a caller it is no unhandled rejection.
   made.promise.catch(() => {});
   return made;
 }
 
-/** Calls in a moment, in order: what a callback throws is its own, and neither breaks the connection nor is lost. */
+/** Calls soon, in order: an exception of a callback neither breaks the connection nor is lost. */
 function callBack(callback, ...values) {
   if (callback) queueMicrotask(() => callback(...values));
 }
 
-/** The proof of who asks: what can be a token, and its renewal on an open connection before it runs out. */
+/** The client's token: its validation, and its renewal on an open connection before it expires. */
 
 
-const RENEW_AFTER = 0.8; // of the time that a token has left
-const LEAST_WAIT = 1000; // milliseconds to a renewal, whatever the token says
-const CLOCKS_DIFFER = 60_000; // to the renewal of a token that was taken though it has run out by this clock
+const RENEW_AFTER = 0.8; // of a token's remaining lifetime
+const LEAST_WAIT = 1000; // milliseconds between renewals, whatever the token says
+const CLOCKS_DIFFER = 60_000; // until the renewal of an accepted token that has already expired by this clock
 
-/** The token as a subprotocol carries it: files and pages that hold one end with a line break, which is none of it. */
+/** The token as a subprotocol contains it, without the line break at the end of a file. */
 function usable(token) {
   if (typeof token !== "string") throw new TypeError(`a token must be a string; it is ${token === null ? "null" : typeof token}`);
   const text = token.trim();
@@ -296,12 +296,12 @@ function usable(token) {
   const wrong = /[^!#$%&'*+.^_`|~0-9A-Za-z-]/u.exec(text);
   if (wrong) {
     const point = wrong[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
-    throw new TypeError(`the token holds U+${point} at position ${wrong.index}, which no subprotocol carries`);
+    throw new TypeError(`the token contains U+${point} at position ${wrong.index}, which subprotocols cannot contain`);
   }
   return text;
 }
 
-/** When a JSON Web Token runs out; NaN where it does not say so. Whether it is right is the service's business. */
+/** When a JSON Web Token expires; NaN when it has no expiry. Verifying it is the task of the service. */
 function expiry(token) {
   try {
     const body = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
@@ -311,12 +311,12 @@ function expiry(token) {
   }
 }
 
-/** Gives the service a fresh token before the one of the connection runs out; if that fails, the service closes in time. */
+/** Sends the service a fresh token before the connection's token expires; if that fails, the service closes it. */
 class Renewal {
   #bring;
   #prove;
   #timer;
-  #round = 0; // whatever was begun in an earlier one is of no interest
+  #round = 0; // results of earlier ones are ignored
 
   constructor(bring, prove) {
     this.#bring = bring;
@@ -336,7 +336,7 @@ class Renewal {
         await this.#prove(fresh);
         if (this.#round === round) this.begin(fresh);
       } catch {
-        // The close with 3500 asks for a token once more.
+        // The service closes with 3500, and the next attempt gets a token.
       }
     }, left > 0 ? Math.max(left * RENEW_AFTER, LEAST_WAIT) : CLOCKS_DIFFER);
   }
@@ -348,13 +348,13 @@ class Renewal {
   }
 }
 
-/** One try to connect, and the WebSocket that it leads to. */
+/** One attempt to connect, and its WebSocket. */
 
 
 const isTooLarge = ({ error, message }) =>
   error?.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH" || /payload size|too (large|big)/i.test(error?.message ?? message ?? "");
 
-/** What it says counts until it is left, or has said that it failed or ended. */
+/** Reports events until it is left, or has reported its failure or end. */
 class ClientSocket {
   #options;
   #says; // opened, failed, ended, message
@@ -362,14 +362,14 @@ class ClientSocket {
   #timer;
   #isOpen = false;
   #isLeft = false;
-  #refused = false; // the socket did not take a message, for its size
+  #refused = false; // the socket refused a message because of its size
 
   constructor(options, says) {
     this.#options = options;
     this.#says = says;
   }
 
-  /** Brings a token and connects. */
+  /** Gets a token and connects. */
   async dial(address, source) {
     const { openTimeout } = this.#options;
     let token = source;
@@ -385,10 +385,10 @@ class ClientSocket {
     if (this.#isLeft) return;
     clearTimeout(this.#timer);
     try {
-      // A browser fails a handshake in which it offered a subprotocol and none was taken.
+      // A browser fails a handshake in which it offered a subprotocol and none was accepted.
       this.#socket = new this.#options.WebSocket(address, token == null ? [] : ["bearer", token]);
     } catch (error) {
-      // The next token may be one that the WebSocket takes.
+      // The WebSocket may accept the next token.
       this.#fail(`it cannot be opened: ${error?.message ?? error}`, error, typeof source !== "function");
       return;
     }
@@ -401,7 +401,7 @@ class ClientSocket {
 
   send(text) { this.#socket.send(text); }
 
-  /** The browser would wait for minutes before it says that the connection has ended. */
+  /** A browser would report the end of the connection only after minutes. */
   giveUp(reason) {
     if (this.#isLeft) return;
     this.leave();
@@ -409,7 +409,7 @@ class ClientSocket {
     this.#says.ended({ code: ABNORMAL, reason });
   }
 
-  /** What it says from now on is of no interest. */
+  /** Ignores all further events. */
   leave() {
     this.#isLeft = true;
     clearTimeout(this.#timer);
@@ -444,13 +444,13 @@ class ClientSocket {
   }
 }
 
-/** The messages of the wire, as the client reads them. */
+/** The service's messages, as the client reads them. */
 
 
 const BUSY = new Set(["RATE_LIMITED", "OVERLOADED"]);
 const KINDS = { acknowledgment: Kind.ACKNOWLEDGED, progress: Kind.PROGRESS };
 
-/** A message; what is none says nothing to anybody. API Gateway's own errors have only a `message`. */
+/** Parses a message; anything else is ignored. API Gateway's own errors have only a `message`. */
 function parsed(data) {
   try {
     return { type: "error", ...JSON.parse(data) };
@@ -459,9 +459,9 @@ function parsed(data) {
   }
 }
 
-/** Joins messages that came in parts, because they were too long for their way. */
+/** Joins messages that arrive in parts, because they were too long for the transport. */
 class Joiner {
-  #parts = new Map(); // by their names, what has come of them
+  #parts = new Map(); // the received parts by message
 
   /** The message; null while parts of it are missing. */
   read(data) {
@@ -476,7 +476,7 @@ class Joiner {
   }
 }
 
-/** What a message is for the state machine; null where it is nothing. */
+/** The meaning of a message for the state machine; null if it has none. */
 function eventOf(message, now) {
   const { request_id: id, type, error, seq = null, success } = message;
   if (id == null) {
@@ -493,7 +493,7 @@ function eventOf(message, now) {
   return { event: "message", id, kind: terminal ? ending : (KINDS[type] ?? Kind.OTHER), seq };
 }
 
-/** What a client is to do; see `machine/effects.py`. */
+/** What a client must do; see `machine/effects.py`. */
 const effects = {
   dial: (epoch) => ({ effect: "dial", epoch }),
   hangUp: (polite) => ({ effect: "hang_up", polite }),
@@ -514,17 +514,17 @@ const effects = {
   unclear: (waiting) => ({ effect: "unclear", waiting }),
 };
 
-/** Which request a broken connection is blamed on; see `machine/blame.py`. */
+/** Decides which request caused a broken connection; see `machine/blame.py`. */
 
 
-/** Ends the requests that ended the connection; counts, and marks those that are to be sent alone. */
+/** Fails the requests that caused the end of the connection; counts, and marks those to be sent alone. */
 function blame(state, event, out) {
   if (NO_CAUSE.has(event.code) && !event.refused) return state;
   const sent = inOrder(state).filter((request) => request.sent && request.about === null);
   const unanswered = sent.filter((request) => request.unanswered);
   if (event.refused) return answerTooLarge(state, event, sent, out);
   if (event.code === TOO_LARGE) return requestTooLarge(state, event, unanswered, out);
-  // Where the service names its process, the next handshake says more.
+  // If the service sends the id of its process, the next handshake shows more.
   const decided = state.process === null || event.code !== ABNORMAL;
   const how = newBreak(event.code, event.reason, state.process);
   const counted = unanswered.map((request) =>
@@ -540,7 +540,7 @@ function blame(state, event, out) {
   return decided ? givenUp(next, counted, how, out) : replace(next, { last: how });
 }
 
-/** The same once there is another connection, to that process of the service. */
+/** The same when the next connection has shown that the process kept running. */
 function blameLater(state, process, out) {
   const how = state.last;
   if (how === null) return state;
@@ -554,7 +554,7 @@ function blameLater(state, process, out) {
   return givenUp(kept(replace(state, { last: null }), counted), counted, how, out);
 }
 
-/** The requests in the order in which they were asked for. */
+/** The requests in the order in which they were submitted. */
 function inOrder(state) {
   return [...state.requests].sort((one, other) => one.order - other.order);
 }
@@ -585,11 +585,11 @@ function givenUp(state, counted, how, out) {
   return state;
 }
 
-/** The connection ended at the head of a message, before anything said which request it was for. */
+/** The connection ended at the start of a message, before its request was known. */
 function answerTooLarge(state, { code, reason }, sent, out) {
   const counted = sent.map((request) => replace(request, { refusals: request.refusals + 1, suspect: true }));
   const possible = counted.filter(({ refusals }) => counted.length === 1 || refusals >= MOST_SHARED);
-  // A stored one is asked after within moments, so that it would have been found.
+  // Resuming a stored request would have shown this within moments.
   const direct = possible.filter(({ stored }) => !stored);
   const guilty = direct.length > 0 ? direct : possible;
   state = kept(state, counted);
@@ -602,7 +602,7 @@ function answerTooLarge(state, { code, reason }, sent, out) {
   return state;
 }
 
-/** The service closes at the first message that is over its limit, so the largest one certainly is. */
+/** The service closes at the first message above its limit, so the largest message certainly is. */
 function requestTooLarge(state, { code, reason }, unanswered, out) {
   if (unanswered.length === 0) return state;
   const sizeOf = (request) => (request.stored ? 0 : request.size);
@@ -610,22 +610,22 @@ function requestTooLarge(state, { code, reason }, unanswered, out) {
   return end(state, out, effects.end(largest.id, Why.REQUEST_TOO_LARGE, { code, reason, size: sizeOf(largest) }));
 }
 
-/** How a try or a connection ends, and what comes after it; see `machine/ends.py`. */
+/** Handles the end of an attempt or a connection; see `machine/ends.py`. */
 
 
-/** Another phase, in which nothing counts that was begun before. */
+/** Another phase; events of earlier ones are ignored. */
 function enter(state, phase) {
   return replace(state, { phase, epoch: state.epoch + 1 });
 }
 
-/** Tries once, now. */
+/** Starts an attempt now. */
 function dial(state, out) {
   state = replace(enter(state, Phase.CONNECTING), { retried: false, lost: null });
   out.push(effects.report(Phase.CONNECTING), effects.dial(state.epoch));
   return state;
 }
 
-/** The first try is due at once, further ones after a random delay: exponential back-off with full jitter. */
+/** The first attempt is due at once, further ones after a random delay: exponential back-off with full jitter. */
 function wait(state, out, code = null, reason = "") {
   const doublings = Math.min(state.tries - 1, MOST_DOUBLINGS);
   const longest = doublings < 0 ? 0 : Math.min(state.options.longest, FIRST_DELAY * 2 ** doublings);
@@ -634,12 +634,12 @@ function wait(state, out, code = null, reason = "") {
   return state;
 }
 
-/** A try was refused, or led to nothing. */
+/** An attempt failed or was refused. */
 function failed(state, event, out) {
   const { epoch, code = null, reason = "", status = null, final = false } = event;
   if (state.phase !== Phase.CONNECTING || epoch !== state.epoch) return state;
   if (status === UNAUTHORIZED && state.options.renewable && !state.retried) {
-    // The token may have run out on its way, or its key was just replaced: one more, and then it is wrong.
+    // The token may have expired on its way, or its key was just replaced: try once more, then it is invalid.
     state = replace(enter(state, Phase.CONNECTING), { retried: true });
     out.push(effects.dial(state.epoch));
     return state;
@@ -653,16 +653,16 @@ function failed(state, event, out) {
   return goOn(state, code, reason, out);
 }
 
-/** A connection has ended; `expected`: this client ended it for a reason of its own, for which no request is to blame. */
+/** A connection has ended; `expected`: this client ended it for a reason that no request caused. */
 function ended(state, { epoch, code, reason = "", now = 0, refused = false }, out, expected = false) {
   if ((state.phase !== Phase.CONNECTING && state.phase !== Phase.OPEN) || epoch !== state.epoch) return state;
   if (state.phase === Phase.CONNECTING) {
     out.push(effects.tried(false));
   } else if (now - state.opened_at >= state.options.longest) {
-    // Only a connection that lasted starts the count anew: a service that drops what it takes is not hammered.
+    // Only a stable connection resets the count, so that a service that drops every connection is not overloaded.
     state = replace(state, { tries: 0, refreshed: false });
   }
-  // An expired token is worth one connection more where a fresh one can be had.
+  // An expired token allows another connection if a fresh token can be obtained.
   const refresh = code === TOKEN_EXPIRED && state.options.renewable && !state.refreshed;
   if (refresh) state = replace(state, { refreshed: true });
   if (!expected) {
@@ -671,13 +671,13 @@ function ended(state, { epoch, code, reason = "", now = 0, refused = false }, ou
     // The cause is known, and will not end the next connection.
     if (state.requests.size < before) state = replace(state, { tries: 0 });
   }
-  // What was too large has been found and left out, and the others go on.
+  // The message that was too large is identified and not sent again; the other requests continue.
   const helps = refresh || code === TOO_LARGE || !finalClose(code);
   if (!(state.options.reconnect && helps)) return finish(state, newBreak(code, reason), out);
   return goOn(beginAnew(state, code, reason, out), code, reason, out);
 }
 
-/** Ends everything that waits. */
+/** Fails everything that waits. */
 function finish(state, lost, out) {
   const { code, reason } = lost;
   for (const { id, about } of inOrder(state)) {
@@ -688,7 +688,7 @@ function finish(state, lost, out) {
   return newState(options, { phase: Phase.CLOSED, epoch: state.epoch + 1, tries, refreshed, lost, added, asked });
 }
 
-/** The program has had enough. */
+/** The program closes the client. */
 function close(state, out) {
   if (state.phase === Phase.CLOSED) return state;
   if (state.phase === Phase.CONNECTING) out.push(effects.tried(true));
@@ -696,14 +696,14 @@ function close(state, out) {
   return finish(state, newBreak(CLOSED_HERE.code, CLOSED_HERE.reason), out);
 }
 
-/** Nobody waits in `connect()`; the try goes on only where something else waits for it. */
+/** No caller waits in `connect()`; the attempt continues only if something else waits for it. */
 function withdraw(state, out) {
   if (state.phase !== Phase.CONNECTING || needed(state)) return state;
   out.push(effects.hangUp(false), effects.report(Phase.IDLE));
   return enter(state, Phase.IDLE);
 }
 
-/** Leaves what the next connection may send, as if it had not been sent. */
+/** Marks what the next connection may send as unsent. */
 function beginAnew(state, code, reason, out) {
   for (const request of inOrder(state)) {
     if (request.about !== null) {
@@ -728,24 +728,24 @@ function needed(state) {
   return state.wanted || [...state.requests].some(({ interest }) => interest !== Interest.LEFT);
 }
 
-/** What a connection sends, and when; see `machine/sending.py`. */
+/** Decides what a connection sends, and when; see `machine/sending.py`. */
 
 
-/** Sends a new connection everything that somebody waits for, in the order in which it was asked for. */
+/** Sends waiting requests over a new connection, in the order in which they were submitted. */
 function sendAll(state, out) {
   for (const request of inOrder(state)) {
     if (request.interest !== Interest.AWAITED) state = forget(state, request, out);
   }
   const waiting = inOrder(state);
-  // The one that was just sent when the connection ended is the likeliest. A stored one stays under way after its
-  // turn and would be suspected again, so those that end with their answer come before.
+  // The request that was sent just before the connection ended is the likeliest cause. A stored one stays in progress
+  // after its turn and would be suspected again, so those that end with their answer come first.
   const rank = (request) => (request.id !== state.suspect ? 2 : 0) + (request.stored ? 1 : 0);
   const suspects = waiting.filter(({ suspect }) => suspect).sort((one, other) => rank(one) - rank(other));
   const line = [...suspects, ...waiting.filter(({ suspect }) => !suspect)];
   return advance(replace(state, { line: line.map(({ id }) => id) }), out);
 }
 
-/** Sends the line up to the first request that is to be alone, and that one. */
+/** Sends the queue up to the first request that must be sent alone, and that one. */
 function advance(state, out) {
   let place = 0;
   state = replace(state, { suspect: null, awaited: null });
@@ -767,7 +767,7 @@ function advance(state, out) {
   return replace(state, { line: [] });
 }
 
-/** The request that was sent alone was answered, or the others have waited for long enough. */
+/** The request that was sent alone was answered, or the others have waited long enough. */
 function turnOver(state, out) {
   const request = state.requests.get(state.suspect);
   if (request !== null) {
@@ -776,13 +776,13 @@ function turnOver(state, out) {
   return advance(state, out);
 }
 
-/** Whether the line has nothing to wait for any more. */
+/** Whether the queue no longer waits for anything. */
 function wasAnswered(state) {
   const request = state.requests.get(state.awaited);
   return request === null || request.stored || request.interest !== Interest.AWAITED;
 }
 
-/** Sends a request, for the first time or again; after one that the service has stored it asks. */
+/** Sends a request, for the first time or again; resumes one that the service has stored. */
 function send(state, request, out) {
   const sent = replace(request, { sent: true, unanswered: true, sends: request.sends + 1 });
   const requests = state.requests.put(sent.id, sent);
@@ -791,24 +791,24 @@ function send(state, request, out) {
     return replace(state, { requests });
   }
   state = replace(state, { asked: state.asked + 1 });
-  // Not to be sent again: the next connection asks anew, with the newer seq.
+  // Not sent again: the next connection resumes it with the newer seq.
   const question = newRequest(questionId(state), state.added, { resend: false, about: sent.id, sends: 1, sent: true });
   out.push(effects.ask(sent.id, question.id, sent.seq));
   return replace(state, { added: state.added + 1, requests: requests.put(question.id, question) });
 }
 
-/** Of the newest question. */
+/** Of the newest resume message. */
 function questionId(state) {
   return `${state.options.name}-${state.asked}`;
 }
 
-/** Nobody waits for the request any more, and nothing is left to be done for it here. */
+/** No caller waits for the request any longer, and nothing must be done for it here. */
 function forget(state, request, out) {
   out.push(effects.forget(request.id, request.stored || request.sends > 0));
   return replace(state, { requests: state.requests.without(request.id) });
 }
 
-/** What a message of the service leads to; see `machine/answers.py`. */
+/** The reaction to a message of the service; see `machine/answers.py`. */
 
 
 const TERMINAL = new Set([Kind.SUCCEEDED, Kind.FAILED, Kind.BUSY]);
@@ -816,15 +816,15 @@ const TERMINAL = new Set([Kind.SUCCEEDED, Kind.FAILED, Kind.BUSY]);
 /** A message about one request. */
 function message(state, { id, kind, seq = null, reconnect = false, delay = null }, out) {
   if (state.phase !== Phase.OPEN) return state;
-  if (state.refreshed) state = replace(state, { refreshed: false }); // the fresh token was of use
+  if (state.refreshed) state = replace(state, { refreshed: false }); // the fresh token was accepted
   let request = state.requests.get(id);
   if (request === null) return state;
   if (request.about !== null) return questionAnswered(state, request, kind, delay, out);
   if (kind === Kind.BUSY && !request.stored) {
-    // The service is about to end this connection, and the next one sends it again.
+    // The service is about to close this connection, and the request is sent again on the next one.
     if (reconnect && state.options.reconnect && request.resend) return state;
     if (request.sends > 1 || request.patient) {
-      // What was sent before may have been stored; that the service is busy now says nothing about it.
+      // An earlier message may have been stored; a busy service reveals nothing about it.
       out.push(effects.later(state.epoch, request.id, delay ?? ASK_AGAIN));
       return state;
     }
@@ -837,7 +837,7 @@ function message(state, { id, kind, seq = null, reconnect = false, delay = null 
   return store(state, request, out);
 }
 
-/** The service has the request, and something was heard of it. */
+/** The service has the request, and has answered in some way. */
 function store(state, request, out) {
   request = replace(request, {
     stored: true, unanswered: false, undecided: false, sends: 0, breaks: 0, deaths: 0, outlived: 0,
@@ -867,24 +867,24 @@ function unaddressed(state, { now = 0, reason = "", gateway = false }, out) {
   if (state.phase !== Phase.OPEN) return state;
   const unanswered = inOrder(state).filter((request) => request.unanswered && request.about === null);
   if (gateway && state.options.reconnect && unanswered.some(({ stored, resend }) => stored || resend)) {
-    // A function has failed in one of these requests, and only another connection finds out in which. But not
-    // without end: it may be what the function fails of.
+    // A function failed for one of these requests, and only another connection shows for which. This is limited,
+    // because the function may fail because of the request.
     for (const { id, sends: times, stored } of unanswered) {
       if (times < MOST_SENDS) continue;
-      // One that is stored goes on, and only what becomes of it cannot be learned.
+      // A stored request continues; only its outcome cannot be read.
       const why = stored ? Why.NOT_ANSWERED : Why.FUNCTION_FAILED;
       state = end(state, out, effects.end(id, why, { code: ABNORMAL, reason, times, stored }));
     }
     out.push(effects.hangUp(false));
     return ended(state, { epoch: state.epoch, code: ABNORMAL, reason, now }, out, true);
   }
-  // Every request stays here until it is answered, so it can only be meant for this one.
+  // Every request is kept until it is answered, so the error can only belong to this one.
   if (unanswered.length === 1) return end(state, out, effects.end(unanswered[0].id, Why.ERROR));
   out.push(effects.unclear(unanswered.length));
   return state;
 }
 
-/** A message that was not read, for it is too large. */
+/** A message that was not read, because it is too large. */
 function tooLarge(state, { id }, out) {
   const request = state.requests.get(id);
   if (state.phase !== Phase.OPEN || request === null) return state;
@@ -894,7 +894,7 @@ function tooLarge(state, { id }, out) {
   return end(state, out, effects.end(request.about, Why.ANSWER_TOO_LARGE));
 }
 
-/** Nobody waits for a request any more. */
+/** No caller waits for a request any longer. */
 function abandoned(state, { id, cancel = false }, out) {
   const request = state.requests.get(id);
   if (request === null || request.interest !== Interest.AWAITED) return state;
@@ -903,10 +903,10 @@ function abandoned(state, { id, cancel = false }, out) {
   return replace(state, { requests: state.requests.put(id, left) });
 }
 
-/** What each event leads to; see `machine/transitions.py`, and `machine/__init__.py` for the table of phases. */
+/** The transition for each event; see `machine/transitions.py`, and `machine/__init__.py` for the table of phases. */
 
 
-/** The state after the event, and what is to be done, in this order. */
+/** The state after the event, and the effects, in order. */
 function nextState(state, event) {
   const out = [];
   state = ON[event.event](state, event, out);
@@ -938,7 +938,7 @@ function submitted(state, { id, size = 0, stored = false, resend = true, patient
   return woken(state, out);
 }
 
-/** Something waits for a connection, which is opened unless that is under way. */
+/** Something waits for a connection, which is opened unless that is in progress. */
 function woken(state, out) {
   return state.phase === Phase.IDLE || state.phase === Phase.REFUSED ? wait(state, out) : state;
 }
@@ -973,7 +973,7 @@ function turnIsOver(state, { epoch, id }, out) {
 
 function again(state, { epoch, id }, out) {
   const request = state.requests.get(id);
-  // On another connection everything has been asked anew.
+  // On another connection, everything has been sent again.
   if (state.phase !== Phase.OPEN || epoch !== state.epoch || request === null) return state;
   return send(state, request, out);
 }
@@ -997,10 +997,10 @@ const ON = {
   again,
 };
 
-/** While anything waits, silence is tested: a network that is gone does not say so. */
+/** Pings a silent service while any request waits, since a lost network reports no error. */
 
 
-const AFTER_OUTAGE = 5000; // milliseconds: a connection from before is more often dead than slow
+const AFTER_OUTAGE = 5000; // milliseconds: after an outage, an older connection is more often dead than slow
 const MOST_DOUBLINGS_OF_PING = 5; // of the time that the answer to a ping may take
 
 class Watchdog {
@@ -1009,7 +1009,7 @@ class Watchdog {
   #timer;
   #heardAt = 0;
   #probing = false;
-  #unanswered = 0; // pings in a row that were not answered in their time
+  #unanswered = 0; // pings in a row that were not answered in time
 
   constructor(options, calls) {
     this.#options = options;
@@ -1024,14 +1024,14 @@ class Watchdog {
 
   stop() { clearTimeout(this.#timer); }
 
-  /** The service has said something. */
+  /** A message has arrived. */
   heard() {
-    // Not by the wall clock, which may be set.
+    // Not with the wall clock, which may be set.
     this.#heardAt = performance.now();
     this.#probing = false;
   }
 
-  /** Looks again when the silence has lasted for long. */
+  /** Checks again when the silence has lasted long enough. */
   watch() {
     const left = () => this.#options.pingInterval - (performance.now() - this.#heardAt);
     this.#later(left(), () => {
@@ -1042,12 +1042,12 @@ class Watchdog {
     });
   }
 
-  /** The browser says that the network is back. */
+  /** The browser reports that the network is back. */
   networkIsBack() {
     if (this.#calls.isNeeded()) this.#probe(AFTER_OUTAGE);
   }
 
-  /** Scripts cannot see a large message while it comes: over a slow line silence is given more time at each try. */
+  /** Scripts cannot see a large message while it arrives, so each further attempt gets more time on a slow line. */
   #probe(limit) {
     this.#probing = true;
     this.#calls.ping();
@@ -1064,23 +1064,23 @@ class Watchdog {
   }
 }
 
-/** The client's connection over all its breaks: gives events to the state machine, and carries its effects out. */
+/** The client's connection, including reconnects: passes events to the state machine and executes its effects. */
 
 
 class Connection {
-  #url; // for people
+  #url; // for messages
   #address;
   #options;
   #client; // token, authenticate, reported and forgotten
   #state;
-  #events = []; // what happens while effects are carried out waits its turn
-  #cause = null; // what the present event came from: a message, or how a try or a connection ended
+  #events = []; // events that occur while effects are executed
+  #cause = null; // of the current event: a message, or how an attempt or a connection ended
   #atWork = false;
   #handles = new Map();
   #link = null;
   #joiner = null; // of the open connection
-  #trying = null; // settled when the present try is over
-  #timers = new Set(); // of the present epoch
+  #trying = null; // settled when the current attempt is over
+  #timers = new Set(); // of the current epoch
   #renewal;
   #watchdog;
   #online = () => this.#networkIsBack();
@@ -1103,7 +1103,7 @@ class Connection {
 
   get state() { return this.#state.phase === Phase.REFUSED ? Phase.CLOSED : this.#state.phase; }
 
-  /** Tries once, unless it is open or that is under way. */
+  /** Tries once, unless the connection is open or being opened. */
   async connect() {
     this.#happened({ event: "connect" });
     await this.#trying.promise;
@@ -1122,20 +1122,20 @@ class Connection {
     if (this.#state.phase === Phase.OPEN && this.#handles.size === 1) this.#watchdog.watch();
   }
 
-  /** Takes up a request that the service already reports on. */
+  /** Adopts a request that the service already reports on. */
   adopt(handle) {
     this.#handles.set(handle.id, handle);
     this.#happened({ event: "adopted", id: handle.id });
   }
 
-  /** Nobody waits for it any more, and it is to be cancelled. */
+  /** No caller waits for the request any longer; cancels it. */
   abandon(handle) {
     if (this.#handles.get(handle.id) === handle) this.#happened({ event: "abandoned", id: handle.id, cancel: true });
   }
 
-  // What happens
+  // Events
 
-  /** The one place in which the state changes. */
+  /** The only place that changes the state. */
   #happened(event, cause = null) {
     this.#events.push([event, cause]);
     if (this.#atWork) return;
@@ -1171,7 +1171,7 @@ class Connection {
     else if (phase === Phase.OPEN) this.#watchdog.networkIsBack();
   }
 
-  // What is to be done
+  // Effects
 
   #do(effect) {
     const { id, epoch } = effect;
@@ -1271,7 +1271,7 @@ class Connection {
     this.#report(Phase.WAITING, { delay, tries, ...this.#how(effect) });
   }
 
-  /** How the last connection or try ended. */
+  /** How the last connection or attempt ended. */
   #how({ code, reason }) {
     return code === null ? {} : { code, reason, ...(this.#cause?.cause && { cause: this.#cause.cause }) };
   }
@@ -1297,24 +1297,24 @@ class Connection {
   }
 }
 
-/** One request that waits for its answers. */
+/** The handle of a request that waits for its answers. */
 
 
 const MOST_UNREAD = 1000;
 
-/** One request, over all connections: `for await` yields its progress, `result` is how it ends. */
+/** One request, over all connections: `for await` yields its progress, and `result` settles with its outcome. */
 class RequestHandle {
-  // What begins with an underscore is for the client only.
+  // Names with an underscore are for the client only.
   _error = null;
   _ended = deferred();
-  _heard = deferred(); // true: it is stored; false: it has ended without that
+  _heard = deferred(); // true: it is stored; false: it has ended without being stored
   #options;
   #unread = [];
   #changed = deferred();
 
   constructor(id, text, cancel, options) {
     checkFunctions(options, ["onProgress", "onAcknowledged"]);
-    // The text is what to send (again); null once the service has stored the request.
+    // The text to send (again); null once the service has stored the request.
     Object.assign(this, { id, done: false, metadata: null, _text: text, _resend: options.resend, _patient: options.patient === true });
     this.result = this._ended.promise;
     this.acknowledged = this._heard.promise;
@@ -1330,7 +1330,7 @@ class RequestHandle {
     }
   }
 
-  /** Takes one message, newer than the last. */
+  /** Handles one message, newer than the last. */
   _receive(message) {
     if (message.seq != null) this._store();
     if (message.type === "acknowledgment") {
@@ -1377,7 +1377,7 @@ class RequestHandle {
   }
 }
 
-/** The client as programs use it. */
+/** The public client class. */
 
 
 /** A client of one service, over one connection at a time. */
@@ -1385,7 +1385,7 @@ class StreamerClient {
   #options;
   #token;
   #connection;
-  #collectors = new Set(); // of those that wait for all requests to be resumed
+  #collectors = new Set(); // of calls that resume all requests
 
   constructor(url, options = {}) {
     options = given(options);
@@ -1396,7 +1396,7 @@ class StreamerClient {
     address.hash = "";
     const { storage, storageKey } = this.#options;
     const named = options.clientId ?? address.searchParams.get("client_id");
-    // A browser would not say why the service refuses it, and the client would try for ever.
+    // A browser would not say why the service refuses it, and the client would retry forever.
     if (named !== null) checkName("clientId", named);
     this.clientId = named ?? (storage?.getItem(storageKey) || randomId());
     storage?.setItem(storageKey, this.clientId);
@@ -1406,17 +1406,17 @@ class StreamerClient {
       token: () => this.#token,
       authenticate: (token) => this.authenticate(token),
       reported: (id) => this.#collect(id),
-      // It may have ended, or never have arrived.
+      // The request may have ended, or never have arrived.
       forgotten: (id) => this.#cancelPatiently(id).catch(() => {}),
     });
   }
 
   get state() { return this.#connection.state; }
 
-  /** Tries once to open the connection, now. Requests open it by themselves, and go on trying. */
+  /** Tries once to open the connection, now. Requests open it by themselves, and keep trying. */
   async connect() { await this.#connection.connect(); }
 
-  /** Ends the connection. What still waits fails with ConnectionLost; queued requests go on at the service. */
+  /** Closes the connection. Waiting requests fail with ConnectionLost; queued requests continue in the service. */
   close() { this.#connection.close(); }
 
   /** Sends a request and waits for its result. */
@@ -1424,7 +1424,7 @@ class StreamerClient {
     return await this.start(action, payload, options).result;
   }
 
-  /** Sends a request and returns at once, with a handle. */
+  /** Sends a request and returns a handle immediately. */
   start(action, payload, options) {
     const { id = randomId("req_"), metadata, wait, signal, ...others } = given(options);
     checkRequest({ id, wait, signal });
@@ -1443,7 +1443,7 @@ class StreamerClient {
     return handle;
   }
 
-  /** A handle for a queued request of an earlier page or process; without an id, for each that is not settled yet. */
+  /** A handle for a queued request of an earlier page or process; without an id, for each undelivered request. */
   async resume(asked) {
     const { requestId, ...options } = given(asked);
     if (options.afterSeq !== undefined && !Number.isFinite(options.afterSeq)) throw new TypeError("afterSeq must be a number");
@@ -1453,7 +1453,7 @@ class StreamerClient {
       if (!(await handle.acknowledged)) await handle.result;
       return handle;
     }
-    // The newest state of each comes before the answer that lists them all.
+    // The newest state of each request arrives before the answer that lists them all.
     const collector = { options, seen: new Map() };
     this.#collectors.add(collector);
     try {
@@ -1468,10 +1468,10 @@ class StreamerClient {
   status(requestId) { return this.request("streamer.status", { request_id: requestId }); }
   list(asked = {}) { return this.request("streamer.list", asked); }
 
-  /** Gives the service a fresh token on the open connection; the next connections use it too. */
+  /** Sends the service a fresh token on the open connection; the next connections use it too. */
   async authenticate(given) {
     const token = usable(given);
-    // Not to be sent again: the next connection begins with a token of its own.
+    // Not sent again: the next connection starts with its own token.
     const answer = await this.request("streamer.authenticate", { token }, { resend: false });
     if (typeof this.#token !== "function") this.#token = token;
     return answer;
@@ -1490,13 +1490,13 @@ class StreamerClient {
     return handle;
   }
 
-  /** A request that the service reports on, perhaps because all are to be resumed. */
+  /** A request that the service reports on, perhaps because all requests are resumed. */
   #collect(id) {
     for (const { options, seen } of this.#collectors) seen.set(id, this.#connection.find(id) ?? this.#adopt(id, options));
   }
 
   async #cancel(handle) {
-    await handle.acknowledged; // before, there may be nothing to cancel
+    await handle.acknowledged; // before that, there may be nothing to cancel
     if (handle._error instanceof ConnectionLost) throw handle._error;
     if (handle.done) {
       throw new StreamerError("CONFLICT", `Request ${handle.id} has already ended`, { requestId: handle.id });
@@ -1504,7 +1504,7 @@ class StreamerClient {
     return await this.#cancelPatiently(handle.id);
   }
 
-  /** A caller that cancels may not wait for the answer: it must not be lost to a moment in which the service is busy. */
+  /** The caller may not wait for the answer, so the cancellation is sent again if the service is busy for a moment. */
   #cancelPatiently(requestId) {
     return this.request("streamer.cancel", { request_id: requestId }, { patient: true });
   }

@@ -1,4 +1,4 @@
-"""What a message of the service leads to."""
+"""The reaction to a message of the service."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def message(state: State, event: events.Message, out: list[Effect]) -> State:
     if state.phase is not Phase.OPEN:
         return state
     if state.refreshed:
-        state = replace(state, refreshed=False)  # the fresh token was of use
+        state = replace(state, refreshed=False)  # The fresh token was accepted.
     request = state.requests.get(event.id)
     if request is None:
         return state
@@ -28,10 +28,10 @@ def message(state: State, event: events.Message, out: list[Effect]) -> State:
         return _question_answered(state, request, request.about, event, out)
     if event.kind is Kind.BUSY and not request.stored:
         if event.reconnect and state.options.reconnect and request.resend:
-            # The service is about to end this connection, and the next one sends it again.
+            # The service is about to close this connection, and the request is sent again on the next one.
             return state
         if request.sends > 1 or request.patient:
-            # What was sent before may have been stored; that the service is busy now says nothing about it.
+            # An earlier message may have been stored; a busy service reveals nothing about it.
             out.append(effects.Later(state.epoch, request.id, ASK_AGAIN if event.delay is None else event.delay))
             return state
     if event.seq is not None and event.seq <= request.seq:
@@ -47,7 +47,7 @@ def message(state: State, event: events.Message, out: list[Effect]) -> State:
 
 
 def _store(state: State, request: Request, out: list[Effect]) -> State:
-    """The service has the request, and something was heard of it."""
+    """The service has the request, and has answered in some way."""
     request = replace(request, stored=True, unanswered=False, undecided=False, sends=0, breaks=0, deaths=0, outlived=0)
     if request.interest is not Interest.AWAITED:
         return forget(state, request, out)
@@ -76,11 +76,11 @@ def unaddressed(state: State, event: events.Unaddressed, out: list[Effect]) -> S
         return state
     unanswered = [request for request in in_order(state) if request.unanswered and request.about is None]
     if event.gateway and state.options.reconnect and any(request.stored or request.resend for request in unanswered):
-        # A function has failed in one of these requests, and only another connection finds out in which. But not
-        # without end: it may be what the function fails of.
+        # A function failed for one of these requests, and only another connection shows for which. This is limited,
+        # because the function may fail because of the request.
         for request in unanswered:
             if request.sends >= MOST_SENDS:
-                # One that is stored goes on, and only what becomes of it cannot be learned.
+                # A stored request continues; only its outcome cannot be read.
                 why = Why.NOT_ANSWERED if request.stored else Why.FUNCTION_FAILED
                 given_up = effects.End(
                     request.id, why, ABNORMAL, event.reason, times=request.sends, stored=request.stored
@@ -89,14 +89,14 @@ def unaddressed(state: State, event: events.Unaddressed, out: list[Effect]) -> S
         out.append(effects.HangUp(polite=False))
         return ended(state, events.Ended(state.epoch, ABNORMAL, event.reason, event.now), out, expected=True)
     if len(unanswered) == 1:
-        # Every request stays here until it is answered, so it can only be meant for this one.
+        # Every request is kept until it is answered, so the error can only belong to this one.
         return end(state, out, effects.End(unanswered[0].id, Why.ERROR))
     out.append(effects.Unclear(len(unanswered)))
     return state
 
 
 def too_large(state: State, event: events.TooLarge, out: list[Effect]) -> State:
-    """A message that was not read, for it is too large."""
+    """A message that was not read, because it is too large."""
     request = state.requests.get(event.id)
     if state.phase is not Phase.OPEN or request is None:
         return state
@@ -109,7 +109,7 @@ def too_large(state: State, event: events.TooLarge, out: list[Effect]) -> State:
 
 
 def abandoned(state: State, event: events.Abandoned, out: list[Effect]) -> State:
-    """Nobody waits for a request any more."""
+    """No caller waits for a request any longer."""
     request = state.requests.get(event.id)
     if request is None or request.interest is not Interest.AWAITED:
         return state

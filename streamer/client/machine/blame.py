@@ -1,10 +1,10 @@
-"""Which request a broken connection is blamed on.
+"""Decides which request caused a broken connection.
 
-A connection says only that it ended, never because of which request. What remains is to count: a request that is alone
-when connections end is the cause, or will never be answered. One that shared them with others is sent alone next.
+A broken connection does not say which request caused it, so the client counts: a request that is alone when connections
+end is the cause, or will never be answered. If several requests were unanswered, each is sent alone next.
 
-Where the service names its process in each handshake, the next handshake shows whether a connection ended with the
-process, or only because of the network, which may happen more often.
+If the service sends the id of its process in each handshake, the next handshake shows whether the process ended too, or
+only the network failed, which is allowed more often.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from streamer.client.machine.state import (
 
 
 def blame(state: State, event: events.Ended, out: list[Effect]) -> State:
-    """Ends the requests that ended the connection; counts, and marks those that are to be sent alone."""
+    """Fails the requests that caused the end of the connection; counts, and marks those to be sent alone."""
     if event.code in NO_CAUSE and not event.refused:
         return state
     sent = [request for request in in_order(state) if request.sent and request.about is None]
@@ -39,7 +39,7 @@ def blame(state: State, event: events.Ended, out: list[Effect]) -> State:
         return _answer_too_large(state, event, sent, out)
     if event.code == TOO_LARGE:
         return _request_too_large(state, event, unanswered, out)
-    # Where the service names its process, the next handshake says more.
+    # If the service sends the id of its process, the next handshake shows more.
     decided = state.process is None or event.code != ABNORMAL
     how = Break(event.code, event.reason, state.process)
     counted = [
@@ -58,7 +58,7 @@ def blame(state: State, event: events.Ended, out: list[Effect]) -> State:
 
 
 def blame_later(state: State, process: str | None, out: list[Effect]) -> State:
-    """The same once there is another connection, to that process of the service."""
+    """The same when the next connection has shown that the process kept running."""
     how = state.last
     if how is None:
         return state
@@ -76,7 +76,7 @@ def blame_later(state: State, process: str | None, out: list[Effect]) -> State:
 
 
 def in_order(state: State) -> list[Request]:
-    """The requests in the order in which they were asked for."""
+    """The requests in the order in which they were submitted."""
     return sorted(state.requests, key=lambda request: request.order)
 
 
@@ -110,10 +110,10 @@ def _given_up(state: State, counted: list[Request], how: Break, out: list[Effect
 
 
 def _answer_too_large(state: State, event: events.Ended, sent: list[Request], out: list[Effect]) -> State:
-    """The connection ended at the head of a message, before anything said which request it was for."""
+    """The connection ended at the start of a message, before its request was known."""
     counted = [replace(request, refusals=request.refusals + 1, suspect=True) for request in sent]
     possible = [request for request in counted if len(counted) == 1 or request.refusals >= MOST_SHARED]
-    # A stored one is asked after within moments, so that it would have been found.
+    # Resuming a stored request would have shown this within moments.
     guilty = [request for request in possible if not request.stored] or possible
     state = _kept(state, counted)
     for request in guilty:
@@ -125,7 +125,7 @@ def _answer_too_large(state: State, event: events.Ended, sent: list[Request], ou
 
 
 def _request_too_large(state: State, event: events.Ended, unanswered: list[Request], out: list[Effect]) -> State:
-    """The service closes at the first message that is over its limit, so the largest one certainly is."""
+    """The service closes at the first message above its limit, so the largest message certainly is."""
     if not unanswered:
         return state
     largest = max(unanswered, key=lambda request: 0 if request.stored else request.size)

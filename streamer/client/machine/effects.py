@@ -1,4 +1,4 @@
-"""What a client is to do, in this order."""
+"""What a client must do, in this order."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from streamer.client.machine.state import Phase
 
 
 class Dial(Struct, frozen=True, gc=False, tag_field="effect", tag="dial"):
-    """Bring a token and try to connect; then `Opened`, `Failed` or `Ended`."""
+    """Get a token and try to connect; then `Opened`, `Failed` or `Ended`."""
 
     epoch: int
 
 
 class HangUp(Struct, frozen=True, gc=False, tag_field="effect", tag="hang_up"):
-    """End the try or the connection; what it says from now on does not count."""
+    """End the attempt or the connection; ignore its later events."""
 
     polite: bool
     """Whether with a close message."""
 
 
 class Wait(Struct, frozen=True, gc=False, tag_field="effect", tag="wait"):
-    """Report the delay and let it pass; then `Due`."""
+    """Report the delay and wait for it; then `Due`."""
 
     epoch: int
     longest: float
-    """The delay is drawn evenly from 0 to this."""
+    """The delay is drawn evenly between 0 and this."""
     tries: int
-    """How many tries there have been without a connection that lasted, with the next one."""
+    """How many attempts there have been since the last stable connection, including the next one."""
     code: int | None = None
-    """How the last connection or try ended."""
+    """Why the last connection or attempt ended."""
     reason: str = ""
 
 
@@ -44,13 +44,13 @@ class Report(Struct, frozen=True, gc=False, tag_field="effect", tag="report"):
 
 
 class Tried(Struct, frozen=True, gc=False, tag_field="effect", tag="tried"):
-    """`connect()` returns, or raises what the event says or how the client was closed."""
+    """`connect()` returns, or raises the error of the event or of the close."""
 
     failed: bool
 
 
 class Reopened(Struct, frozen=True, gc=False, tag_field="effect", tag="reopened"):
-    """The connection is open again, and what waits was sent."""
+    """The connection is open again, and waiting requests were sent."""
 
 
 class Send(Struct, frozen=True, gc=False, tag_field="effect", tag="send"):
@@ -66,17 +66,17 @@ class Ask(Struct, frozen=True, gc=False, tag_field="effect", tag="ask"):
     question: str
     """The id of the message."""
     seq: int
-    """The newest message that is known; -1 for none."""
+    """The number of the newest received message; -1 for none."""
 
 
 class Deliver(Struct, frozen=True, gc=False, tag_field="effect", tag="deliver"):
-    """Give the message that has come to the request."""
+    """Pass the received message to the request."""
 
     id: str
 
 
 class Confirm(Struct, frozen=True, gc=False, tag_field="effect", tag="confirm"):
-    """The request turned out to be stored, though no message of it has come."""
+    """The request turned out to be stored, though no message about it has arrived."""
 
     id: str
 
@@ -98,22 +98,22 @@ class Turn(Struct, frozen=True, gc=False, tag_field="effect", tag="turn"):
 
 
 class Why(StrEnum):
-    """Why a request ends without an answer of its own."""
+    """Why a request ends without its own answer."""
 
     LOST = "lost"
     """The connection ended, with `code` and `reason`."""
     REFUSED = "refused"
-    """The try failed for good, as the event says."""
+    """The attempt failed permanently, as the event says."""
     NOT_ANSWERED = "not_answered"
-    """Connection after connection ended, `times` in all and the last one with `code` and `reason`."""
+    """Connection after connection ended, `times` in all, the last one with `code` and `reason`."""
     ANSWER_TOO_LARGE = "answer_too_large"
-    """A message of the service is over the client's limit."""
+    """A message of the service exceeds the client's limit."""
     REQUEST_TOO_LARGE = "request_too_large"
-    """Its message, of `size`, is over the service's limit."""
+    """Its message, of `size`, exceeds the service's limit."""
     ERROR = "error"
-    """The error of the message that has come is meant for it."""
+    """The received error belongs to this request."""
     FUNCTION_FAILED = "function_failed"
-    """The gateway's function has failed each of `times`, at last with `reason`."""
+    """The gateway's function failed `times` times in a row, the last time with `reason`."""
 
 
 class End(Struct, frozen=True, gc=False, tag_field="effect", tag="end"):
@@ -126,19 +126,19 @@ class End(Struct, frozen=True, gc=False, tag_field="effect", tag="end"):
     times: int = 0
     size: int = 0
     stored: bool = False
-    """The service had acknowledged it; then it goes on."""
+    """The service had acknowledged it, so it continues."""
 
 
 class Forget(Struct, frozen=True, gc=False, tag_field="effect", tag="forget"):
-    """The request that nobody waits for is no longer followed."""
+    """The request that no caller waits for is removed."""
 
     id: str
     sent: bool
-    """Whether the service may have it; then one that is to be cancelled is cancelled now."""
+    """Whether the service may have it; if it must be cancelled, that happens now."""
 
 
 class Unclear(Struct, frozen=True, gc=False, tag_field="effect", tag="unclear"):
-    """The error that has come may be meant for any of so many requests."""
+    """The received error may belong to any of this many requests."""
 
     waiting: int
 

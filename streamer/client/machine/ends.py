@@ -1,4 +1,4 @@
-"""How a try or a connection ends, and what comes after it."""
+"""Handles the end of an attempt or a connection."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from streamer.client.machine.state import (
 
 
 def enter(state: State, phase: Phase) -> State:
-    """Another phase, in which nothing counts that was begun before."""
+    """Another phase; events of earlier ones are ignored."""
     return replace(state, phase=phase, epoch=state.epoch + 1)
 
 
 def dial(state: State, out: list[Effect]) -> State:
-    """Tries once, now."""
+    """Starts an attempt now."""
     state = replace(enter(state, Phase.CONNECTING), retried=False, lost=None)
     out += [effects.Report(Phase.CONNECTING), effects.Dial(state.epoch)]
     return state
 
 
 def wait(state: State, out: list[Effect], code: int | None = None, reason: str = "") -> State:
-    """The first try is due at once, further ones after a random delay: exponential back-off with full jitter, as in
+    """The first attempt is due at once, further ones after a random delay: exponential back-off with full jitter, as in
     Marc Brooker's "Exponential Backoff And Jitter" (AWS, 2015).
     """
     doublings = min(state.tries - 1, MOST_DOUBLINGS)
@@ -47,11 +47,11 @@ def wait(state: State, out: list[Effect], code: int | None = None, reason: str =
 
 
 def failed(state: State, event: events.Failed, out: list[Effect]) -> State:
-    """A try was refused, or led to nothing."""
+    """An attempt failed or was refused."""
     if state.phase is not Phase.CONNECTING or event.epoch != state.epoch:
         return state
     if event.status == UNAUTHORIZED and state.options.renewable and not state.retried:
-        # The token may have run out on its way, or its key was just replaced: one more, and then it is wrong.
+        # The token may have expired on its way, or its key was just replaced: try once more, then it is invalid.
         state = replace(enter(state, Phase.CONNECTING), retried=True)
         out.append(effects.Dial(state.epoch))
         return state
@@ -71,16 +71,16 @@ def ended(state: State, event: events.Ended, out: list[Effect], *, expected: boo
         state: before it.
         event: how.
         out: effects.
-        expected: this client ended it for a reason of its own, for which no request is to blame.
+        expected: this client ended it for a reason that no request caused.
     """
     if state.phase not in (Phase.CONNECTING, Phase.OPEN) or event.epoch != state.epoch:
         return state
     if state.phase is Phase.CONNECTING:
         out.append(effects.Tried(failed=False))
     elif event.now - state.opened_at >= state.options.longest:
-        # Only a connection that lasted starts the count anew: a service that drops what it takes is not hammered.
+        # Only a stable connection resets the count, so that a service that drops every connection is not overloaded.
         state = replace(state, tries=0, refreshed=False)
-    # An expired token is worth one connection more where a fresh one can be had.
+    # An expired token allows another connection if a fresh token can be obtained.
     refresh = event.code == TOKEN_EXPIRED and state.options.renewable and not state.refreshed
     if refresh:
         state = replace(state, refreshed=True)
@@ -90,7 +90,7 @@ def ended(state: State, event: events.Ended, out: list[Effect], *, expected: boo
         if len(state.requests) < before:
             # The cause is known, and will not end the next connection.
             state = replace(state, tries=0)
-    # What was too large has been found and left out, and the others go on.
+    # The message that was too large is identified and not sent again; the other requests continue.
     helps = refresh or event.code == TOO_LARGE or not final_close(event.code)
     if not (state.options.reconnect and helps):
         return finish(state, Break(event.code, event.reason), out)
@@ -98,7 +98,7 @@ def ended(state: State, event: events.Ended, out: list[Effect], *, expected: boo
 
 
 def finish(state: State, lost: Break, out: list[Effect]) -> State:
-    """Ends everything that waits."""
+    """Fails everything that waits."""
     for request in in_order(state):
         if request.about is None:
             state = end(state, out, effects.End(request.id, Why.LOST, lost.code, lost.reason))
@@ -117,7 +117,7 @@ def finish(state: State, lost: Break, out: list[Effect]) -> State:
 
 
 def close(state: State, out: list[Effect]) -> State:
-    """The program has had enough."""
+    """The program closes the client."""
     if state.phase is Phase.CLOSED:
         return state
     if state.phase is Phase.CONNECTING:
@@ -128,7 +128,7 @@ def close(state: State, out: list[Effect]) -> State:
 
 
 def withdraw(state: State, out: list[Effect]) -> State:
-    """Nobody waits in `connect()`; the try goes on only where something else waits for it."""
+    """No caller waits in `connect()`; the attempt continues only if something else waits for it."""
     if state.phase is not Phase.CONNECTING or _needed(state):
         return state
     out += [effects.HangUp(polite=False), effects.Report(Phase.IDLE)]
@@ -136,7 +136,7 @@ def withdraw(state: State, out: list[Effect]) -> State:
 
 
 def _begin_anew(state: State, event: events.Ended, out: list[Effect]) -> State:
-    """Leaves what the next connection may send, as if it had not been sent."""
+    """Marks what the next connection may send as unsent."""
     for request in in_order(state):
         if request.about is not None:
             state = replace(state, requests=state.requests.without(request.id))

@@ -1,4 +1,4 @@
-"""What happens to a client."""
+"""The events of a client."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-# They hold no containers, so that the garbage collector need not look at them.
+# They contain no containers, so that the garbage collector need not track them.
 
 
 class Connect(Struct, frozen=True, gc=False, tag_field="event", tag="connect"):
-    """The program asks for the connection, now."""
+    """The program calls `connect()`."""
 
 
 class Withdraw(Struct, frozen=True, gc=False, tag_field="event", tag="withdraw"):
-    """Nobody waits for `connect()` any more."""
+    """The caller of `connect()` no longer waits."""
 
 
 class Close(Struct, frozen=True, gc=False, tag_field="event", tag="close"):
@@ -26,7 +26,7 @@ class Wanted(Struct, frozen=True, gc=False, tag_field="event", tag="wanted"):
 
 
 class Submitted(Struct, frozen=True, gc=False, tag_field="event", tag="submitted"):
-    """A request of a new id; the fields are those of `Request`."""
+    """A new request; the fields are those of `Request`."""
 
     id: str
     size: int = 0
@@ -42,15 +42,15 @@ class Adopted(Struct, frozen=True, gc=False, tag_field="event", tag="adopted"):
 
 
 class Abandoned(Struct, frozen=True, gc=False, tag_field="event", tag="abandoned"):
-    """Nobody waits for a request any more."""
+    """No caller waits for a request any longer."""
 
     id: str
     cancel: bool = False
-    """Whether the service is to be asked to cancel it."""
+    """Whether to ask the service to cancel it."""
 
 
 class Due(Struct, frozen=True, gc=False, tag_field="event", tag="due"):
-    """The delay before a try is over."""
+    """The delay before an attempt is over."""
 
     epoch: int
 
@@ -61,11 +61,11 @@ class Opened(Struct, frozen=True, gc=False, tag_field="event", tag="opened"):
     epoch: int
     now: float = 0
     process: str | None = None
-    """Of the service, where the handshake names it."""
+    """The id of the service's process, if the handshake contains it."""
 
 
 class Failed(Struct, frozen=True, gc=False, tag_field="event", tag="failed"):
-    """The try has failed."""
+    """The attempt has failed."""
 
     epoch: int
     reason: str = ""
@@ -73,55 +73,55 @@ class Failed(Struct, frozen=True, gc=False, tag_field="event", tag="failed"):
     status: int | None = None
     """The HTTP status with which the handshake was refused."""
     final: bool = False
-    """Whether another try is of no use, whatever the status."""
+    """Whether another attempt is useless, whatever the status."""
 
 
 class Ended(Struct, frozen=True, gc=False, tag_field="event", tag="ended"):
-    """The connection has ended, maybe before it was known to be open."""
+    """The connection has ended, possibly before it was known to be open."""
 
     epoch: int
     code: int
     reason: str = ""
     now: float = 0
     refused: bool = False
-    """This client ended it, because a message of the service was over the client's own limit."""
+    """This client ended it, because a message of the service exceeded the client's own limit."""
 
 
 class Kind(StrEnum):
-    """What a message says of its request."""
+    """What a message means for its request."""
 
     ACKNOWLEDGED = "acknowledged"
     PROGRESS = "progress"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     BUSY = "busy"
-    """It failed for now: the service has too much to do, or is about to stop."""
+    """A temporary failure: the service is overloaded, or about to stop."""
     OTHER = "other"
 
 
 class Message(Struct, frozen=True, gc=False, tag_field="event", tag="message"):
-    """The service said something about a request."""
+    """A message of the service about a request."""
 
     id: str
     kind: Kind
     seq: int | None = None
     reconnect: bool = False
-    """The next connection leads to a service that may take it."""
+    """The next connection leads to a service that may accept it."""
     delay: float | None = None
-    """How long the service asks to wait."""
+    """How long the service asks the client to wait."""
 
 
 class Unaddressed(Struct, frozen=True, gc=False, tag_field="event", tag="unaddressed"):
-    """The service, or the gateway before it, sent an error that names no request."""
+    """An error of the service, or of the gateway in front of it, that names no request."""
 
     now: float = 0
     reason: str = ""
-    """Of a gateway whose function has failed."""
+    """From a gateway whose function has failed."""
     gateway: bool = False
 
 
 class TooLarge(Struct, frozen=True, gc=False, tag_field="event", tag="too_large"):
-    """A message for a request is over the client's own limit, and was not read."""
+    """A message for a request exceeds the client's own limit, and was not read."""
 
     id: str
 
@@ -134,7 +134,7 @@ class TurnOver(Struct, frozen=True, gc=False, tag_field="event", tag="turn_over"
 
 
 class Again(Struct, frozen=True, gc=False, tag_field="event", tag="again"):
-    """The time has come to send a request once more that was refused for now."""
+    """A request that was refused temporarily must be sent again."""
 
     epoch: int
     id: str

@@ -1,4 +1,4 @@
-"""An immutable table of which the newest version costs no more than a plain dictionary."""
+"""An immutable table whose newest version is as fast as a plain dictionary."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ V = TypeVar("V")
 
 
 class Table(Generic[V]):
-    """Values by key, in no order. A change returns another table and leaves this one as it is.
+    """Values by key, unordered. A change returns another table and leaves this one unchanged.
 
-    The newest version holds the dictionary, and an older one the one change that leads back to it, as in Henry Baker's
-    "Shallow Binding Makes Functional Arrays Fast" (1991): ten thousand requests at once would be too many to copy for
-    each message. An older version that is read after all takes a copy of its own.
+    The newest version holds the dictionary, and an older one only the change that leads back to it, as in Henry Baker's
+    "Shallow Binding Makes Functional Arrays Fast" (1991): copying ten thousand concurrent requests for each message
+    would be too slow. Reading an older version gives it its own copy.
     """
 
     __slots__ = ("_change", "_items")
 
     def __init__(self, items: dict[str, V] | None = None) -> None:
         self._items: dict[str, V] | None = {} if items is None else items
-        """None where another table has it."""
+        """None when another table has it."""
         self._change: tuple[Table[V], str, V | None] | None = None
-        """The table that has it instead, and which value this one has that differs."""
+        """The table that has it instead, and the value that differs in this one."""
 
     def __len__(self) -> int:
         return len(self._all())

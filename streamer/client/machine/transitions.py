@@ -1,4 +1,4 @@
-"""What each event leads to."""
+"""The transition for each event."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streamer.client.machine.state import Phase, Request, State
 
 
 def next_state(state: State, event: Event) -> tuple[State, list[Effect]]:
-    """The state after the event, and what is to be done, in this order."""
+    """The state after the event, and the effects, in order."""
     out: list[Effect] = []
     state = _ON[type(event)](state, event, out)
     if state.awaited is not None and was_answered(state):
@@ -61,7 +61,7 @@ def _submitted(state: State, event: events.Submitted, out: list[Effect]) -> Stat
 
 
 def _woken(state: State, out: list[Effect]) -> State:
-    """Something waits for a connection, which is opened unless that is under way."""
+    """Something waits for a connection, which is opened unless that is in progress."""
     return wait(state, out) if state.phase in (Phase.IDLE, Phase.REFUSED) else state
 
 
@@ -99,7 +99,7 @@ def _turn_is_over(state: State, event: events.TurnOver, out: list[Effect]) -> St
 
 def _again(state: State, event: events.Again, out: list[Effect]) -> State:
     request = state.requests.get(event.id)
-    # On another connection everything has been asked anew.
+    # On another connection, everything has been sent again.
     if state.phase is not Phase.OPEN or event.epoch != state.epoch or request is None:
         return state
     return send(state, request, out)

@@ -291,7 +291,7 @@ test("a function that failed in nobody knows which request is asked again over a
 
 test("a request that its function always fails of fails in the end", async () => {
   const going = client({ maxReconnectDelay: 5 }).request("echo");
-  const failing = assert.rejects(going, { code: "INTERNAL_ERROR", message: "Internal server error, each of 10 times" });
+  const failing = assert.rejects(going, { code: "INTERNAL_ERROR", message: "Internal server error, 10 times in a row" });
   for (let tries = 0; tries < 10; tries += 1) {
     const socket = await service.connection();
     await socket.next();
@@ -632,7 +632,7 @@ test("without reconnecting the first break ends all waiting", async () => {
   const socket = await service.connection();
   socket.acknowledge(await socket.next());
   socket.end(1001);
-  await assert.rejects(going, { closeCode: 1001, requestId: "mine", message: /if request mine was queued it goes on/ });
+  await assert.rejects(going, { closeCode: 1001, requestId: "mine", message: /if request mine was queued, it continues/ });
 });
 
 test("delays grow to the longest, under full jitter, and only a connection that lasted starts anew", async () => {

@@ -113,16 +113,16 @@ test("what is no function, text or number is refused where it is given", async (
   assert.throws(() => client({ onStateChange: "log" }), /onStateChange must be a function/);
   assert.throws(() => client({ random: 0.5 }), /random must be a function/);
   assert.throws(() => client({ WebSocket: {} }), /WebSocket must be a function/);
-  for (const clientId of ["", "a\nb", "x".repeat(129)]) assert.throws(() => client({ clientId }), /clientId must be a text of 1 to 128/);
+  for (const clientId of ["", "a\nb", "x".repeat(129)]) assert.throws(() => client({ clientId }), /clientId must be a string of 1 to 128/);
   assert.throws(() => new StreamerClient("ws://service/ws?client_id=", { WebSocket: service.WebSocket }), /clientId must be/);
   const one = client();
   for (const [options, wrong] of [
     [{ onProgress: 1 }, /onProgress must be a function/],
     [{ onAcknowledged: {} }, /onAcknowledged must be a function/],
-    [{ id: 7 }, /id must be a text/],
-    [{ id: "" }, /id must be a text/],
-    [{ id: "a\nb" }, /id must be a text/],
-    [{ id: "x".repeat(129) }, /id must be a text/],
+    [{ id: 7 }, /id must be a string/],
+    [{ id: "" }, /id must be a string/],
+    [{ id: "a\nb" }, /id must be a string/],
+    [{ id: "x".repeat(129) }, /id must be a string/],
     [{ wait: NaN }, /wait must be zero or more/],
     [{ wait: -1 }, /wait must be zero or more/],
     [{ wait: Infinity }, /wait must be zero or more/],
@@ -467,7 +467,7 @@ test("a stored request that is asked after ten times without an answer is given 
     assert.equal((await socket.next()).action, "streamer.resume");
     socket.end(3008, "slow consumer");
   }
-  await assert.rejects(handle.result, (error) => error instanceof NotAnswered && error.stored && /is queued and goes on/.test(error.message));
+  await assert.rejects(handle.result, (error) => error instanceof NotAnswered && error.stored && /is queued and continues/.test(error.message));
 });
 
 // Closing

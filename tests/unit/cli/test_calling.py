@@ -321,4 +321,4 @@ def test_a_service_that_wants_a_token_is_told_with_the_way_to_give_one(call, tok
 def test_a_token_that_no_header_carries_is_a_mistake_of_its_option(call):
     result = call(types.SimpleNamespace(url="ws://127.0.0.1:1/ws"), "echo", "--token", "a b")
     assert result.exit_code == 2
-    assert "--token: the token holds U+0020 at position 1, which no header carries" in result.stderr
+    assert "--token: the token contains U+0020 at position 1, which headers cannot contain" in result.stderr

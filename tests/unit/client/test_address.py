@@ -17,7 +17,7 @@ def test_a_client_id_in_the_address_is_kept():
 
 
 def test_two_different_client_ids_are_refused():
-    with pytest.raises(ValueError, match="in one place"):
+    with pytest.raises(ValueError, match="only once"):
         address("ws://h/ws?client_id=mine", "yours")
 
 
@@ -30,7 +30,7 @@ def test_what_is_shown_holds_no_secret():
     ["h:8080", "", "ws:///ws", "ws://h/w s", " ws://h/ws", "ws://h/ws\n", "ws://h:0/ws", "/ws", "ftp://h"],
 )
 def test_what_is_no_websocket_address_is_refused_with_an_example(url):
-    with pytest.raises(ValueError, match="write one as ws://"):
+    with pytest.raises(ValueError, match="write for example ws://"):
         address(url, None)
 
 

@@ -169,7 +169,7 @@ async def test_of_requests_over_the_services_limit_the_largest_ends_first_and_th
         20,
         MessageTooLarge,
     ]
-    assert "the service does not take a message of 5,0" in str(ends[1])
+    assert "the service does not accept a message of 5,0" in str(ends[1])
     assert "server.max_message_size" in str(ends[1])
 
 
@@ -249,7 +249,7 @@ async def test_a_request_that_is_answered_by_a_close_alone_is_given_up_too(conne
         await service.connection.close(code)
 
     async with await connected(script) as client:
-        with pytest.raises(NotAnswered, match=f"at last with {code}"):
+        with pytest.raises(NotAnswered, match=f"most recently with {code}"):
             await client.request("do")
     assert len(runs) == times
 
@@ -292,7 +292,7 @@ async def test_a_stored_request_is_asked_after_for_longer_but_not_without_end(co
 
     async with await connected(script) as client:
         handle = await client.submit("do", id="r")
-        with pytest.raises(NotAnswered, match=r"is queued and goes on.*10 times.*then ask status\('r'\)") as raised:
+        with pytest.raises(NotAnswered, match=r"is queued and continues.*10 times.*then ask status\('r'\)") as raised:
             await handle
     assert raised.value.stored
     assert len(asked) == MOST_SHARED

@@ -44,7 +44,7 @@ async def test_fragments_over_the_limit_end_the_request(fake):
         await service.connection.send(iter(["x" * 600] * 3))
 
     async with StreamerClient(await fake(script), max_message_size=1000) as client:
-        with pytest.raises(MessageTooLarge, match="over the 1,000 bytes of one message that this client takes"):
+        with pytest.raises(MessageTooLarge, match="exceeds the 1,000 bytes of one message that this client accepts"):
             await client.request("do")
 
 
@@ -75,7 +75,7 @@ async def test_parts_over_the_limit_end_their_request_alone(fake):
         await service.answer(await service.receive(), "small")
 
     async with StreamerClient(await fake(script), max_message_size=4000, reconnect=False) as client:
-        with pytest.raises(MessageTooLarge, match="over the 4,000 bytes"):
+        with pytest.raises(MessageTooLarge, match="exceeds the 4,000 bytes"):
             await client.request("do")
         assert await client.request("do") == "small"
 
@@ -93,7 +93,7 @@ async def test_parts_over_the_limit_that_name_no_request_end_the_connection(fake
             await service.connection.send([split_off(index)])
 
     async with StreamerClient(await fake(script), max_message_size=4000) as client:
-        with pytest.raises(MessageTooLarge, match="over the 4,000 bytes"):
+        with pytest.raises(MessageTooLarge, match="exceeds the 4,000 bytes"):
             await client.request("do")
 
 
@@ -208,7 +208,7 @@ async def test_a_peer_that_answers_pings_is_kept(fake):
     [
         (401, {}, "", "the server refused with 401 Unauthorized"),
         (429, {}, "too many\n", "429 Too Many Requests: too many"),
-        (302, {"Location": "ws://elsewhere/ws"}, "", "it points to ws://elsewhere/ws"),
+        (302, {"Location": "ws://elsewhere/ws"}, "", "it redirects to ws://elsewhere/ws"),
     ],
 )
 async def test_a_refused_upgrade_says_the_status_and_the_servers_words(fake, status, headers, body, said):

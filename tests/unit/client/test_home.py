@@ -76,7 +76,7 @@ def test_a_client_of_another_running_loop_says_so_and_is_not_closed_from_there(f
 
     async def elsewhere():
         for use in (client.request("do"), client.close()):
-            with pytest.raises(RuntimeError, match="belongs to another event loop; make one for each loop"):
+            with pytest.raises(RuntimeError, match="belongs to another event loop; create one for each loop"):
                 await use
 
     handles: list[RequestHandle] = []
@@ -202,7 +202,7 @@ owner = Owner()
 reports = SyncStreamerClient(sys.argv[1]).stream("do")
 next(reports)
 """
-    said = "This SyncStreamerClient is used while Python ends, which has stopped the thread of its connection"
+    said = "This SyncStreamerClient is used while Python shuts down, which has stopped its connection's thread"
     assert run(program, fake_in_thread(reporting)) == (0, [said, ""], "")
 
 
@@ -221,7 +221,7 @@ def test_a_callback_that_uses_its_own_blocking_client_is_told_instead_of_waiting
     assert [client.request("do", n) for n in range(2)] == [0, 1]
     client.close()
     assert len(said) == 3
-    assert all("would wait for itself" in one for one in said)
+    assert all("would wait forever" in one for one in said)
 
 
 def test_the_first_request_opens_a_blocking_client_whichever_thread_makes_it(fake_in_thread):
@@ -353,6 +353,6 @@ def test_a_client_in_a_loop_that_was_forked_says_so_and_sends_nothing_over_the_o
         [sys.executable, "-c", FORKED_LOOP, url], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.splitlines() == [
-        "This StreamerClient was used before a fork, in another process; make a new one in each process",
+        "This StreamerClient was used before a fork, in another process; create a new one in each process",
         "2",
     ]

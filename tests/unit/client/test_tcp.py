@@ -53,13 +53,21 @@ WSS = "wss://example.com/ws"
 @pytest.mark.parametrize(
     ("error", "shown", "words"),
     [
-        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER]"), WSS, "does not speak TLS"),
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER]"), WSS, "does not use TLS"),
         (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER]"), WSS, "its address is ws://example.com/ws"),
-        (ConnectionResetError(), WSS, "the connection was closed before it was open; if the service has no TLS"),
+        (
+            ConnectionResetError(),
+            WSS,
+            "the connection was closed while it was being opened; if the service does not use TLS",
+        ),
         (ConnectionAbortedError("SSL handshake is taking longer than 10 seconds"), WSS, "taking longer"),
         (ConnectionRefusedError(errno.ECONNREFUSED, "x"), WSS, "Connection refused (is the server running there?)"),
-        (ConnectionResetError(), "ws://example.com/ws", "the connection was closed before it was open (is the server"),
-        (socket.gaierror(-2, "Name or service not known"), WSS, "Name or service not known (is the name of the host"),
+        (
+            ConnectionResetError(),
+            "ws://example.com/ws",
+            "the connection was closed while it was being opened (is the server",
+        ),
+        (socket.gaierror(-2, "Name or service not known"), WSS, "Name or service not known (is the host name correct"),
     ],
 )
 def test_what_went_wrong_is_said_in_words_that_help(error, shown, words):

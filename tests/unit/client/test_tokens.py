@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 
 from streamer.client import ConnectionFailed, ConnectionLost, StreamerClient, SyncStreamerClient, Unauthorized
-from streamer.client.tokens import Tokens, UnusableToken, expiry, told_expiry
+from streamer.client.tokens import Tokens, UnusableToken, answered_expiry, expiry
 from streamer.core.clock import timestamp
 from streamer.testing import ManualClock
 from streamer.testing.clock import settle
@@ -191,7 +191,7 @@ async def test_a_function_that_breaks_while_renewing_leaves_the_connection(fake,
         await settle()
         await clock.advance(80)
         assert await client.request("do", 2) == 2
-    assert "The token was not renewed, which is tried again before it runs out: OSError: the key" in caplog.text
+    assert "The token was not renewed; trying again before it expires: OSError: the key" in caplog.text
 
 
 async def test_authenticate_proves_at_once_with_a_given_token_or_the_clients_own(fake):
@@ -259,9 +259,9 @@ async def test_a_function_that_brings_no_string_is_told():
 
 @pytest.mark.parametrize("token", ["", " \n", "a\r\nX-Evil: 1", "a b", "ä", "a\x00"])
 async def test_a_token_that_no_header_carries_is_told_and_not_shown(fake, token):
-    with pytest.raises(ValueError, match="the token (is empty|holds U\\+00)") as given:
+    with pytest.raises(ValueError, match="the token (is empty|contains U\\+00)") as given:
         StreamerClient("ws://127.0.0.1:1/ws", token=token)
-    with pytest.raises(ConnectionFailed, match="the token (is empty|holds U\\+00)") as brought:
+    with pytest.raises(ConnectionFailed, match="the token (is empty|contains U\\+00)") as brought:
         await StreamerClient(await fake(echo), token=lambda: token).connect()
     assert brought.value.reconnect
     assert "Evil" not in f"{given.value}{brought.value}"
@@ -384,7 +384,7 @@ def expiring(lives):
 async def test_an_expired_token_is_worth_one_connection_with_a_fresh_one_and_no_more_if_that_was_of_no_use(fake):
     lives = [0, 0, 0, 1]
     async with StreamerClient(await fake(expiring(lives)), token=lambda: "t") as client:
-        with pytest.raises(ConnectionLost, match="3500 .*brings old tokens, or the clocks differ"):
+        with pytest.raises(ConnectionLost, match="3500 .*returns expired tokens, or the clocks differ"):
             await client.request("do", 1)
         assert len(lives) == 2
         # To ask for a connection in so many words begins anew.
@@ -450,7 +450,7 @@ async def test_what_the_service_tells_of_the_expiry_counts_more_than_what_the_to
 
 @pytest.mark.parametrize("expires_at", ["soon", 5, {}])
 def test_an_expiry_that_cannot_be_read_is_taken_from_the_token(expires_at):
-    assert told_expiry({"expires_at": expires_at}, jwt({"exp": 12})) == 12
+    assert answered_expiry({"expires_at": expires_at}, jwt({"exp": 12})) == 12
 
 
 async def test_a_renewal_that_fails_is_tried_again_before_the_token_runs_out(fake, caplog):
@@ -502,9 +502,9 @@ async def test_a_clock_far_ahead_does_not_renew_without_end(fake):
 @pytest.mark.parametrize(
     ("token", "advice"),
     [
-        (None, "give the client a token="),
-        ("t", "give another, or a function for token="),
-        (lambda: "t", "two fresh tokens were refused"),
+        (None, "pass the client a token="),
+        ("t", "pass another one, or a function as token="),
+        (lambda: "t", "refused two fresh tokens"),
     ],
 )
 async def test_a_refusal_says_what_to_do(fake, token, advice):

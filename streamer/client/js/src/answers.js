@@ -1,4 +1,4 @@
-/** What a message of the service leads to; see `machine/answers.py`. */
+/** The reaction to a message of the service; see `machine/answers.py`. */
 
 import { end, inOrder } from "./blame.js";
 import { effects } from "./effects.js";
@@ -11,15 +11,15 @@ const TERMINAL = new Set([Kind.SUCCEEDED, Kind.FAILED, Kind.BUSY]);
 /** A message about one request. */
 export function message(state, { id, kind, seq = null, reconnect = false, delay = null }, out) {
   if (state.phase !== Phase.OPEN) return state;
-  if (state.refreshed) state = replace(state, { refreshed: false }); // the fresh token was of use
+  if (state.refreshed) state = replace(state, { refreshed: false }); // the fresh token was accepted
   let request = state.requests.get(id);
   if (request === null) return state;
   if (request.about !== null) return questionAnswered(state, request, kind, delay, out);
   if (kind === Kind.BUSY && !request.stored) {
-    // The service is about to end this connection, and the next one sends it again.
+    // The service is about to close this connection, and the request is sent again on the next one.
     if (reconnect && state.options.reconnect && request.resend) return state;
     if (request.sends > 1 || request.patient) {
-      // What was sent before may have been stored; that the service is busy now says nothing about it.
+      // An earlier message may have been stored; a busy service reveals nothing about it.
       out.push(effects.later(state.epoch, request.id, delay ?? ASK_AGAIN));
       return state;
     }
@@ -32,7 +32,7 @@ export function message(state, { id, kind, seq = null, reconnect = false, delay 
   return store(state, request, out);
 }
 
-/** The service has the request, and something was heard of it. */
+/** The service has the request, and has answered in some way. */
 function store(state, request, out) {
   request = replace(request, {
     stored: true, unanswered: false, undecided: false, sends: 0, breaks: 0, deaths: 0, outlived: 0,
@@ -62,24 +62,24 @@ export function unaddressed(state, { now = 0, reason = "", gateway = false }, ou
   if (state.phase !== Phase.OPEN) return state;
   const unanswered = inOrder(state).filter((request) => request.unanswered && request.about === null);
   if (gateway && state.options.reconnect && unanswered.some(({ stored, resend }) => stored || resend)) {
-    // A function has failed in one of these requests, and only another connection finds out in which. But not
-    // without end: it may be what the function fails of.
+    // A function failed for one of these requests, and only another connection shows for which. This is limited,
+    // because the function may fail because of the request.
     for (const { id, sends: times, stored } of unanswered) {
       if (times < MOST_SENDS) continue;
-      // One that is stored goes on, and only what becomes of it cannot be learned.
+      // A stored request continues; only its outcome cannot be read.
       const why = stored ? Why.NOT_ANSWERED : Why.FUNCTION_FAILED;
       state = end(state, out, effects.end(id, why, { code: ABNORMAL, reason, times, stored }));
     }
     out.push(effects.hangUp(false));
     return ended(state, { epoch: state.epoch, code: ABNORMAL, reason, now }, out, true);
   }
-  // Every request stays here until it is answered, so it can only be meant for this one.
+  // Every request is kept until it is answered, so the error can only belong to this one.
   if (unanswered.length === 1) return end(state, out, effects.end(unanswered[0].id, Why.ERROR));
   out.push(effects.unclear(unanswered.length));
   return state;
 }
 
-/** A message that was not read, for it is too large. */
+/** A message that was not read, because it is too large. */
 export function tooLarge(state, { id }, out) {
   const request = state.requests.get(id);
   if (state.phase !== Phase.OPEN || request === null) return state;
@@ -89,7 +89,7 @@ export function tooLarge(state, { id }, out) {
   return end(state, out, effects.end(request.about, Why.ANSWER_TOO_LARGE));
 }
 
-/** Nobody waits for a request any more. */
+/** No caller waits for a request any longer. */
 export function abandoned(state, { id, cancel = false }, out) {
   const request = state.requests.get(id);
   if (request === null || request.interest !== Interest.AWAITED) return state;

@@ -1,18 +1,18 @@
-/** Which request a broken connection is blamed on; see `machine/blame.py`. */
+/** Decides which request caused a broken connection; see `machine/blame.py`. */
 
 import { effects } from "./effects.js";
 import {
   ABNORMAL, GOING_AWAY, MOST_BREAKS, MOST_OUTLIVED, MOST_SHARED, NO_CAUSE, TOO_LARGE, Why, newBreak, replace,
 } from "./state.js";
 
-/** Ends the requests that ended the connection; counts, and marks those that are to be sent alone. */
+/** Fails the requests that caused the end of the connection; counts, and marks those to be sent alone. */
 export function blame(state, event, out) {
   if (NO_CAUSE.has(event.code) && !event.refused) return state;
   const sent = inOrder(state).filter((request) => request.sent && request.about === null);
   const unanswered = sent.filter((request) => request.unanswered);
   if (event.refused) return answerTooLarge(state, event, sent, out);
   if (event.code === TOO_LARGE) return requestTooLarge(state, event, unanswered, out);
-  // Where the service names its process, the next handshake says more.
+  // If the service sends the id of its process, the next handshake shows more.
   const decided = state.process === null || event.code !== ABNORMAL;
   const how = newBreak(event.code, event.reason, state.process);
   const counted = unanswered.map((request) =>
@@ -28,7 +28,7 @@ export function blame(state, event, out) {
   return decided ? givenUp(next, counted, how, out) : replace(next, { last: how });
 }
 
-/** The same once there is another connection, to that process of the service. */
+/** The same when the next connection has shown that the process kept running. */
 export function blameLater(state, process, out) {
   const how = state.last;
   if (how === null) return state;
@@ -42,7 +42,7 @@ export function blameLater(state, process, out) {
   return givenUp(kept(replace(state, { last: null }), counted), counted, how, out);
 }
 
-/** The requests in the order in which they were asked for. */
+/** The requests in the order in which they were submitted. */
 export function inOrder(state) {
   return [...state.requests].sort((one, other) => one.order - other.order);
 }
@@ -73,11 +73,11 @@ function givenUp(state, counted, how, out) {
   return state;
 }
 
-/** The connection ended at the head of a message, before anything said which request it was for. */
+/** The connection ended at the start of a message, before its request was known. */
 function answerTooLarge(state, { code, reason }, sent, out) {
   const counted = sent.map((request) => replace(request, { refusals: request.refusals + 1, suspect: true }));
   const possible = counted.filter(({ refusals }) => counted.length === 1 || refusals >= MOST_SHARED);
-  // A stored one is asked after within moments, so that it would have been found.
+  // Resuming a stored request would have shown this within moments.
   const direct = possible.filter(({ stored }) => !stored);
   const guilty = direct.length > 0 ? direct : possible;
   state = kept(state, counted);
@@ -90,7 +90,7 @@ function answerTooLarge(state, { code, reason }, sent, out) {
   return state;
 }
 
-/** The service closes at the first message that is over its limit, so the largest one certainly is. */
+/** The service closes at the first message above its limit, so the largest message certainly is. */
 function requestTooLarge(state, { code, reason }, unanswered, out) {
   if (unanswered.length === 0) return state;
   const sizeOf = (request) => (request.stored ? 0 : request.size);

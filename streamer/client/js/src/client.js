@@ -1,4 +1,4 @@
-/** The client as programs use it. */
+/** The public client class. */
 
 import { Connection } from "./connection.js";
 import { ConnectionLost, StreamerError } from "./errors.js";
@@ -11,7 +11,7 @@ export class StreamerClient {
   #options;
   #token;
   #connection;
-  #collectors = new Set(); // of those that wait for all requests to be resumed
+  #collectors = new Set(); // of calls that resume all requests
 
   constructor(url, options = {}) {
     options = given(options);
@@ -22,7 +22,7 @@ export class StreamerClient {
     address.hash = "";
     const { storage, storageKey } = this.#options;
     const named = options.clientId ?? address.searchParams.get("client_id");
-    // A browser would not say why the service refuses it, and the client would try for ever.
+    // A browser would not say why the service refuses it, and the client would retry forever.
     if (named !== null) checkName("clientId", named);
     this.clientId = named ?? (storage?.getItem(storageKey) || randomId());
     storage?.setItem(storageKey, this.clientId);
@@ -32,17 +32,17 @@ export class StreamerClient {
       token: () => this.#token,
       authenticate: (token) => this.authenticate(token),
       reported: (id) => this.#collect(id),
-      // It may have ended, or never have arrived.
+      // The request may have ended, or never have arrived.
       forgotten: (id) => this.#cancelPatiently(id).catch(() => {}),
     });
   }
 
   get state() { return this.#connection.state; }
 
-  /** Tries once to open the connection, now. Requests open it by themselves, and go on trying. */
+  /** Tries once to open the connection, now. Requests open it by themselves, and keep trying. */
   async connect() { await this.#connection.connect(); }
 
-  /** Ends the connection. What still waits fails with ConnectionLost; queued requests go on at the service. */
+  /** Closes the connection. Waiting requests fail with ConnectionLost; queued requests continue in the service. */
   close() { this.#connection.close(); }
 
   /** Sends a request and waits for its result. */
@@ -50,7 +50,7 @@ export class StreamerClient {
     return await this.start(action, payload, options).result;
   }
 
-  /** Sends a request and returns at once, with a handle. */
+  /** Sends a request and returns a handle immediately. */
   start(action, payload, options) {
     const { id = randomId("req_"), metadata, wait, signal, ...others } = given(options);
     checkRequest({ id, wait, signal });
@@ -69,7 +69,7 @@ export class StreamerClient {
     return handle;
   }
 
-  /** A handle for a queued request of an earlier page or process; without an id, for each that is not settled yet. */
+  /** A handle for a queued request of an earlier page or process; without an id, for each undelivered request. */
   async resume(asked) {
     const { requestId, ...options } = given(asked);
     if (options.afterSeq !== undefined && !Number.isFinite(options.afterSeq)) throw new TypeError("afterSeq must be a number");
@@ -79,7 +79,7 @@ export class StreamerClient {
       if (!(await handle.acknowledged)) await handle.result;
       return handle;
     }
-    // The newest state of each comes before the answer that lists them all.
+    // The newest state of each request arrives before the answer that lists them all.
     const collector = { options, seen: new Map() };
     this.#collectors.add(collector);
     try {
@@ -94,10 +94,10 @@ export class StreamerClient {
   status(requestId) { return this.request("streamer.status", { request_id: requestId }); }
   list(asked = {}) { return this.request("streamer.list", asked); }
 
-  /** Gives the service a fresh token on the open connection; the next connections use it too. */
+  /** Sends the service a fresh token on the open connection; the next connections use it too. */
   async authenticate(given) {
     const token = usable(given);
-    // Not to be sent again: the next connection begins with a token of its own.
+    // Not sent again: the next connection starts with its own token.
     const answer = await this.request("streamer.authenticate", { token }, { resend: false });
     if (typeof this.#token !== "function") this.#token = token;
     return answer;
@@ -116,13 +116,13 @@ export class StreamerClient {
     return handle;
   }
 
-  /** A request that the service reports on, perhaps because all are to be resumed. */
+  /** A request that the service reports on, perhaps because all requests are resumed. */
   #collect(id) {
     for (const { options, seen } of this.#collectors) seen.set(id, this.#connection.find(id) ?? this.#adopt(id, options));
   }
 
   async #cancel(handle) {
-    await handle.acknowledged; // before, there may be nothing to cancel
+    await handle.acknowledged; // before that, there may be nothing to cancel
     if (handle._error instanceof ConnectionLost) throw handle._error;
     if (handle.done) {
       throw new StreamerError("CONFLICT", `Request ${handle.id} has already ended`, { requestId: handle.id });
@@ -130,7 +130,7 @@ export class StreamerClient {
     return await this.#cancelPatiently(handle.id);
   }
 
-  /** A caller that cancels may not wait for the answer: it must not be lost to a moment in which the service is busy. */
+  /** The caller may not wait for the answer, so the cancellation is sent again if the service is busy for a moment. */
   #cancelPatiently(requestId) {
     return this.request("streamer.cancel", { request_id: requestId }, { patient: true });
   }

@@ -1,4 +1,4 @@
-/** The client's connection over all its breaks: gives events to the state machine, and carries its effects out. */
+/** The client's connection, including reconnects: passes events to the state machine and executes its effects. */
 
 import { ConnectionLost, errorOf } from "./errors.js";
 import { ClientSocket } from "./link.js";
@@ -10,19 +10,19 @@ import { nextState } from "./transitions.js";
 import { Watchdog } from "./watchdog.js";
 
 export class Connection {
-  #url; // for people
+  #url; // for messages
   #address;
   #options;
   #client; // token, authenticate, reported and forgotten
   #state;
-  #events = []; // what happens while effects are carried out waits its turn
-  #cause = null; // what the present event came from: a message, or how a try or a connection ended
+  #events = []; // events that occur while effects are executed
+  #cause = null; // of the current event: a message, or how an attempt or a connection ended
   #atWork = false;
   #handles = new Map();
   #link = null;
   #joiner = null; // of the open connection
-  #trying = null; // settled when the present try is over
-  #timers = new Set(); // of the present epoch
+  #trying = null; // settled when the current attempt is over
+  #timers = new Set(); // of the current epoch
   #renewal;
   #watchdog;
   #online = () => this.#networkIsBack();
@@ -45,7 +45,7 @@ export class Connection {
 
   get state() { return this.#state.phase === Phase.REFUSED ? Phase.CLOSED : this.#state.phase; }
 
-  /** Tries once, unless it is open or that is under way. */
+  /** Tries once, unless the connection is open or being opened. */
   async connect() {
     this.#happened({ event: "connect" });
     await this.#trying.promise;
@@ -64,20 +64,20 @@ export class Connection {
     if (this.#state.phase === Phase.OPEN && this.#handles.size === 1) this.#watchdog.watch();
   }
 
-  /** Takes up a request that the service already reports on. */
+  /** Adopts a request that the service already reports on. */
   adopt(handle) {
     this.#handles.set(handle.id, handle);
     this.#happened({ event: "adopted", id: handle.id });
   }
 
-  /** Nobody waits for it any more, and it is to be cancelled. */
+  /** No caller waits for the request any longer; cancels it. */
   abandon(handle) {
     if (this.#handles.get(handle.id) === handle) this.#happened({ event: "abandoned", id: handle.id, cancel: true });
   }
 
-  // What happens
+  // Events
 
-  /** The one place in which the state changes. */
+  /** The only place that changes the state. */
   #happened(event, cause = null) {
     this.#events.push([event, cause]);
     if (this.#atWork) return;
@@ -113,7 +113,7 @@ export class Connection {
     else if (phase === Phase.OPEN) this.#watchdog.networkIsBack();
   }
 
-  // What is to be done
+  // Effects
 
   #do(effect) {
     const { id, epoch } = effect;
@@ -213,7 +213,7 @@ export class Connection {
     this.#report(Phase.WAITING, { delay, tries, ...this.#how(effect) });
   }
 
-  /** How the last connection or try ended. */
+  /** How the last connection or attempt ended. */
   #how({ code, reason }) {
     return code === null ? {} : { code, reason, ...(this.#cause?.cause && { cause: this.#cause.cause }) };
   }

@@ -1,4 +1,4 @@
-/** What a client is to do; see `machine/effects.py`. */
+/** What a client must do; see `machine/effects.py`. */
 export const effects = {
   dial: (epoch) => ({ effect: "dial", epoch }),
   hangUp: (polite) => ({ effect: "hang_up", polite }),

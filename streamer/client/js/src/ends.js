@@ -1,4 +1,4 @@
-/** How a try or a connection ends, and what comes after it; see `machine/ends.py`. */
+/** Handles the end of an attempt or a connection; see `machine/ends.py`. */
 
 import { blame, end, inOrder } from "./blame.js";
 import { effects } from "./effects.js";
@@ -7,19 +7,19 @@ import {
   finalClose, finalRefusal, newBreak, newState, replace,
 } from "./state.js";
 
-/** Another phase, in which nothing counts that was begun before. */
+/** Another phase; events of earlier ones are ignored. */
 function enter(state, phase) {
   return replace(state, { phase, epoch: state.epoch + 1 });
 }
 
-/** Tries once, now. */
+/** Starts an attempt now. */
 export function dial(state, out) {
   state = replace(enter(state, Phase.CONNECTING), { retried: false, lost: null });
   out.push(effects.report(Phase.CONNECTING), effects.dial(state.epoch));
   return state;
 }
 
-/** The first try is due at once, further ones after a random delay: exponential back-off with full jitter. */
+/** The first attempt is due at once, further ones after a random delay: exponential back-off with full jitter. */
 export function wait(state, out, code = null, reason = "") {
   const doublings = Math.min(state.tries - 1, MOST_DOUBLINGS);
   const longest = doublings < 0 ? 0 : Math.min(state.options.longest, FIRST_DELAY * 2 ** doublings);
@@ -28,12 +28,12 @@ export function wait(state, out, code = null, reason = "") {
   return state;
 }
 
-/** A try was refused, or led to nothing. */
+/** An attempt failed or was refused. */
 export function failed(state, event, out) {
   const { epoch, code = null, reason = "", status = null, final = false } = event;
   if (state.phase !== Phase.CONNECTING || epoch !== state.epoch) return state;
   if (status === UNAUTHORIZED && state.options.renewable && !state.retried) {
-    // The token may have run out on its way, or its key was just replaced: one more, and then it is wrong.
+    // The token may have expired on its way, or its key was just replaced: try once more, then it is invalid.
     state = replace(enter(state, Phase.CONNECTING), { retried: true });
     out.push(effects.dial(state.epoch));
     return state;
@@ -47,16 +47,16 @@ export function failed(state, event, out) {
   return goOn(state, code, reason, out);
 }
 
-/** A connection has ended; `expected`: this client ended it for a reason of its own, for which no request is to blame. */
+/** A connection has ended; `expected`: this client ended it for a reason that no request caused. */
 export function ended(state, { epoch, code, reason = "", now = 0, refused = false }, out, expected = false) {
   if ((state.phase !== Phase.CONNECTING && state.phase !== Phase.OPEN) || epoch !== state.epoch) return state;
   if (state.phase === Phase.CONNECTING) {
     out.push(effects.tried(false));
   } else if (now - state.opened_at >= state.options.longest) {
-    // Only a connection that lasted starts the count anew: a service that drops what it takes is not hammered.
+    // Only a stable connection resets the count, so that a service that drops every connection is not overloaded.
     state = replace(state, { tries: 0, refreshed: false });
   }
-  // An expired token is worth one connection more where a fresh one can be had.
+  // An expired token allows another connection if a fresh token can be obtained.
   const refresh = code === TOKEN_EXPIRED && state.options.renewable && !state.refreshed;
   if (refresh) state = replace(state, { refreshed: true });
   if (!expected) {
@@ -65,13 +65,13 @@ export function ended(state, { epoch, code, reason = "", now = 0, refused = fals
     // The cause is known, and will not end the next connection.
     if (state.requests.size < before) state = replace(state, { tries: 0 });
   }
-  // What was too large has been found and left out, and the others go on.
+  // The message that was too large is identified and not sent again; the other requests continue.
   const helps = refresh || code === TOO_LARGE || !finalClose(code);
   if (!(state.options.reconnect && helps)) return finish(state, newBreak(code, reason), out);
   return goOn(beginAnew(state, code, reason, out), code, reason, out);
 }
 
-/** Ends everything that waits. */
+/** Fails everything that waits. */
 function finish(state, lost, out) {
   const { code, reason } = lost;
   for (const { id, about } of inOrder(state)) {
@@ -82,7 +82,7 @@ function finish(state, lost, out) {
   return newState(options, { phase: Phase.CLOSED, epoch: state.epoch + 1, tries, refreshed, lost, added, asked });
 }
 
-/** The program has had enough. */
+/** The program closes the client. */
 export function close(state, out) {
   if (state.phase === Phase.CLOSED) return state;
   if (state.phase === Phase.CONNECTING) out.push(effects.tried(true));
@@ -90,14 +90,14 @@ export function close(state, out) {
   return finish(state, newBreak(CLOSED_HERE.code, CLOSED_HERE.reason), out);
 }
 
-/** Nobody waits in `connect()`; the try goes on only where something else waits for it. */
+/** No caller waits in `connect()`; the attempt continues only if something else waits for it. */
 export function withdraw(state, out) {
   if (state.phase !== Phase.CONNECTING || needed(state)) return state;
   out.push(effects.hangUp(false), effects.report(Phase.IDLE));
   return enter(state, Phase.IDLE);
 }
 
-/** Leaves what the next connection may send, as if it had not been sent. */
+/** Marks what the next connection may send as unsent. */
 function beginAnew(state, code, reason, out) {
   for (const request of inOrder(state)) {
     if (request.about !== null) {

@@ -1,8 +1,8 @@
-/** What a client rejects with. */
+/** The errors of a client. */
 
 import { TOO_LARGE, Why, finalClose } from "./state.js";
 
-/** A request was refused or has failed: the service's error, as it came. */
+/** A request was refused or has failed. Contains the service's error. */
 export class StreamerError extends Error {
   constructor(code, message, { details = {}, retryable = false, requestId = null, data = null, cause } = {}) {
     super(message, { cause });
@@ -11,12 +11,12 @@ export class StreamerError extends Error {
   }
 }
 
-/** The connection ended while something waited, or none could be opened: browsers do not tell scripts why. */
+/** The connection ended while a caller waited, or could not be opened. Browsers do not show scripts the reason. */
 export class ConnectionLost extends StreamerError {
   constructor(url, { code, reason, cause }, requestId = null) {
-    const goesOn = requestId === null ? "" : `; if request ${requestId} was queued it goes on, and can be resumed`;
+    const continues = requestId === null ? "" : `; if request ${requestId} was queued, it continues and can be resumed`;
     const why = [code, reason].filter(Boolean).join(" ");
-    super("CONNECTION_LOST", `No connection to ${url} (${why})${goesOn}`, { retryable: !finalClose(code), requestId, cause });
+    super("CONNECTION_LOST", `No connection to ${url} (${why})${continues}`, { retryable: !finalClose(code), requestId, cause });
     Object.assign(this, { url, closeCode: code, reason });
   }
 }
@@ -26,18 +26,18 @@ export class NotAnswered extends ConnectionLost {
   constructor(url, how, requestId, times, stored) {
     super(url, how, requestId);
     const why = [how.code, how.reason].filter(Boolean).join(" ");
-    const ended = `each time the connection ended first (at last with ${why})`;
+    const ended = `each time the connection ended first (most recently with ${why})`;
     this.message = stored
-      ? `Request ${requestId} is queued and goes on, but ${url} was asked ${times} times what has become of it, and ${ended}. ` +
+      ? `Request ${requestId} is queued and continues, but ${url} was asked ${times} times for its outcome, and ${ended}. ` +
         `Find out what ends the connections, then resume it or ask for its status`
       : `Request ${requestId} was not answered: it was sent ${times} times to ${url}, and ${ended}. It is not sent again. ` +
-        `The service may have run it each time: its log may say what became of it, and a proxy before it may wait for less ` +
-        `time than it takes; if it was queued it goes on, and can be resumed`;
+        `The service may have run it each time: check its log, and whether the timeout of a proxy is shorter than the ` +
+        `request takes. If it was queued, it continues and can be resumed`;
     Object.assign(this, { code: "NOT_ANSWERED", retryable: false, times, stored });
   }
 }
 
-/** The request, or what came of it, is larger than the other side takes. The other requests go on. */
+/** The request, or a message about it, is larger than the receiver accepts. The other requests continue. */
 export class MessageTooLarge extends ConnectionLost {
   constructor(url, reason, requestId, message) {
     super(url, { code: TOO_LARGE, reason }, requestId);
@@ -46,11 +46,11 @@ export class MessageTooLarge extends ConnectionLost {
 }
 
 export function serviceError(error, requestId, data) {
-  const { code = "INTERNAL_ERROR", message = "The service did not say why", details, retryable } = error ?? {};
+  const { code = "INTERNAL_ERROR", message = "The service gave no reason", details, retryable } = error ?? {};
   return new StreamerError(code, message, { details, retryable, requestId, data });
 }
 
-/** The error with which a request ends that the state machine gives up. The cause is a message, or how a try failed. */
+/** The error of a request that the state machine gives up. The cause is a message, or how an attempt failed. */
 export function errorOf({ id, why, code, reason, times, size, stored }, url, cause) {
   switch (why) {
     case Why.REFUSED:
@@ -58,15 +58,15 @@ export function errorOf({ id, why, code, reason, times, size, stored }, url, cau
     case Why.ERROR:
       return serviceError(cause.error ?? cause, id, cause.data);
     case Why.FUNCTION_FAILED:
-      return serviceError({ message: `${reason}, each of ${times} times` }, id);
+      return serviceError({ message: `${reason}, ${times} times in a row` }, id);
     case Why.NOT_ANSWERED:
       return new NotAnswered(url, { code, reason }, id, times, stored);
     case Why.ANSWER_TOO_LARGE:
       return new MessageTooLarge(url, reason, id,
-        `The answer to request ${id} is too large for the WebSocket of this client; raise its maxPayload, or let the service send less`);
+        `The answer to request ${id} is too large for the WebSocket of this client; raise its maxPayload, or make the service send less`);
     case Why.REQUEST_TOO_LARGE:
       return new MessageTooLarge(url, reason, id,
-        `Request ${id} is too large: the service does not take a message of ${size} characters; send less, or raise ` +
+        `Request ${id} is too large: the service does not accept a message of ${size} characters; send less, or raise ` +
         `server.max_message_size in its configuration`);
     default:
       return new ConnectionLost(url, { code, reason }, id);

@@ -1,23 +1,23 @@
-/** One request that waits for its answers. */
+/** The handle of a request that waits for its answers. */
 
 import { serviceError } from "./errors.js";
 import { callBack, checkFunctions, deferred } from "./options.js";
 
 const MOST_UNREAD = 1000;
 
-/** One request, over all connections: `for await` yields its progress, `result` is how it ends. */
+/** One request, over all connections: `for await` yields its progress, and `result` settles with its outcome. */
 export class RequestHandle {
-  // What begins with an underscore is for the client only.
+  // Names with an underscore are for the client only.
   _error = null;
   _ended = deferred();
-  _heard = deferred(); // true: it is stored; false: it has ended without that
+  _heard = deferred(); // true: it is stored; false: it has ended without being stored
   #options;
   #unread = [];
   #changed = deferred();
 
   constructor(id, text, cancel, options) {
     checkFunctions(options, ["onProgress", "onAcknowledged"]);
-    // The text is what to send (again); null once the service has stored the request.
+    // The text to send (again); null once the service has stored the request.
     Object.assign(this, { id, done: false, metadata: null, _text: text, _resend: options.resend, _patient: options.patient === true });
     this.result = this._ended.promise;
     this.acknowledged = this._heard.promise;
@@ -33,7 +33,7 @@ export class RequestHandle {
     }
   }
 
-  /** Takes one message, newer than the last. */
+  /** Handles one message, newer than the last. */
   _receive(message) {
     if (message.seq != null) this._store();
     if (message.type === "acknowledgment") {

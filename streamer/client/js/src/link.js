@@ -1,4 +1,4 @@
-/** One try to connect, and the WebSocket that it leads to. */
+/** One attempt to connect, and its WebSocket. */
 
 import { startTimer } from "./options.js";
 import { ABNORMAL } from "./state.js";
@@ -7,7 +7,7 @@ import { usable } from "./tokens.js";
 const isTooLarge = ({ error, message }) =>
   error?.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH" || /payload size|too (large|big)/i.test(error?.message ?? message ?? "");
 
-/** What it says counts until it is left, or has said that it failed or ended. */
+/** Reports events until it is left, or has reported its failure or end. */
 export class ClientSocket {
   #options;
   #says; // opened, failed, ended, message
@@ -15,14 +15,14 @@ export class ClientSocket {
   #timer;
   #isOpen = false;
   #isLeft = false;
-  #refused = false; // the socket did not take a message, for its size
+  #refused = false; // the socket refused a message because of its size
 
   constructor(options, says) {
     this.#options = options;
     this.#says = says;
   }
 
-  /** Brings a token and connects. */
+  /** Gets a token and connects. */
   async dial(address, source) {
     const { openTimeout } = this.#options;
     let token = source;
@@ -38,10 +38,10 @@ export class ClientSocket {
     if (this.#isLeft) return;
     clearTimeout(this.#timer);
     try {
-      // A browser fails a handshake in which it offered a subprotocol and none was taken.
+      // A browser fails a handshake in which it offered a subprotocol and none was accepted.
       this.#socket = new this.#options.WebSocket(address, token == null ? [] : ["bearer", token]);
     } catch (error) {
-      // The next token may be one that the WebSocket takes.
+      // The WebSocket may accept the next token.
       this.#fail(`it cannot be opened: ${error?.message ?? error}`, error, typeof source !== "function");
       return;
     }
@@ -54,7 +54,7 @@ export class ClientSocket {
 
   send(text) { this.#socket.send(text); }
 
-  /** The browser would wait for minutes before it says that the connection has ended. */
+  /** A browser would report the end of the connection only after minutes. */
   giveUp(reason) {
     if (this.#isLeft) return;
     this.leave();
@@ -62,7 +62,7 @@ export class ClientSocket {
     this.#says.ended({ code: ABNORMAL, reason });
   }
 
-  /** What it says from now on is of no interest. */
+  /** Ignores all further events. */
   leave() {
     this.#isLeft = true;
     clearTimeout(this.#timer);

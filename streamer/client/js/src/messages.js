@@ -1,11 +1,11 @@
-/** The messages of the wire, as the client reads them. */
+/** The service's messages, as the client reads them. */
 
 import { Kind } from "./state.js";
 
 const BUSY = new Set(["RATE_LIMITED", "OVERLOADED"]);
 const KINDS = { acknowledgment: Kind.ACKNOWLEDGED, progress: Kind.PROGRESS };
 
-/** A message; what is none says nothing to anybody. API Gateway's own errors have only a `message`. */
+/** Parses a message; anything else is ignored. API Gateway's own errors have only a `message`. */
 function parsed(data) {
   try {
     return { type: "error", ...JSON.parse(data) };
@@ -14,9 +14,9 @@ function parsed(data) {
   }
 }
 
-/** Joins messages that came in parts, because they were too long for their way. */
+/** Joins messages that arrive in parts, because they were too long for the transport. */
 export class Joiner {
-  #parts = new Map(); // by their names, what has come of them
+  #parts = new Map(); // the received parts by message
 
   /** The message; null while parts of it are missing. */
   read(data) {
@@ -31,7 +31,7 @@ export class Joiner {
   }
 }
 
-/** What a message is for the state machine; null where it is nothing. */
+/** The meaning of a message for the state machine; null if it has none. */
 export function eventOf(message, now) {
   const { request_id: id, type, error, seq = null, success } = message;
   if (id == null) {

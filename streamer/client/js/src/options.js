@@ -1,31 +1,31 @@
-/** What a caller may give, checked where it is given; and small things that several modules need. */
+/** Validates the arguments of callers; and small helpers that several modules need. */
 
 const LONGEST_TIMER = 2 ** 31 - 1; // a longer one fires at once
 const DURATIONS = ["maxReconnectDelay", "openTimeout", "pingInterval", "pingTimeout"];
-const NAME = /^(?:[^\p{C}\p{Z}]| ){1,128}$/u; // what a service takes for an id or a client's id
+const NAME = /^(?:[^\p{C}\p{Z}]| ){1,128}$/u; // ids of requests and clients that a service accepts
 const DEFAULTS = {
   reconnect: true, resend: true, maxReconnectDelay: 30_000,
   openTimeout: 10_000, pingInterval: 30_000, pingTimeout: 20_000,
   storageKey: "streamer.client_id", random: Math.random,
 };
 
-/** What was given, without what is null or undefined: that means the default. */
+/** The options without those that are null or undefined, which mean the default. */
 export function given(options) {
   return Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value != null));
 }
 
-/** The options of a client, complete and checked. */
+/** The options of a client, complete and validated. */
 export function checkedOptions(options) {
   const checked = { WebSocket: globalThis.WebSocket, ...DEFAULTS, ...options };
   for (const name of DURATIONS) checked[name] = duration(name, checked[name]);
   checkFunctions(checked, ["onStateChange", "random", "WebSocket"]);
   if (checked.WebSocket === undefined) {
-    throw new TypeError("There is no WebSocket here; give one as an option, such as that of the package ws");
+    throw new TypeError("There is no global WebSocket; pass one as an option, such as that of the package ws");
   }
   return checked;
 }
 
-/** Milliseconds that a timer can wait: Infinity is as long as it can. */
+/** Milliseconds that a timer can wait: Infinity means its maximum. */
 function duration(name, value) {
   if (typeof value !== "number" || Number.isNaN(value)) throw new TypeError(`${name} must be a number of milliseconds`);
   if (value <= 0) throw new RangeError(`${name} must be above 0 milliseconds; it is ${value}`);
@@ -38,16 +38,16 @@ export function checkFunctions(options, names) {
   }
 }
 
-/** The service cannot say for which request, or which client, it refuses a name. */
+/** Validated here, since the service could not say which request, or which client, it refuses. */
 export function checkName(what, name) {
-  if (typeof name !== "string" || !NAME.test(name)) throw new TypeError(`${what} must be a text of 1 to 128 printable characters`);
+  if (typeof name !== "string" || !NAME.test(name)) throw new TypeError(`${what} must be a string of 1 to 128 printable characters`);
 }
 
 export function checkRequest({ id, wait, signal }) {
   if (signal !== undefined && typeof signal.addEventListener !== "function") throw new TypeError("signal must be an AbortSignal");
   checkName("id", id);
   if (typeof wait === "number" && !(wait >= 0 && wait < Infinity)) {
-    throw new RangeError(`wait must be zero or more seconds, or a text such as "2s"; it is ${wait}`);
+    throw new RangeError(`wait must be zero or more seconds, or a string such as "2s"; it is ${wait}`);
   }
 }
 
@@ -56,7 +56,7 @@ export function startTimer(act, milliseconds) {
 }
 
 export function randomId(prefix = "") {
-  // Not randomUUID: pages that are served without TLS do not have it.
+  // Not randomUUID, which pages without TLS do not have.
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return prefix + Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -64,12 +64,12 @@ export function randomId(prefix = "") {
 export function deferred() {
   const made = {};
   made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
-  // A caller that waits is given the failure; that nobody waits is no error.
+  // A waiting caller gets the failure; without a caller it is no unhandled rejection.
   made.promise.catch(() => {});
   return made;
 }
 
-/** Calls in a moment, in order: what a callback throws is its own, and neither breaks the connection nor is lost. */
+/** Calls soon, in order: an exception of a callback neither breaks the connection nor is lost. */
 export function callBack(callback, ...values) {
   if (callback) queueMicrotask(() => callback(...values));
 }

@@ -1,24 +1,24 @@
-/** What a connection sends, and when; see `machine/sending.py`. */
+/** Decides what a connection sends, and when; see `machine/sending.py`. */
 
 import { inOrder } from "./blame.js";
 import { effects } from "./effects.js";
 import { Interest, TURN, newRequest, replace } from "./state.js";
 
-/** Sends a new connection everything that somebody waits for, in the order in which it was asked for. */
+/** Sends waiting requests over a new connection, in the order in which they were submitted. */
 export function sendAll(state, out) {
   for (const request of inOrder(state)) {
     if (request.interest !== Interest.AWAITED) state = forget(state, request, out);
   }
   const waiting = inOrder(state);
-  // The one that was just sent when the connection ended is the likeliest. A stored one stays under way after its
-  // turn and would be suspected again, so those that end with their answer come before.
+  // The request that was sent just before the connection ended is the likeliest cause. A stored one stays in progress
+  // after its turn and would be suspected again, so those that end with their answer come first.
   const rank = (request) => (request.id !== state.suspect ? 2 : 0) + (request.stored ? 1 : 0);
   const suspects = waiting.filter(({ suspect }) => suspect).sort((one, other) => rank(one) - rank(other));
   const line = [...suspects, ...waiting.filter(({ suspect }) => !suspect)];
   return advance(replace(state, { line: line.map(({ id }) => id) }), out);
 }
 
-/** Sends the line up to the first request that is to be alone, and that one. */
+/** Sends the queue up to the first request that must be sent alone, and that one. */
 export function advance(state, out) {
   let place = 0;
   state = replace(state, { suspect: null, awaited: null });
@@ -40,7 +40,7 @@ export function advance(state, out) {
   return replace(state, { line: [] });
 }
 
-/** The request that was sent alone was answered, or the others have waited for long enough. */
+/** The request that was sent alone was answered, or the others have waited long enough. */
 export function turnOver(state, out) {
   const request = state.requests.get(state.suspect);
   if (request !== null) {
@@ -49,13 +49,13 @@ export function turnOver(state, out) {
   return advance(state, out);
 }
 
-/** Whether the line has nothing to wait for any more. */
+/** Whether the queue no longer waits for anything. */
 export function wasAnswered(state) {
   const request = state.requests.get(state.awaited);
   return request === null || request.stored || request.interest !== Interest.AWAITED;
 }
 
-/** Sends a request, for the first time or again; after one that the service has stored it asks. */
+/** Sends a request, for the first time or again; resumes one that the service has stored. */
 export function send(state, request, out) {
   const sent = replace(request, { sent: true, unanswered: true, sends: request.sends + 1 });
   const requests = state.requests.put(sent.id, sent);
@@ -64,18 +64,18 @@ export function send(state, request, out) {
     return replace(state, { requests });
   }
   state = replace(state, { asked: state.asked + 1 });
-  // Not to be sent again: the next connection asks anew, with the newer seq.
+  // Not sent again: the next connection resumes it with the newer seq.
   const question = newRequest(questionId(state), state.added, { resend: false, about: sent.id, sends: 1, sent: true });
   out.push(effects.ask(sent.id, question.id, sent.seq));
   return replace(state, { added: state.added + 1, requests: requests.put(question.id, question) });
 }
 
-/** Of the newest question. */
+/** Of the newest resume message. */
 function questionId(state) {
   return `${state.options.name}-${state.asked}`;
 }
 
-/** Nobody waits for the request any more, and nothing is left to be done for it here. */
+/** No caller waits for the request any longer, and nothing must be done for it here. */
 export function forget(state, request, out) {
   out.push(effects.forget(request.id, request.stored || request.sends > 0));
   return replace(state, { requests: state.requests.without(request.id) });

@@ -1,45 +1,45 @@
-/** What the client knows of its connection and of its requests, and the limits that it keeps; see `machine/state.py`. */
+/** The state of a client: its connection, its requests, and the limits; see `machine/state.py`. */
 
 import { Table } from "./table.js";
 
-export const FIRST_DELAY = 500; // milliseconds: the longest delay before the second try; it doubles with each further one
+export const FIRST_DELAY = 500; // milliseconds: the longest delay before the second attempt; it doubles with each further one
 export const MOST_DOUBLINGS = 30;
-export const ASK_AGAIN = 1000; // milliseconds until a request is sent once more that was refused without saying how long
+export const ASK_AGAIN = 1000; // milliseconds until a request is sent again that was refused temporarily without a delay
 export const TURN = 10_000; // milliseconds that others wait at most for the answer to a request that is sent alone
-export const MOST_BREAKS = 3; // connections that may end while a request is alone on its way, before it is given up
-export const MOST_OUTLIVED = 5; // the same where the service's process outlived them
-export const MOST_SHARED = 10; // the same for one that was never alone or is stored, and where a gateway ended the connections
-export const MOST_SENDS = 10; // how often a request is sent to a service whose functions fail, before it fails itself
+export const MOST_BREAKS = 3; // connections that may end while a single request is unanswered, before the request fails
+export const MOST_OUTLIVED = 5; // the same if the service's process kept running
+export const MOST_SHARED = 10; // the same if it was never sent alone or is stored, or a gateway closed the connections
+export const MOST_SENDS = 10; // how often a request is sent to a service whose functions fail, before the request fails
 
 export const CLOSED_HERE = { code: 1000, reason: "closed by this client" };
-export const GOING_AWAY = 1001; // of a gateway that ended the connection in good order
+export const GOING_AWAY = 1001; // of a gateway that closes a connection regularly
 export const ABNORMAL = 1006; // of a connection that ended without a close code
 export const TOO_LARGE = 1009;
 export const TOKEN_EXPIRED = 3500;
 export const UNAUTHORIZED = 401;
-export const NO_CAUSE = new Set([1012, 1013, 3001, TOKEN_EXPIRED, 3501]); // a service or a proxy has reasons of its own
+export const NO_CAUSE = new Set([1012, 1013, 3001, TOKEN_EXPIRED, 3501]); // no request causes these
 const FINAL_CODES = new Set([1003, 1007, 1008, TOO_LARGE]);
 const FINAL_STATUSES = new Set([400, UNAUTHORIZED, 403, 404]);
 
-/** Whether a close code says that connecting again is no use. */
+/** Whether a close code says that connecting again is useless. */
 export const finalClose = (code) => (code >= 3500 && code < 4000) || FINAL_CODES.has(code);
 
-/** Whether an HTTP status of the handshake says that trying again is no use. */
+/** Whether an HTTP status of the handshake says that trying again is useless. */
 export const finalRefusal = (status) => FINAL_STATUSES.has(status);
 
 export const Phase = {
   IDLE: "idle", WAITING: "waiting", CONNECTING: "connecting", OPEN: "open", REFUSED: "refused", CLOSED: "closed",
 };
 
-/** Who cares for a request: somebody waits; nobody does, and it is to be cancelled; nobody does, and it goes on. */
+/** Who waits for a request: a caller; no caller, and it must be cancelled; no caller, and it continues. */
 export const Interest = { AWAITED: "awaited", CANCELLED: "cancelled", LEFT: "left" };
 
-/** What a message says of its request. */
+/** What a message means for its request. */
 export const Kind = {
   ACKNOWLEDGED: "acknowledged", PROGRESS: "progress", SUCCEEDED: "succeeded", FAILED: "failed", BUSY: "busy", OTHER: "other",
 };
 
-/** Why a request ends without an answer of its own. */
+/** Why a request ends without its own answer. */
 export const Why = {
   LOST: "lost", REFUSED: "refused", NOT_ANSWERED: "not_answered", ANSWER_TOO_LARGE: "answer_too_large",
   REQUEST_TOO_LARGE: "request_too_large", ERROR: "error", FUNCTION_FAILED: "function_failed",

@@ -4,9 +4,9 @@
  *     const client = new StreamerClient("wss://example.com/ws");
  *     const report = await client.request("generate_report", { group_by: "month" }, { onProgress: console.log });
  *
- * A connection that breaks is opened again while anything waits, and waiting outlives the break: what the service has
- * acknowledged is resumed, what it has not is sent again with the same id. All durations are milliseconds.
- * What everything means is said in streamer.d.ts.
+ * The client reconnects while any request waits, and waiting requests survive the break: what the service has
+ * acknowledged is resumed, other requests are sent again with the same id. All durations are milliseconds.
+ * streamer.d.ts documents the API.
  */
 
 export { StreamerClient } from "./client.js";

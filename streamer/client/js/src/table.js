@@ -1,7 +1,7 @@
-/** An immutable table of which the newest version costs no more than a plain Map; see `machine/table.py`. */
+/** An immutable table whose newest version is as fast as a plain Map; see `machine/table.py`. */
 export class Table {
-  #items; // null where another table has it
-  #change = null; // the table that has it instead, and which value this one has that differs
+  #items; // null when another table has it
+  #change = null; // the table that has it instead, and the value that differs in this one
 
   constructor(items = new Map()) {
     this.#items = items;

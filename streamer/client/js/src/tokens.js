@@ -1,12 +1,12 @@
-/** The proof of who asks: what can be a token, and its renewal on an open connection before it runs out. */
+/** The client's token: its validation, and its renewal on an open connection before it expires. */
 
 import { startTimer } from "./options.js";
 
-const RENEW_AFTER = 0.8; // of the time that a token has left
-const LEAST_WAIT = 1000; // milliseconds to a renewal, whatever the token says
-const CLOCKS_DIFFER = 60_000; // to the renewal of a token that was taken though it has run out by this clock
+const RENEW_AFTER = 0.8; // of a token's remaining lifetime
+const LEAST_WAIT = 1000; // milliseconds between renewals, whatever the token says
+const CLOCKS_DIFFER = 60_000; // until the renewal of an accepted token that has already expired by this clock
 
-/** The token as a subprotocol carries it: files and pages that hold one end with a line break, which is none of it. */
+/** The token as a subprotocol contains it, without the line break at the end of a file. */
 export function usable(token) {
   if (typeof token !== "string") throw new TypeError(`a token must be a string; it is ${token === null ? "null" : typeof token}`);
   const text = token.trim();
@@ -14,12 +14,12 @@ export function usable(token) {
   const wrong = /[^!#$%&'*+.^_`|~0-9A-Za-z-]/u.exec(text);
   if (wrong) {
     const point = wrong[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
-    throw new TypeError(`the token holds U+${point} at position ${wrong.index}, which no subprotocol carries`);
+    throw new TypeError(`the token contains U+${point} at position ${wrong.index}, which subprotocols cannot contain`);
   }
   return text;
 }
 
-/** When a JSON Web Token runs out; NaN where it does not say so. Whether it is right is the service's business. */
+/** When a JSON Web Token expires; NaN when it has no expiry. Verifying it is the task of the service. */
 function expiry(token) {
   try {
     const body = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
@@ -29,12 +29,12 @@ function expiry(token) {
   }
 }
 
-/** Gives the service a fresh token before the one of the connection runs out; if that fails, the service closes in time. */
+/** Sends the service a fresh token before the connection's token expires; if that fails, the service closes it. */
 export class Renewal {
   #bring;
   #prove;
   #timer;
-  #round = 0; // whatever was begun in an earlier one is of no interest
+  #round = 0; // results of earlier ones are ignored
 
   constructor(bring, prove) {
     this.#bring = bring;
@@ -54,7 +54,7 @@ export class Renewal {
         await this.#prove(fresh);
         if (this.#round === round) this.begin(fresh);
       } catch {
-        // The close with 3500 asks for a token once more.
+        // The service closes with 3500, and the next attempt gets a token.
       }
     }, left > 0 ? Math.max(left * RENEW_AFTER, LEAST_WAIT) : CLOCKS_DIFFER);
   }

@@ -1,4 +1,4 @@
-/** What each event leads to; see `machine/transitions.py`, and `machine/__init__.py` for the table of phases. */
+/** The transition for each event; see `machine/transitions.py`, and `machine/__init__.py` for the table of phases. */
 
 import { abandoned, message, tooLarge, unaddressed } from "./answers.js";
 import { blameLater } from "./blame.js";
@@ -7,7 +7,7 @@ import { close, dial, ended, failed, wait, withdraw } from "./ends.js";
 import { send, sendAll, turnOver, wasAnswered } from "./sending.js";
 import { Phase, Why, newRequest, replace } from "./state.js";
 
-/** The state after the event, and what is to be done, in this order. */
+/** The state after the event, and the effects, in order. */
 export function nextState(state, event) {
   const out = [];
   state = ON[event.event](state, event, out);
@@ -39,7 +39,7 @@ function submitted(state, { id, size = 0, stored = false, resend = true, patient
   return woken(state, out);
 }
 
-/** Something waits for a connection, which is opened unless that is under way. */
+/** Something waits for a connection, which is opened unless that is in progress. */
 function woken(state, out) {
   return state.phase === Phase.IDLE || state.phase === Phase.REFUSED ? wait(state, out) : state;
 }
@@ -74,7 +74,7 @@ function turnIsOver(state, { epoch, id }, out) {
 
 function again(state, { epoch, id }, out) {
   const request = state.requests.get(id);
-  // On another connection everything has been asked anew.
+  // On another connection, everything has been sent again.
   if (state.phase !== Phase.OPEN || epoch !== state.epoch || request === null) return state;
   return send(state, request, out);
 }

@@ -1,8 +1,8 @@
-/** While anything waits, silence is tested: a network that is gone does not say so. */
+/** Pings a silent service while any request waits, since a lost network reports no error. */
 
 import { startTimer } from "./options.js";
 
-const AFTER_OUTAGE = 5000; // milliseconds: a connection from before is more often dead than slow
+const AFTER_OUTAGE = 5000; // milliseconds: after an outage, an older connection is more often dead than slow
 const MOST_DOUBLINGS_OF_PING = 5; // of the time that the answer to a ping may take
 
 export class Watchdog {
@@ -11,7 +11,7 @@ export class Watchdog {
   #timer;
   #heardAt = 0;
   #probing = false;
-  #unanswered = 0; // pings in a row that were not answered in their time
+  #unanswered = 0; // pings in a row that were not answered in time
 
   constructor(options, calls) {
     this.#options = options;
@@ -26,14 +26,14 @@ export class Watchdog {
 
   stop() { clearTimeout(this.#timer); }
 
-  /** The service has said something. */
+  /** A message has arrived. */
   heard() {
-    // Not by the wall clock, which may be set.
+    // Not with the wall clock, which may be set.
     this.#heardAt = performance.now();
     this.#probing = false;
   }
 
-  /** Looks again when the silence has lasted for long. */
+  /** Checks again when the silence has lasted long enough. */
   watch() {
     const left = () => this.#options.pingInterval - (performance.now() - this.#heardAt);
     this.#later(left(), () => {
@@ -44,12 +44,12 @@ export class Watchdog {
     });
   }
 
-  /** The browser says that the network is back. */
+  /** The browser reports that the network is back. */
   networkIsBack() {
     if (this.#calls.isNeeded()) this.#probe(AFTER_OUTAGE);
   }
 
-  /** Scripts cannot see a large message while it comes: over a slow line silence is given more time at each try. */
+  /** Scripts cannot see a large message while it arrives, so each further attempt gets more time on a slow line. */
   #probe(limit) {
     this.#probing = true;
     this.#calls.ping();
