@@ -58,14 +58,14 @@ WSS = "wss://example.com/ws"
         (
             ConnectionResetError(),
             WSS,
-            "the connection was closed while it was being opened; if the service does not use TLS",
+            "closed while it was being opened; if the service does not use TLS",
         ),
         (ConnectionAbortedError("SSL handshake is taking longer than 10 seconds"), WSS, "taking longer"),
         (ConnectionRefusedError(errno.ECONNREFUSED, "x"), WSS, "Connection refused (is the server running there?)"),
         (
             ConnectionResetError(),
             "ws://example.com/ws",
-            "the connection was closed while it was being opened (is the server",
+            "closed while it was being opened (is the server",
         ),
         (socket.gaierror(-2, "Name or service not known"), WSS, "Name or service not known (is the host name correct"),
     ],
