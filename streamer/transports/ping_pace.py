@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol
 
-PAUSE: Final = 0.1
+PAUSE: Final = 0.5
 """Seconds in which a connection is asked once, unless much waits to be confirmed. A pong wakes the service: where a
 client gets one outcome after the other, asking after each would cost more than the rest of what it is sent.
 """

@@ -20,6 +20,7 @@ from streamer.stores.sqlite.locking import ServiceLock
 from streamer.stores.sqlite.operating import OperatorState
 from streamer.stores.sqlite.operations import FIRST_READ, NUMBERS, OPERATIONS
 from streamer.stores.sqlite.schema import MIGRATIONS
+from streamer.stores.sqlite.single_thread import collect_rarely, use_no_locks
 from streamer.stores.sqlite.state import State
 from streamer.subprocesses.child import Channel
 
@@ -37,6 +38,13 @@ TROUBLE = 3
 SCHEMA_VERSION: Final = len(MIGRATIONS)
 
 Answers = list[tuple[int, int, Any]]
+
+
+def serve(channel: Channel) -> None:
+    """The whole life of a writer process."""
+    use_no_locks()
+    collect_rarely()
+    main(channel)
 
 
 def main(channel: Channel) -> None:

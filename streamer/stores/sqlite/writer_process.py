@@ -19,7 +19,7 @@ from streamer.stores.sqlite.unanswered import Operation, Unanswered
 from streamer.stores.sqlite.writer import BROKEN, REFUSED, TROUBLE
 from streamer.subprocesses import Child
 
-WRITER: Final = "streamer.stores.sqlite.writer:main"
+WRITER: Final = "streamer.stores.sqlite.writer:serve"
 
 RESPAWN_DELAYS: Final = (0.0, 0.1, 0.5, 1.0, 2.0)
 """Seconds before each try to replace a dead writer; after as many deaths without an answer between, the store has
