@@ -1,4 +1,6 @@
-"""What a queue promises, written once, for any storage: turns, limits, leases, retries, expiry, a clock set back."""
+"""The rules of a queue, written once for every storage: fair turns, limits, leases, retries, expiry, and a clock that
+is set back.
+"""
 
 from streamer.queue.storage_queue import StorageQueue
 

@@ -1,4 +1,4 @@
-"""What the stores share: their time, errors and cursor, and when a repeated write is the same write."""
+"""What the stores share: their time, errors and cursors, and how they recognise a repeated write."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from streamer.core.transitions import Completed, Failed
 _CURSOR = struct.Struct(">dq")
 FULL_RETRY_AFTER_MS = 1000
 CLOCK_STEP: Final = 1.0
-"""Seconds that a clock may fall behind without having been put back: time servers correct small errors."""
+"""Seconds that a clock may fall behind without counting as set back: time servers correct small errors."""
 
 
 class Timeline:
-    """Wall-clock time that goes back only when the clock was put back by more than `CLOCK_STEP`.
+    """Wall-clock time that goes back only when the clock was set back by more than `CLOCK_STEP`.
 
     Args:
-        clock: where it comes from.
+        clock: the source of time.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -43,50 +43,50 @@ class Timeline:
 
 
 def store_behind() -> Error:
-    """The error of a store that has so much to write that it takes nothing new."""
+    """The error of a store that has too many unwritten requests to accept a new one."""
     return Error(
         OVERLOADED,
-        "The queue cannot be written as fast as requests come; send it again later",
+        "Requests arrive faster than the queue can be written; send it again later",
         {"retry_after_ms": FULL_RETRY_AFTER_MS},
     )
 
 
 def not_found(request_id: str) -> Error:
-    """The error of a request that is not there."""
-    return Error(NOT_FOUND, f"No request {request_id!r} is known", {"request_id": request_id})
+    """The error for an unknown request."""
+    return Error(NOT_FOUND, f"No request {request_id!r} exists", {"request_id": request_id})
 
 
 def queue_full(max_queued: int) -> Error:
-    """The error of a queue that takes no more."""
+    """The error of a full queue."""
     return Error(
         OVERLOADED,
-        f"The queue is full: {max_queued} requests wait; send it again later",
+        f"The queue is full: {max_queued} requests are waiting; send it again later",
         {"retry_after_ms": FULL_RETRY_AFTER_MS},
     )
 
 
 def owner_full(max_queued_per_owner: int) -> Error:
-    """The error of an owner who may have no more in the queue."""
+    """The error for an owner at the limit of waiting requests."""
     return Error(
         OVERLOADED,
-        f"{max_queued_per_owner} of your requests wait already, which is as many as one owner may have; "
+        f"{max_queued_per_owner} of your requests are waiting, which is the limit for one owner; "
         "send it again when some have ended",
         {"retry_after_ms": FULL_RETRY_AFTER_MS, "max_queued_per_owner": max_queued_per_owner},
     )
 
 
 def address_full(max_queued_per_address: int) -> Error:
-    """The error of an address that may have no more in the queue."""
+    """The error for an address at the limit of waiting requests."""
     return Error(
         OVERLOADED,
-        f"{max_queued_per_address} requests from your address wait already, which is as many as one address may have; "
+        f"{max_queued_per_address} requests from your address are waiting, which is the limit for one address; "
         "send it again when some have ended",
         {"retry_after_ms": FULL_RETRY_AFTER_MS, "max_queued_per_address": max_queued_per_address},
     )
 
 
 def encode_cursor(created_at: float, number: int) -> str:
-    """Where the next page begins: after the record that was made then, the number deciding among equals."""
+    """The cursor of the next page: the creation time of the last record, and its number for equal times."""
     return base64.urlsafe_b64encode(_CURSOR.pack(created_at, number)).decode()
 
 
@@ -94,17 +94,17 @@ def decode_cursor(cursor: str) -> tuple[float, int]:
     """Time and number of a cursor.
 
     Raises:
-        Error: VALIDATION_ERROR; it is not one of ours.
+        Error: VALIDATION_ERROR: it is not a cursor of this package.
     """
     try:
         created_at, number = _CURSOR.unpack(base64.b64decode(cursor.encode(), altchars=b"-_", validate=True))
     except (binascii.Error, struct.error, UnicodeEncodeError):
-        raise Error(VALIDATION_ERROR, "The cursor is not one that this store gave") from None
+        raise Error(VALIDATION_ERROR, "The cursor does not come from this store") from None
     return created_at, number
 
 
 def same_outcome(record: RequestRecord, event: Completed | Failed) -> bool:
-    """Whether the record already ended this way under the same claim, so that the write is a repetition."""
+    """Whether the record has already ended this way under the same claim, so that the write is a repetition."""
     if record.fence != event.fence:
         return False
     if isinstance(event, Completed):
@@ -115,13 +115,13 @@ def same_outcome(record: RequestRecord, event: Completed | Failed) -> bool:
 
 
 def existing(stored: RequestRecord, record: RequestRecord) -> Existing:
-    """The answer to a record under whose key another was already stored."""
+    """The answer for a record whose key is already stored."""
     return Existing(summarize(stored), stored.action == record.action and same_json(stored.payload, record.payload))
 
 
 def same_json(one: bytes, other: bytes) -> bool:
-    """Whether two JSON texts say the same, whatever the order of their keys."""
-    # As text and not as objects: Python holds 1, 1.0 and true for equal, JSON does not.
+    """Whether two JSON texts have the same value, ignoring the order of keys."""
+    # Compared as text and not as objects: for Python 1, 1.0 and true are equal, for JSON they are not.
     return one == other or _in_order(msgspec.json.decode(one)) == _in_order(msgspec.json.decode(other))
 
 

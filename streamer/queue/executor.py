@@ -1,4 +1,6 @@
-"""Performs batches of operations on a storage: looks, decides by `transitions.advance`, writes, and remembers."""
+"""Executes batches of operations on a storage: reads, decides by `transitions.advance`, writes, and updates its
+overview.
+"""
 
 from __future__ import annotations
 
@@ -17,31 +19,31 @@ from streamer.queue.operations import Claim, Edit, Insert, Operation, Write
 from streamer.queue.overview import Bounds, Overview, expired_lease
 
 _SLICE: Final = 256
-"""How many records expire in one claim at most, and how many are read at once where all are read."""
+"""Maximum number of records that one claim expires, and that are read at once where all are read."""
 _TRIES: Final = 8
-"""How often a record is read again that was changed between look and write."""
+"""How often a record is read again that was changed between reading and writing."""
 
 
 class Executor:
-    """Performs one batch at a time; the caller sees to that.
+    """Executes one batch at a time; the caller ensures that batches do not overlap.
 
     Args:
-        storage: where the records are.
+        storage: of the records.
         time: the time of each batch.
-        bounds: how many records may wait.
+        bounds: limits for waiting records.
     """
 
     def __init__(self, storage: Storage, time: Timeline, bounds: Bounds) -> None:
         self._storage = storage
         self._time = time
         self._newest = -math.inf
-        """The time of the batch before."""
+        """The time of the previous batch."""
         self._overview = Overview(bounds)
         self._loaded = False
         """Whether the overview agrees with the storage."""
 
     async def perform(self, operations: Collection[Operation]) -> None:
-        """Settles each operation: with its result, or with the error that its caller gets."""
+        """Settles each operation, with its result or with the caller's error."""
         try:
             now = self._time.now()
             if not self._loaded:
@@ -67,7 +69,7 @@ class Executor:
             for one in others:
                 await self._perform_one(one, now)
         except Exception as problem:  # noqa: BLE001 - each caller gets it
-            # What the storage has done is not known, so it is read again before the next batch.
+            # What the storage has written is unknown, so it is read again before the next batch.
             self._loaded = False
             if not isinstance(problem, StreamerError):
                 failure = StoreError(f"the storage failed: {type(problem).__name__}: {problem}")
@@ -98,7 +100,9 @@ class Executor:
                 self._newest = written
 
     async def _rebase_clock(self, now: float) -> None:
-        """The clock was set back: what waits for a time waits for as long from now, see `records.rebase_clock`."""
+        """The clock was set back: future times move back too, so that the remaining waits stay the same; see
+        `records.rebase_clock`.
+        """
         queries = (Timed(Status.PROCESSING), Timed(Status.RETRYING), Expiring(math.inf, None))
         keys = [one.key for found in await self._storage.candidates(queries) for one in found]
         for row in await self._rows(list(dict.fromkeys(keys))):
@@ -135,7 +139,7 @@ class Executor:
             inserts = await self._refuse(refused, again=freed) if refused else []
 
     async def _refuse(self, refused: Sequence[Insert], *, again: bool) -> list[Insert]:
-        """Answers those without capacity and those that are stored already; returns those that may try again."""
+        """Answers those without capacity and those that are already stored; returns those to try again."""
         rows = await self._storage.get([one.record.key for one in refused])
         left = []
         for one, row in zip(refused, rows, strict=True):
@@ -169,7 +173,7 @@ class Executor:
             if not lost:
                 return
             edits = [one for one in edits if not one.settled]
-        raise StoreUnavailable("the storage reports again and again that a record was changed by somebody else")
+        raise StoreUnavailable("another process keeps changing a record of this storage")
 
     async def _edit_one(self, edit: Edit, now: float) -> bool:
         """The usual case, in fewer steps. False when the record was changed since it was read."""
@@ -220,8 +224,8 @@ class Executor:
         return Claims(taken, ended, overview.next_due(now, claim.capacity))
 
     async def _end_overdue(self, over: Collection[RequestRecord], now: float) -> tuple[list[RequestRecord], bool]:
-        """Ends what cannot run any more, of requests whose lease is over and of those that wait; True when there may
-        be more of it.
+        """Ends requests that can no longer run: those whose last lease expired, and those that waited too long. True
+        when there may be more.
         """
         keys = [record.key for record in over if exhausted(record) or expired(record, now)]
         more = False
@@ -248,7 +252,7 @@ class Executor:
                 overview.retry_time_known(action, found[0].time if found else math.inf)
 
     async def _take(self, turns: Sequence[ExpiredLease | Line], claim: Claim, now: float) -> list[RequestRecord]:
-        """Claims the records whose turn came."""
+        """Claims the records whose turn it is."""
         counts: dict[Line, int] = {}
         for turn in turns:
             if isinstance(turn, Line):
@@ -265,13 +269,13 @@ class Executor:
         event = Claimed(now, claim.worker, now + claim.lease)
         pairs = [pair for row in await self._storage.get(keys) if row is not None and (pair := _started(row, event))]
         if len(pairs) < len(turns):
-            self._loaded = False  # something else writes to this storage
+            self._loaded = False  # another process writes to this storage
         lost = await self._replace(pairs, turn_taken=True) if pairs else ()
         return [after for _, after in pairs if after.key not in lost]
 
 
 def _started(row: Row, event: Claimed) -> tuple[Row, RequestRecord] | None:
-    """The row and its record under the claim; None where somebody else has changed it so that it cannot start."""
+    """The row and its record under the claim; None where another process has changed it so that it cannot start."""
     try:
         return row, advance(row.record, event)
     except TransitionRefused:

@@ -1,4 +1,4 @@
-"""Whose turn it is: who waits, by priority, action, tenant and owner, and how much more of whom may run."""
+"""Fair turns: which waiting record is next, by priority, action, tenant and owner, and how many more may run."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ __all__ = ["Capacity", "ExpiredLease", "FairKey", "FairQueue"]
 
 
 class ExpiredLease(NamedTuple):
-    """A record whose worker's lease ran out."""
+    """A record whose lease has expired."""
 
     due_at: float
     record: Any
-    """What the store knows it by."""
+    """The key by which the store refers to it."""
     action: str
     priority: int
     tenant: str
     last: bool = False
-    """Its next attempt is its last; it goes behind those that have more."""
+    """Its next attempt is its last; it comes after those that have more."""
 
 
 class Capacity:
-    """How much more of each action and of each tenant may run, counted down as a claim takes records.
+    """How many more requests of each action and tenant may run, counted down as a claim takes records.
 
     Args:
         free_slots: for each action with a limit; None for no limits.
-        tenant_limit: for each tenant; None for no limit. What has no tenant is not limited.
-        tenants: how many run now, of each tenant that has any.
-        lost_limit: for records whose worker's lease ran out; None for no limit.
+        tenant_limit: for each tenant; None for no limit. Records without a tenant are not limited.
+        tenants: how many run now, for each tenant that has any.
+        lost_limit: for records with an expired lease; None for no limit.
         lost_running: how many of those run now.
     """
 
@@ -51,33 +51,33 @@ class Capacity:
         self._lost_running = lost_running
 
     def for_action(self, action: str) -> bool:
-        """Whether one more of this action may run."""
+        """Whether one more request of this action may run."""
         return self._free_slots.get(action, 1) > 0
 
     def for_tenant(self, tenant: str) -> bool:
-        """Whether one more of this tenant may run."""
+        """Whether one more request of this tenant may run."""
         if self._tenant_limit is None or not tenant or tenant.startswith(ADDRESS_SHARE):
             return True
         return self._tenants.get(tenant, 0) < self._tenant_limit
 
     def for_lost(self, *, last: bool) -> bool:
-        """Whether one more record whose lease ran out may run; one in its last attempt runs without any other."""
+        """Whether one more record with an expired lease may run; one in its last attempt runs alone."""
         if self._lost_limit is None:
             return True
         return self._lost_limit > 0 and not (last and self._lost_running)
 
     def fits(self, lost: ExpiredLease) -> bool:
-        """Whether this one may run."""
+        """Whether this record may run."""
         return self.for_lost(last=lost.last) and self.for_action(lost.action) and self.for_tenant(lost.tenant)
 
     def take_lost(self, *, last: bool) -> None:
-        """One more of those runs."""
+        """Counts one more running request of the action and the tenant."""
         self._lost_running += 1
         if self._lost_limit is not None:
             self._lost_limit = 0 if last else self._lost_limit - 1
 
     def take(self, action: str, tenant: str) -> None:
-        """One more of them runs."""
+        """Counts one more running record with an expired lease."""
         if action in self._free_slots:
             self._free_slots[action] -= 1
         if tenant:
@@ -90,11 +90,11 @@ Actions = OrderedDict[str, Tenants]
 
 
 class FairQueue:
-    """Counts of the records that wait, in the order of turns: whoever was served goes behind all others.
+    """Counts of waiting records, in the order of turns: an owner that was served moves to the end.
 
-    Actions of one priority take turns, within them tenants, within those owners. A newcomer stands behind those who
-    wait already, and so before anybody's second turn. All costs are of what is taken, not of what waits; but a claim
-    looks once at the name of each tenant.
+    Actions of one priority take turns, within them tenants, and within those owners. A new owner is placed after those
+    who already wait, and so before anybody's second turn. All costs depend on what is taken, not on what waits, except
+    that a claim looks at the name of each tenant once.
     """
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class FairQueue:
             return False
 
     def add(self, place: FairKey, count: int = 1) -> None:
-        """So many more records wait there."""
+        """Adds waiting records."""
         actions = self._levels.get(place.priority)
         if actions is None:
             actions = self._levels[place.priority] = OrderedDict()
@@ -120,11 +120,11 @@ class FairQueue:
         owners[place.owner] = owners.get(place.owner, 0) + count
 
     def remove(self, place: FairKey) -> None:
-        """One record less waits there, and nobody's turn is over."""
+        """Removes a waiting record without using up a turn."""
         self._less(place, served=False)
 
     def update(self, counts: Mapping[FairKey, int]) -> None:
-        """Makes the counts these. FairQueue that are known already keep their turn, new ones go behind them."""
+        """Sets the counts to these. Known lines keep their turn, new ones come after them."""
         known = [
             FairKey(action, priority, tenant, owner)
             for priority, actions in self._levels.items()
@@ -138,9 +138,9 @@ class FairQueue:
                 self.add(place, counts[place])
 
     def take(self, limit: int, capacity: Capacity, leases: Sequence[ExpiredLease] = ()) -> list[FairKey | ExpiredLease]:
-        """Up to `limit` turns, the most urgent first; they are taken out of the lines and of the capacity.
+        """Up to `limit` turns, the most urgent first; they are removed from the lines and from the capacity.
 
-        An expired lease goes before what waits with the same priority: its request has had its turn already.
+        An expired lease comes before waiting records of the same priority, since its request already had its turn.
         """
         taken: list[FairKey | ExpiredLease] = []
         for priority in sorted({*self._levels, *(one.priority for one in leases)}, reverse=True):
@@ -154,7 +154,7 @@ class FairQueue:
         return taken
 
     def fits(self, capacity: Capacity) -> bool:
-        """Whether anything that waits could be taken."""
+        """Whether any waiting record could be taken."""
         return any(
             capacity.for_action(action) and any(map(capacity.for_tenant, tenants))
             for actions in self._levels.values()
@@ -199,7 +199,7 @@ class FairQueue:
 
 
 def _turns(tenants: Tenants, capacity: Capacity) -> Iterator[str]:
-    """The tenants one after the other, round by round; those without room are passed over and keep their place."""
+    """The tenants one after the other, round by round; those without capacity are skipped and keep their place."""
     names = list(tenants)
     while names := [name for name in names if name in tenants and capacity.for_tenant(name)]:
         for name in names:

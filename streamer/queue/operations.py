@@ -1,4 +1,4 @@
-"""What callers want of a queue, as values: a batch of them becomes one look and one write."""
+"""The operations on a queue, as values: a batch of them needs one read and one write."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from streamer.core.records import RequestRecord
 from streamer.queue.fairness import Capacity
 
 Decide = Callable[[RequestRecord | None, float], RequestRecord | None]
-"""What becomes of a record (None: there is none) at a time. The same record: nothing is written. It raises what the
-caller is refused with."""
+"""The change of a record (None: there is none) at a time. Returning the same record writes nothing. Raises the error
+for the caller.
+"""
 
 
 class Operation:
-    """One wish, and what came of it."""
+    """One operation, and its outcome."""
 
     __slots__ = ("done", "problem", "result", "settled")
 
     def __init__(self) -> None:
         self.result: Any = None
         self.problem: Exception | None = None
-        """What its caller is refused with."""
+        """The error for its caller."""
         self.settled = False
         self.done: asyncio.Future[None] | None = None
         """What its caller waits for."""
@@ -35,7 +36,7 @@ class Operation:
         self.settled = True
 
     def refuse(self, problem: Exception) -> None:
-        """It is not done."""
+        """It has failed."""
         self.problem = problem
         self.settled = True
 
@@ -52,7 +53,7 @@ class Insert(Operation):
 
 
 class Edit(Operation):
-    """A change of one record. The result is the record after it."""
+    """A change of one record. The result is the record after the change."""
 
     __slots__ = ("decide", "key")
 
@@ -63,7 +64,7 @@ class Edit(Operation):
 
 
 class Claim(Operation):
-    """What a worker takes."""
+    """A claim by a worker."""
 
     __slots__ = ("capacity", "lease", "limit", "worker")
     result: Claims

@@ -1,6 +1,7 @@
-"""What a queue remembers of its storage: how many wait in which line, what runs, and when it must look again.
+"""What a queue keeps in memory about its storage: how many records wait in each line, what runs, and when it must look
+again.
 
-It holds no waiting record: one entry for each line, and one for each request that runs.
+It keeps no waiting records: only one entry for each line, and one for each running request.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _PENDING, _RETRYING, _PROCESSING = Status.PENDING, Status.RETRYING, Status.PROCE
 
 
 class Bounds(NamedTuple):
-    """How many requests may wait; None: any number."""
+    """Limits for waiting requests; None: no limit."""
 
     max_queued: int
     max_queued_per_owner: int | None = None
@@ -28,14 +29,14 @@ class Bounds(NamedTuple):
 
 
 class Overview:
-    """Kept up to date by `changed`, with every record that is written.
+    """Kept up to date by `changed`, which is called for every record that is written.
 
     Args:
-        bounds: how many may wait.
+        bounds: limits for waiting requests.
 
     Attributes:
-        lines: counts of the records that wait for nothing but a worker, in the order of their turns: PENDING ones, and
-            RETRYING ones that were due at `ready_until`.
+        lines: counts of the records that can start as soon as a worker is free, in the order of their turns: PENDING
+            ones, and RETRYING ones that were due at `ready_until`.
         ready_until: the time of the last look for retries that have become due.
         next_expiry: no waiting record expires before that.
     """
@@ -47,17 +48,17 @@ class Overview:
         self.next_expiry = -math.inf
         self._queued = 0
         self._queued_of: dict[str, int] = {}
-        """By owner, and by share: a share of an address begins as no owner does."""
+        """By owner, and by share; the share of an address has a prefix that no owner has."""
         self._running: dict[Key, RequestRecord] = {}
         self._next_lease_end = math.inf
-        """No lease ends before that."""
+        """No lease expires before that."""
         self._retrying: Counter[str] = Counter()
         """By action: records that wait for a time after `ready_until`."""
         self._retry_times: dict[str, float] = {}
         """By action: the earliest of those times, where it is known."""
 
     def load(self, counts: Iterable[LineCount], running: Iterable[RequestRecord]) -> None:
-        """Begins anew with what the storage says; lines that were known keep their turns."""
+        """Starts again with the counts of the storage; known lines keep their turns."""
         self.ready_until = self.next_expiry = -math.inf
         self._queued = 0
         self._queued_of.clear()
@@ -74,7 +75,7 @@ class Overview:
         self.lines.update(pending)
 
     def full(self, record: RequestRecord) -> Exception | None:
-        """Why this record may not wait as well; None when there is room for it."""
+        """Why this record may not wait as well; None when there is capacity for it."""
         bounds = self._bounds
         if self._queued >= bounds.max_queued:
             return queue_full(bounds.max_queued)
@@ -89,9 +90,9 @@ class Overview:
         """A record was written.
 
         Args:
-            before: as it was; None when it is new.
-            after: as it is.
-            turn_taken: it has left its line already, because its turn came.
+            before: the record before; None when it is new.
+            after: the record now.
+            turn_taken: it was already removed from its line, because it was its turn.
         """
         if before is not None:
             if before.status is _PROCESSING:
@@ -106,11 +107,11 @@ class Overview:
             self._wait(after)
 
     def removed(self, record: RequestRecord) -> None:
-        """A record that was thought to be written is not."""
+        """The write of a record, assumed to have happened, has failed."""
         self._leave(record)
 
     def find_leases_over(self, now: float) -> list[RequestRecord]:
-        """Running requests whose lease is over."""
+        """Running requests whose lease has expired."""
         if now < self._next_lease_end:
             return []
         ends = [(one.due_at or 0.0, one) for one in self._running.values()]
@@ -126,7 +127,7 @@ class Overview:
         return bool(self._retrying)
 
     def retries_may_be_due(self, now: float) -> bool:
-        """Whether to look for retries that have become due since `ready_until`; there are some to come."""
+        """Whether to look for retries that have become due since `ready_until`, because there are future ones."""
         return len(self._retry_times) < len(self._retrying) or min(self._retry_times.values()) <= now
 
     def retries_due(self, found: Iterable[Candidate], now: float) -> None:
@@ -137,15 +138,15 @@ class Overview:
             self._less_retrying(one.line.action)
 
     def retry_times_unknown(self) -> list[str]:
-        """Actions that have a retry to come, and it is not known when."""
+        """Actions with future retries of unknown time."""
         return [action for action in self._retrying if action not in self._retry_times]
 
     def retry_time_known(self, action: str, time: float) -> None:
-        """The earliest retry of an action that is still to come."""
+        """The time of an action's earliest future retry."""
         self._retry_times[action] = time
 
     def next_due(self, now: float, capacity: Capacity) -> float | None:
-        """When something can be claimed next, as far as there is room for it."""
+        """When a record can next be claimed, as far as there is capacity for it."""
         if self.lines.fits(capacity):
             return now
         times = [time for action, time in self._retry_times.items() if capacity.for_action(action)]
@@ -183,7 +184,7 @@ class Overview:
         return record.status is _PENDING or (record.due_at or 0.0) <= self.ready_until
 
     def _less_retrying(self, action: str) -> None:
-        # The one that left may have been the earliest: nobody knows it until the storage is asked.
+        # The record that left may have been the earliest: the storage must be asked.
         self._retry_times.pop(action, None)
         self._retrying[action] -= 1
         if not self._retrying[action]:
@@ -205,12 +206,12 @@ class Overview:
 
 
 def line_of(record: RequestRecord) -> Line:
-    """Where the record waits for its turn."""
+    """The line in which the record waits."""
     return Line(record.action, record.priority, record.share, record.owner)
 
 
 def expired_lease(record: RequestRecord) -> ExpiredLease:
-    """A running request whose lease is over, as the fair turns see it."""
+    """A running request with an expired lease, for the fair turns."""
     return ExpiredLease(
         record.due_at or 0.0, record.key, record.action, record.priority, record.tenant, last_attempt(record)
     )

@@ -1,4 +1,4 @@
-"""A queue over any storage: all that a queue promises, written once."""
+"""A queue over any storage: all rules of a queue, written once."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ from streamer.queue.operations import Claim, Edit, Insert, Operation, Write
 from streamer.queue.overview import Bounds
 
 _PURGE_SLICE = 500
-"""How many records are deleted in one write, so that others go between."""
+"""How many records are deleted in one write, so that other writes can run in between."""
 
 
 class StorageQueue:
     """A `RequestQueue` whose records are in a `Storage`.
 
-    Operations that come while the storage writes are gathered, and go to it together as the next batch. The storage is
-    read when the first operation comes. Between operations the queue remembers one entry for each line that waits and
-    for each request that runs, and no record that waits.
+    Operations that arrive while the storage writes are collected into the next batch. The storage is first read at the
+    first operation. Between operations the queue keeps one entry in memory for each line and for each running request,
+    and no waiting records.
 
     Args:
-        storage: where the records are. Nothing else may write to it. `close` closes it, too.
-        clock: time; the machine's own if omitted.
-        max_queued: how many records may wait; one more is OVERLOADED.
-        max_queued_per_owner: how many of one owner; None: any number.
-        max_queued_per_address: how many of one address, of requests without authentication; None: any number.
-        immediate: the storage's methods never wait for anything, so that they can run in the caller's own task.
+        storage: of the records. Nothing else may write to it. `close` closes it, too.
+        clock: time. Default: the machine's own.
+        max_queued: the limit of waiting records; one more is OVERLOADED.
+        max_queued_per_owner: the limit of one owner; None: no limit.
+        max_queued_per_address: the limit of one address, for requests without authentication; None: no limit.
+        immediate: the storage's methods never wait, so that they can run in the caller's own task.
     """
 
     def __init__(
@@ -250,11 +250,11 @@ class StorageQueue:
 
 
 def _wake(operations: Iterable[Operation]) -> None:
-    """Lets the callers go on."""
+    """Resolves the callers' futures."""
     for one in operations:
         if one.done is not None and not one.done.done():
             if not one.settled:
-                one.refuse(StoreUnavailable("the queue was stopped in the middle of this"))
+                one.refuse(StoreUnavailable("the queue was stopped during this operation"))
             one.done.set_result(None)
 
 
@@ -269,7 +269,7 @@ def _released(fence: int) -> Callable[[float], Event]:
 def _by_holder(claim: Lease, event: Callable[[float], Event]) -> Edit:
     def decide(record: RequestRecord | None, now: float) -> RequestRecord:
         if record is None:
-            raise LeaseLost(f"request {claim.id!r} is no longer known")
+            raise LeaseLost(f"request {claim.id!r} no longer exists")
         return advance(record, event(now))
 
     return Edit((claim.owner, claim.id), decide)
@@ -278,7 +278,7 @@ def _by_holder(claim: Lease, event: Callable[[float], Event]) -> Edit:
 def _ending(claim: Lease, event: Callable[[float], Completed | Failed]) -> Edit:
     def decide(record: RequestRecord | None, now: float) -> RequestRecord:
         if record is None:
-            raise LeaseLost(f"request {claim.id!r} is no longer known")
+            raise LeaseLost(f"request {claim.id!r} no longer exists")
         ended = event(now)
         return record if same_outcome(record, ended) else advance(record, ended)
 

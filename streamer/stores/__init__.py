@@ -1,1 +1,1 @@
-"""Where queued requests live: in memory, or durably in SQLite."""
+"""Built-in stores of queued requests: in memory, or durable in SQLite."""

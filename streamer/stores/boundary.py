@@ -1,4 +1,4 @@
-"""A store of a plugin, whose faults are store errors."""
+"""Wraps the store of a plugin, and turns its exceptions into store errors."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from streamer.core.errors import StoreError, StreamerError
 from streamer.core.foreign_code import is_our_own, one_line
 
 _AWAITABLE: Final = frozenset({"enqueue"})
-"""Methods that may be plain functions and return something to await."""
+"""Methods that may be plain functions that return an awaitable."""
 
 
 class StoreBoundary:
-    """Passes every call on to a store, and turns what it must not raise into a StoreError.
+    """Passes every call on to a store, and turns unexpected exceptions into StoreError.
 
-    All who use a store try again after a StoreError. They need not know what a driver raises, which may be a panic of a
-    Rust extension and no `Exception` at all.
+    Callers of a store try again after a StoreError. They need not know the exceptions of its driver, which may be a
+    panic of a Rust extension and no `Exception` at all.
 
     Args:
         store: of a plugin.
@@ -33,7 +33,7 @@ class StoreBoundary:
         value = getattr(self._store, attribute)
         if inspect.iscoroutinefunction(value) or attribute in _AWAITABLE:
             value = self._guarded(value)
-            # The next call finds it without coming here.
+            # Cached, so that the next call does not come here.
             setattr(self, attribute, value)
         return value
 

@@ -1,4 +1,4 @@
-"""A queue in memory: fast, for tests and for services that may forget. Nothing survives the process."""
+"""A queue in memory: fast, for tests and for services that need no durability. A restart loses everything."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from streamer.queue.overview import line_of
 
 
 class MemoryStorage:
-    """A `Storage` in dictionaries. A storage that keeps all its records in memory as well can begin with this one.
+    """A `Storage` in dictionaries. A storage that keeps all its records in memory can inherit from it.
 
     Attributes:
-        rows: all of them, by key. Only `put` and `remove` change them.
+        rows: all rows, by key. Only `put` and `remove` change them.
         kept: the values of `keep`.
     """
 
     def __init__(self) -> None:
         self.rows: dict[Key, Row] = {}
         self._lines: dict[Line, deque[tuple[int, Key]]] = {}
-        """Of each line what waits, by number."""
+        """The waiting records of each line, by number."""
         self._timed: dict[Status | None, dict[Key, Row]] = {Status.RETRYING: {}, Status.PROCESSING: {}}
         self._expiring: dict[Key, Row] = {}
-        """Those that wait until a time."""
+        """The records that wait for a time."""
         self.kept: dict[str, bytes] = {}
         self._newest = 0
 
@@ -82,7 +82,7 @@ class MemoryStorage:
         return self.kept.setdefault(name, value)
 
     async def close(self) -> None:
-        """Memory has nothing to give up."""
+        """Memory needs no closing."""
 
     def next_number(self) -> int:
         """For the next new row."""
@@ -119,7 +119,7 @@ class MemoryStorage:
         return list(itertools.islice(old, limit))
 
     def remove(self, keys: Sequence[Key]) -> Sequence[Key]:
-        """Forgets records that have ended."""
+        """Removes records that have ended."""
         for key in keys:
             del self.rows[key]
         return keys
@@ -182,7 +182,7 @@ class MemoryStorage:
 
 
 def matches(record: RequestRecord, wanted: Filter) -> bool:
-    """Whether a page that shows this is to show the record."""
+    """Whether a page with these filters includes the record."""
     return (
         (wanted.owner is None or record.owner == wanted.owner)
         and (wanted.id is None or record.id == wanted.id)
@@ -203,13 +203,13 @@ def _by_time(rows: Iterable[Row], time_of: Callable[[RequestRecord], float | Non
 
 
 class MemoryStore(StorageQueue):
-    """A `RequestQueue` in memory. It is not durable: an acknowledgment does not survive the process.
+    """A `RequestQueue` in memory. It is not durable: an acknowledged request does not survive the process.
 
     Args:
-        clock: time; the machine's own if omitted.
-        max_queued: how many records may wait; one more is OVERLOADED.
-        max_queued_per_owner: how many of one owner; None: any number.
-        max_queued_per_address: how many of one address, of requests without authentication; None: any number.
+        clock: time. Default: the machine's own.
+        max_queued: the limit of waiting records; one more is OVERLOADED.
+        max_queued_per_owner: the limit of one owner; None: no limit.
+        max_queued_per_address: the limit of one address, for requests without authentication; None: no limit.
     """
 
     def __init__(

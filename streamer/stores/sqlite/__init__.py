@@ -1,4 +1,4 @@
-"""The embedded durable queue: SQLite, written by a process of its own, many callers to one commit."""
+"""The built-in durable queue: SQLite, written by a separate process, with one commit for many callers."""
 
 from streamer.stores.sqlite.store import SqliteStore
 

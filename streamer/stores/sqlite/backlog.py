@@ -1,4 +1,4 @@
-"""What is in the queue: mirrored in memory where that is little, read from the indexes of the file where it is much."""
+"""The waiting records: mirrored in memory when there are few, read from the file's indexes when there are many."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from streamer.stores.sqlite.recount import COUNT, Recount
 from streamer.stores.sqlite.wheel import QUEUED, Wheel
 
 MANY: Final = 2048
-"""Records in the queue up to which their lines are kept in memory. Reading so many takes some milliseconds, in which
-nothing else is written."""
+"""Number of queued records up to which their lines are kept in memory. Reading that many takes some milliseconds,
+during which nothing else is written.
+"""
 
 _IN_LINE: Final = (
     "SELECT action, priority, tenant, owner, count(*), min(number) FROM requests INDEXED BY requests_queued "  # noqa: S608 - constants
@@ -42,7 +43,9 @@ _QUEUED_KINDS: Final = tuple(
     "ORDER BY action, priority LIMIT 1"
     for after in ("action = ? AND priority > ?", "action > ?")
 )
-"""The next kind of the same action, and of the next action. SQLite would read all of the same kind for both at once."""
+"""The next kind of the same action, and of the next action. In one query, SQLite would read all rows of the same
+kind.
+"""
 _TIMED_KINDS: Final = tuple(
     statement.replace("requests_queued", "requests_timed").replace(QUEUED, TIMED) for statement in _QUEUED_KINDS
 )
@@ -55,18 +58,18 @@ class Backlog:
         database: the open file.
 
     Attributes:
-        execute: runs a statement whose rows are read.
-        cursor: one for all statements that return none.
-        change: runs such a statement by it, at less cost.
+        execute: runs a statement that returns rows.
+        cursor: shared by all statements that return none.
+        change: runs such a statement on it, at less cost.
         queued: PENDING and RETRYING records, so that a full queue is known without counting.
         owners: the same by owner.
         shares: the same by share, see `RequestRecord.share`.
-        many: so much waits that `lines` is empty, and turns are read from the file, by `wheel`.
-        lines: who waits for nothing but a worker.
-        wheel: whose turn it is where many wait.
-        counted: what is written now is in the index from which an owner's records are counted where many wait.
-        times: when what waits for a time is next due.
-        became_many: they became many in this transaction.
+        many: so many records wait that `lines` is empty, and turns are read from the file, by `wheel`.
+        lines: the records that can start as soon as a worker is free.
+        wheel: the turns when many records wait.
+        counted: records written now are in the index from which an owner's records are counted when many wait.
+        times: when records that wait for a time are next due.
+        became_many: `many` became true in this transaction.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
@@ -86,7 +89,7 @@ class Backlog:
         self._recount: Recount | None = None
 
     def recount(self) -> None:
-        """Reads from the file what is kept in memory. Whoever has waited longest is served first."""
+        """Reads from the file what is kept in memory. Owners that have waited longest are served first."""
         self.lines = FairQueue()
         self.queued = self._read(_COUNT_UP_TO, MANY + 1)
         self.many = self.counted = self.queued > MANY
@@ -106,7 +109,7 @@ class Backlog:
         self.times.reset(self._kinds(_TIMED_KINDS))
 
     def count_again(self) -> None:
-        """The file may say anything now. Where many wait, nobody waits until they are counted."""
+        """The file may have changed in any way. When many wait, nothing is counted until it is needed."""
         if not self.many:
             self.recount()
             return
@@ -115,7 +118,7 @@ class Backlog:
         self.times.reset(self._kinds(_TIMED_KINDS))
 
     def become_many(self) -> None:
-        """Where many wait, from now on no line is kept in memory, and only the counts that are asked for."""
+        """When many records wait, lines are no longer kept in memory, and counts are read only when needed."""
         if self.many or self.queued <= MANY:
             return
         self.many = self.counted = self.became_many = True
@@ -129,12 +132,12 @@ class Backlog:
         self.wheel.reset(self._kinds(_QUEUED_KINDS))
 
     def become_few(self) -> None:
-        """Reads the lines into memory again where that has become little."""
+        """Reads the lines into memory again when few records wait."""
         if self.many and self.queued < MANY // 2:
             self.recount()
 
     def _kinds(self, statements: tuple[str, ...]) -> list[Kind]:
-        """Every kind that an index has, by one or two looks for each."""
+        """Every kind in an index, by one or two lookups for each."""
         same_action, next_action = statements
         kinds: list[Kind] = []
         found: Kind | None = self.execute(next_action, ("",)).fetchone()
@@ -155,29 +158,29 @@ class Backlog:
         return sum(self._read(_COUNT_SHARE, *kind, waiting, share) for kind in kinds for waiting in (0, 1))
 
     def correct(self) -> None:
-        """Takes over what has been counted meanwhile."""
+        """Applies the result of a count that has finished meanwhile."""
         if self._recount is not None and (error := self._recount.error) is not None:
             self.queued += error
             self._recount = None
 
     def join(self, place: FairKey) -> None:
-        """One more record waits for nothing but a worker."""
+        """Adds a record that can start as soon as a worker is free."""
         if self.many:
             self.wheel.kinds.add((place.action, place.priority))
         else:
             self.lines.add(place)
 
     def part(self, place: FairKey) -> None:
-        """One record less does, and nobody's turn is over."""
+        """Removes such a record without using up a turn."""
         if not self.many:
             self.lines.remove(place)
 
     def count(self, owner: str, share: str, change: int) -> None:
-        """So many more records are in the queue."""
+        """Adds queued records."""
         self.queued += change
         self.owners.change(owner, change)
         self.shares.change(share, change)
 
     def fits(self, capacity: Capacity) -> bool:
-        """Whether anything that waits for nothing but a worker could be taken."""
+        """Whether any record could be taken that can start as soon as a worker is free."""
         return self.wheel.fits(capacity) if self.many else self.lines.fits(capacity)

@@ -1,4 +1,4 @@
-"""How much may be read at one time."""
+"""Limits how many bytes are read at one time."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Final
 
 
 class ByteBudget:
-    """Bytes that may be taken at one time; first come, first served.
+    """Bytes that may be in use at one time; first come, first served.
 
     Args:
-        total: of all that take some. Whoever needs more than that waits until nobody else has any.
+        total: of all users. A user that needs more waits until nobody else uses any.
     """
 
     def __init__(self, total: int) -> None:
@@ -23,7 +23,7 @@ class ByteBudget:
 
     @asynccontextmanager
     async def taken(self, size: int) -> AsyncIterator[None]:
-        """While it lasts, so many bytes are taken."""
+        """Within this context, this many bytes are in use."""
         size = min(size, self._total)
         if self._waiting or size > self._free:
             await self._wait(size)
@@ -42,7 +42,7 @@ class ByteBudget:
             await turn
         except BaseException:
             if turn.done() and not turn.cancelled():
-                # Its turn came and it was cancelled in the same moment.
+                # It became its turn and was cancelled at the same moment.
                 self._free += size
             self._serve()
             raise

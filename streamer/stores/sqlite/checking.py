@@ -1,4 +1,4 @@
-"""Whether a file can be a service's database, without opening it: a service may be running on it."""
+"""Checks whether a file can be a service's database, without opening it, since a service may be running on it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _APPLICATION: Final = struct.Struct(">68xI")
 
 
 def problems(options: Mapping[str, Any], context: BuildContext) -> Iterator[OptionProblem]:
-    """What would keep a start from opening the file."""
+    """Problems that would prevent a start from opening the file."""
     if "\0" in options["path"]:
-        yield OptionProblem(("path",), "this is no path: it holds a null character")
+        yield OptionProblem(("path",), "this is not a path: it contains a null character")
         return
     problem = file_problem(context.path(options["path"]))
     if problem is not None:
@@ -28,22 +28,22 @@ def problems(options: Mapping[str, Any], context: BuildContext) -> Iterator[Opti
 
 
 def file_problem(path: Path) -> str | None:
-    """What would keep a service from using the file, whether it exists already or not; None when nothing would."""
+    """Why a service cannot use the file, whether it exists already or not; None when it can."""
     folder = path.parent
     if not folder.is_dir():
-        return f"{path} cannot be opened: there is no folder {folder}; make it, or give another path"
+        return f"{path} cannot be opened: the folder {folder} does not exist; create it, or use another path"
     if not os.access(folder, os.W_OK | os.X_OK):
-        return f"{path} cannot be opened: the folder {folder} is not writable, and files are made next to it"
+        return f"{path} cannot be opened: the folder {folder} is not writable, and files are created next to it"
     if not path.exists():
         return None
     if not path.is_file():
-        return f"{path} is no file; give backends.store another path"
+        return f"{path} is not a file; use another path in backends.store"
     if not os.access(path, os.R_OK | os.W_OK):
         return f"{path} cannot be opened: this user may not read and write it"
     with path.open("rb") as file:
         header = file.read(_HEADER)
     if header and not header.startswith(_MAGIC):
-        return f"{path} is not an SQLite file: give backends.store another path"
+        return f"{path} is not an SQLite file: use another path in backends.store"
     if len(header) == _HEADER and _APPLICATION.unpack_from(header)[0] not in (0, APPLICATION_ID):
-        return f"{path} belongs to another program: give backends.store another path"
+        return f"{path} belongs to another program: use another path in backends.store"
     return None

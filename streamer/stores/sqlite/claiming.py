@@ -1,4 +1,4 @@
-"""Claims in the writer process."""
+"""Claims, in the writer process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from streamer.stores.sqlite.state import ALL, SELECT, State, place_of
 from streamer.stores.sqlite.wheel import QUEUED
 
 _SLICE: Final = 256
-"""How many records expire, or of a kind fall due, in one claim at most, so that other operations go between."""
+"""Maximum number of records that expire in one claim, and that become due for each kind, so that other operations can
+run in between.
+"""
 
 _GET_NUMBER: Final = f"{SELECT} WHERE number = ?"
 _EXPIRED: Final = (
@@ -68,7 +70,7 @@ def claim_of_nothing(
     _lease: float,
     limits: list[Any],
 ) -> Any:
-    """The answer to a claim that finds nothing and changes nothing; None where that is not known from memory."""
+    """The answer to a claim that finds nothing and changes nothing; None where memory does not show that."""
     times = state.times
     if again or now < state.newest or now >= times.next_expiry or not times.known or times.passed(now):
         return None
@@ -108,7 +110,7 @@ def claim(
     if timed:
         _fall_due(state, now)
     if len(waiting_ended) == _SLICE:
-        # More may have expired, which must not begin: the next claim goes on.
+        # More may have expired, and must not start: the next claim continues.
         return [[], ended, now, *state.changed_externally()]
     if now >= state.times.next_expiry:
         state.times.read_expiry()
@@ -121,7 +123,7 @@ def claim(
 def _take(
     state: State, token: str, limit: int, capacity: Capacity, leases: list[ExpiredLease], event: Claimed
 ) -> list[list[Any]]:
-    """Takes whose turn it is of the lines in memory."""
+    """Takes turns from the lines in memory."""
     turns = state.lines.take(limit, capacity, leases)
     rows = _in_line_rows(state, [turn for turn in turns if isinstance(turn, FairKey)])
     taken, updates, kinds = [], [], set()
@@ -143,7 +145,7 @@ def _take(
 def _take_by_index(
     state: State, token: str, limit: int, capacity: Capacity, leases: list[ExpiredLease], event: Claimed
 ) -> list[list[Any]]:
-    """Takes whose turn it is by the index, one after the other, because it says only then whose turn is next."""
+    """Takes turns by the index, one after the other, because each turn decides the next."""
     taken = []
     for turn in state.wheel.take(limit, capacity, leases):
         if isinstance(turn, ExpiredLease):
@@ -159,14 +161,16 @@ def _take_by_index(
 
 
 def _begin(row: list[Any], number: int, token: str, event: Claimed) -> tuple[Any, ...]:
-    """Changes the row as a claim does, and returns what the statement that does so in the file needs."""
+    """Changes the row as a claim does, and returns the parameters of the statement that does the same in the file."""
     row[9:17] = ["PROCESSING", event.lease_until, row[11] + 1, row[12] + 1, event.worker, 0.0, "", b""]
     row[20] = row[21] = event.at
     return (event.lease_until, event.worker, event.at, token, number)
 
 
 def _expired_leases(state: State, now: float) -> tuple[list[ExpiredLease], list[int]]:
-    """What lost its worker and may run again, and what must end instead. Both are as few as could run at one time."""
+    """Requests whose worker died: those that may run again, and those that must end instead. Both are at most as many
+    as could run at the same time.
+    """
     leases, to_end = [], []
     for kind in state.times.kinds:
         for due_at, number, tenant, attempts_left, expired in state.execute(_EXPIRED_LEASES, (now, *kind, now)):
@@ -189,7 +193,7 @@ def _end(state: State, token: str, now: float, number: int, *, waiting: bool) ->
 
 
 def _fall_due(state: State, now: float) -> None:
-    """Puts the retries in line whose time has come."""
+    """Moves retries that have become due into their lines."""
     for kind in state.times.kinds:
         for tenant, owner, number in state.execute(_FALLEN_DUE, (*kind, now, _SLICE)).fetchall():
             state.execute(_IN_LINE, (number,))
@@ -225,7 +229,9 @@ def _next_due(state: State, now: float, capacity: Capacity) -> float | None:
 
 
 def _next_lease_end(state: State, now: float, capacity: Capacity, kind: tuple[str, int]) -> float | None:
-    """When the next lease ends of those that may then run again; infinite when none may, None when there is none."""
+    """When the next lease expires of requests that may then run again; infinite when none may, None when there are
+    none.
+    """
     found: float | None = None
     for due_at, tenant, attempts_left in state.execute(_RUNNING, kind):
         if due_at > now or (capacity.for_tenant(tenant) and capacity.for_lost(last=attempts_left == 1)):

@@ -1,4 +1,4 @@
-"""How many records each owner, or each share, has in the queue."""
+"""Counts the queued records of each owner, or of each share."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Callable
 from typing import Final
 
 HELD: Final = 8192
-"""Names whose counts are held in memory before small ones are dropped."""
+"""Number of names whose counts are kept in memory before small counts are dropped."""
 SMALL: Final = 64
-"""A count below it costs little to read again."""
+"""Counts below this are cheap to read again."""
 
 
 class Counts:
-    """Counts by name. As long as `complete` is set, a name that is not held has nothing in the queue; after that its
-    count is read from the file when it is asked for, and held.
+    """Counts by name. While `complete` is true, a missing name has nothing in the queue; after that, a missing count is
+    read from the file when it is needed.
 
-    Large counts are never dropped, because reading one costs as much as it counts: there are at most as many of them
-    as the queue has records, divided by `SMALL`.
+    Large counts are never dropped, because reading one takes as long as counting its records: there are at most as many
+    of them as the queue has records, divided by `SMALL`.
 
     Args:
         read: counts the records of one name in the file.
 
     Attributes:
-        held: the counts that are known.
-        complete: whether they are all there are.
+        held: the known counts.
+        complete: whether all counts are known.
     """
 
     def __init__(self, read: Callable[[str], int]) -> None:
@@ -33,7 +33,7 @@ class Counts:
         self.complete = True
 
     def clear(self, *, complete: bool) -> None:
-        """Forgets everything. With `complete` the caller adds every count there is."""
+        """Forgets everything. With `complete` the caller adds every existing count."""
         self.held.clear()
         self.complete = complete
 
@@ -50,7 +50,7 @@ class Counts:
         return found
 
     def change(self, name: str, change: int) -> None:
-        """So many more records of this name are in the queue."""
+        """Adds queued records of this name."""
         held = self.held
         known = held.get(name)
         if known is None:
@@ -60,7 +60,7 @@ class Counts:
         if known + change or not self.complete:
             held[name] = known + change
         else:
-            # A name that has nothing in the queue takes no memory.
+            # A name without queued records takes no memory.
             del held[name]
 
     def _drop_small(self) -> None:

@@ -1,4 +1,4 @@
-"""The file: its versions and its settings."""
+"""The database file: its schema versions and settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BUSY_WAIT: Final = 10.0
 """Seconds to wait for another process (an operator's) to end its own short transaction."""
 
 _WAL_LEFT: Final = 16 * 1024 * 1024
-"""Bytes of the write-ahead log that may stay on disk after a burst has made it longer."""
+"""Bytes of the write-ahead log that stay on disk after a burst has made it longer."""
 
 
 def open_database(path: Path, *, create: bool, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
@@ -26,16 +26,16 @@ def open_database(path: Path, *, create: bool, migrations: Sequence[str] = MIGRA
 
     Args:
         path: the file.
-        create: make the file if need be, and bring one of an earlier version up to date. Without it the file must be
-            there and of this version: a service that may be running on it must find nothing changed.
-        migrations: the steps that there are.
+        create: create the file if necessary, and migrate one of an earlier version. Without it, the file must exist
+            with this version's schema: a service that may be running on it must find nothing changed.
+        migrations: the available steps.
 
     Raises:
         StoreTooNew: the file comes from a newer version.
-        StoreError: it is not one of ours, or cannot be opened.
+        StoreError: it belongs to another program, or cannot be opened.
     """
     if not create and not path.exists():
-        raise StoreError(f"{path} does not exist: no service has stored a request there yet")
+        raise StoreError(f"{path} does not exist: no service has stored a request in it yet")
     if create and not path.exists():
         # SQLite gives its other files the mode of this one.
         os.close(create_private(path))
@@ -54,7 +54,7 @@ def open_database(path: Path, *, create: bool, migrations: Sequence[str] = MIGRA
     except sqlite3.DatabaseError as problem:
         database.close()
         if "not a database" in str(problem):
-            raise StoreError(f"{path} is not an SQLite file: give backends.store another path") from None
+            raise StoreError(f"{path} is not an SQLite file: use another path in backends.store") from None
         raise StoreUnavailable(f"{path} cannot be used: {problem}") from None
     except StoreError:
         database.close()
@@ -63,9 +63,9 @@ def open_database(path: Path, *, create: bool, migrations: Sequence[str] = MIGRA
 
 
 def _bind_at_once() -> None:
-    """Values of these types need no conversion; said here, that costs half as much as finding no converter each time.
+    """Values of these types need no conversion; declaring that costs half as much as finding no converter each time.
 
-    It holds for the whole process, which is the writer's own.
+    It applies to the whole process, which is the writer's own.
     """
     sqlite3.register_adapter(bytes, bytes.__bytes__)
     sqlite3.register_adapter(type(None), {None: None}.get)
@@ -76,7 +76,7 @@ def _version(database: sqlite3.Connection, path: Path, known: int, *, create: bo
     application = database.execute("PRAGMA application_id").fetchone()[0]
     empty = not database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application != APPLICATION_ID and (application or not empty):
-        raise StoreError(f"{path} belongs to another program: give backends.store another path")
+        raise StoreError(f"{path} belongs to another program: use another path in backends.store")
     if version > known:
         raise StoreTooNew(
             f"{path} was written by a newer version (its schema is {version}, this version knows {known}): "
@@ -84,10 +84,10 @@ def _version(database: sqlite3.Connection, path: Path, known: int, *, create: bo
         )
     if version < known and not create:
         if empty:
-            raise StoreError(f"{path} is empty: no service has stored a request there yet")
+            raise StoreError(f"{path} is empty: no service has stored a request in it yet")
         raise StoreError(
             f"{path} was written by an earlier version (its schema is {version}, this version writes {known}): "
-            "start the service of this version on it once, which brings it up to date"
+            "start the service of this version on it once, which migrates it"
         )
     return version
 
@@ -97,11 +97,11 @@ def _migrate(database: sqlite3.Connection, version: int, migrations: Sequence[st
         return
     database.create_function("streamer_new_key", 0, new_key)
     database.create_function("streamer_owner", 2, _renamed)
-    # What a migration takes out must not stay behind in the files, unseen.
+    # Data that a migration removes must not stay in the files.
     usual = database.execute("PRAGMA secure_delete").fetchone()[0]
     database.execute("PRAGMA secure_delete = ON")
     for number in range(version, len(migrations)):
-        # In one transaction with its number: a migration that was cut off has not happened.
+        # In one transaction with its number: an interrupted migration is rolled back.
         statements = f"BEGIN IMMEDIATE; {migrations[number]}; PRAGMA user_version = {number + 1}; "
         try:
             database.executescript(f"{statements}PRAGMA application_id = {APPLICATION_ID}; COMMIT")
@@ -114,5 +114,5 @@ def _migrate(database: sqlite3.Connection, version: int, migrations: Sequence[st
 
 
 def _renamed(key: bytes, owner: str) -> str:
-    """The owner of a client whose secret was a part of its name."""
+    """The owner's name for a client whose secret was a part of its name."""
     return OwnerNames(key).client(owner.removeprefix(CLIENT))

@@ -1,6 +1,7 @@
-"""When the next retry is due, the next lease ends and the next request expires: read from the file once, then known.
+"""When the next retry is due, the next lease expires and the next request expires: read from the file once, then kept
+in memory.
 
-Without it each claim would look for all of that in the file, although most claims find nothing of it.
+Without it, each claim would look these up in the file, although most claims find nothing due.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 TIMED: Final = "AND due_at IS NOT NULL AND status != 'PENDING'"
-"""What the index of those that wait for a time is of; a query that says so may use it."""
+"""The condition of the index of records that wait for a time; a query needs it to use the index."""
 _EARLIEST: Final = (
     "(SELECT due_at FROM requests INDEXED BY requests_timed "  # noqa: S608 - constants
     f"WHERE action = ?1 AND priority = ?2 AND status = '{{}}' AND waiting = 0 {TIMED} ORDER BY due_at LIMIT 1)"
@@ -25,18 +26,18 @@ _NEXT_EXPIRY: Final = (
 Kind = tuple[str, int]
 """Action and priority."""
 Times = tuple[float | None, float | None]
-"""Of one kind: when the earliest retry is due, and when the earliest lease ends."""
+"""For one kind: when the earliest retry is due, and when the earliest lease expires."""
 
 
 class DueTimes:
-    """What the file says about times, as long as nothing has changed it.
+    """Times read from the file, valid until the records change.
 
     Args:
         execute: runs a statement on the file.
 
     Attributes:
         kinds: every kind that may have records that wait for a time (RETRYING, PROCESSING).
-        next_expiry: no request that waits expires before that; perhaps later.
+        next_expiry: no waiting request expires before that; perhaps later.
     """
 
     def __init__(self, execute: Callable[..., sqlite3.Cursor]) -> None:
@@ -48,12 +49,12 @@ class DueTimes:
         self._dropped: set[Kind] = set()
 
     def undo(self) -> None:
-        """A transaction was rolled back: kinds that had nothing left may have it again."""
+        """A transaction was rolled back: kinds without records may have some again."""
         self.reset(self.kinds | self._dropped)
         self._dropped.clear()
 
     def reset(self, kinds: Iterable[Kind]) -> None:
-        """The file may say anything now, of these kinds."""
+        """The file may have changed in any way, for these kinds."""
         self.kinds = set(kinds)
         self.forget()
         self.next_expiry = -math.inf
@@ -64,7 +65,7 @@ class DueTimes:
 
     @property
     def known(self) -> bool:
-        """Whether `read` need not look into the file."""
+        """Whether `read` need not read the file."""
         return self._known is not None
 
     def read(self) -> Mapping[Kind, Times]:
@@ -85,7 +86,7 @@ class DueTimes:
         return self._known
 
     def passed(self, now: float) -> bool:
-        """Whether any of them is not later than now."""
+        """Whether any of them is due."""
         self.read()
         return self._earliest <= now
 
@@ -103,11 +104,11 @@ class DueTimes:
             self._earliest = min(self._earliest, until)
 
     def add_expiry(self, expires_at: float | None) -> None:
-        """A request waits that expires then."""
+        """A waiting request expires then."""
         if expires_at is not None and expires_at < self.next_expiry:
             self.next_expiry = expires_at
 
     def read_expiry(self) -> None:
-        """All that had expired has ended."""
+        """All expired requests were ended."""
         found = self._execute(_NEXT_EXPIRY).fetchone()
         self.next_expiry = math.inf if found is None else found[0]

@@ -1,4 +1,4 @@
-"""The files on the disk: readable by their owner alone, and whether they are still those that were opened."""
+"""The files on disk: readable by their owner only, and checked for being those that were opened."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ from typing import Final
 from streamer.core.errors import StoreUnavailable
 
 PRIVATE: Final = 0o600
-"""Requests hold whatever clients send, and the store's notes hold a key: nobody else may read them."""
+"""Requests contain whatever clients send, and the store keeps a key: nobody else may read them."""
 
 SIDES: Final = ("-wal", "-shm", ".lock")
-"""What lies next to the database file, by what its name ends with."""
+"""Endings of the files next to the database file."""
 
 REPAIR: Final = (
-    "nothing is stored until it is back; or stop the service, put the right file there without "
-    "a -wal and -shm that belong to another one, and start it again"
+    "nothing is stored until it is back; or stop the service, restore the right file without "
+    "a -wal and -shm that belong to another file, and start it again"
 )
 
 _INDEX: Final = struct.Struct("=32x8s56xI28xI")
-"""The shared index of the write-ahead log, as SQLite's own "WAL-mode File Format" lays it out: the salts, which change
-each time that the log begins anew, how many frames a checkpoint has copied into the database file, and how many it
-began to copy."""
+"""The shared index of the write-ahead log, as described in SQLite's "WAL-mode File Format": the salts, which change
+each time the log is restarted, how many frames a checkpoint has copied into the database file, and how many it started
+to copy.
+"""
 _EXTENT: Final = struct.Struct("=14xHI12x8s")
-"""Of the same: the size of a page, how many frames of the log count, and the salts."""
+"""Of the same: the page size, how many frames of the log are valid, and the salts."""
 _LOG_HEADER: Final = 32
 _FRAME_HEADER: Final = 24
-"""Bytes in the log before its frames, and before the page of each."""
+"""Bytes in the log before its frames, and before the page of each frame."""
 
 
 def create_private(path: Path, end: str = "") -> int:
-    """A descriptor of the file, or of the one next to it with that end, made for its owner alone if it is not there.
+    """A descriptor of the file, or of the file next to it with that ending, which is created with access for its owner
+    only if it does not exist.
 
-    That of the database must stay open for as long as the process uses it: closing it would end SQLite's own locks
-    (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+    The descriptor of the database must stay open while the process uses the file: closing it would release SQLite's own
+    locks (https://www.sqlite.org/howtocorrupt.html, section 2.2).
 
     Raises:
         StoreUnavailable: it cannot be opened.
@@ -53,7 +55,7 @@ def create_private(path: Path, end: str = "") -> int:
 
 
 def make_private(path: Path) -> list[str]:
-    """Takes the rights of others away from the files that are there already. Returns a line for the log for each."""
+    """Removes other users' access to existing files. Returns a line for the log for each."""
     lines = []
     for file in (path, *(Path(f"{path}{side}") for side in SIDES)):
         with contextlib.suppress(FileNotFoundError):
@@ -64,31 +66,33 @@ def make_private(path: Path) -> list[str]:
             try:
                 file.chmod(PRIVATE)
             except OSError as problem:
-                lines.append(f"{file} can be read by others (mode {was:04o}), and that cannot be changed: {problem}")
+                lines.append(
+                    f"{file} can be read by others (mode {was:04o}), and its mode cannot be changed: {problem}"
+                )
             else:
                 lines.append(f"{file} could be read by others (mode {was:04o}); its mode is 0600 now")
     return lines
 
 
 class FileWatch:
-    """Knows whether the open database is still what lies under its name.
+    """Detects whether the open database is no longer the file with its name.
 
-    SQLite goes on writing to a file that was deleted, renamed or overwritten, and whatever it stores then is lost.
+    SQLite continues to write to a file that was deleted, renamed or overwritten, and everything it then stores is lost.
 
     Args:
-        path: the database, open in WAL mode and used at least once, so that all its files are there.
-        save: copies what is in the log, which is open although its name is gone, into the database file.
+        path: the database, open in WAL mode and used at least once, so that all its files exist.
+        save: copies the content of the log, which is open although its name is gone, into the database file.
     """
 
     def __init__(self, path: Path, save: Callable[[], object]) -> None:
         self._path = path
         self._save = save
-        # Kept open: closing it would end the locks that SQLite has on this file, too.
+        # Kept open: closing it would release SQLite's locks on this file too.
         self._index = os.open(f"{path}-shm", os.O_RDONLY | os.O_CLOEXEC)
         self._log_name = Path(f"{path}-wal")
         self._log = os.open(self._log_name, os.O_RDONLY | os.O_CLOEXEC)
         files = (path, self._log_name, Path(f"{path}-shm"))
-        # With their names as texts: they are looked at twice in each transaction, and a Path costs more than the look.
+        # Names as strings: they are used twice in each transaction, and creating a Path costs more than the check.
         self._identities = [(file, os.fspath(file), _identity(file.stat())) for file in files]
         self._main_name, self._log_text = os.fspath(path), os.fspath(self._log_name)
         self._log_size = 0
@@ -99,9 +103,9 @@ class FileWatch:
         self._saved = False
 
     def log_unchanged(self) -> bool:
-        """A short look before a transaction: the log has its name, and nobody has shortened it or written another.
+        """A quick check before a transaction: the log has its name, and was neither shortened nor rewritten.
 
-        False also when the log has begun anew since: then `problem` tells.
+        False also when the log was restarted since; then `problem` decides.
         """
         return (
             os.access(self._log_text, os.F_OK)
@@ -110,9 +114,9 @@ class FileWatch:
         )
 
     def unchanged(self) -> bool:
-        """A short look after a commit: the database has its name, nobody has written into it or shortened the log.
+        """A quick check after a commit: the database has its name, nobody has written into it or shortened the log.
 
-        False also after a checkpoint: then `problem` tells.
+        False also after a checkpoint; then `problem` decides.
         """
         try:
             main = os.stat(self._main_name)  # noqa: PTH116 - as above
@@ -125,13 +129,13 @@ class FileWatch:
         )
 
     def _log_is_no_shorter(self) -> bool:
-        # Where its end is: fstat says so too, and much else that would have to be made into Python's objects.
+        # The position of its end: fstat returns it too, with much else that would have to become Python objects.
         size = os.lseek(self._log, 0, os.SEEK_END)
         shorter, self._log_size = size < self._log_size, size
         return not shorter
 
     def problem(self) -> str | None:
-        """What has become of the files, in one line; None when they are what they were."""
+        """What happened to the files, on one line; None when they are unchanged."""
         if self._overwritten is not None:
             return self._was_overwritten()
         before = self._read_index()
@@ -160,24 +164,25 @@ class FileWatch:
         return None
 
     def _checkpointed(self) -> bool:
-        """Whether SQLite, in whatever process, has written to the database file since the last look, or does so now.
+        """Whether SQLite, in any process, has written to the database file since the last check, or is writing now.
 
-        Each checkpoint says in the index that it begins and how far it came. A program that knows nothing of SQLite,
-        such as `cp`, does not.
+        Each checkpoint records in the index that it starts and how far it came. A program without SQLite, such as `cp`,
+        does not.
         """
         _, copied, begun = index = self._read_index()
         return begun > copied or index != self._seen
 
     def _log_is_whole(self) -> bool:
-        """Whether the log still begins as the index says, and is as long.
+        """Whether the log still starts as the index says, and has the same length.
 
-        Whoever begins it anew writes that to the index first, and a frame counts there when it has been written.
+        A process that restarts the log first records this in the index, and a frame is valid there once it has been
+        written.
         """
         index = os.pread(self._index, _EXTENT.size, 0)
         page, frames, salts = _EXTENT.unpack(index)
         if not frames:
             return True
-        # A page of 65536 bytes has the size 1 there.
+        # The page size 65536 is stored as 1.
         extent = _LOG_HEADER + frames * (_FRAME_HEADER + (page if page > 1 else 1 << 16))
         header = os.pread(self._log, _LOG_HEADER, 0)
         if header[16:24] == salts and os.fstat(self._log).st_size >= extent:
@@ -185,7 +190,7 @@ class FileWatch:
         return os.pread(self._index, _EXTENT.size, 0) != index
 
     def _save_log(self) -> None:
-        """What was acknowledged may be in the log alone, whose name is gone."""
+        """Acknowledged requests may be only in the log, whose name is gone."""
         if not self._saved:
             self._saved = True
             with contextlib.suppress(sqlite3.Error):
@@ -197,8 +202,8 @@ class FileWatch:
 
     def _was_overwritten(self) -> str:
         return (
-            f"{self._overwritten} was overwritten by another program while it was in use: nothing is stored any more; "
-            f"stop the service, put the right file at {self._path}, delete its -wal and -shm, and start it again"
+            f"{self._overwritten} was overwritten by another program while it was in use: nothing is stored now; "
+            f"stop the service, restore the right file at {self._path}, delete its -wal and -shm, and start it again"
         )
 
 

@@ -1,4 +1,6 @@
-"""Whether the writer may go on: the files are those that it opened, the lock is its own, and the disk takes writes."""
+"""Checks whether the writer may continue: the files are those that it opened, the lock is its own, and the disk accepts
+writes.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +17,22 @@ _REFUSING: Final = frozenset(
 
 
 LOOK_INTERVAL: Final = 0.1
-"""Seconds for which a whole look counts. In between a short one, after each commit, sees what is done to the files in
-other ways than by writing into them."""
+"""Seconds for which a full check is valid. In between, a quick check after each commit detects all changes except
+writes into the files.
+"""
 
 
 class Guard:
-    """What is wrong with the file as a whole. Nothing, when it is made without checks.
+    """Reports problems with the file as a whole. Without checks it reports none.
 
     Args:
         path: the file.
-        checks: each returns what is wrong, in one line; None when nothing is.
-        before: a short look before a transaction: whether the checks would find nothing, as far as that can be seen at
-            little cost.
-        after: the same after a commit. None: the checks are always asked.
+        checks: each returns a problem on one line, or None.
+        before: a quick check before a transaction: whether the full checks would probably find nothing.
+        after: the same after a commit. None: the full checks always run.
 
     Attributes:
-        trouble: why writes are refused, in one line; None when they are taken.
+        trouble: why writes are refused, on one line; None when they are accepted.
     """
 
     def __init__(
@@ -63,9 +65,9 @@ class Guard:
         return self._look()
 
     def closed_since(self) -> str | None:
-        """Why what has just been committed is not stored; None when it is.
+        """Why the last commit is not durable; None when it is.
 
-        What went into a file that is gone is not: this is asked after each commit, before it is acknowledged.
+        A commit to a deleted file is not durable, so this is called after each commit, before it is acknowledged.
         """
         if self.trouble is None and self._after is not None and self._after():
             return None
@@ -80,23 +82,23 @@ class Guard:
         return found
 
     def failed(self, problem: Exception) -> None:
-        """A transaction failed with this."""
-        # Only what SQLite itself refused has a code.
+        """A transaction failed with this exception."""
+        # Only errors of SQLite itself have a code.
         code = getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
         if code in _DAMAGED:
             self.trouble = self._damage = (
-                f"{self._path} is damaged ({problem}): nothing is stored any more; stop the service, "
-                "put a backup in its place without the old -wal and -shm, and start it again"
+                f"{self._path} is damaged ({problem}): nothing is stored any longer; stop the service, "
+                "restore a backup without the old -wal and -shm, and start it again"
             )
         elif code in _REFUSING:
-            self.trouble = f"{self._path} cannot be written ({problem}): it is tried again all the time"
+            self.trouble = f"{self._path} cannot be written ({problem}); the service keeps trying"
 
     def written(self) -> None:
         """A transaction has been written."""
         self.trouble = None
 
     def news(self) -> tuple[str | None] | None:
-        """The trouble that there is now, if that is another than when this was last asked."""
+        """The current problem, if it is another one than at the last call."""
         if self.trouble == self._reported:
             return None
         self._reported = self.trouble

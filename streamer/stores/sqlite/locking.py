@@ -1,4 +1,6 @@
-"""One service to a file: a lock on `.lock`, which says who has it, and one on the database, which cannot be deleted."""
+"""Allows one service per file: a lock on `.lock`, which names its process, and one on the database, which cannot be
+deleted.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +16,27 @@ from streamer.core.errors import StoreInUse, StoreUnavailable
 from streamer.stores.sqlite.files import create_private
 
 LOCK_WAIT: Final = 3.0
-"""Seconds to wait for the lock: a killed service's writer lives on until it has noticed."""
+"""Seconds to wait for the lock: the writer of a killed service needs some time to notice."""
 
 _OPEN_FILE_LOCK: Final = getattr(fcntl, "F_OFD_SETLK", None)
-"""Locks that belong to an open file and not to a process (Linux): SQLite's own, which it takes and gives back on the
-same file, leave them alone."""
+"""Locks that belong to an open file and not to a process (Linux). SQLite's own locks on the same file do not affect
+them.
+"""
 _PLACE: Final = 1 << 62
-"""The byte that is locked, far from those that SQLite locks (at 2**30) and from any content."""
+"""The locked byte, far from those that SQLite locks (at 2**30) and from any content."""
 
 
 class ServiceLock:
-    """The right of one service to the file, until `close` or the end of the process.
+    """The exclusive right of one service to use the file, until `close` or the end of the process.
 
     Args:
-        path: the database file, which is made if it is not there.
+        path: the database file, which is created if it does not exist.
         owner_pid: of the service, for the message to another one.
         wait: seconds to wait for another service to end.
 
     Raises:
-        StoreInUse: another service has it.
-        StoreUnavailable: a file cannot be made.
+        StoreInUse: another service uses the file.
+        StoreUnavailable: a file cannot be created.
     """
 
     def __init__(self, path: Path, owner_pid: int, wait: float = LOCK_WAIT) -> None:
@@ -44,14 +47,14 @@ class ServiceLock:
         self._named = self._take(".lock", deadline)
         self._held = _identity(self._named)
         try:
-            # Another service that still runs may have lost its `.lock`.
+            # Another running service may have lost its `.lock`.
             self._database = self._take("", deadline)
         except StoreInUse:
             os.close(self._named)
             raise
 
     def problem(self) -> str | None:
-        """Makes a `.lock` that was deleted anew. Returns why this service must not write; None when it may."""
+        """Creates a deleted `.lock` again. Returns why this service must not write; None when it may."""
         try:
             found = os.stat(self._file)  # noqa: PTH116 - a text: this is looked at twice in each transaction
             if (found.st_dev, found.st_ino) == self._held:
@@ -63,14 +66,14 @@ class ServiceLock:
         except StoreUnavailable as problem:
             return str(problem)
         except StoreInUse:
-            return f"{self._path}.lock was deleted, and another service has taken the file since: stop one of the two"
+            return f"{self._path}.lock was deleted, and another service has opened the file since: stop one of the two"
         os.close(self._named)
         self._named = taken
         self._held = _identity(taken)
         return None
 
     def close(self) -> None:
-        """Gives the right up."""
+        """Releases the locks."""
         os.close(self._named)
         os.close(self._database)
 
@@ -84,7 +87,7 @@ class ServiceLock:
             os.close(descriptor)
             by = f" (process {holder})" if holder else ""
             raise StoreInUse(
-                f"{self._path} is in use by another service{by}: stop it, or give this one another backends.store.path"
+                f"{self._path} is in use by another service{by}: stop it, or set another backends.store.path"
             )
         if end:
             os.ftruncate(descriptor, 0)

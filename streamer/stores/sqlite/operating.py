@@ -1,4 +1,6 @@
-"""What an operator's command keeps in memory next to a running service: nothing. It notes what it changed instead."""
+"""The state of an operator's command next to a running service: it keeps nothing in memory, and records its changes for
+the service.
+"""
 
 from __future__ import annotations
 
@@ -14,48 +16,50 @@ _NOWHERE: Final = FairKey("", 0, "", "")
 
 
 class OperatorState(State):
-    """Writes down each change, in the same transaction, for the service whose counts it concerns.
+    """Records each change, in the same transaction, for the service whose counts it affects.
 
-    The service reads these rows, and deletes them, when it next writes. A start counts everything and deletes them.
-    It claims nothing, and knows no full queue.
+    The service reads and deletes these rows when it next writes. A start counts everything and deletes them. The
+    command claims nothing, and has no limits.
     """
 
     def begin(self, *, reading: bool = False) -> None:
-        """A transaction has begun. Whether many wait is not known here, and being counted does no harm."""
+        """A transaction has started. Whether many records wait is unknown here, and an unnecessary `counted` does no
+        harm.
+        """
         del reading
         self.counted = True
         self._changes_before = self.database.total_changes
         self._noted = False
 
     def finish(self) -> None:
-        """Whatever was written without a note of its own is noted as that."""
+        """Records every write that has no record of its own."""
         if self.database.total_changes != self._changes_before and not self._noted:
             self._note("other")
 
     def undo(self) -> None:
-        """The notes are gone with the transaction."""
+        """The recorded changes are rolled back with the transaction."""
 
     def at(self, now: float) -> None:
-        """Clocks that are put back are the service's business."""
+        """The service handles clocks that are set back."""
 
     def enter(self, place: FairKey) -> None:
-        """One more record is in the queue, and waits for nothing but a worker."""
+        """Adds a queued record that can start as soon as a worker is free."""
         self._note("entered", place=place)
 
     def leave(self, place: FairKey) -> None:
-        """One such record has left the queue."""
+        """Removes such a record from the queue."""
         self._note("left", place=place)
 
     def enter_waiting(self, place: FairKey) -> None:
-        """One more record is in the queue, and waits for a time."""
+        """Adds a queued record that waits for a time."""
         self._note("entered_waiting", place=place)
 
     def leave_waiting(self, place: FairKey) -> None:
-        """One such record has left the queue."""
+        """Removes such a record from the queue."""
         self._note("left_waiting", place=place)
 
     def replace(self, record: RequestRecord) -> list[Any]:
-        """Writes the whole record over the one that is stored. Returns its row."""
+        """Writes the whole record over the stored one. Returns its row."""
         self._note("wrote", record.id, FairKey("", 0, "", record.owner))
         return super().replace(record)
 

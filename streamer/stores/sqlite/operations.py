@@ -1,6 +1,6 @@
-"""What the writer process can be asked for, numbered.
+"""The operations of the writer process, by number.
 
-Each operation takes the state, its own number, whether a writer that died may have done it already, the time, and its
+Each operation takes the state, its own number, whether a previous writer may have done it already, the time, and its
 arguments; it returns plain values for the answer.
 """
 

@@ -1,4 +1,4 @@
-"""The database file, as `streamer backend` checks, makes, upgrades and deletes it."""
+"""Checks, creates, migrates and deletes the database file, for `streamer backend`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from streamer.stores.sqlite.store import SqliteStore
 
 _VERSION: Final = struct.Struct(">60xI")
 """`PRAGMA user_version` in the file's header (https://www.sqlite.org/fileformat2.html, section 1.3). It is read without
-opening the database, which a service may be running on; a migration ends with a checkpoint, so it is the newest."""
+opening the database, which a service may be using; a migration ends with a checkpoint, so the header is current.
+"""
 _KNOWN: Final = len(MIGRATIONS)
 
 
 class DatabaseFile:
-    """A `Resource`: the file of one service, with what lies next to it.
+    """A `Resource`: the file of one service, with the files next to it.
 
     Args:
         path: absolute.
@@ -37,7 +38,9 @@ class DatabaseFile:
         if problem is not None:
             return [problem]
         if not self._path.exists():
-            return ["it does not exist; 'streamer backend create' makes it, and so does the first start of the service"]
+            return [
+                "it does not exist; 'streamer backend create' creates it, and so does the first start of the service"
+            ]
         version = self._version()
         if version > _KNOWN:
             return [f"its schema is {version}, and this version knows {_KNOWN}: upgrade streamer-router"]
@@ -54,7 +57,7 @@ class DatabaseFile:
 
     async def migrate(self) -> list[str]:
         if not self._path.exists():
-            raise StoreError(f"{self._path} does not exist; 'streamer backend create' makes it")
+            raise StoreError(f"{self._path} does not exist; 'streamer backend create' creates it")
         version = self._version()
         if version == _KNOWN and file_problem(self._path) is None:
             return []
@@ -69,7 +72,7 @@ class DatabaseFile:
             raise StoreError(problem)
         lock = await asyncio.to_thread(ServiceLock, self._path, os.getpid())
         try:
-            # The log goes first: with the database of another service it would be taken for that one's.
+            # The log is deleted first: next to another service's database it would be used as its log.
             log, index, lock_file = (Path(f"{self._path}{side}") for side in SIDES)
             for path in (log, index, self._path, lock_file):
                 path.unlink(missing_ok=True)
@@ -78,7 +81,7 @@ class DatabaseFile:
         return True
 
     async def _open(self) -> None:
-        """Takes the file as a service does, which makes it or brings it up to date."""
+        """Opens the file as a service does, which creates or migrates it."""
         await (await SqliteStore.open(self._path)).close()
 
     def _version(self) -> int:

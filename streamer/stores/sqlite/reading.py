@@ -1,6 +1,6 @@
-"""Reading in the writer process. Nothing here changes the file, and so nothing holds up another process's writes.
+"""Reads in the writer process. Nothing here changes the file, so reads do not block writes of other processes.
 
-What one answer takes is bounded, however much is asked for and however large the requests are.
+The size of one answer is limited, however much is requested and however large the requests are.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from streamer.stores.sqlite.rows import LARGE, SUMMARY, to_summary
 from streamer.stores.sqlite.state import State
 
 PAGE_BYTES: Final = 256 * 1024
-"""Bytes of text in a page beyond which it ends early."""
+"""Maximum bytes of text in a page; a page that exceeds them ends early."""
 PAGE_ROWS: Final = 1000
-"""Rows that are looked at for one page; where a filter leaves out that many, the page ends early."""
+"""Rows that are examined for one page; when a filter excludes that many, the page ends early."""
 SLICE_ROWS: Final = 2000
-"""Rows that are looked at in one step of an answer that needs all of them; other writes go between the steps."""
+"""Rows that are examined in one step of an answer that needs all of them; other writes run between the steps."""
 
 _UNSETTLED: Final = (
     "SELECT id FROM requests WHERE owner = ? AND delivered_at IS NULL ORDER BY created_at, number LIMIT ?"
@@ -45,7 +45,7 @@ def get(state: State, _number: int, _again: bool, _now: float, owner: str, reque
 def find(
     state: State, _number: int, _again: bool, _now: float, request_id: str, limit: int, after: int = 0
 ) -> list[Any]:
-    """What has the id of the rows after that number, as far as one step goes, and where the next step begins."""
+    """The rows with this id after that number, for one step, and where the next step starts."""
     end = _slice_end(state, after)
     found = state.execute(_FIND, (request_id, after, _LAST if end is None else end, limit))
     return [[to_summary(row) for row in found], end]
@@ -62,7 +62,7 @@ def list_records(
     limit: int,
     before: list[Any] | None,
 ) -> Any:
-    """A page of summaries, and the place of the last one where more may follow."""
+    """A page of summaries, and the position of the last one where more may follow."""
     whose, which = _Conditions(), _Conditions()
     whose.add("owner = ?", owner)
     whose.add("(created_at, number) < (?, ?)", *(before or ()))
@@ -72,16 +72,16 @@ def list_records(
         f"SELECT created_at, number FROM requests WHERE {whose} {_NEWEST_FIRST} LIMIT 2 OFFSET ?",  # noqa: S608 - the texts are ours
         (*whose.values, PAGE_ROWS - 1),
     ).fetchall()
-    # The second one is only to be known of: where there is none, the page is the last one.
+    # The second one only shows that it exists: without it, the page is the last one.
     last = list(end[0]) if len(end) > 1 else None
-    # One more than is wanted shows whether more follow.
+    # One more than requested shows whether more follow.
     looked_at = PAGE_ROWS if which.values else min(PAGE_ROWS, limit + 1)
     rows = state.execute(
         f"SELECT {SUMMARY}, number FROM requests WHERE number IN "  # noqa: S608 - as above
         f"(SELECT number FROM requests WHERE {whose} {_NEWEST_FIRST} LIMIT ?) AND {which} {_NEWEST_FIRST}",
         (*whose.values, looked_at, *which.values),
     )
-    # Closed before its end, or it would hold its place in the write-ahead log.
+    # Closed before its end; otherwise it would keep its position in the write-ahead log.
     with contextlib.closing(rows):
         return _page(rows, limit, last)
 
@@ -94,7 +94,7 @@ class _Conditions:
         self._texts = ["1"]
 
     def add(self, text: str, *values: Any) -> None:
-        """One more, where there are values for it."""
+        """Adds a condition, unless it has no values."""
         if values and None not in values:
             self._texts.append(text)
             self.values += values
@@ -123,12 +123,12 @@ def _size(summary: list[Any]) -> int:
 
 
 def counts(state: State, _number: int, _again: bool, _now: float, after: int = 0) -> list[Any]:
-    """How many of the rows after that number are in each state, as far as one step goes, and where the next begins."""
+    """How many of the rows after that number are in each state, for one step, and where the next step starts."""
     end = _slice_end(state, after)
     return [dict(state.execute(_COUNTS, (after, _LAST if end is None else end)).fetchall()), end]
 
 
 def _slice_end(state: State, after: int) -> int | None:
-    """The number of the last row of a step; None where it is the last step."""
+    """The number of the last row of a step; None for the last step."""
     found = state.execute(_SLICE_END, (after, SLICE_ROWS - 1)).fetchone()
     return None if found is None else int(found[0])

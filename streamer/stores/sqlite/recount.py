@@ -1,4 +1,4 @@
-"""Counting the whole queue while the writer goes on."""
+"""Counts the whole queue while the writer continues."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ COUNT: Final = f"SELECT count(*) FROM requests INDEXED BY requests_queued WHERE 
 
 
 class Recount:
-    """One count in a thread of its own, of what is committed when this is made.
+    """One count in a separate thread, of the rows that are committed when this object is created.
 
     Args:
         database: a connection to the file.
-        believed: how many there should be.
+        believed: the assumed number.
 
     Attributes:
-        error: by how many that was too few; None until it is known, and where it cannot be counted.
+        error: the difference to the assumed number; None until it is known, and where it cannot be counted.
     """
 
     def __init__(self, database: sqlite3.Connection, believed: int) -> None:
@@ -30,7 +30,7 @@ class Recount:
         path = database.execute("PRAGMA database_list").fetchone()[2]
         self._snapshot = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._snapshot.execute("BEGIN")
-        # Only the first statement that reads fixes what is seen.
+        # Only the first statement that reads fixes the snapshot.
         self._snapshot.execute("SELECT newest FROM clock").fetchone()
         self._thread = threading.Thread(target=self._run, name="recount", daemon=True)
         self._thread.start()

@@ -1,4 +1,4 @@
-"""A record as a row, and back."""
+"""Converts records to rows and back."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ COLUMNS: Final = (
     "history",
     "address",
 )
-"""In the order of a row on its way between the processes."""
+"""In the order of a row as it is sent between the processes."""
 
 NEW: Final = (
     "owner",
@@ -61,7 +61,7 @@ NEW: Final = (
     "expires_at",
     "address",
 )
-"""The columns in which new requests differ, in the order in which a new request's row travels."""
+"""The columns that vary between new requests, in the order in which a new request is sent."""
 
 INITIAL: Final = {
     "status": "'PENDING'",
@@ -76,8 +76,9 @@ INITIAL: Final = {
     "error": "x''",
     "waiting": "1",
 }
-"""What the other columns of a new request hold, as SQL; those that are not named hold their default. They are part of
-the statement, because a value that is bound costs more than one that is not."""
+"""The values of the other columns of a new request, as SQL; columns that are not listed have their defaults. They are
+part of the statement, because binding a value costs more.
+"""
 
 LARGE: Final = ("payload", "result", "error", "history", "metadata", "principal", "progress_metadata", "message")
 """The columns that decide how large a row is."""
@@ -104,7 +105,7 @@ _SUMMARY: Final = (
 )
 
 SUMMARY: Final = f"{', '.join(_SUMMARY)}, substr(message, 1, {MAX_TEXT}), error"
-"""What is selected for a summary."""
+"""The columns of a summary."""
 
 
 class _ErrorHead(msgspec.Struct):
@@ -121,7 +122,7 @@ _decode_cause = msgspec.json.Decoder(Cause).decode
 _decode_principal = msgspec.json.Decoder(Principal).decode
 _decode_history = msgspec.json.Decoder(tuple[Attempt, ...]).decode
 
-# An enumeration looks a value up, and its own text, by functions written in Python.
+# An enumeration looks up values and their texts with functions written in Python, which is slower.
 _STATUS: Final = {status.value: status for status in Status}
 _STATUS_TEXT: Final = {status: status.value for status in Status}
 
@@ -181,7 +182,7 @@ def to_new_row(record: RequestRecord) -> tuple[Any, ...]:
 
 
 def to_record(row: list[Any]) -> RequestRecord:
-    """The record of such a row."""
+    """The record of a row."""
     return RequestRecord(
         owner=row[0],
         id=row[1],
@@ -215,9 +216,9 @@ def to_record(row: list[Any]) -> RequestRecord:
 
 
 def to_summary(row: Sequence[Any]) -> list[Any]:
-    """The values of a summary on their way between the processes, of such a row."""
+    """The values of a summary as they are sent between the processes, from a row."""
     *values, error = row
-    # A large error becomes small here, and not on the other side: its details are skipped, not built.
+    # A large error is shortened here, before it is sent: its details are skipped, not decoded.
     return [*values, _head(error)]
 
 
@@ -237,20 +238,20 @@ def _head(error: bytes) -> list[Any] | None:
 
 
 def decode_error(error: bytes) -> ErrorBody:
-    """The error of such a column."""
+    """The error in a column."""
     return _decode_error(error)
 
 
 def encode_cause(cause: Cause | None) -> bytes:
-    """The cause on its way between the processes; empty for none."""
+    """The cause as it is sent between the processes; empty for none."""
     return b"" if cause is None else _encode(cause)
 
 
 def decode_cause(cause: bytes) -> Cause | None:
-    """And back."""
+    """The reverse."""
     return _decode_cause(cause) if cause else None
 
 
 def encode_error(error: ErrorBody | None) -> bytes:
-    """The error as its column keeps it; empty for none."""
+    """The error as its column stores it; empty for none."""
     return b"" if error is None else _encode(error)

@@ -1,4 +1,4 @@
-"""The tables, and how a file of an earlier version becomes one of this version."""
+"""The tables, and the migrations of files of earlier versions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Final
 from streamer.core.owners import OWNER_KEY
 
 APPLICATION_ID: Final = 0x53545231
-"""`STR1`: tells our files from other programs' SQLite files."""
+"""`STR1`: distinguishes our files from other programs' SQLite files."""
 
 _EXHAUSTED: Final = "(status = 'PROCESSING' AND attempts >= max_attempts)"
-"""What `records.exhausted` says, as the index of the second version was made with it."""
+"""The condition of `records.exhausted` in the index of the second version."""
 
 _FIRST: Final = """
     CREATE TABLE requests (
@@ -49,16 +49,16 @@ _FIRST: Final = """
     CREATE INDEX requests_finished ON requests (finished_at) WHERE finished_at IS NOT NULL;
 """
 
-# What must be abandoned stands apart from what may be claimed, so that neither hides behind the other; and one
-# owner's listing no longer reads all that the owner ever asked for, while everybody's writes wait.
+# Records that must be abandoned are separated from those that may be claimed, so that neither hides behind the other;
+# and listing one owner no longer reads all requests that the owner ever sent, which blocked everybody's writes.
 _SECOND: Final = f"""
     DROP INDEX requests_due;
     CREATE INDEX requests_due ON requests (action, priority, {_EXHAUSTED}, due_at) WHERE due_at IS NOT NULL;
     CREATE INDEX requests_owner ON requests (owner, created_at);
 """
 
-# What waits for nothing but a worker (`waiting`: PENDING, and RETRYING once a claim has found it due) is found by whose
-# turn it is; what waits for a time is found by the time.
+# Records that can start as soon as a worker is free (`waiting`: PENDING, and RETRYING once a claim has found it due)
+# are found by their turn; records that wait for a time are found by that time.
 _THIRD: Final = """
     ALTER TABLE requests ADD COLUMN principal BLOB NOT NULL DEFAULT x'';
     ALTER TABLE requests ADD COLUMN tenant TEXT NOT NULL DEFAULT '';
@@ -74,8 +74,8 @@ _THIRD: Final = """
         WHERE expires_at IS NOT NULL AND due_at IS NOT NULL AND status != 'PROCESSING';
 """
 
-# What may be large comes last in a row: what comes before it is read without it. And what an operator's command changes
-# is noted for the service that may be running, which then need not count everything anew.
+# Columns that may be large come last in a row, so that the others are read without them. Changes by an operator's
+# command are recorded for the running service, which then need not count everything again.
 _FOURTH: Final = """
     CREATE TABLE ordered (
         number INTEGER PRIMARY KEY,
@@ -139,7 +139,7 @@ _FOURTH: Final = """
     );
 """
 
-# Until now a client's secret stood there as it was. The two functions are `database`'s.
+# Before this version, the column contained a client's secret. The two functions are defined in `database`.
 _FIFTH: Final = f"""
     CREATE TABLE kept (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     INSERT INTO kept VALUES ('{OWNER_KEY}', streamer_new_key());
@@ -149,9 +149,9 @@ _FIFTH: Final = f"""
 
 _SIXTH: Final = "ALTER TABLE requests ADD COLUMN address TEXT NOT NULL DEFAULT ''"
 
-# Turns, and how many records an owner or an address has in the queue, are read from indexes: no process has to know all
-# that waits. An owner's count is read only where many wait, so that only then a record is `counted`, which costs time.
-# `clock` has the time of the newest write, to within a second; of a file of an earlier version it is unknown.
+# Turns, and the counts of owners and addresses, are read from indexes, so that no process must keep all waiting records
+# in memory. An owner's count is read only when many records wait, so a record is `counted` only then, which costs time.
+# `clock` has the time of the newest write, to within a second; for a file of an earlier version it is unknown.
 _SEVENTH: Final = """
     ALTER TABLE requests ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;
     UPDATE requests SET counted = 1 WHERE due_at IS NOT NULL AND status != 'PROCESSING';
@@ -165,5 +165,7 @@ _SEVENTH: Final = """
 """
 
 MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
-"""Each brings a file from the version of its place to the next; `PRAGMA user_version` says where a file is.
-`stored_by` and `claimed_by` name the operation that did it, so that one sent again finds its own work."""
+"""Each migrates a file from the version of its index to the next; `PRAGMA user_version` is the version of a file.
+`stored_by` and `claimed_by` name the operation that wrote the row, so that an operation that is sent again finds its
+own work.
+"""

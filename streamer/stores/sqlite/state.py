@@ -1,4 +1,4 @@
-"""What the writer process knows beside the file."""
+"""What the writer process keeps in memory about the file."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class ChangedKeys(NamedTuple):
 
     keys: tuple[tuple[str, str], ...] = ()
     known: bool = True
-    """The keys are all of it."""
+    """The keys are complete."""
 
     def and_wrote(self, key: tuple[str, str]) -> ChangedKeys:
-        """And this request too."""
+        """Adds this request."""
         return ChangedKeys((*self.keys, key), self.known)
 
 
@@ -63,15 +63,16 @@ class State(Backlog):
 
     Args:
         database: the open file.
-        max_queued: how many records may wait.
-        max_queued_per_owner: how many of one owner; None: as many as there is room for.
-        max_queued_per_address: how many of one address, of those without authentication; None: likewise.
-        session: names the store object that sends; with an operation's number it is that operation's own name.
-        repeats_until: operations with a number up to this one may have been done by a writer that died.
+        max_queued: the limit of waiting records.
+        max_queued_per_owner: the limit of one owner; None: no limit of its own.
+        max_queued_per_address: the limit of one address, for requests without authentication; None: no limit of its
+            own.
+        session: the name of the store object that sends; with an operation's number it is that operation's own name.
+        repeats_until: operations up to this number may have been done by a writer that died.
 
     Attributes:
         change_many: runs a statement with each of several sets of values.
-        guard: says when nothing may be written; anything may, until the file is watched.
+        guard: refuses writes when something is wrong; accepts them until the file is watched.
         newest: the time of the newest write.
     """
 
@@ -94,7 +95,7 @@ class State(Backlog):
         self.repeats_until = repeats_until
         self._session = session
         self._data_version = -1
-        # What another process wrote while there was no writer went by unseen: after a death it is assumed.
+        # Writes of another process while there was no writer are unknown: after a death they are assumed.
         self._changed = ChangedKeys(known=repeats_until == 0)
         self.newest = -math.inf
         self._noted_newest = -math.inf
@@ -102,11 +103,13 @@ class State(Backlog):
         self._before = (self._changed, self.newest, self._data_version)
 
     def token(self, number: int) -> str:
-        """The name under which an operation's work is found again."""
+        """The name by which an operation's work is found again."""
         return f"{self._session}-{number}"
 
     def begin(self, *, reading: bool = False) -> None:
-        """A transaction has begun; for one that writes, what another process (an operator's command) wrote counts."""
+        """A transaction has started; for one that writes, the writes of other processes (an operator's command) are
+        counted first.
+        """
         self._undo.clear()
         self.became_many = False
         self._before = (self._changed, self.newest, self._data_version)
@@ -114,7 +117,7 @@ class State(Backlog):
             self._catch_up()
 
     def up_to_date(self) -> bool:
-        """Whether no other process has written since the last transaction that wrote."""
+        """Whether no other process has written since the last writing transaction."""
         return self._version() == self._data_version
 
     def _version(self) -> int:
@@ -132,7 +135,7 @@ class State(Backlog):
         if not changes and self._data_version == -1:
             self.recount()
         elif not changes:
-            # A program has written that is none of ours.
+            # A program that is not ours has written.
             self.count_again()
             self._changed = ChangedKeys(known=False)
         else:
@@ -141,7 +144,7 @@ class State(Backlog):
         self._data_version = version
 
     def _apply(self, change: str, request_id: str, place: FairKey) -> None:
-        """One thing that an operator's command did; see `operating.OperatorState`."""
+        """One change of an operator's command; see `operating.OperatorState`."""
         match change:
             case "entered":
                 self.enter(place)
@@ -161,7 +164,7 @@ class State(Backlog):
         self.become_many()
 
     def undo(self) -> None:
-        """The transaction was rolled back: what is known is again as it was when it began."""
+        """The transaction was rolled back: the values in memory return to those at its start."""
         undo, self._undo = self._undo, []
         for step, argument in reversed(undo):
             step(argument)
@@ -170,21 +173,21 @@ class State(Backlog):
         self._changed, self.newest, self._data_version = self._before
         self._noted_newest = -math.inf
         if self.became_many:
-            # The file was not prepared for it: the next transaction begins as after a start.
+            # The file was not prepared for it: the next transaction starts as after a start of the writer.
             self._changed, self._data_version = ChangedKeys(known=False), -1
 
     def recover(self, now: float) -> None:
-        """What ran is due now: its workers have died."""
+        """Running requests are due now: their workers have died."""
         for kind in self.times.kinds:
             self.execute(_DUE_NOW, (now, *kind))
 
     def at_start(self, now: float) -> None:
-        """The clock may have been put back while no service ran."""
+        """The clock may have been set back while no service was running."""
         if now < self.execute(_NEWEST).fetchone()[0]:
             self.rebase_clock(now)
 
     def at(self, now: float) -> None:
-        """It is now so late; the clock may have been put back since the last time."""
+        """The time is `now`; the clock may have been set back since the last call."""
         if now < self.newest:
             self.rebase_clock(now)
         self.newest = now
@@ -193,7 +196,9 @@ class State(Backlog):
             self._noted_newest = now
 
     def rebase_clock(self, now: float) -> None:
-        """The clock was set back: what waits for a time waits for as long from now, see `records.rebase_clock`."""
+        """The clock was set back: future times move back too, so that the remaining waits stay the same; see
+        `records.rebase_clock`.
+        """
         for statement in _REBASE_CLOCK:
             self.execute(statement, (now,))
         for *place, number in self.execute(_TOO_EARLY, (now,)).fetchall():
@@ -203,56 +208,56 @@ class State(Backlog):
         self.times.reset(self.times.kinds)
 
     def changed_externally(self) -> list[Any]:
-        """Whether another process has written since this was last asked, and to which requests where that is known."""
+        """Whether another process has written since the last call, and to which requests, where that is known."""
         changed, self._changed = self._changed, ChangedKeys()
         return [not changed.known or bool(changed.keys), list(changed.keys) if changed.known else None]
 
     def enter(self, place: FairKey) -> None:
-        """One more record is in the queue, and waits for nothing but a worker."""
+        """Adds a queued record that can start as soon as a worker is free."""
         self.join(place)
         self.count(place.owner, place.tenant, 1)
         self._undo.append((self.leave, place))
 
     def leave(self, place: FairKey) -> None:
-        """One such record has left the queue."""
+        """Removes such a record from the queue."""
         self.part(place)
         self.count(place.owner, place.tenant, -1)
         self._undo.append((self.enter, place))
 
     def begun(self, place: FairKey) -> None:
-        """One has left it by a turn that `lines` or `wheel` gave out."""
+        """Removes a record whose turn `lines` or `wheel` gave out."""
         self.count(place.owner, place.tenant, -1)
         self._undo.append((self.enter, place))
 
     def enter_waiting(self, place: FairKey) -> None:
-        """One more record is in the queue, and waits for a time."""
+        """Adds a queued record that waits for a time."""
         self.count(place.owner, place.tenant, 1)
         self.times.add_retry((place.action, place.priority))
         self._undo.append((self.leave_waiting, place))
 
     def leave_waiting(self, place: FairKey) -> None:
-        """One such record has left the queue."""
+        """Removes such a record from the queue."""
         self.count(place.owner, place.tenant, -1)
         self._undo.append((self.enter_waiting, place))
 
     def fall_due(self, place: FairKey) -> None:
-        """A record in the queue no longer waits for a time."""
+        """A queued record no longer waits for a time."""
         self.join(place)
         self.times.forget()
         self._undo.append((self.wait_again, place))
 
     def wait_again(self, place: FairKey) -> None:
-        """It does again."""
+        """A queued record waits for a time again."""
         self.part(place)
         self.times.forget()
         self._undo.append((self.fall_due, place))
 
     def full_for(self, owner: str) -> bool:
-        """Whether the owner has as many records in the queue as one owner may have."""
+        """Whether the owner has reached the limit of queued records."""
         return self.max_queued_per_owner is not None and self.owners.of(owner) >= self.max_queued_per_owner
 
     def full_from(self, share: str) -> bool:
-        """Whether the share is that of an address which has as many records in the queue as one may have."""
+        """Whether the share belongs to an address that has reached the limit of queued records."""
         return (
             self.max_queued_per_address is not None
             and share.startswith(ADDRESS_SHARE)
@@ -265,7 +270,7 @@ class State(Backlog):
         return None if row is None else list(row)
 
     def replace(self, record: RequestRecord) -> list[Any]:
-        """Writes the whole record over the one that stands. Returns its row."""
+        """Writes the whole record over the stored one. Returns its row."""
         self.times.forget()
         if record.status in QUEUED:
             self.times.add_expiry(record.expires_at)
@@ -275,5 +280,5 @@ class State(Backlog):
 
 
 def place_of(record: RequestRecord) -> FairKey:
-    """Where the record waits, if it does."""
+    """The line in which the record waits, if it does."""
     return FairKey(record.action, record.priority, record.share, record.owner)

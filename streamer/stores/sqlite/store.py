@@ -1,4 +1,4 @@
-"""The loop's side of the SQLite store."""
+"""The SQLite store, in the process of the service."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ MAX_PENDING: Final = 64 * 1024 * 1024
 MAX_READING: Final = 16 * 1024 * 1024
 LEAST_PURGED: Final = 16
 MOST_PURGED: Final = 512
-"""Records that are deleted in one transaction."""
+"""Maximum number of records that are deleted in one transaction."""
 PURGE_TIME: Final = 0.01
-"""Seconds that such a transaction should take; with the disk's speed it decides how many records it deletes."""
+"""Target duration of such a transaction in seconds; the speed of the disk then decides how many records it deletes."""
 SMALL_RECORD: Final = 32 * 1024
-"""Bytes of a record up to which it is read at once; of a larger one its size is asked first."""
+"""Records up to this size in bytes are read at once; for a larger one the size is queried first."""
 
 
 class SqliteStore:
-    """Part of `RequestQueue`, durable: WAL with `synchronous=FULL`, all callers of a moment in one commit.
+    """A durable `RequestQueue`: WAL with `synchronous=FULL`, and one commit for all concurrent callers.
 
-    Made by `open`. The writer process ends with this object, or with the process that made it, however that dies. If
-    the writer itself dies it is replaced, and whatever it had not answered is sent again; each operation carries a
-    name, so that one that was already done is found and not done twice.
+    Created by `open`. The writer process ends with this object, or with the process that created it, in whatever way.
+    If the writer dies, it is replaced, and its unanswered operations are sent again; each operation has a name, so that
+    one that was already done is recognised and not repeated.
     """
 
     def __init__(
@@ -81,30 +81,31 @@ class SqliteStore:
         on_mend: Callable[[str], object] | None = None,
         on_trouble: Callable[[str | None], object] | None = None,
     ) -> Self:
-        """Opens the file, creating it if need be, and takes it for this service alone.
+        """Opens the file, creating it if necessary, for exclusive use by this service.
 
         Args:
-            path: the SQLite file; beside it live `-wal`, `-shm` and `.lock`.
+            path: the SQLite file; `-wal`, `-shm` and `.lock` are next to it.
             clock: time.
-            max_queued: how many records may wait; one more is OVERLOADED.
-            max_queued_per_owner: how many of one owner; None: as many as there is room for.
-            max_queued_per_address: how many of one address, of those without authentication; None: likewise.
-            max_pending: bytes that may wait to be written; beyond them a new request is OVERLOADED.
-            max_reading: bytes of records that may be read at one time; beyond them reading waits.
-            operator: open an existing file beside the service that may own it, for looking and for single changes:
-                no lock is taken, and nothing of a running service is disturbed.
-            on_mend: called with one line for the log each time that the writer process died and was replaced, and for
-                each file that others could read.
-            on_trouble: called with why nothing can be stored from now on, in one line: the disk is full, the file was
-                deleted, replaced or damaged; with None when it can again.
+            max_queued: the limit of waiting records; one more is OVERLOADED.
+            max_queued_per_owner: the limit of one owner; None: no limit of its own.
+            max_queued_per_address: the limit of one address, for requests without authentication; None: no limit of its
+                own.
+            max_pending: maximum bytes that wait to be written; beyond them a new request is OVERLOADED.
+            max_reading: maximum bytes of records that are read at one time; beyond them reading waits.
+            operator: open an existing file that a running service may use, for reading and single changes: no lock is
+                taken, and a running service is not disturbed.
+            on_mend: called with one line for the log each time the writer process died and was replaced, and for each
+                file that other users could read.
+            on_trouble: called with the reason, on one line, when nothing can be stored: the disk is full, or the file
+                was deleted, replaced or damaged; called with None when it can be stored again.
 
         Raises:
-            StoreInUse: another service has the file.
+            StoreInUse: another service uses the file.
             StoreTooNew: a newer version wrote it.
-            StoreError: it cannot be opened, or is not one of ours.
+            StoreError: it cannot be opened, or belongs to another program.
         """
         time = Timeline(clock or SystemClock())
-        # Two names of one file must not be two locks.
+        # Two names of one file must have one lock.
         path = Path(path).resolve()
         if not operator:
             for line in make_private(path):
@@ -227,7 +228,7 @@ class SqliteStore:
                     return to_record(row)
 
     async def find(self, id: str, /, limit: int = 100) -> list[RequestSummary]:  # noqa: A002 - the contract's name
-        """Part of `RequestQueue`. In slices: no index has the ids of all owners."""
+        """In slices: no index has the ids of all owners."""
         summaries: list[RequestSummary] = []
         after: int | None = 0
         while after is not None and len(summaries) < limit:
@@ -251,7 +252,7 @@ class SqliteStore:
             return Page([summary_of(values) for values in rows], None if last is None else encode_cursor(*last))
 
     async def counts(self) -> dict[Status, int]:
-        """Part of `RequestQueue`. In slices; a request that changes meanwhile counts once, in either state."""
+        """In slices; a request that changes meanwhile counts once, in either state."""
         counts = dict.fromkeys(Status, 0)
         after: int | None = 0
         while after is not None:
@@ -261,7 +262,7 @@ class SqliteStore:
         return counts
 
     async def purge(self, finished_before: float, /) -> int:
-        """Part of `RequestQueue`. In slices, as large as the disk is fast, so that other writes go between."""
+        """In slices whose size depends on the speed of the disk, so that other writes run in between."""
         now = asyncio.get_running_loop().time
         purged, limit = 0, LEAST_PURGED
         asked = now()
@@ -298,7 +299,7 @@ def _held(claim: Lease, answer: Any) -> None:
     name, status, fence = answer
     assert name == LOST
     if status is None:
-        raise LeaseLost(f"request {claim.id!r} is no longer known")
+        raise LeaseLost(f"request {claim.id!r} no longer exists")
     raise LeaseLost(
         f"request {claim.id!r} is {status} under claim {fence}; a write under claim {claim.fence} is refused"
     )

@@ -1,4 +1,6 @@
-"""What the writer process was asked and has not answered: how much it is, what was sent, and what ended writers."""
+"""The operations that the writer process has not answered: their size, which were sent, and which may have crashed
+writers.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +10,28 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 WINDOW: Final = 8 * 1024 * 1024
-"""Bytes that are on their way to the writer at one time; the rest waits here, once instead of twice in memory."""
+"""Maximum bytes that are sent to the writer and not answered; the rest waits here, once instead of twice in memory."""
 CHUNK: Final = 1024 * 1024
-"""Bytes of operations beyond which they are not put into one message."""
+"""Maximum bytes of operations in one message."""
 SUSPECT: Final = 2
-"""After so many writers that died with an operation on its way, operations are sent one by one."""
+"""After this many writers that died with the same operation unanswered, operations are sent one by one."""
 CULPRIT: Final = 4
-"""After so many, the last of them while nothing else was on its way, it is the operation that they die of. The writer
-gives a store up after one more, so that one operation cannot bring it that far."""
+"""After this many, the last of them with nothing else unanswered, the operation is the cause. The store fails after one
+more, so a single operation cannot make it fail.
+"""
 ALONE: Final = 2
-"""How many of them must have died with nothing else on its way."""
+"""How many of them must have died with nothing else unanswered."""
 
 
 class Operation:
-    """One operation and who waits for its answer.
+    """One operation and its caller.
 
     Args:
         number: of all operations of this process.
-        kind: what is to be done.
-        message: what is sent.
-        answer: what waits.
-        read: makes what that gives of what the writer says; what it raises is raised there.
+        kind: the operation.
+        message: the encoded message.
+        answer: the caller's future.
+        read: converts the writer's answer into the result; its exceptions are raised for the caller.
     """
 
     __slots__ = ("answer", "deaths", "deaths_alone", "kind", "message", "number", "read", "sent")
@@ -63,19 +66,19 @@ class Unanswered:
         self._all: dict[int, Operation] = {}
         self._unsent: deque[Operation] = deque()
         self._unsent_size = 0
-        """Bytes of those."""
+        """Bytes of operations that were not sent."""
         self._on_the_way = 0
-        """Bytes of those that were sent."""
+        """Bytes of operations that were sent."""
         self._one_by_one_until = 0
-        """The newest operation that may be what writers died of."""
+        """The newest operation that may have crashed writers."""
 
     @property
     def unsent(self) -> int:
-        """How many are still to be sent."""
+        """How many have not been sent."""
         return len(self._unsent)
 
     def add(self, operation: Operation) -> None:
-        """A new one, to be sent after all others."""
+        """Adds an operation after all others."""
         self._all[operation.number] = operation
         self._unsent.append(operation)
         length = len(operation.message)
@@ -83,7 +86,7 @@ class Unanswered:
         self.size += length
 
     def to_send(self, *, everything: bool = False) -> Iterator[list[bytes]]:
-        """What may be sent now, or all there is, in messages of bearable size; it counts as sent."""
+        """The operations to send now, or all of them, in messages of limited size; they count as sent."""
         unsent = self._unsent
         if self._unsent_size < CHUNK and not self._one_by_one_until and self._on_the_way + self._unsent_size <= WINDOW:
             if unsent:
@@ -118,13 +121,13 @@ class Unanswered:
     def _may_go(self, operation: Operation) -> bool:
         if not self._on_the_way:
             return True
-        # Suspects go alone, and what comes after them waits until the last of them is answered.
+        # Suspects are sent alone, and later operations wait until the last of them is answered.
         if operation.number <= self._one_by_one_until or next(iter(self._all)) <= self._one_by_one_until:
             return False
         return self._on_the_way + len(operation.message) <= WINDOW
 
     def answered(self, number: int) -> Operation:
-        """The operation of that number, which is answered."""
+        """The operation of that number, which is now answered."""
         operation = self._all.pop(number)
         length = len(operation.message)
         self.size -= length
@@ -132,7 +135,7 @@ class Unanswered:
         return operation
 
     def writer_died(self) -> Operation | None:
-        """All that was sent is to be sent again. Returns the operation that the writers die of, which is not."""
+        """Everything that was sent must be sent again, except the returned operation, which crashes the writers."""
         sent = [operation for operation in self._all.values() if operation.sent]
         self._on_the_way = 0
         for operation in sent:
@@ -151,7 +154,7 @@ class Unanswered:
         return culprit
 
     def clear(self) -> list[Operation]:
-        """Nothing is sent any more. Returns what was never answered."""
+        """Nothing is sent any longer. Returns the operations that were never answered."""
         left = list(self._all.values())
         self._all.clear()
         self._unsent.clear()

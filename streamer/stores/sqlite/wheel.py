@@ -1,4 +1,4 @@
-"""Turns among more lines than are kept in memory, read from the index as they are needed."""
+"""Fair turns for more lines than are kept in memory, read from the index as needed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from streamer.queue.fairness import Capacity, ExpiredLease, FairKey
 from streamer.stores.sqlite.due_times import Kind
 
 QUEUED: Final = "AND due_at IS NOT NULL AND status != 'PROCESSING'"
-"""What the indexes of the queue are of; a query that says so may use them."""
+"""The condition of the queue's indexes; a query needs it to use them."""
 CURSORS: Final = 20_000
-"""Tenants whose last served owner is remembered. With more, some tenants begin again with their first owner."""
+"""Number of tenants whose last served owner is remembered. With more, some tenants start again with their first
+owner.
+"""
 
 _IN_LINE: Final = f"FROM requests INDEXED BY requests_queued WHERE action = ? AND priority = ? AND waiting = 1 {QUEUED}"
 _NEXT_TENANT: Final = f"SELECT tenant {_IN_LINE} AND tenant > ? ORDER BY tenant LIMIT 1"
@@ -21,19 +23,19 @@ _NEXT_OWNER: Final = f"SELECT owner, number {_IN_LINE} AND tenant = ? AND owner 
 _FIRST_OWNER: Final = f"SELECT owner, number {_IN_LINE} AND tenant = ? ORDER BY owner, number LIMIT 1"
 
 Turn = tuple[FairKey, int]
-"""Whose turn it is, and the number of its oldest record."""
+"""The owner whose turn it is, and the number of its oldest record."""
 
 
 class Wheel:
-    """Actions take turns, within each its tenants, within those their owners, as in `fairness.FairQueue`; but tenants
-    and owners in the order of their names instead of their arrival. Nobody is passed over: each has its turn once in a
-    round. What a turn costs does not depend on how much waits.
+    """Actions take turns, within each its tenants, and within those their owners, as in `fairness.FairQueue`, but
+    tenants and owners in the order of their names instead of their arrival. Each has its turn once in a round. The cost
+    of a turn does not depend on how much waits.
 
     Args:
         execute: runs a statement on the file.
 
     Attributes:
-        kinds: every action and priority that may have records in line.
+        kinds: every action and priority that may have waiting records.
     """
 
     def __init__(self, execute: Callable[..., sqlite3.Cursor]) -> None:
@@ -43,23 +45,23 @@ class Wheel:
         self._served: dict[Kind, int] = {}
         """The number of each kind's last turn."""
         self._tenants: dict[Kind, str] = {}
-        """Whose turn was the last one."""
+        """The owner of the last turn."""
         self._owners: dict[tuple[Kind, str], str] = {}
 
     def reset(self, kinds: Iterable[Kind]) -> None:
-        """These are the kinds now. Where the rounds are is kept."""
+        """Sets the kinds. The positions within rounds are kept."""
         self.kinds = set(kinds)
 
     def fits(self, capacity: Capacity) -> bool:
-        """Whether anything that is in line could be taken."""
+        """Whether any waiting record could be taken."""
         return any(
             capacity.for_action(kind[0]) and self._next_tenant(kind, capacity) is not None for kind in self.kinds
         )
 
     def take(self, limit: int, capacity: Capacity, leases: Sequence[ExpiredLease]) -> Iterator[ExpiredLease | Turn]:
-        """Up to `limit` turns, as `fairness.FairQueue.take` gives them.
+        """Up to `limit` turns, as from `fairness.FairQueue.take`.
 
-        The caller takes each record out of the line before it asks for the next turn.
+        The caller removes each record from its line before it takes the next turn.
         """
         priorities = {priority for _, priority in self.kinds} | {one.priority for one in leases}
         for priority in sorted(priorities, reverse=True):
@@ -90,7 +92,7 @@ class Wheel:
                 yield turn
 
     def _next_tenant(self, kind: Kind, capacity: Capacity) -> str | None:
-        """The first tenant with room after the one that was served last."""
+        """The first tenant with capacity after the one that was served last."""
         last = self._tenants.get(kind)
         if last is not None:
             tenant = self._tenant_after(kind, last, capacity)
@@ -114,7 +116,7 @@ class Wheel:
         found = None if last is None else self._execute(_NEXT_OWNER, (*line[0], tenant, last)).fetchone()
         owner, number = found or self._execute(_FIRST_OWNER, (*kind, tenant)).fetchone()
         if len(self._owners) >= CURSORS:
-            # The one that was served least recently.
+            # The least recently served one.
             del self._owners[next(iter(self._owners))]
         self._owners[line] = owner
         self._tenants[kind] = tenant

@@ -1,4 +1,4 @@
-"""The writer process: everything that has arrived goes into one transaction, and is answered once that is on disk."""
+"""The writer process: everything that has arrived is written in one transaction, and answered once it is on disk."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DONE = 0
 REFUSED = 1
 BROKEN = 2
 TROUBLE = 3
-"""An answer to nobody: why no write is taken from now on, or None when they are again."""
+"""A message without a caller: why writes are refused from now on, or None when they are accepted again."""
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)
 
@@ -48,7 +48,7 @@ def serve(channel: Channel) -> None:
 
 
 def main(channel: Channel) -> None:
-    """Opens the file as the first message says, then serves until the parent is gone."""
+    """Opens the file as the first message says, then serves until the parent process is gone."""
     opening, *messages = channel.receive() or [b""]
     if not opening:
         return
@@ -69,19 +69,19 @@ def main(channel: Channel) -> None:
             if state.guard.closed_since() is None:
                 state.database.close()
             else:
-                # SQLite tidies up when it is closed, by the names of the files, which other files have now.
+                # When it closes, SQLite cleans up by the names of the files, which may belong to other files now.
                 os._exit(0)
 
 
 def open_state(options: Mapping[str, Any]) -> State:
-    """Takes and opens the file.
+    """Locks and opens the file.
 
     Raises:
-        StoreError: it cannot be had.
+        StoreError: it cannot be opened.
     """
     path = Path(options["path"])
     operator = options["operator"]
-    # Never closed here: it is this process's for as long as it lives.
+    # Never closed here: this process keeps it as long as it lives.
     lock = None if operator else ServiceLock(path, os.getppid(), options["lock_wait"])
     database = open_database(path, create=not operator)
     state = (OperatorState if operator else State)(
@@ -110,12 +110,12 @@ def guard_of(path: Path, database: sqlite3.Connection, lock: ServiceLock) -> Gua
 
 
 def _put_right(state: State, now: float, *, recover: bool) -> None:
-    """What may have happened while nobody looked: the clock was put back, and whoever held a lease has died."""
+    """What may have happened while no service ran: the clock was set back, and all workers with a lease have died."""
     state.execute("BEGIN IMMEDIATE")
     state.begin()
     state.at_start(now)
     if recover:
-        # Under the lock nobody else is alive: the work of the dead is due now.
+        # With the lock held, no other worker is alive: the requests of dead workers are due now.
         state.recover(now)
     state.change("COMMIT")
 
@@ -123,7 +123,7 @@ def _put_right(state: State, now: float, *, recover: bool) -> None:
 def apply(state: State, operations: list[list[Any]]) -> Answers:
     """Does all operations in one transaction; when it fails, each in its own, so that only the broken one fails.
 
-    Where the file is not what was opened, nothing is done, and what had just been done is not acknowledged.
+    If the file is not the one that was opened, nothing is done, and the last commit is not acknowledged.
     """
     guard = state.guard
     closed = guard.closed(operations[0][2])
@@ -138,7 +138,9 @@ def apply(state: State, operations: list[list[Any]]) -> Answers:
 
 
 def _of_nothing(state: State, operations: list[list[Any]]) -> Answers:
-    """The answer to a claim that finds nothing, as most do: without a transaction. Empty where it takes one."""
+    """The answer to a claim that finds nothing, which is the usual case, without a transaction. Empty when a
+    transaction is needed.
+    """
     number, kind, now, arguments = operations[0]
     if kind != _CLAIM or len(operations) > 1 or state.guard.trouble is not None:
         return []
@@ -156,7 +158,7 @@ def _applied(state: State, operations: list[list[Any]]) -> Answers:
         answers = _transaction(state, operations, reading=reading)
     except Exception as problem:  # noqa: BLE001 - whatever one of them raises, the others and the writer go on
         state.guard.failed(problem)
-        # Where not even the transaction began (another process holds the file), none of them would fare better alone.
+        # If not even the transaction could start (another process locks the file), none of them would succeed alone.
         if len(operations) == 1 or _is_busy(problem):
             return [(number, BROKEN, _reason(problem)) for number, _, _, _ in operations]
         return [answer for operation in operations for answer in _applied(state, [operation])]
@@ -179,12 +181,12 @@ def _transaction(state: State, operations: list[list[Any]], *, reading: bool) ->
                 answers.append((number, REFUSED, str(refusal)))
         state.finish()
         if state.guard.trouble is not None and operations[0][1] < FIRST_READ:
-            # A transaction that changes nothing does not show that the disk takes writes again: this changes a page.
+            # A transaction that changes nothing does not show that the disk accepts writes again: this changes a page.
             state.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         state.change("COMMIT")
     except BaseException:
         state.undo()
-        # SQLite has ended the transaction by itself where its error left it no choice (a full disk, for one).
+        # SQLite itself ends the transaction after some errors, such as a full disk.
         if state.database.in_transaction:
             state.execute("ROLLBACK")
         raise

@@ -1,4 +1,4 @@
-"""The loop's end of the writer process: what is on its way, and what happens when the writer dies."""
+"""Manages the writer process: its unanswered operations, and what happens when it dies."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from streamer.subprocesses import Child
 WRITER: Final = "streamer.stores.sqlite.writer:serve"
 
 RESPAWN_DELAYS: Final = (0.0, 0.1, 0.5, 1.0, 2.0)
-"""Seconds before each try to replace a dead writer; after as many deaths without an answer between, the store has
-failed."""
+"""Seconds before each try to replace a dead writer; after as many deaths without an answer in between, the store has
+failed.
+"""
 
 STALLED: Final = 10.0
 """Seconds without an answer after which new requests are refused instead of waiting for the writer too."""
@@ -31,29 +32,34 @@ STALLED: Final = 10.0
 _ENQUEUE: Final = NUMBERS["enqueue"]
 _PROGRESS: Final = NUMBERS["update_progress"]
 _GIVING_WAY: Final = frozenset({_ENQUEUE, _PROGRESS})
-"""Refused where too much waits for the writer. All else is small, or bounded by how many requests run."""
+"""Operations that are refused when too much waits for the writer. All others are small, or limited by the number of
+running requests.
+"""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
 
 class WriterProcess:
-    """Hands operations to the writer and its answers back.
+    """Sends operations to the writer and returns its answers.
 
-    Every operation is kept until it is answered. A writer that dies is replaced, and what it left unanswered is sent
-    again, in order; the new one is told up to which number its predecessors may have done the work already. An
-    operation that ended the writer again and again is refused, so that one caller's cannot fail the store for all.
+    Every operation is kept until it is answered. A writer that dies is replaced, and its unanswered operations are sent
+    again, in order; the new writer gets the number up to which its predecessors may have done the work already. An
+    operation that crashed the writer repeatedly is refused, so that one caller's operation cannot make the store fail
+    for all.
 
     Args:
         path: the file.
         now: wall-clock seconds.
-        max_queued: how many records may wait.
-        max_queued_per_owner: how many of one owner; None: as many as there is room for.
-        max_queued_per_address: how many of one address, of those without authentication; None: likewise.
-        operator: beside a service instead of as one.
-        max_pending: bytes of unanswered operations beyond which no request is taken.
-        on_mend: called with one line each time the writer had to be replaced.
-        on_trouble: called with why no write is taken from now on, in one line; with None when they are taken again.
+        max_queued: the limit of waiting records.
+        max_queued_per_owner: the limit of one owner; None: no limit of its own.
+        max_queued_per_address: the limit of one address, for requests without authentication; None: no limit of its
+            own.
+        operator: open it next to a running service.
+        max_pending: bytes of unanswered operations beyond which no request is accepted.
+        on_mend: called with one line each time the writer was replaced.
+        on_trouble: called with the reason, on one line, when writes are refused; called with None when they are
+            accepted again.
     """
 
     def __init__(
@@ -97,7 +103,7 @@ class WriterProcess:
         self._deaths = 0
         self._failure = ""
         self._closed = False
-        """Why nothing can be asked any more."""
+        """Why no operation can be sent any longer."""
 
     @property
     def pid(self) -> int:
@@ -106,29 +112,30 @@ class WriterProcess:
         return self._child.pid
 
     async def open(self) -> None:
-        """Starts the first writer, which takes the file and puts right what a service before it left.
+        """Starts the first writer, which opens the file and repairs what a previous service left.
 
         Raises:
-            StoreError: the file cannot be had.
+            StoreError: the file cannot be opened.
         """
         await self._start(recover=True)
 
     def ask(
         self, kind: int, now: float, arguments: tuple[Any, ...], read: Callable[[Any], Any] | None = None
     ) -> asyncio.Future[Any]:
-        """Sends an operation, with all the others of this turn of the loop. The answer comes once it is durable.
+        """Sends an operation together with all others of this iteration of the loop. The answer arrives once it is
+        durable.
 
-        `read` makes of the writer's answer what the future gives, or raises what it raises.
+        `read` converts the writer's answer into the future's result or exception.
 
         Raises:
             Error: OVERLOADED, for a new request while the writer is too far behind.
             StoreUnavailable: the writer is closed, or has failed; or, for progress, the writer is too far behind.
-            ValueError: an argument cannot be written at all, such as text with half of a surrogate pair in it.
+            ValueError: an argument cannot be encoded, such as text with half of a surrogate pair.
         """
         if self._failure:
             raise self._refusal()
         number = self._number + 1
-        # Encoded here and not with the others, so that what cannot be encoded is refused to its own caller alone.
+        # Encoded here and not with the others, so that an encoding error reaches only its own caller.
         message = _encode((number, kind, now, arguments))
         unanswered = self._unanswered
         if not unanswered.size:
@@ -155,7 +162,7 @@ class WriterProcess:
             raise store_behind()
 
     async def close(self) -> None:
-        """Lets the writer finish what it was sent; what it then has not answered raises StoreUnavailable."""
+        """Lets the writer finish the operations that it received; the others raise StoreUnavailable."""
         self._closed = True
         self._failure = self._failure or "the store is closed"
         if self._mending is not None:
@@ -214,7 +221,7 @@ class WriterProcess:
             assert self._child is not None
             self._ready = True
             if self._unanswered.size:
-                # What no writer has answered goes first: the order of the operations is part of what they mean.
+                # Operations that no writer has answered come first: their order matters.
                 self._heard_at = self._loop.time()
                 self._flush()
             else:
@@ -248,18 +255,20 @@ class WriterProcess:
         if (culprit := self._unanswered.writer_died()) is not None:
             self._refuse(culprit)
         if self._opening is not None:
-            self._opened(["StoreUnavailable", f"the writer process of {self._path} {self._end()} while it opened it"])
+            self._opened(["StoreUnavailable", f"the writer process of {self._path} {self._end()} while opening it"])
         elif self._mending is None:
             self._mending = self._loop.create_task(self._mend())
 
     def _refuse(self, culprit: Operation) -> None:
-        """The operation has ended several writers, the last of them while nothing else was on its way."""
+        """The operation has crashed several writers, the last of them with nothing else unanswered."""
         if culprit.kind >= FIRST_READ:
-            # It has shown where the deaths come from, and without it the writer lives.
+            # The cause of the deaths is known, and without it the writer lives.
             self._deaths = 0
         if not culprit.answer.done():
             culprit.answer.set_exception(
-                StoreUnavailable(f"the writer process of {self._path} {self._end()} each time it was asked for this")
+                StoreUnavailable(
+                    f"the writer process of {self._path} {self._end()} each time it executed this operation"
+                )
             )
 
     def _end(self) -> str:
@@ -269,20 +278,20 @@ class WriterProcess:
         return f"ended with status {status}"
 
     async def _mend(self) -> None:
-        """Replaces the writer, again and again while that makes sense."""
+        """Replaces the writer, as often as that makes sense."""
         problem = end = self._end()
         while self._deaths < len(RESPAWN_DELAYS):
             self._deaths += 1
             await asyncio.sleep(RESPAWN_DELAYS[self._deaths - 1])
             try:
-                # Not `recover`: the claims of this very service are alive, only the writer has died.
+                # Not `recover`: the claims of this service are still valid, only the writer has died.
                 await self._start(recover=False)
             except (StoreError, OSError) as refusal:
                 problem = str(refusal)
                 continue
             if self._ready:
                 self._mending = None
-                # A new writer says what is wrong by itself.
+                # A new writer reports problems itself.
                 self._troubled(None)
                 if self._on_mend is not None:
                     self._on_mend(f"the writer process of {self._path} {end}; it was replaced and nothing is lost")
@@ -299,5 +308,5 @@ class WriterProcess:
 
 
 def _together(messages: list[bytes]) -> bytes:
-    """One MessagePack array of values that are encoded already: its header, with a length of four bytes, then they."""
+    """One MessagePack array of already encoded values: its header, with a length of four bytes, then the values."""
     return b"".join((b"\xdd", len(messages).to_bytes(4), *messages))

@@ -1,4 +1,4 @@
-"""Single changes in the writer process. The transitions are those of `transitions.advance`, as conditions."""
+"""Single changes in the writer process: the transitions of `transitions.advance`, as SQL conditions."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _PURGE: Final = (
 )
 _USUAL_CHECKPOINT: Final = "PRAGMA wal_autocheckpoint = 1000"
 _SHORT_CHECKPOINT: Final = "PRAGMA wal_autocheckpoint = 256"
-"""Deleted records lie all over the file: writing as many pages as usual back to it takes too long."""
+"""Deleted records are spread over the whole file: writing back as many pages as usual takes too long."""
 _KEEP_FIRST: Final = "INSERT INTO kept (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _KEEP_NEWEST: Final = "INSERT INTO kept (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 _KEPT: Final = "SELECT value FROM kept WHERE name = ?"
@@ -193,7 +193,7 @@ def mark_delivered(state: State, _number: int, _again: bool, now: float, keys: l
 
 
 def purge(state: State, _number: int, _again: bool, _now: float, finished_before: float, limit: int) -> int:
-    """Deletes so many at most; returns 0 when there are no more."""
+    """Deletes at most this many; returns 0 when there are no more."""
     purged = state.execute(_PURGE, (finished_before, limit)).rowcount
     state.change(_SHORT_CHECKPOINT if purged else _USUAL_CHECKPOINT)
     return purged

@@ -47,7 +47,7 @@ def test_tables_are_made_checked_and_deleted(folder, ministack):
     missing = run("check")
     assert missing.exit_code == 1
     assert missing.stderr == "cli-requests: it is not there; 'streamer backend create' makes it\n"
-    assert "does not exist; 'streamer backend create' makes it" in run("migrate").stderr
+    assert "does not exist; 'streamer backend create' creates it" in run("migrate").stderr
     assert run("create").output == "cli-requests: created\n"
     assert run("create").output == "cli-requests: already exists\n"
     assert run("migrate").output == "cli-requests is up to date\n"
@@ -65,8 +65,8 @@ def test_a_database_file_is_made_checked_and_deleted(folder):
     path = (folder / "data.db").resolve()
     missing = run("check")
     assert missing.exit_code == 1
-    assert missing.stderr.startswith(f"{path}: it does not exist; 'streamer backend create' makes it")
-    assert "does not exist; 'streamer backend create' makes it" in run("migrate").stderr
+    assert missing.stderr.startswith(f"{path}: it does not exist; 'streamer backend create' creates it")
+    assert "does not exist; 'streamer backend create' creates it" in run("migrate").stderr
     assert run("create").output == f"{path}: created\n"
     assert run("create").output == f"{path}: already exists\n"
     assert run("check").output == f"{path} is ready\n"

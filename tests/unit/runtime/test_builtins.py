@@ -128,7 +128,7 @@ async def test_a_store_is_bounded_for_each_owner_by_the_files_max_queued_per_own
     context = BuildContext(base_dir=tmp_path, settings=settings)
     async with registry.components[Kind.STORE, name].factory({}, context) as store:
         await store.enqueue(record("1"))
-        with pytest.raises(Error, match="as many as one owner may have"):
+        with pytest.raises(Error, match="the limit for one owner"):
             await store.enqueue(record("2"))
 
 

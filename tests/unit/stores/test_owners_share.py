@@ -44,7 +44,7 @@ async def test_who_has_as_many_as_one_may_have_is_told_so_and_nobody_else_is(sto
     for n in range(2):
         await store.enqueue(record(clock, f"r{n}"))
     problem = await refused(store, record(clock, "r2"))
-    assert problem.message.startswith("2 of your requests wait already")
+    assert problem.message.startswith("2 of your requests are waiting")
     assert problem.details["max_queued_per_owner"] == 2
     assert await store.enqueue(record(clock, "r2", owner="client:two")) is None
 
@@ -53,7 +53,7 @@ async def test_an_address_has_a_share_whatever_its_clients_call_themselves(store
     for n in range(3):
         assert await store.enqueue(record(clock, "r", owner=f"client:{n}", address="block")) is None
     problem = await refused(store, record(clock, "r", owner="client:more", address="block"))
-    assert problem.message.startswith("3 requests from your address wait already")
+    assert problem.message.startswith("3 requests from your address are waiting")
     assert problem.details["max_queued_per_address"] == 3
     assert await store.enqueue(record(clock, "r", owner="client:more", address="another")) is None
     assert (await store.get(("client:0", "r"))).address == "block"

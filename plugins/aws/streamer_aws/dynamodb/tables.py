@@ -56,7 +56,7 @@ async def migrate(client: Any, definition: dict[str, Any], clock: Clock) -> list
     calls = Calls(client, name, clock)
     description = await _description(calls)
     if description is None:
-        raise StoreError(f"the table {name!r} does not exist; 'streamer backend create' makes it")
+        raise StoreError(f"the table {name!r} does not exist; 'streamer backend create' creates it")
     done = []
     indexes = list(description.get("GlobalSecondaryIndexes", []))
     existing = {one["IndexName"] for one in indexes}

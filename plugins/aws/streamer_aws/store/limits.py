@@ -33,7 +33,7 @@ def lightened(record: RequestRecord) -> RequestRecord:
 def missing(key: Key, event: Event) -> Exception:
     """The error of a request that is not there, for whoever wanted to write this."""
     if isinstance(event, Progressed | Completed | Failed | Released):
-        return LeaseLost(f"request {key[1]!r} is no longer known")
+        return LeaseLost(f"request {key[1]!r} no longer exists")
     return not_found(key[1])
 
 

@@ -205,5 +205,5 @@ def _decode(cursor: str) -> str:
     except (binascii.Error, UnicodeError):
         made = ""
     if not _MADE.fullmatch(made):
-        raise Error(VALIDATION_ERROR, "The cursor is not one that this store gave")
+        raise Error(VALIDATION_ERROR, "The cursor does not come from this store")
     return made

@@ -65,7 +65,7 @@ async def test_what_an_older_table_lacks_is_added(client, clock):
 
 
 async def test_a_table_that_no_change_can_bring_up_to_date_is_named_with_the_reason(client, clock):
-    with pytest.raises(StoreError, match="'gone' does not exist; 'streamer backend create' makes it"):
+    with pytest.raises(StoreError, match="'gone' does not exist; 'streamer backend create' creates it"):
         await tables.migrate(client, definition("gone"), clock)
     other = definition("another")
     other["KeySchema"] = [{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "owner", "KeyType": "RANGE"}]

@@ -32,9 +32,9 @@ async def test_a_file_of_our_own_and_one_that_is_not_there_are_right(tmp_path):
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     [message] = messages(tmp_path / "none" / "service.db")
-    assert f"there is no folder {tmp_path / 'none'}" in message
+    assert f"the folder {tmp_path / 'none'}" in message
     [message] = messages(tmp_path)
-    assert "is no file" in message
+    assert "is not a file" in message
 
 
 def test_files_of_others_are_left_alone(tmp_path):

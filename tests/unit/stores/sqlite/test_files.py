@@ -74,7 +74,7 @@ class TestModes:
 
         monkeypatch.setattr(Path, "chmod", refuse)
         (line,) = make_private(path)
-        assert "can be read by others (mode 0644), and that cannot be changed: not yours" in line
+        assert "can be read by others (mode 0644), and its mode cannot be changed: not yours" in line
 
     def test_what_is_no_file_is_left_alone(self, tmp_path):
         assert make_private(tmp_path) == []

@@ -78,7 +78,7 @@ def test_a_service_whose_deleted_lock_another_one_has_taken_stops(path):
     lock_of(path).unlink()
     other = os.open(lock_of(path), os.O_RDWR | os.O_CREAT)
     fcntl.flock(other, fcntl.LOCK_EX)
-    assert "another service has taken the file since" in held.problem()
+    assert "another service has opened the file since" in held.problem()
     os.close(other)
     held.close()
 

@@ -354,7 +354,7 @@ class TestTheProgram:
         main(channel)
         (told,) = Channel(ours).receive()
         assert msgspec.msgpack.decode(told) == [
-            "StoreError", f"{path} does not exist: no service has stored a request there yet"
+            "StoreError", f"{path} does not exist: no service has stored a request in it yet"
         ]  # fmt: skip
 
     def test_a_parent_that_is_gone_before_it_said_anything_ends_it(self, ends):

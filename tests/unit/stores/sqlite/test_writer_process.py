@@ -94,7 +94,7 @@ class TestADeath:
         failed = asyncio.ensure_future(store.failed())
         cancelled, *waiting = [store.enqueue(record(clock, f"r{n}")) for n in range(3)]
         cancelled.cancel()
-        with pytest.raises(StoreUnavailable, match="was killed by signal 9 each time it was asked for this"):
+        with pytest.raises(StoreUnavailable, match="was killed by signal 9 each time it executed this operation"):
             await waiting[0]
         with pytest.raises(StoreUnavailable, match="cannot be replaced: was killed by signal 9"):
             await waiting[1]
@@ -131,7 +131,7 @@ class TestADeath:
         after = [asyncio.ensure_future(store.enqueue(record(clock, f"after{n}"))) for n in range(20)]
         assert await asyncio.gather(*before, *after) == [None] * 40
         for call in deadly:
-            with pytest.raises(StoreUnavailable, match="each time it was asked for this"):
+            with pytest.raises(StoreUnavailable, match="each time it executed this operation"):
                 await call
         assert (await store.counts())[Status.PENDING] == 40
         # Two deaths with everything on its way, then each of the three alone.
@@ -155,7 +155,7 @@ class TestADeath:
 
     async def test_while_it_opens_the_file_says_so(self, path, writer_program):
         writer_program("def main(channel): raise SystemExit(3)")
-        with pytest.raises(StoreUnavailable, match="ended with status 3 while it opened it"):
+        with pytest.raises(StoreUnavailable, match="ended with status 3 while opening it"):
             await SqliteStore.open(path)
 
     async def test_at_random_moments_loses_no_acknowledgment_and_doubles_nothing(self, path, seed, rows):
@@ -256,7 +256,7 @@ class TestAWriterThatStandsStill:
         second = asyncio.ensure_future(store.enqueue(record(clock, "second")))
         await asyncio.sleep(0)
         monkeypatch.setattr(writer_process, "STALLED", -1.0)
-        with pytest.raises(Error, match="cannot be written as fast") as refused:
+        with pytest.raises(Error, match="faster than the queue can be written") as refused:
             await store.enqueue(record(clock, "third"))
         assert refused.value.code == OVERLOADED
         monkeypatch.undo()
