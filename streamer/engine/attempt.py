@@ -228,8 +228,8 @@ class RunningAttempt:
         progress = services.progress.last_report(self)
         await self._write(lambda: services.queue.complete(self.lease, seq=seq, result=stored, progress=progress))
         self.state = AttemptState.COMPLETED
-        if services.delivery.may_have_subscribers(record.key):
-            await services.delivery.terminal(record.key, complete_message(record.id, seq, stored, services.clock.now()))
+        at = services.clock.now()
+        await services.delivery.terminal(record.key, lambda: complete_message(record.id, seq, stored, at))
 
     async def _fail(self, route: Route | None, error: Error, problem: BaseException) -> None:
         services, record = self._services, self.record
@@ -254,7 +254,7 @@ class RunningAttempt:
             self.retry_at = retry_at
             return
         await self._write(lambda: services.queue.fail(self.lease, seq=seq, error=body, cause=cause, progress=progress))
-        await services.delivery.terminal(record.key, encode_json(ErrorMessage(body, record.id, seq)))
+        await services.delivery.terminal(record.key, lambda: encode_json(ErrorMessage(body, record.id, seq)))
 
     async def _last_seq(self) -> int:
         """Sends the last report: the handler has ended, and only its outcome follows."""
@@ -291,4 +291,4 @@ class RunningAttempt:
         except StoreError:
             return
         if record is not None and record.terminal:
-            await services.delivery.terminal(record.key, terminal_message(record))
+            await services.delivery.terminal(record.key, lambda: terminal_message(record))

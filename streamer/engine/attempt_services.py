@@ -11,11 +11,11 @@ from streamer.contracts.stores import RequestQueue
 from streamer.core.attempts import Cause
 from streamer.core.clock import Clock
 from streamer.engine.background import BackgroundTasks
+from streamer.engine.delivery import Delivery
 from streamer.engine.leases import LeaseKeeper
 from streamer.engine.outcome_writer import OutcomeWriter
 from streamer.engine.progress_writer import ProgressWriter
 from streamer.engine.routes import Route
-from streamer.engine.telling import Teller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class AttemptServices:
 
     queue: RequestQueue
     routes: Mapping[str, Route]
-    delivery: Teller
+    delivery: Delivery
     clock: Clock
     logger: Any
     outcomes: OutcomeWriter

@@ -1,37 +1,68 @@
-"""Messages of queued requests to whoever follows them."""
+"""Messages of queued requests to the connections that are subscribed to them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 from streamer.contracts.connections import ConnectionManager
 from streamer.contracts.stores import Key, RequestQueue
 from streamer.core.clock import SystemClock
+from streamer.core.errors import StoreError
 from streamer.core.stepping import DONE
 from streamer.engine import refusals
+from streamer.engine.awaited import Awaited, AwaitedAcknowledgments
+from streamer.engine.background import BackgroundTasks
 from streamer.engine.boundary import default_logger
 from streamer.engine.codec import encode_error
 from streamer.engine.delivery_tracker import DeliveryTracker
 from streamer.engine.outbox import Outbox
 from streamer.engine.outcomes import terminal_message
 from streamer.engine.pacing import Pacing
-from streamer.engine.subscriptions import LocalSubscriptions, Subscription
+from streamer.engine.sent_outcomes import SentOutcomes
+from streamer.engine.subscribers import Subscribers
+from streamer.engine.subscriptions import LocalSubscriptions
+
+Make = Callable[[], bytes]
+"""Encodes a message; called when there is somebody to send it to."""
+
+
+class _Message:
+    """One message for any number of connections, encoded for the first of them."""
+
+    __slots__ = ("_data", "_make")
+
+    def __init__(self, make: Make) -> None:
+        self._make = make
+        self._data: bytes | None = None
+
+    def __call__(self) -> bytes:
+        if self._data is None:
+            self._data = self._make()
+        return self._data
 
 
 class Delivery:
-    """Who follows which request, and that nothing of a request reaches a connection before its acknowledgment.
+    """Sends the messages of each request to its subscribers, wherever these are kept.
 
-    Exactly one terminal message per connection: following ends with it.
+    Two promises hold for each connection and request. The order: the acknowledgment, then progress, then the outcome.
+    What comes before the acknowledgment was sent is held back here. And the outcome is sent once, and nothing after
+    it: whoever sends it has claimed it, `Subscribers.once` calls nobody twice.
+
+    Where other processes send, too, nothing that they do can be held back here, so a connection is added to the
+    subscribers after its acknowledgment was sent. A process that ends a request stores the outcome first and looks for
+    subscribers then; this one adds the subscriber first and reads the request then. So at least one of the two sees
+    the other, and the claim lets only one of them send.
 
     Args:
         connections: take the messages.
         logger: for what a connection manager raises besides ConnectionGone; it concerns that connection alone.
-        subscriptions: of the connections; its own when left out.
+        subscribers: of the requests; kept in this process when left out.
         queue: outcomes are read from it again where a connection is too far behind to be sent one when it comes. None:
             they are sent all the same.
-        tracker: records which outcomes were taken; None: nobody does.
+        tracker: records which outcomes arrived; None: nobody does.
+        sent: notes which outcomes were sent, where a later message shows that they arrived; None: clients answer pings.
     """
 
     def __init__(
@@ -39,61 +70,127 @@ class Delivery:
         connections: ConnectionManager,
         logger: Any = None,
         *,
-        subscriptions: LocalSubscriptions | None = None,
+        subscribers: Subscribers | None = None,
         queue: RequestQueue | None = None,
         tracker: DeliveryTracker | None = None,
+        sent: SentOutcomes | None = None,
     ) -> None:
+        self._connections = connections
         self._queue = queue
         self._tracker = tracker
         self._logger = default_logger() if logger is None else logger
-        self._subscriptions = subscriptions or LocalSubscriptions(SystemClock())
-        self._subscribers = self._subscriptions.by_key
-        self._outbox = Outbox(connections, self.forget, self._logger)
+        self._subscribers: Subscribers = LocalSubscriptions(SystemClock()) if subscribers is None else subscribers
+        self._awaited = AwaitedAcknowledgments()
+        self._outbox = Outbox(connections, self.forget, self._logger, sent)
         self._pacing = Pacing(connections, self._send_stored, self._logger)
+        self._background = BackgroundTasks()
 
-    def subscribe(self, key: Key, connection_id: str) -> bool:
-        """The connection gets the request's messages from now on; until `acknowledged` they are held back.
+    # Subscribing
 
-        Returns whether that is new: a connection that follows already goes on as it is.
+    def subscribe(self, key: Key, connection_id: str) -> None:
+        """The connection is to get the request's messages, the first of them after its acknowledgment.
+
+        `acknowledged`, `attach`, `send_ended` or `unsubscribe` follows. One that is known to get them goes on as it is.
         """
-        return self._subscriptions.add(key, connection_id)
-
-    def refused(self, key: Key, connection_id: str) -> None:
-        """What made the connection follow was refused: it goes on only for another message with the same id."""
-        following = self._subscriptions.get(key, connection_id)
-        if following is not None and following.held is not None:
-            following.waiting -= 1
-            if following.waiting == 0:
-                self.unsubscribe(key, connection_id)
+        if key not in self._subscribers.here.get(connection_id, ()):
+            self._awaited.add(key, connection_id)
 
     def unsubscribe(self, key: Key, connection_id: str) -> None:
-        """The connection gets no more of the request, and nothing of what was held back."""
-        self._subscriptions.remove(key, connection_id)
-
-    def forget(self, connection_id: str) -> None:
-        """The connection has ended."""
-        self._subscriptions.leave(connection_id)
-
-    def ends_after(self, key: Key, seconds: float) -> None:
-        """When the last of the connections that follow the request now, or join them, has ended, it is orphaned."""
-        self._subscriptions.ends_after(key, seconds)
+        """Takes one `subscribe` back: what made the connection subscribe was refused, or found nothing."""
+        self._awaited.give_up(key, connection_id)
 
     def awaits_acknowledgment(self, key: Key, connection_id: str) -> bool:
-        """Whether the connection follows the request, and what it is to get is held back for its acknowledgment."""
-        following = self._subscriptions.get(key, connection_id)
-        return following is not None and following.held is not None
+        """Whether the connection is to get the request's acknowledgment next, and nothing else of it before."""
+        return self._awaited.get(key, connection_id) is not None
 
-    def may_have_subscribers(self, key: Key) -> bool:
-        """Whether anybody follows the request."""
-        return key in self._subscribers
+    def acknowledged(
+        self, key: Key, connection_id: str, *, ends_after: float | None = None, ended: bool = False
+    ) -> Awaitable[None]:
+        """The acknowledgment was sent: what was held back for it follows. What is returned is `DONE` if that is all.
 
-    def subscribed_only_here(self) -> Collection[Key]:
-        """Every request that anybody follows."""
-        return list(self._subscribers)
+        Args:
+            key: which request.
+            connection_id: whose connection.
+            ends_after: seconds after which the request is cancelled that has lost its last subscriber.
+            ended: the request had ended before; its outcome is read when its turn comes, so that of many such requests
+                no more than one outcome is in memory.
+        """
+        awaited = self._awaited.get(key, connection_id)
+        if awaited is None:
+            return DONE
+        if ended:
+            self._awaited.drop(key, connection_id)
+            self._pacing.later(key, connection_id)
+            return DONE
+        if awaited.held:
+            return self._send_held(key, connection_id, awaited, ends_after)
+        return self._join(key, connection_id, ends_after)
 
-    def waits(self, connection_id: str) -> bool:
-        """Whether the connection is to get something: it follows a request, or an outcome waits for it to catch up."""
-        return self._subscriptions.subscribed(connection_id) or connection_id in self._pacing
+    async def attach(
+        self, key: Key, connection_id: str, state: bytes | None, *, ends_after: float | None = None
+    ) -> None:
+        """The connection asked for the request: its state first, then what is newer.
+
+        Args:
+            key: which request.
+            connection_id: whose connection; `subscribe` was called for it before the state was read.
+            state: the newest progress; None when the client has it already.
+            ends_after: as for `acknowledged`.
+        """
+        awaited = self._awaited.get(key, connection_id)
+        if awaited is None:
+            # Else it was sent the outcome meanwhile, which is newer than the state that was read.
+            if state is not None and key in self._subscribers.here.get(connection_id, ()):
+                await self._outbox.send(key, connection_id, state, final=False)
+            return
+        # Progress that was held back is older than the state that was read after it.
+        awaited.held = [one for one in awaited.held if one[1]]
+        if state is not None and not await self._outbox.try_send(key, connection_id, state):
+            self._awaited.drop(key, connection_id)
+            return
+        await self.acknowledged(key, connection_id, ends_after=ends_after)
+
+    async def send_ended(self, key: Key, connection_id: str, message: bytes) -> None:
+        """The connection asked for a request that has ended: the message is its outcome, which nobody else sends now.
+
+        Raises:
+            StoreError: whether somebody else does could not be found out.
+        """
+        self._awaited.drop(key, connection_id)
+        await self._subscribers.claim(key, connection_id)
+        await self._outbox.send(key, connection_id, message, final=True)
+
+    def forget(self, connection_id: str) -> None:
+        """The connection has ended. Where that has to be stored it is in the background; `settle` waits for it."""
+        leaving = self._subscribers.leave(connection_id)
+        if leaving is not DONE:
+            self._background.start(_finish(leaving))
+
+    # Sending
+
+    def progress(self, key: Key, make: Make) -> Awaitable[None]:
+        """Sends progress to all subscribers; where a client is slow only the newest survives."""
+        message = _Message(make)
+        for awaited in self._awaited.of(key):
+            awaited.hold(message(), final=False)
+        return self._subscribers.each(
+            key, lambda connection_id: self._outbox.send(key, connection_id, message(), final=False)
+        )
+
+    def terminal(self, key: Key, make: Make, claimed_before: float | None = None) -> Awaitable[None]:
+        """Sends the outcome to all subscribers, once to each, and ends their subscriptions.
+
+        Args:
+            key: which request.
+            make: encodes how it ended.
+            claimed_before: as for `Subscribers.once`.
+        """
+        message = _Message(make)
+        for awaited in self._awaited.of(key):
+            awaited.hold(message(), final=True)
+        return self._subscribers.once(
+            key, lambda connection_id: self._send_outcome(key, connection_id, message()), claimed_before
+        )
 
     def turn(self, key: Key | None, connection_id: str) -> AbstractAsyncContextManager[None]:
         """Entered when the connection has taken what was sent before, and there is room for this request's outcome.
@@ -109,8 +206,20 @@ class Delivery:
         return self._pacing.turn(connection_id)
 
     def resuming(self, connection_id: str) -> AbstractContextManager[Collection[Key]]:
-        """While it lasts, gathers the requests whose outcomes the connection is sent, by whatever way."""
+        """While it lasts, gathers the requests whose outcomes the connection is sent by this process."""
         return self._outbox.resuming(connection_id)
+
+    # What is known
+
+    def waits(self, connection_id: str) -> bool:
+        """Whether a connection of this process is to get something: it is subscribed to a request, or has to catch up
+        before it can be sent an outcome.
+        """
+        return connection_id in self._subscribers.here or connection_id in self._pacing
+
+    def subscribed_here(self) -> set[Key]:
+        """The requests that connections of this process are subscribed to, or will be once they are acknowledged."""
+        return {*self._awaited.keys(), *(key for keys in self._subscribers.here.values() for key in keys)}
 
     def confirmed(self, keys: Iterable[Key]) -> None:
         """The owners of these requests have shown that they took the outcomes."""
@@ -127,114 +236,59 @@ class Delivery:
         if self._tracker is not None:
             await self._tracker.write()
 
-    async def settle(self) -> None:
-        """Returns at once: nothing is stored here."""
+    # Ending
 
     def begin_drain(self) -> None:
         """Waits for no slow client any more; what it did not get stays in the store."""
         self._pacing.stop()
 
-    def acknowledged(self, key: Key, connection_id: str) -> Awaitable[None]:
-        """The acknowledgment was sent: what was held back for it follows."""
-        following = self._subscriptions.get(key, connection_id)
-        if following is None or following.held is None:
-            return DONE
-        if following.held:
-            return self._send_held(key, connection_id, following, following.held)
-        self._release(key, connection_id, following)
-        return DONE
+    async def settle(self) -> None:
+        """Returns when everything was sent and stored that was begun without being waited for."""
+        await self._pacing.settle()
+        await self._background.settle()
+        await self.record_confirmed()
 
-    async def _send_held(
-        self, key: Key, connection_id: str, following: Subscription, held: list[tuple[bytes, bool]]
-    ) -> None:
-        while held:
-            data, final = held.pop(0)
+    # Inside
+
+    async def _send_held(self, key: Key, connection_id: str, awaited: Awaited, ends_after: float | None) -> None:
+        while awaited.held:
+            data, final = awaited.held.pop(0)
             if final:
+                # It was not added to the subscribers: nobody else sends it anything.
+                self._awaited.drop(key, connection_id)
                 await self._send_outcome(key, connection_id, data)
-            else:
-                await self._outbox.send(key, connection_id, data, final=False)
-        self._release(key, connection_id, following)
+                return
+            await self._outbox.send(key, connection_id, data, final=False)
+        await self._join(key, connection_id, ends_after)
 
-    def _release(self, key: Key, connection_id: str, following: Subscription) -> None:
-        following.held = None
-        if following.ended:
-            self.unsubscribe(key, connection_id)
-
-    def ended(self, key: Key, connection_id: str) -> None:
-        """A request that had ended was sent again, and that was acknowledged: its outcome follows.
-
-        It is read when its turn comes, so that of many such requests no more than one outcome is in memory.
-        """
-        if self._subscriptions.get(key, connection_id) is not None:
-            self.unsubscribe(key, connection_id)
-            self._pacing.later(key, connection_id)
-
-    async def attach(self, key: Key, connection_id: str, state: bytes | None, *, ended: bool) -> None:
-        """Ends the holding back for a connection that follows anew: the request's state first, then what is newer.
-
-        Args:
-            key: which request.
-            connection_id: whose connection; `follow` was called for it.
-            state: the newest progress, or the terminal message; None when the client has it already.
-            ended: the state is terminal.
-        """
-        following = self._subscriptions.get(key, connection_id)
-        if following is None and not ended:
-            # It was sent the outcome meanwhile, which is newer than the state that was read, or has ended.
-            return
-        if following is not None and following.held is not None:
-            # Progress that was held back is older than the state that was read after it.
-            following.held = [] if ended else [one for one in following.held if one[1]]
-        if ended:
-            self.unsubscribe(key, connection_id)
-        if state is not None:
-            await self._outbox.send(key, connection_id, state, final=ended)
-        await self.acknowledged(key, connection_id)
-
-    def progress(self, key: Key, message: bytes) -> Awaitable[None]:
-        """Sends progress to all subscribers; where a client is slow only the newest survives."""
-        subscribers = self._subscribers.get(key)
-        if subscribers is None:
-            return DONE
-        if len(subscribers) > 1:
-            return self._progress_to_each(key, message)
-        ((connection_id, following),) = subscribers.items()
-        return self._progress_to(key, connection_id, following, message)
-
-    async def _progress_to_each(self, key: Key, message: bytes) -> None:
-        for connection_id, following in tuple(self._subscribers.get(key, {}).items()):
-            # While another connection was being served this one may have got its terminal message, or ended.
-            if self._subscriptions.get(key, connection_id) is following:
-                await self._progress_to(key, connection_id, following, message)
-
-    def _progress_to(self, key: Key, connection_id: str, following: Subscription, message: bytes) -> Awaitable[None]:
-        if following.held is None:
-            return self._outbox.send(key, connection_id, message, final=False)
-        following.held.append((message, False))
+    def _join(self, key: Key, connection_id: str, ends_after: float | None) -> Awaitable[None]:
+        adding = self._subscribers.add(key, connection_id, ends_after)
+        if adding is not DONE or ends_after is not None:
+            return self._joined(adding, key, connection_id, ends_after)
+        self._awaited.drop(key, connection_id)
         return DONE
 
-    def terminal(self, key: Key, message: bytes, claimed_before: float | None = None) -> Awaitable[None]:  # noqa: ARG002 - one process alone sends here
-        """Sends the terminal message to all subscribers and ends their following."""
-        subscribers = self._subscribers.get(key)
-        if subscribers is None:
-            return DONE
-        if len(subscribers) > 1:
-            return self._terminal_to_each(key, message)
-        ((connection_id, following),) = subscribers.items()
-        return self._terminal_to(key, connection_id, following, message)
+    async def _joined(self, adding: Awaitable[None], key: Key, connection_id: str, ends_after: float | None) -> None:
+        try:
+            try:
+                await adding
+            finally:
+                self._awaited.drop(key, connection_id)
+            if adding is not DONE:
+                await self._send_missed(key, connection_id)
+        except StoreError as problem:
+            # The request is stored and will run. Its owner gets the outcome on resuming.
+            self._logger.error("a connection cannot follow its request", request_id=key[1], error=str(problem))
+        if ends_after is not None and not await self._connections.is_active(connection_id):
+            # It had ended before it was added: nobody else will report that it is gone.
+            self.forget(connection_id)
 
-    async def _terminal_to_each(self, key: Key, message: bytes) -> None:
-        for connection_id, following in tuple(self._subscribers.get(key, {}).items()):
-            await self._terminal_to(key, connection_id, following, message)
-
-    def _terminal_to(self, key: Key, connection_id: str, following: Subscription, message: bytes) -> Awaitable[None]:
-        if following.held is None:
-            self.unsubscribe(key, connection_id)
-            return self._send_outcome(key, connection_id, message)
-        if not following.ended:
-            following.held.append((message, True))
-            following.ended = True
-        return DONE
+    async def _send_missed(self, key: Key, connection_id: str) -> None:
+        """Another process may have ended the request before the connection was added."""
+        assert self._queue is not None, "subscriptions that others see need the store that others write"
+        record = await self._queue.get(key)
+        if record is not None and record.terminal and await self._subscribers.claim(key, connection_id):
+            await self._send_outcome(key, connection_id, terminal_message(record))
 
     def _send_outcome(self, key: Key, connection_id: str, message: bytes) -> Awaitable[None]:
         """Now, or once the connection has caught up: outcomes of many requests at once must not cut off a slow one."""
@@ -253,10 +307,15 @@ class Delivery:
             record = await self._queue.get(key)
             if record is not None and not record.terminal:
                 return
-            self.unsubscribe(key, connection_id)
+            if not await self._subscribers.claim(key, connection_id):
+                return
         if record is None:
             message = encode_error(refusals.not_stored(), key[1])
         else:
             message = terminal_message(record)
             del record
         await self._outbox.send(key, connection_id, message, final=True)
+
+
+async def _finish(work: Awaitable[None]) -> None:
+    await work

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 from streamer.contracts.stores import Key, RequestQueue
 from streamer.core.errors import StoreError
+from streamer.engine.delivery import Delivery
 from streamer.engine.leases import LeaseKeeper
 from streamer.engine.outcomes import terminal_message
-from streamer.engine.telling import Teller
 
 
 class ExternalChanges:
@@ -25,7 +26,7 @@ class ExternalChanges:
     """
 
     def __init__(
-        self, queue: RequestQueue, delivery: Teller, leases: LeaseKeeper, running: Collection[Key], logger: Any
+        self, queue: RequestQueue, delivery: Delivery, leases: LeaseKeeper, running: Collection[Key], logger: Any
     ) -> None:
         self._queue = queue
         self._delivery = delivery
@@ -41,18 +42,16 @@ class ExternalChanges:
 
     async def _look(self, changed: Sequence[Key] | None) -> None:
         await self._leases.renew()
-        followed = (
-            self._delivery.subscribed_only_here()
-            if changed is None
-            else filter(self._delivery.may_have_subscribers, changed)
-        )
-        for key in followed:
+        subscribed = self._delivery.subscribed_here()
+        if changed is not None:
+            subscribed.intersection_update(changed)
+        for key in subscribed:
             if key in self._running:
                 continue
             try:
                 record = await self._queue.get(key)
             except StoreError as problem:
-                self._logger.error("a followed request could not be read", request_id=key[1], error=str(problem))
+                self._logger.error("a request could not be read", request_id=key[1], error=str(problem))
                 return
             if record is not None and record.terminal:
-                await self._delivery.terminal(key, terminal_message(record))
+                await self._delivery.terminal(key, partial(terminal_message, record))

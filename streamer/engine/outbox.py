@@ -8,9 +8,10 @@ from typing import Any
 
 from streamer.contracts.connections import ConnectionManager
 from streamer.contracts.stores import Key
-from streamer.core.errors import ConnectionGone
+from streamer.core.errors import ConnectionGone, NotSent
 from streamer.core.foreign_code import is_our_own
 from streamer.core.stepping import DONE
+from streamer.engine.sent_outcomes import SentOutcomes
 
 
 class Outbox:
@@ -20,12 +21,20 @@ class Outbox:
         connections: take the messages.
         on_gone: called with each connection that turns out to have ended.
         logger: for what a connection manager raises besides ConnectionGone.
+        sent: notes the outcomes that were sent; None: nothing is noted.
     """
 
-    def __init__(self, connections: ConnectionManager, on_gone: Callable[[str], None], logger: Any) -> None:
+    def __init__(
+        self,
+        connections: ConnectionManager,
+        on_gone: Callable[[str], None],
+        logger: Any,
+        sent: SentOutcomes | None = None,
+    ) -> None:
         self._connections = connections
         self._on_gone = on_gone
         self._logger = logger
+        self._sent = sent
         self._resuming: dict[str, list[set[Key]]] = {}
 
     def send(self, key: Key, connection_id: str, message: bytes, *, final: bool) -> Awaitable[None]:
@@ -38,7 +47,18 @@ class Outbox:
         except BaseException as problem:  # noqa: BLE001 - as below
             self._not_sent(key, connection_id, problem)
             return DONE
+        if final and self._sent is not None:
+            sending = self._sent.note(key, connection_id, sending)
         return DONE if sending is DONE else self._finish(key, connection_id, sending)
+
+    async def try_send(self, key: Key, connection_id: str, message: bytes) -> bool:
+        """Hands over a message that is no outcome. Returns whether it was taken; what was wrong is logged."""
+        try:
+            await self._connections.send(connection_id, message, replaces=key[1], final=False)
+        except BaseException as problem:  # noqa: BLE001 - as below
+            self._not_sent(key, connection_id, problem)
+            return False
+        return True
 
     @contextmanager
     def resuming(self, connection_id: str) -> Iterator[Collection[Key]]:
@@ -65,6 +85,10 @@ class Outbox:
             self._on_gone(connection_id)
         elif is_our_own(problem):
             raise problem
+        elif isinstance(problem, NotSent):
+            self._logger.warning(
+                "a message was not taken", connection_id=connection_id, request_id=key[1], error=str(problem)
+            )
         else:
             self._logger.error(
                 "a message could not be handed over", connection_id=connection_id, request_id=key[1], exc_info=problem

@@ -18,9 +18,9 @@ from streamer.core.owners import new_key
 from streamer.core.records import RequestRecord, Status
 from streamer.core.sealing import Sealer
 from streamer.core.summaries import RequestSummary
+from streamer.engine.delivery import Delivery
 from streamer.engine.outcomes import StoredResult, progress_message, terminal_message
 from streamer.engine.routes import Route
-from streamer.engine.telling import Teller
 from streamer.engine.worker import Worker
 
 MAX_LISTED = 100
@@ -126,7 +126,7 @@ class Resume(BaseHandler):
     the others are read and sent one at a time, each when the client has taken the one before.
     """
 
-    def __init__(self, queue: RequestQueue, worker: Worker, delivery: Teller, routes: Mapping[str, Route]) -> None:
+    def __init__(self, queue: RequestQueue, worker: Worker, delivery: Delivery, routes: Mapping[str, Route]) -> None:
         super().__init__()
         self._queue = queue
         self._worker = worker
@@ -158,10 +158,10 @@ class Resume(BaseHandler):
             for key in keys:
                 if key not in at_once:
                     await self._attach_in_turn(key, request.connection_id, after, sent)
-        told: dict[str, Any] = {"requests": [key[1] for key in keys]}
+        answer: dict[str, Any] = {"requests": [key[1] for key in keys]}
         if len(found) > MAX_RESUMED:
-            told["more"] = True
-        return Result(data=told)
+            answer["more"] = True
+        return Result(data=answer)
 
     async def _attach_in_turn(self, key: Key, connection_id: str, after: int, sent: Collection[Key]) -> None:
         if key in sent:
@@ -189,12 +189,15 @@ class Resume(BaseHandler):
             await self._attach_in_turn(key, connection_id, after, sent)
             return
         if record.terminal:
-            state = terminal_message(record) if record.seq > after and key not in sent else None
-            await delivery.attach(key, connection_id, state, ended=True)
+            if record.seq > after and key not in sent:
+                await delivery.send_ended(key, connection_id, terminal_message(record))
+            else:
+                delivery.unsubscribe(key, connection_id)
+                if record.seq <= after:
+                    # The client has said itself that it has it.
+                    delivery.confirmed([key])
             return
         route = self._routes.get(record.action)
-        if route is not None and route.cancel_after is not None:
-            delivery.ends_after(key, route.cancel_after)
         record = self._worker.with_newest_progress(record)
         seq = max(record.seq, self._worker.newest_seq(key))
         update = ProgressUpdate(
@@ -204,7 +207,10 @@ class Resume(BaseHandler):
             timestamp=record.updated_at,
         )
         await delivery.attach(
-            key, connection_id, progress_message(record.id, seq, update) if seq > after else None, ended=False
+            key,
+            connection_id,
+            progress_message(record.id, seq, update) if seq > after else None,
+            ends_after=None if route is None else route.cancel_after,
         )
 
 
@@ -223,7 +229,7 @@ async def find(queue: RequestQueue, request: Request) -> RequestRecord:
 
 def describe_summary(record: RequestRecord | RequestSummary) -> dict[str, Any]:
     """What a listing says of a request to its owner."""
-    told: dict[str, Any] = {
+    described: dict[str, Any] = {
         "request_id": record.id,
         "action": record.action,
         "status": record.status.value,
@@ -236,41 +242,41 @@ def describe_summary(record: RequestRecord | RequestSummary) -> dict[str, Any]:
         "updated_at": timestamp(record.updated_at),
     }
     if record.started_at is not None:
-        told["started_at"] = timestamp(record.started_at)
+        described["started_at"] = timestamp(record.started_at)
     if record.status is Status.RETRYING and record.due_at is not None:
-        told["retry_at"] = timestamp(record.due_at)
+        described["retry_at"] = timestamp(record.due_at)
     if record.finished_at is not None:
-        told["finished_at"] = timestamp(record.finished_at)
+        described["finished_at"] = timestamp(record.finished_at)
     if record.expires_at is not None and not record.terminal:
-        told["expires_at"] = timestamp(record.expires_at)
-    return told
+        described["expires_at"] = timestamp(record.expires_at)
+    return described
 
 
 def describe(record: RequestRecord) -> dict[str, Any]:
     """What an owner reads of a request, with its outcome once it has ended."""
-    told = describe_summary(record)
+    described = describe_summary(record)
     if record.history:
-        told["history"] = [_attempt(one) for one in record.history]
+        described["history"] = [_attempt(one) for one in record.history]
     if record.result:
         stored = msgspec.json.decode(record.result, type=StoredResult)
-        told["success"] = stored.success
-        told["result"] = stored.result
+        described["success"] = stored.success
+        described["result"] = stored.result
         if stored.metadata is not None:
-            told["metadata"] = stored.metadata
+            described["metadata"] = stored.metadata
         if stored.error is not None:
-            told["error"] = stored.error
+            described["error"] = stored.error
     if record.error is not None:
-        told["error"] = record.error
-    return told
+        described["error"] = record.error
+    return described
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:
     """Without the worker's name, which is the operator's."""
-    told: dict[str, Any] = {
+    described: dict[str, Any] = {
         "started_at": timestamp(attempt.started_at),
         "ended_at": timestamp(attempt.ended_at),
         "outcome": attempt.outcome.value,
     }
     if attempt.error is not None:
-        told["error"] = attempt.error
-    return told
+        described["error"] = attempt.error
+    return described

@@ -101,6 +101,11 @@ class Pacing:
         """Nothing waits for room any more: what was not sent stays in the store for the owners' next connections."""
         self._stopping.set()
 
+    async def settle(self) -> None:
+        """Returns when nothing waits to be sent later."""
+        while tasks := {line.task for line in self._lines.values() if line.task is not None}:
+            await asyncio.wait(tasks)
+
     async def _room(self, connection_id: str) -> None:
         while (room := self._connections.room(connection_id)) is not None:
             if self._stopping.is_set():

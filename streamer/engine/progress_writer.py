@@ -12,15 +12,14 @@ from streamer.core.errors import INTERNAL_ERROR, Error, LeaseLost, StoreError
 from streamer.core.foreign_code import describe
 from streamer.core.messages import ProgressUpdate
 from streamer.core.records import RequestRecord
-from streamer.core.stepping import DONE
 from streamer.engine.attempt_states import AttemptState, StopReason
 from streamer.engine.background import BackgroundTasks
 from streamer.engine.codec import NOT_JSON, encode_json
+from streamer.engine.delivery import Delivery
 from streamer.engine.log_throttle import LogThrottle
 from streamer.engine.outcomes import progress_message
 from streamer.engine.progress import AttemptReporter, ProgressPump
 from streamer.engine.sizes import ENVELOPE, fit_message
-from streamer.engine.telling import Teller
 
 SAVE_INTERVAL: Final = 1.0
 """Seconds between two durable writes of one request's progress: enough for a client that asks after a crash."""
@@ -57,7 +56,7 @@ class ProgressWriter:
     def __init__(
         self,
         queue: RequestQueue,
-        delivery: Teller,
+        delivery: Delivery,
         *,
         clock: Clock,
         logger: Any,
@@ -91,17 +90,9 @@ class ProgressWriter:
     def _emit(self, reporter: AttemptReporter, update: ProgressUpdate, seq: int) -> Awaitable[None]:
         attempt: Reporting = reporter.claim
         key = attempt.record.key
-        sending = DONE
         if fit_message(update, self._max_result_size):
             self._throttle.error("a progress message was too long and is cut", request_id=key[1])
-        if self._delivery.may_have_subscribers(key):
-            try:
-                message = progress_message(key[1], seq, update)
-                self._check_size(len(message))
-            except Error as problem:
-                self._without_metadata(attempt, update, problem.__cause__ or problem)
-                message = progress_message(key[1], seq, update)
-            sending = self._delivery.progress(key, message)
+        sending = self._delivery.progress(key, lambda: self._message(attempt, update, seq))
         if self._remote:
             return self._saved_after(sending, attempt, update, seq)
         now = self._clock.monotonic()
@@ -110,6 +101,16 @@ class ProgressWriter:
             # In the background: a slow store must not delay the progress of other requests.
             self._background.start(self._save(attempt, update, seq))
         return sending
+
+    def _message(self, attempt: Reporting, update: ProgressUpdate, seq: int) -> bytes:
+        request_id = attempt.record.id
+        try:
+            message = progress_message(request_id, seq, update)
+            self._check_size(len(message))
+        except Error as problem:
+            self._without_metadata(attempt, update, problem.__cause__ or problem)
+            return progress_message(request_id, seq, update)
+        return message
 
     async def _saved_after(
         self, sending: Awaitable[None], attempt: Reporting, update: ProgressUpdate, seq: int

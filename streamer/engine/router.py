@@ -48,7 +48,6 @@ from streamer.engine.pipeline import AnyMiddleware, check, compose
 from streamer.engine.routes import Route
 from streamer.engine.sizes import MAX_RESULT_SIZE
 from streamer.engine.storing import begin_storing, stored
-from streamer.engine.telling import Teller
 from streamer.engine.waiting import STOP_GRACE, bounded, wait_up_to
 
 DEFAULT_THRESHOLD = 5.0
@@ -90,7 +89,7 @@ class Router:
         *,
         clock: Clock | None = None,
         logger: Any = None,
-        delivery: Teller | None = None,
+        delivery: Delivery | None = None,
         codec: Codec | None = None,
         max_running: int = 1024,
         max_result_size: int = MAX_RESULT_SIZE,
@@ -105,7 +104,7 @@ class Router:
         self.connections = connections
         self.clock = clock or SystemClock()
         self.logger = logger
-        self.delivery: Teller = delivery or Delivery(connections, logger)
+        self.delivery = delivery or Delivery(connections, logger)
         self._throttle = LogThrottle(logger, self.clock)
         self.routes = {} if routes is None else routes
         self.service_routes = {} if service_routes is None else service_routes
@@ -254,7 +253,7 @@ class Router:
             await asyncio.wait(set(self._tasks))
 
     async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound on the handlers, not on the caller
-        """Waits so long for what is being answered, then cuts it off; its clients are told."""
+        """Waits so long for what is being answered, then cancels it; its clients get an error."""
         if await wait_up_to(timeout, self.settle(), self.clock):
             return
         for task in list(self._tasks):
@@ -332,7 +331,7 @@ class Router:
         if route.pipeline.admit is not None or route.cancel_after is not None or peer.post is not None:
             self._spawn(self._queue(peer, route, request, self._store(peer, route, request)))
             return
-        key = self._follow(peer, route, request)
+        key = self._subscribe(peer, request)
         storing = begin_storing(self.store, request)
         # However many wait for a slow disk: from when it is encoded for the store, nothing here keeps the payload.
         request = structs.replace(request, payload=None)
@@ -345,7 +344,7 @@ class Router:
             if storing.cancelled():
                 # By a drain that waits no longer.
                 peer.running -= 1
-                self.delivery.refused(key, peer.id)
+                self.delivery.unsubscribe(key, peer.id)
                 peer.send(encode_error(refusals.too_late(), request.id))
                 return
             if storing.exception() is not None or storing.result() is not None:
@@ -382,14 +381,11 @@ class Router:
         else:
             peer.send(encode_json(Acknowledgment(request.id)))
             try:
-                await self._acknowledged(peer, route, request)
+                await self._acknowledged(peer, route, request, ended=ended)
             finally:
                 # It is stored, and must run whatever became of its acknowledgment.
                 if is_new and self._on_queued is not None and (waking := self._on_queued(request, route)) is not None:
                     await waking
-            if ended:
-                # The same request sent again: its outcome follows.
-                self.delivery.ended((request.owner, request.id), peer.id)
             return
         finally:
             peer.running -= 1
@@ -402,17 +398,15 @@ class Router:
         """
         if route.pipeline.admit is not None:
             await route.pipeline.admit(request)
-        self._follow(peer, route, request)
+        self._subscribe(peer, request)
         storing = begin_storing(self.store, request)
         request = structs.replace(request, payload=None)
         return await self._stored(peer, request, storing)
 
-    def _follow(self, peer: Peer, route: Route, request: Request) -> Key:
+    def _subscribe(self, peer: Peer, request: Request) -> Key:
         request.address = peer.address
         key = (request.owner, request.id)
         self.delivery.subscribe(key, peer.id)
-        if route.cancel_after is not None:
-            self.delivery.ends_after(key, route.cancel_after)
         if self._on_storing is not None:
             self._on_storing()
         return key
@@ -421,11 +415,11 @@ class Router:
         try:
             return await stored(request, storing)
         except BaseException:
-            self.delivery.refused((request.owner, request.id), peer.id)
+            self.delivery.unsubscribe((request.owner, request.id), peer.id)
             raise
 
-    async def _acknowledged(self, peer: Peer, route: Route, request: Request) -> None:
-        """The acknowledgment is on its way; what follows it may go now."""
+    async def _acknowledged(self, peer: Peer, route: Route, request: Request, *, ended: bool) -> None:
+        """The acknowledgment is on its way; what follows it may go now: the outcome of a request that had ended."""
         key = (request.owner, request.id)
         # What follows goes straight to the connection manager: the acknowledgment must be there first.
         if peer.post is not None:
@@ -437,10 +431,7 @@ class Router:
             if not posted and route.cancel_after is None:
                 self.delivery.unsubscribe(key, peer.id)
                 return
-        await self.delivery.acknowledged(key, peer.id)
-        if route.cancel_after is not None and not await self.connections.is_active(peer.id):
-            # It had ended before it began to follow: nobody else will say that it is gone.
-            self.delivery.forget(peer.id)
+        await self.delivery.acknowledged(key, peer.id, ends_after=route.cancel_after, ended=ended)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         self._keep(asyncio.create_task(coroutine))

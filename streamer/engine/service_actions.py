@@ -15,13 +15,13 @@ from streamer.core.errors import StoreError
 from streamer.core.messages import Request, Result
 from streamer.engine import refusals
 from streamer.engine.codec import encode_json
+from streamer.engine.delivery import Delivery
 from streamer.engine.log_throttle import LogThrottle
 from streamer.engine.owner_actions import LISTING, ONE_REQUEST, RESUMING, Cancel, ListOf, Resume, StatusOf
 from streamer.engine.pipeline import AnyMiddleware, compose
 from streamer.engine.routes import Route
 from streamer.engine.routing import Mode
 from streamer.engine.service_limit import DEFAULT_LIMIT, ServiceActionLimit
-from streamer.engine.telling import Teller
 from streamer.engine.validation import Validator
 from streamer.engine.worker import Worker
 
@@ -102,7 +102,7 @@ def service_routes(
     routes: Mapping[str, Route],
     queue: RequestQueue,
     worker: Worker,
-    delivery: Teller,
+    delivery: Delivery,
     *,
     clock: Clock,
     logger: Any,

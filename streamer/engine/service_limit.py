@@ -9,7 +9,7 @@ from streamer.contracts.middleware import Middleware, Next
 from streamer.core.errors import ConnectionGone
 from streamer.core.messages import Request, Result
 from streamer.engine import refusals
-from streamer.engine.telling import Teller
+from streamer.engine.delivery import Delivery
 
 DEFAULT_LIMIT: Final = 256
 """Service actions of one owner under way at one time."""
@@ -42,7 +42,7 @@ class ServiceActionLimit(Middleware):
 
     immediate = True
 
-    def __init__(self, delivery: Teller, limit: int = DEFAULT_LIMIT) -> None:
+    def __init__(self, delivery: Delivery, limit: int = DEFAULT_LIMIT) -> None:
         self._delivery = delivery
         self._limit = limit
         self._owners: dict[str, _Owner] = {}

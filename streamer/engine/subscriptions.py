@@ -5,33 +5,21 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection, Mapping
 from typing import Final
 
 from streamer.contracts.stores import Key
 from streamer.core.clock import Clock
+from streamer.core.stepping import DONE
+from streamer.engine.subscribers import Send
 from streamer.engine.waiting import wait_up_to
 
 RETRY: Final = 1.0
 """Seconds after which an orphaned request is looked at again that was not cleared."""
 
 
-class Subscription:
-    """One connection that gets the messages of one request."""
-
-    __slots__ = ("ended", "held", "waiting")
-
-    def __init__(self) -> None:
-        self.held: list[tuple[bytes, bool]] | None = []
-        """What waits for the acknowledgment; None once that was sent."""
-        self.ended = False
-        """The terminal message is among what waits."""
-        self.waiting = 1
-        """How many messages of this connection are to be acknowledged with this request, or refused."""
-
-
 class LocalSubscriptions:
-    """Subscriptions in memory. They are `Orphans` as well: a request that the last one leaves is noted if it ends so.
+    """`Subscribers` in memory. They are `Orphans` as well: a request that the last one leaves is noted if it ends so.
 
     Args:
         clock: the service's.
@@ -39,9 +27,10 @@ class LocalSubscriptions:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.by_key: dict[Key, dict[str, Subscription]] = {}
-        """By request, and then by connection. For reading only."""
+        self.by_key: dict[Key, dict[str, None]] = {}
+        """By request: its connections, the oldest subscription first. For reading only."""
         self._by_connection: dict[str, set[Key]] = {}
+        self.here: Mapping[str, Collection[Key]] = self._by_connection
         self._ends_after: dict[Key, float] = {}
         self._orphaned_at: dict[Key, float] = {}
         """When the time of each request is over that has lost its last subscriber; the newest loss counts."""
@@ -49,52 +38,55 @@ class LocalSubscriptions:
         """When to look at which request, and when its time is over; out of date where `_orphaned_at` says otherwise."""
         self._changed = asyncio.Event()
 
-    def add(self, key: Key, connection_id: str) -> bool:
-        """Subscribes the connection. Returns whether that is new; otherwise it waits for one more acknowledgment."""
-        connections = self.by_key.setdefault(key, {})
-        if (subscription := connections.get(connection_id)) is not None:
-            subscription.waiting += 1
-            return False
-        connections[connection_id] = Subscription()
+    def add(self, key: Key, connection_id: str, ends_after: float | None = None, /) -> Awaitable[None]:
+        """What `ends_after` says holds for all subscribers of the request, and for those that join them."""
+        self.by_key.setdefault(key, {})[connection_id] = None
         self._by_connection.setdefault(connection_id, set()).add(key)
-        return True
+        if ends_after is not None:
+            self._ends_after[key] = ends_after
+        return DONE
 
-    def get(self, key: Key, connection_id: str) -> Subscription | None:
-        """The subscription of this connection to this request."""
+    def each(self, key: Key, send: Send, /) -> Awaitable[None]:
         connections = self.by_key.get(key)
-        return None if connections is None else connections.get(connection_id)
+        if connections is None:
+            return DONE
+        if len(connections) > 1:
+            return self._to_each(key, send)
+        (connection_id,) = connections
+        return send(connection_id)
 
-    def remove(self, key: Key, connection_id: str) -> None:
-        """Ends one subscription."""
+    async def _to_each(self, key: Key, send: Send) -> None:
+        for connection_id in tuple(self.by_key.get(key, ())):
+            # While another connection was being served this one may have got the outcome, or ended.
+            if connection_id in self.by_key.get(key, ()):
+                await send(connection_id)
+
+    def once(self, key: Key, send: Send, claimed_before: float | None = None, /) -> Awaitable[None]:
+        """`claimed_before` changes nothing: this process alone sends to these connections."""
+        del claimed_before
+        connections = self.by_key.get(key)
+        if connections is None:
+            return DONE
+        if len(connections) > 1:
+            return self._once_to_each(key, send)
+        (connection_id,) = connections
         self._remove(key, connection_id)
-        keys = self._by_connection.get(connection_id)
-        if keys is not None:
-            keys.discard(key)
-            if not keys:
-                del self._by_connection[connection_id]
+        return send(connection_id)
 
-    def leave(self, connection_id: str) -> None:
-        """The connection has ended, and all its subscriptions with it."""
+    async def _once_to_each(self, key: Key, send: Send) -> None:
+        for connection_id in tuple(self.by_key.get(key, ())):
+            if self._remove(key, connection_id):
+                await send(connection_id)
+
+    async def claim(self, key: Key, connection_id: str, /) -> bool:
+        return self._remove(key, connection_id)
+
+    def leave(self, connection_id: str, /) -> Awaitable[None]:
         for key in self._by_connection.pop(connection_id, ()):
-            ends_after = self._remove(key, connection_id)
+            ends_after = self._forget(key, connection_id)
             if ends_after is not None:
                 self.orphan(key, ends_after)
-
-    def subscribed(self, connection_id: str) -> bool:
-        """Whether the connection has any subscription."""
-        return connection_id in self._by_connection
-
-    def keys(self) -> Collection[Key]:
-        """The requests that have subscribers."""
-        return self.by_key.keys()
-
-    def ends_after(self, key: Key, seconds: float) -> None:
-        """When the last of the subscribers of now, or of those that join them, has left, the request is orphaned."""
-        if key in self.by_key:
-            self._ends_after[key] = seconds
-        else:
-            # The last one left while the request was being read: nothing else will say so.
-            self.orphan(key, seconds)
+        return DONE
 
     def orphan(self, key: Key, after: float) -> None:
         """The request has lost its last subscriber; its time is over in so many seconds."""
@@ -135,12 +127,21 @@ class LocalSubscriptions:
                 return
             await wait_up_to(delay, self._changed.wait(), self._clock)
 
-    def _remove(self, key: Key, connection_id: str) -> float | None:
-        """Returns what `ends_after` says when that was the last subscriber."""
-        connections = self.by_key.get(key)
-        if connections is None:
-            return None
-        connections.pop(connection_id, None)
+    def _remove(self, key: Key, connection_id: str) -> bool:
+        """Returns whether the connection was subscribed."""
+        keys = self._by_connection.get(connection_id)
+        if keys is None or key not in keys:
+            return False
+        keys.discard(key)
+        if not keys:
+            del self._by_connection[connection_id]
+        self._forget(key, connection_id)
+        return True
+
+    def _forget(self, key: Key, connection_id: str) -> float | None:
+        """Returns the seconds after which the request ends that has lost its last subscriber with this one."""
+        connections = self.by_key[key]
+        del connections[connection_id]
         if connections:
             return None
         del self.by_key[key]

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from streamer.contracts.stores import Claims, Key, RequestQueue
@@ -20,6 +21,7 @@ from streamer.engine.background import BackgroundTasks
 from streamer.engine.causes import cause_of
 from streamer.engine.claim_loop import ClaimLoop
 from streamer.engine.claim_signal import ClaimSignal
+from streamer.engine.delivery import Delivery
 from streamer.engine.external_changes import ExternalChanges
 from streamer.engine.leases import LeaseKeeper
 from streamer.engine.log_throttle import LogThrottle
@@ -30,7 +32,6 @@ from streamer.engine.progress_writer import ProgressWriter
 from streamer.engine.routes import Route
 from streamer.engine.sizes import MAX_RESULT_SIZE
 from streamer.engine.slots import Slots, limits_of
-from streamer.engine.telling import Teller
 from streamer.engine.waiting import STOP_GRACE, wait_up_to
 
 
@@ -61,7 +62,7 @@ class Worker:
         self,
         queue: RequestQueue,
         routes: Mapping[str, Route],
-        delivery: Teller,
+        delivery: Delivery,
         *,
         clock: Clock,
         logger: Any,
@@ -183,7 +184,7 @@ class Worker:
         if claims.abandoned:
             # After what was claimed has begun: a connection that takes nothing must not delay it.
             await asyncio.gather(
-                *(self._delivery.terminal(record.key, terminal_message(record)) for record in claims.abandoned)
+                *(self._delivery.terminal(one.key, partial(terminal_message, one)) for one in claims.abandoned)
             )
         return len(claims.records)
 
@@ -267,7 +268,7 @@ class Worker:
         else:
             self._claims.ended(key)
         # Not when the handler has ended: one that tidies up, or does not stop, must not keep its owner waiting.
-        await self._delivery.terminal(key, terminal_message(record))
+        await self._delivery.terminal(key, lambda: terminal_message(record))
         return record
 
     def runs(self, key: Key) -> bool:

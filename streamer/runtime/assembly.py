@@ -31,10 +31,11 @@ from streamer.engine.renewal import NAME as RENEWAL
 from streamer.engine.renewal import Authenticate, Renew, renewal_route
 from streamer.engine.router import OnQueued, Router
 from streamer.engine.routes import Route
+from streamer.engine.sent_outcomes import SentOutcomes
 from streamer.engine.service_actions import for_service_actions, service_routes
-from streamer.engine.shared_delivery import SharedDelivery
+from streamer.engine.shared_subscribers import SharedSubscribers
+from streamer.engine.subscribers import Subscribers
 from streamer.engine.subscriptions import LocalSubscriptions
-from streamer.engine.telling import Teller
 from streamer.engine.worker import Worker
 from streamer.handlers.functions import adapt
 from streamer.handlers.pools import Pools
@@ -53,7 +54,7 @@ class Service:
     settings: Settings
     store: RequestQueue
     connections: Any
-    delivery: Teller
+    delivery: Delivery
     tracker: DeliveryTracker
     router: Router
     worker: Worker
@@ -129,19 +130,16 @@ async def open_service(
         shared: SharedConnections | None = connections if context.shared_connections else None
         subscriptions = LocalSubscriptions(clock)
         tracker = DeliveryTracker(store, clock=clock, logger=logger)
-        delivery: Teller
-        if shared is None:
-            delivery = Delivery(connections, logger, subscriptions=subscriptions, queue=store, tracker=tracker)
-        else:
-            delivery = SharedDelivery(
-                shared,
-                shared.subscriptions,
-                store,
-                logger,
-                ends=ConnectionEnds(shared.subscriptions, on_orphaned, logger),
-                connected=shared.connected,
-                clock=clock,
-            )
+        subscribers: Subscribers = subscriptions
+        sent = None
+        if shared is not None:
+            ends = ConnectionEnds(shared.subscriptions, on_orphaned, logger)
+            subscribers = SharedSubscribers(shared.subscriptions, ends, logger)
+            if shared.connected is not None:
+                store_looks = components[Kind.STORE, settings.backends.store.name].claims_by_key
+                mark_sent = store.mark_sent if store_looks else None
+                sent = SentOutcomes(shared.connected, mark_sent, clock=clock, logger=logger)
+        delivery = Delivery(connections, logger, subscribers=subscribers, queue=store, tracker=tracker, sent=sent)
         worker = Worker(
             store,
             routes,

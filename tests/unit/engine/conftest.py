@@ -87,7 +87,7 @@ class House:
         self.subscriptions = LocalSubscriptions(self.clock)
         self.tracker = DeliveryTracker(self.store, clock=self.clock, logger=self.logger)
         self.delivery = Delivery(
-            self.connections, self.logger, subscriptions=self.subscriptions, queue=self.store, tracker=self.tracker
+            self.connections, self.logger, subscribers=self.subscriptions, queue=self.store, tracker=self.tracker
         )
         self.routes: dict[str, Route] = {}
         self.worker_options = worker_options

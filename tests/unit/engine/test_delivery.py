@@ -8,7 +8,7 @@ import json
 from streamer.core.errors import ConnectionGone
 from streamer.engine.delivery import Delivery
 from streamer.engine.subscriptions import LocalSubscriptions
-from streamer.testing import ManualClock, SendOnlyMock
+from streamer.testing import ManualClock, ProgressReporterMock, SendOnlyMock
 
 KEY = ("client:one", "r")
 PROGRESS, COMPLETE = b'{"type":"progress"}', b'{"type":"complete"}'
@@ -22,9 +22,9 @@ async def test_a_refused_message_ends_the_following_that_it_began():
     connections = SendOnlyMock()
     delivery = Delivery(connections)
     delivery.subscribe(KEY, "c")
-    await delivery.terminal(KEY, COMPLETE)
-    delivery.refused(KEY, "c")
-    assert not delivery.may_have_subscribers(KEY)
+    await delivery.terminal(KEY, lambda: COMPLETE)
+    delivery.unsubscribe(KEY, "c")
+    assert KEY not in delivery.subscribed_here()
     await delivery.acknowledged(KEY, "c")
     assert kinds(connections) == []
 
@@ -34,8 +34,8 @@ async def test_a_refused_message_does_not_end_the_following_of_another_with_the_
     delivery = Delivery(connections)
     delivery.subscribe(KEY, "c")
     delivery.subscribe(KEY, "c")
-    delivery.refused(KEY, "c")
-    await delivery.terminal(KEY, COMPLETE)
+    delivery.unsubscribe(KEY, "c")
+    await delivery.terminal(KEY, lambda: COMPLETE)
     await delivery.acknowledged(KEY, "c")
     assert kinds(connections) == ["complete"]
 
@@ -46,25 +46,25 @@ async def test_a_message_refused_after_another_was_acknowledged_changes_nothing(
     delivery.subscribe(KEY, "c")
     await delivery.acknowledged(KEY, "c")
     delivery.subscribe(KEY, "c")
-    delivery.refused(KEY, "c")
-    await delivery.progress(KEY, PROGRESS)
+    delivery.unsubscribe(KEY, "c")
+    await delivery.progress(KEY, lambda: PROGRESS)
     assert kinds(connections) == ["progress"]
 
 
 def test_a_refusal_of_what_nobody_follows_is_nothing():
-    Delivery(SendOnlyMock()).refused(KEY, "c")
+    Delivery(SendOnlyMock()).unsubscribe(KEY, "c")
 
 
 async def test_only_one_terminal_message_is_held_back():
     connections = SendOnlyMock()
     delivery = Delivery(connections)
     delivery.subscribe(KEY, "c")
-    await delivery.progress(KEY, PROGRESS)
-    await delivery.terminal(KEY, COMPLETE)
-    await delivery.terminal(KEY, COMPLETE)
+    await delivery.progress(KEY, lambda: PROGRESS)
+    await delivery.terminal(KEY, lambda: COMPLETE)
+    await delivery.terminal(KEY, lambda: COMPLETE)
     await delivery.acknowledged(KEY, "c")
     assert kinds(connections) == ["progress", "complete"]
-    assert delivery.subscribed_only_here() == []
+    assert delivery.subscribed_here() == set()
 
 
 async def test_what_comes_while_the_held_back_is_being_sent_keeps_its_place():
@@ -78,11 +78,11 @@ async def test_what_comes_while_the_held_back_is_being_sent_keeps_its_place():
 
     delivery = Delivery(Slow())
     delivery.subscribe(KEY, "c")
-    await delivery.progress(KEY, b'{"n":1}')
+    await delivery.progress(KEY, lambda: b'{"n":1}')
     flushing = asyncio.create_task(delivery.acknowledged(KEY, "c"))
     await asyncio.sleep(0)
-    await delivery.progress(KEY, b'{"n":2}')
-    await delivery.terminal(KEY, b'{"n":3}')
+    await delivery.progress(KEY, lambda: b'{"n":2}')
+    await delivery.terminal(KEY, lambda: b'{"n":3}')
     gate.set()
     await flushing
     assert sent == [1, 2, 3]
@@ -97,8 +97,9 @@ async def test_a_connection_that_ends_is_forgotten_with_all_that_it_followed(mak
     delivery.subscribe(KEY, "c")
     delivery.subscribe(("client:one", "other"), "c")
     await delivery.acknowledged(KEY, "c")
-    await delivery.progress(KEY, PROGRESS)
-    assert delivery.subscribed_only_here() == []
+    await delivery.acknowledged(("client:one", "other"), "c")
+    await delivery.progress(KEY, lambda: PROGRESS)
+    assert delivery.subscribed_here() == set()
 
 
 async def test_a_connection_manager_that_breaks_harms_that_connection_alone(make_house):
@@ -116,8 +117,8 @@ async def test_a_connection_manager_that_breaks_harms_that_connection_alone(make
     for connection_id in ("broken", "c"):
         delivery.subscribe(KEY, connection_id)
         await delivery.acknowledged(KEY, connection_id)
-    await delivery.progress(KEY, PROGRESS)
-    await delivery.terminal(KEY, COMPLETE)
+    await delivery.progress(KEY, lambda: PROGRESS)
+    await delivery.terminal(KEY, lambda: COMPLETE)
     assert kinds(connections) == ["progress", "complete"]
     assert [context["connection_id"] for _, _, context in logger.lines] == ["broken", "broken"]
     assert isinstance(logger.lines[0][2]["exc_info"], OSError)
@@ -126,19 +127,64 @@ async def test_a_connection_manager_that_breaks_harms_that_connection_alone(make
 async def test_a_connection_that_ended_while_its_request_was_read_leaves_it_at_once():
     clock = ManualClock()
     subscriptions = LocalSubscriptions(clock)
-    delivery = Delivery(SendOnlyMock(), subscriptions=subscriptions)
+    delivery = Delivery(ProgressReporterMock(), subscribers=subscriptions)
     delivery.subscribe(KEY, "c")
     delivery.forget("c")
     await clock.advance(10)
     assert await subscriptions.orphaned() == []
-    delivery.ends_after(KEY, 5.0)
+    await delivery.attach(KEY, "c", None, ends_after=5.0)
     assert await subscriptions.orphaned() == []
     await clock.advance(5)
     assert await subscriptions.orphaned() == [KEY]
     assert await subscriptions.is_orphaned(KEY)
     await subscriptions.clear(KEY)
-    # Nothing of it is kept: whoever follows next says anew what is to happen.
+    # Nothing of it is kept: the next subscriber says anew what is to happen.
     delivery.subscribe(KEY, "c")
+    await delivery.acknowledged(KEY, "c")
     delivery.forget("c")
     await clock.advance(10)
     assert not await subscriptions.is_orphaned(KEY)
+
+
+async def test_what_is_asked_for_while_it_is_sent_live_comes_at_once_and_is_followed_by_what_is_newer():
+    connections = SendOnlyMock()
+    delivery = Delivery(connections)
+    delivery.subscribe(KEY, "c")
+    await delivery.acknowledged(KEY, "c")
+    delivery.subscribe(KEY, "c")
+    await delivery.attach(KEY, "c", PROGRESS)
+    await delivery.terminal(KEY, lambda: COMPLETE)
+    await delivery.attach(KEY, "c", PROGRESS)
+    assert kinds(connections) == ["progress", "complete"]
+
+
+async def test_an_outcome_that_was_asked_for_is_not_sent_again_by_the_worker():
+    connections = SendOnlyMock()
+    delivery = Delivery(connections)
+    for state in ("live", "awaited"):
+        delivery.subscribe(KEY, state)
+    await delivery.acknowledged(KEY, "live")
+    for connection_id in ("live", "awaited"):
+        await delivery.send_ended(KEY, connection_id, COMPLETE)
+    await delivery.terminal(KEY, lambda: COMPLETE)
+    await delivery.acknowledged(KEY, "awaited")
+    assert kinds(connections, "live") == kinds(connections, "awaited") == ["complete"]
+
+
+async def test_a_message_is_encoded_once_for_all_and_not_at_all_for_nobody():
+    made = []
+
+    def make():
+        made.append(1)
+        return PROGRESS
+
+    delivery = Delivery(SendOnlyMock())
+    await delivery.progress(KEY, make)
+    await delivery.terminal(KEY, make)
+    assert made == []
+    for connection_id in ("c", "d", "held"):
+        delivery.subscribe(KEY, connection_id)
+        if connection_id != "held":
+            await delivery.acknowledged(KEY, connection_id)
+    await delivery.progress(KEY, make)
+    assert made == [1]

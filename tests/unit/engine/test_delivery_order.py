@@ -37,10 +37,10 @@ def delivery(connections):
 
 
 async def test_nothing_is_sent_before_the_acknowledgment_and_everything_in_order_after_it(delivery, connections):
-    assert delivery.subscribe(KEY, "c1")
-    await delivery.progress(KEY, b"10")
-    await delivery.progress(KEY, b"20")
-    await delivery.terminal(KEY, b"end")
+    delivery.subscribe(KEY, "c1")
+    await delivery.progress(KEY, lambda: b"10")
+    await delivery.progress(KEY, lambda: b"20")
+    await delivery.terminal(KEY, lambda: b"end")
     assert connections.sent == []
     await delivery.acknowledged(KEY, "c1")
     assert connections.sent == [("c1", b"10", "r", False), ("c1", b"20", "r", False), ("c1", b"end", "r", True)]
@@ -52,20 +52,20 @@ async def test_a_terminal_message_is_sent_once_to_each_connection_and_nothing_af
         await delivery.acknowledged(KEY, name)
     delivery.subscribe(KEY, "held")
     for _ in range(2):
-        await delivery.terminal(KEY, b"end")
-        await delivery.progress(KEY, b"late")
+        await delivery.terminal(KEY, lambda: b"end")
+        await delivery.progress(KEY, lambda: b"late")
     await delivery.acknowledged(KEY, "held")
     await delivery.acknowledged(KEY, "held")
     assert connections.messages("c1") == connections.messages("c2") == [b"end"]
     assert connections.messages("held").count(b"end") == 1
-    assert not delivery.may_have_subscribers(KEY)
+    assert KEY not in delivery.subscribed_here()
 
 
 async def test_what_nobody_follows_is_sent_to_nobody(delivery, connections):
-    await delivery.progress(KEY, b"10")
-    await delivery.terminal(KEY, b"end")
+    await delivery.progress(KEY, lambda: b"10")
+    await delivery.terminal(KEY, lambda: b"end")
     await delivery.acknowledged(KEY, "c1")
-    delivery.refused(KEY, "c1")
+    delivery.unsubscribe(KEY, "c1")
     delivery.unsubscribe(KEY, "c1")
     delivery.forget("c1")
     assert connections.sent == []
@@ -73,21 +73,21 @@ async def test_what_nobody_follows_is_sent_to_nobody(delivery, connections):
 
 async def test_a_refusal_ends_the_following_that_it_began(delivery, connections):
     delivery.subscribe(KEY, "c1")
-    await delivery.terminal(KEY, b"end")
-    delivery.refused(KEY, "c1")
-    assert not delivery.may_have_subscribers(KEY)
+    await delivery.terminal(KEY, lambda: b"end")
+    delivery.unsubscribe(KEY, "c1")
+    assert KEY not in delivery.subscribed_here()
     await delivery.acknowledged(KEY, "c1")
     assert connections.sent == []
 
 
 async def test_a_refusal_leaves_another_messages_following_as_it_is(delivery, connections):
     delivery.subscribe(KEY, "c1")
-    assert not delivery.subscribe(KEY, "c1")
-    delivery.refused(KEY, "c1")
+    delivery.subscribe(KEY, "c1")
+    delivery.unsubscribe(KEY, "c1")
     await delivery.acknowledged(KEY, "c1")
-    assert not delivery.subscribe(KEY, "c1")
-    delivery.refused(KEY, "c1")
-    await delivery.terminal(KEY, b"end")
+    delivery.subscribe(KEY, "c1")
+    delivery.unsubscribe(KEY, "c1")
+    await delivery.terminal(KEY, lambda: b"end")
     assert connections.messages() == [b"end"]
 
 
@@ -95,10 +95,11 @@ async def test_ending_one_following_leaves_the_connections_others(delivery, conn
     for key in (KEY, OTHER):
         delivery.subscribe(key, "c1")
         await delivery.acknowledged(key, "c1")
-    assert sorted(delivery.subscribed_only_here()) == [OTHER, KEY]
-    delivery.unsubscribe(KEY, "c1")
-    await delivery.terminal(OTHER, b"end")
-    assert connections.messages() == [b"end"]
+    assert sorted(delivery.subscribed_here()) == [OTHER, KEY]
+    await delivery.terminal(KEY, lambda: b"first")
+    assert delivery.subscribed_here() == {OTHER}
+    await delivery.terminal(OTHER, lambda: b"end")
+    assert connections.messages() == [b"first", b"end"]
 
 
 async def test_a_connection_that_is_gone_is_followed_by_nothing_more(delivery, connections):
@@ -107,20 +108,23 @@ async def test_a_connection_that_is_gone_is_followed_by_nothing_more(delivery, c
             delivery.subscribe(key, name)
             await delivery.acknowledged(key, name)
     connections.problems["c1"] = ConnectionGone("gone")
-    await delivery.progress(KEY, b"10")
+    await delivery.progress(KEY, lambda: b"10")
     del connections.problems["c1"]
-    await delivery.terminal(OTHER, b"end")
+    await delivery.terminal(OTHER, lambda: b"end")
     assert connections.messages("c1") == []
     assert connections.messages("c2") == [b"10", b"end"]
 
 
 async def test_a_connection_that_ended_while_its_messages_were_held_gets_none(delivery, connections):
     delivery.subscribe(KEY, "c1")
-    await delivery.progress(KEY, b"10")
+    await delivery.progress(KEY, lambda: b"10")
     delivery.forget("c1")
+    connections.problems["c1"] = ConnectionGone("gone")
     await delivery.acknowledged(KEY, "c1")
     assert connections.sent == []
-    assert delivery.subscribed_only_here() == []
+    await delivery.terminal(KEY, lambda: b"end")
+    assert connections.sent == []
+    assert delivery.subscribed_here() == set()
 
 
 async def test_what_breaks_one_connection_is_logged_and_does_not_reach_the_others(delivery, connections):
@@ -128,8 +132,8 @@ async def test_what_breaks_one_connection_is_logged_and_does_not_reach_the_other
         delivery.subscribe(KEY, name)
         await delivery.acknowledged(KEY, name)
     connections.problems["c1"] = KeyError("a fault of the manager")
-    await delivery.progress(KEY, b"10")
-    await delivery.terminal(KEY, b"end")
+    await delivery.progress(KEY, lambda: b"10")
+    await delivery.terminal(KEY, lambda: b"end")
     assert connections.messages("c2") == [b"10", b"end"]
     assert [context["connection_id"] for _, _, context in delivery._logger.lines] == ["c1", "c1"]
 

@@ -104,7 +104,7 @@ class TestResume:
         second = house.peer("c2")
         await ask(house, second, "resume")
         assert second.kinds("r") == ["complete"]
-        assert not house.delivery.may_have_subscribers(("client:one", "r"))
+        assert ("client:one", "r") not in house.delivery.subscribed_here()
 
     async def test_what_the_client_has_already_is_not_sent_again(self, house, gated):
         await house.start()
@@ -205,7 +205,7 @@ class TestResume:
         get = house.store.get
 
         async def slow(key):
-            await house.delivery.progress(key, b'{"type":"progress","request_id":"r","seq":1,"percentage":1}')
+            await house.delivery.progress(key, lambda: b'{"type":"progress","request_id":"r","seq":1,"percentage":1}')
             return await get(key)
 
         house.store.get = slow
@@ -584,7 +584,7 @@ class TestSlowConnections:
             await house.store.complete(
                 Lease(record.owner, record.id, record.fence), seq=record.seq + 1, result=stored_result(Result())
             )
-            await house.delivery.terminal(record.key, b'{"type": "complete", "request_id": "live"}')
+            await house.delivery.terminal(record.key, lambda: b'{"type": "complete", "request_id": "live"}')
         room.set_result(None)
         await house.settle()
         assert slow.kinds("live") == ["acknowledgment", "complete"]
@@ -598,7 +598,7 @@ class TestSlowConnections:
 
         async def ends_meanwhile(key):
             record = await read(key)
-            await house.delivery.terminal(key, b'{"type": "complete", "request_id": "r1"}')
+            await house.delivery.terminal(key, lambda: b'{"type": "complete", "request_id": "r1"}')
             return record
 
         house.store.get = ends_meanwhile

@@ -265,28 +265,32 @@ class TestDelivery:
 
     async def test_following_twice_is_following_once(self):
         delivery = Delivery(SendOnlyMock())
-        assert delivery.subscribe(self.KEY, "c")
-        assert not delivery.subscribe(self.KEY, "c")
-        assert delivery.subscribe(self.KEY, "d")
+        for connection_id in ("c", "c", "d"):
+            delivery.subscribe(self.KEY, connection_id)
         delivery.unsubscribe(self.KEY, "c")
         delivery.unsubscribe(self.KEY, "never")
-        assert delivery.may_have_subscribers(self.KEY)
+        assert delivery.awaits_acknowledgment(self.KEY, "c")
+        delivery.unsubscribe(self.KEY, "c")
+        assert not delivery.awaits_acknowledgment(self.KEY, "c")
+        assert self.KEY in delivery.subscribed_here()
+        await delivery.acknowledged(self.KEY, "d")
+        assert self.KEY in delivery.subscribed_here()
         delivery.forget("d")
         delivery.forget("never")
-        assert not delivery.may_have_subscribers(self.KEY)
+        assert self.KEY not in delivery.subscribed_here()
 
     async def test_what_is_held_back_comes_after_the_acknowledgment_in_order(self):
         connections = SendOnlyMock()
         delivery = Delivery(connections)
         delivery.subscribe(self.KEY, "c")
-        await delivery.progress(self.KEY, b"1")
-        await delivery.terminal(self.KEY, b"2")
-        await delivery.terminal(self.KEY, b"3")
+        await delivery.progress(self.KEY, lambda: b"1")
+        await delivery.terminal(self.KEY, lambda: b"2")
+        await delivery.terminal(self.KEY, lambda: b"3")
         assert connections.messages == {}
         await delivery.acknowledged(self.KEY, "c")
         assert connections.get_messages("c") == [1, 2]
         await delivery.acknowledged(self.KEY, "c")
-        await delivery.terminal(self.KEY, b"4")
+        await delivery.terminal(self.KEY, lambda: b"4")
         assert connections.get_messages("c") == [1, 2]
 
     async def test_a_connection_that_is_gone_is_forgotten(self):
@@ -295,8 +299,8 @@ class TestDelivery:
         delivery = Delivery(LocalConnections())
         delivery.subscribe(self.KEY, "c")
         await delivery.acknowledged(self.KEY, "c")
-        await delivery.progress(self.KEY, b"1")
-        assert not delivery.may_have_subscribers(self.KEY)
+        await delivery.progress(self.KEY, lambda: b"1")
+        assert self.KEY not in delivery.subscribed_here()
 
 
 def test_error_bodies_are_compared_by_value():

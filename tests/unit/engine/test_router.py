@@ -345,7 +345,7 @@ class TestQueueing:
         answered.set_result(None)
         await house.settle()
         assert peer.kinds("r") == ["acknowledgment", "complete"]
-        assert not house.delivery.may_have_subscribers(("client:one", "r"))
+        assert ("client:one", "r") not in house.delivery.subscribed_here()
 
     @pytest.mark.parametrize(
         ("problem", "code"),
@@ -366,7 +366,7 @@ class TestQueueing:
         house.send(peer, action="later", id="r")
         await house.settle()
         assert peer.messages[0]["error"]["code"] == code
-        assert not house.delivery.may_have_subscribers(("client:one", "r"))
+        assert ("client:one", "r") not in house.delivery.subscribed_here()
         assert peer.running == 0
 
     async def test_the_same_request_again_is_the_same_request(self, house):
@@ -507,7 +507,7 @@ async def test_a_closed_connection_is_followed_no_more_and_the_work_goes_on(hous
     await house.settle()
     house.connections.remove(peer)
     house.router.disconnected(peer)
-    assert house.delivery.subscribed_only_here() == []
+    assert house.delivery.subscribed_here() == set()
     await house.start()
     assert (await house.store.get(("client:one", "r"))).status == "COMPLETED"
     assert peer.kinds("r") == ["acknowledgment"]

@@ -90,7 +90,7 @@ async def test_what_goes_wrong_is_told_and_nothing_follows(house, store, monkeyp
     code = "INTERNAL_ERROR" if isinstance(raised, RuntimeError) else "OVERLOADED"
     assert [message["error"]["code"] for message in peer.messages] == [code]
     assert peer.running == 0
-    assert not house.delivery.may_have_subscribers((peer.owner, "r"))
+    assert (peer.owner, "r") not in house.delivery.subscribed_here()
 
 
 async def test_what_came_before_the_acknowledgment_follows_it(house, store):
@@ -98,7 +98,7 @@ async def test_what_came_before_the_acknowledgment_follows_it(house, store):
     store.open.clear()
     send(house, peer)
     await house.settle()
-    await house.delivery.progress((peer.owner, "r"), b'{"type": "progress", "request_id": "r"}')
+    await house.delivery.progress((peer.owner, "r"), lambda: b'{"type": "progress", "request_id": "r"}')
     assert peer.messages == []
     store.open.set()
     await house.settle()
@@ -115,7 +115,7 @@ async def test_a_drain_that_waits_no_longer_tells_the_client(house, store):
     await draining
     assert [message["error"]["code"] for message in peer.messages] == ["OVERLOADED"]
     assert peer.running == 0
-    assert not house.delivery.may_have_subscribers((peer.owner, "r"))
+    assert (peer.owner, "r") not in house.delivery.subscribed_here()
 
 
 async def test_a_wake_up_that_takes_time_is_waited_for_by_a_drain(house, store):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 from streamer.contracts.stores import Key, Waiting, WokenQueue
 from streamer.core.clock import Clock
 from streamer.core.errors import StoreError
 from streamer.core.records import RequestRecord
+from streamer.engine.delivery import Delivery
 from streamer.engine.orphans import OrphanCanceller
 from streamer.engine.outcomes import terminal_message
-from streamer.engine.telling import Teller
 from streamer.engine.waiting import wait_up_to
 from streamer.engine.worker import Worker
 from streamer_aws.dynamodb.calls import all_of
@@ -45,7 +46,7 @@ class Sweep:
         queue: the table.
         worker: ends what cannot run any more.
         processor: runs what is due, where no queue of wake-ups is there.
-        delivery: tells.
+        delivery: sends outcomes.
         waker: wakes processors.
         orphans: cancels what is orphaned.
         lease: seconds of a claim.
@@ -58,7 +59,7 @@ class Sweep:
         queue: WokenQueue,
         worker: Worker,
         processor: Processor,
-        delivery: Teller,
+        delivery: Delivery,
         waker: Waker,
         orphans: OrphanCanceller,
         *,
@@ -100,7 +101,7 @@ class Sweep:
         except StoreError as problem:
             self._logger.error("a sweep is not whole", part="counted", error=str(problem))
         sending = asyncio.gather(
-            all_of(self._delivery.terminal(one.key, terminal_message(one)) for one in abandoned),
+            all_of(self._delivery.terminal(one.key, partial(terminal_message, one)) for one in abandoned),
             look("told", self._untold),
             look("left", self._orphans.sweep),
         )
@@ -134,7 +135,7 @@ class Sweep:
         async def one(key: Key) -> None:
             record = await self._queue.get(key)
             if record is not None and record.terminal:
-                await self._delivery.terminal(key, terminal_message(record), claimed_before)
+                await self._delivery.terminal(key, lambda: terminal_message(record), claimed_before)
 
         await all_of(one(key) for key in keys)
         return len(keys)

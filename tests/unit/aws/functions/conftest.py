@@ -10,9 +10,12 @@ import pytest
 from streamer.contracts.handlers import BaseHandler
 from streamer.core.errors import ConnectionGone
 from streamer.engine.connection_ends import ConnectionEnds, left_to_sweep
+from streamer.engine.delivery import Delivery
+from streamer.engine.delivery_tracker import DeliveryTracker
 from streamer.engine.pipeline import compose
 from streamer.engine.routes import Route
-from streamer.engine.shared_delivery import SharedDelivery
+from streamer.engine.sent_outcomes import SentOutcomes
+from streamer.engine.shared_subscribers import SharedSubscribers
 from streamer.engine.worker import Worker
 from streamer.testing import ManualClock, MockConnectionManager, RecordingLogger
 from streamer_aws.connections.rows import ConnectionRows
@@ -86,12 +89,15 @@ class House:
         self.subscriptions = SubscriptionRows(Calls(client, f"{prefix}subscriptions", self.clock), self.clock)
         self.rows = ConnectionRows(Calls(client, f"{prefix}connections", self.clock), self.clock)
         self.connections = Connections(self.rows, self.subscriptions)
-        self.delivery = SharedDelivery(
+        self.delivery = Delivery(
             self.connections,
-            self.subscriptions,
-            self.store,
             self.log,
-            ends=ConnectionEnds(self.subscriptions, left_to_sweep, self.log),
+            subscribers=SharedSubscribers(
+                self.subscriptions, ConnectionEnds(self.subscriptions, left_to_sweep, self.log), self.log
+            ),
+            queue=self.store,
+            tracker=DeliveryTracker(self.store, clock=self.clock, logger=self.log),
+            sent=SentOutcomes(self.rows, self.store.mark_sent, clock=self.clock, logger=self.log),
         )
         self.routes: dict[str, Route] = {}
         self.waker = Waker()

@@ -7,8 +7,6 @@ import pytest
 from streamer.config.settings import ServerSettings
 from streamer.contracts.connections import ConnectionInfo
 from streamer.core.errors import StoreUnavailable
-from streamer.engine.connection_ends import ConnectionEnds, left_to_sweep
-from streamer.engine.shared_delivery import SharedDelivery
 from streamer.testing import websocket_event
 from streamer.testing.conformance import lease_of, record
 from streamer_aws.connections import rows
@@ -21,15 +19,6 @@ OUTCOME = b'{"success":true,"result":1}'
 @pytest.fixture
 async def connected(house):
     """A house whose deliveries are confirmed by messages, and a connection of the owner."""
-    house.delivery = SharedDelivery(
-        house.connections,
-        house.subscriptions,
-        house.store,
-        house.log,
-        ends=ConnectionEnds(house.subscriptions, left_to_sweep, house.log),
-        connected=house.rows,
-        clock=house.clock,
-    )
     await house.rows.add("c1", ConnectionInfo(OWNER, None))
     return house
 
@@ -56,7 +45,7 @@ async def ended(house, *names):
         await house.subscriptions.add((OWNER, name), "c1")
         (taken,) = (await house.store.take((OWNER, name), "w1", 30.0)).records
         await house.store.complete(lease_of(taken), seq=5, result=OUTCOME)
-        await house.delivery.terminal((OWNER, name), b'{"type":"complete"}')
+        await house.delivery.terminal((OWNER, name), lambda: b'{"type":"complete"}')
 
 
 def message(house, connection="c1", ago=0.0):
@@ -109,10 +98,11 @@ async def test_a_client_that_resumes_is_told_again_until_it_says_what_it_has(con
     await ended(connected, "r1")
     key = (OWNER, "r1")
     await connected.rows.add("c2", ConnectionInfo(OWNER, None))
-    await connected.delivery.attach(key, "c2", b'{"type":"complete"}', ended=True)
+    await connected.delivery.send_ended(key, "c2", b'{"type":"complete"}')
     assert connected.messages("c2") == ["complete"]
     assert not await delivered(connected)
-    await connected.delivery.attach(key, "c2", None, ended=True)
+    connected.delivery.confirmed([key])
+    await connected.delivery.settle()
     assert await delivered(connected)
 
 

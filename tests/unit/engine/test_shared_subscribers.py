@@ -15,7 +15,9 @@ from streamer.contracts.stores import Lease
 from streamer.core.errors import ConnectionGone, StoreUnavailable
 from streamer.core.records import RequestRecord
 from streamer.engine.connection_ends import ConnectionEnds, left_to_sweep
-from streamer.engine.shared_delivery import SharedDelivery
+from streamer.engine.delivery import Delivery
+from streamer.engine.delivery_tracker import DeliveryTracker
+from streamer.engine.shared_subscribers import SharedSubscribers
 from streamer.stores.memory import MemoryStore
 from streamer.testing import ManualClock, MockConnectionManager
 from streamer.testing.clock import settle
@@ -108,8 +110,12 @@ def logger(house):
 
 
 def make_delivery(connections, subscribers, store, logger, on_orphaned=left_to_sweep):
-    return SharedDelivery(
-        connections, subscribers, store, logger, ends=ConnectionEnds(subscribers, on_orphaned, logger)
+    return Delivery(
+        connections,
+        logger,
+        subscribers=SharedSubscribers(subscribers, ConnectionEnds(subscribers, on_orphaned, logger), logger),
+        queue=store,
+        tracker=DeliveryTracker(store, clock=ManualClock(), logger=logger),
     )
 
 
@@ -129,7 +135,7 @@ def kinds(connections, name="c1"):
 
 
 async def test_a_follower_is_written_down_when_its_acknowledgment_was_sent_and_not_before(delivery, subscribers):
-    assert delivery.subscribe(KEY, "c1") is True
+    delivery.subscribe(KEY, "c1")
     assert delivery.awaits_acknowledgment(KEY, "c1")
     assert subscribers.rows == {}
     await delivery.acknowledged(KEY, "c1")
@@ -138,18 +144,13 @@ async def test_a_follower_is_written_down_when_its_acknowledgment_was_sent_and_n
 
 
 async def test_two_messages_that_await_their_acknowledgment_are_two(delivery, subscribers):
-    assert delivery.subscribe(KEY, "c1") is True
-    assert delivery.subscribe(KEY, "c1") is False
-    delivery.refused(KEY, "c1")
+    delivery.subscribe(KEY, "c1")
+    delivery.subscribe(KEY, "c1")
+    delivery.unsubscribe(KEY, "c1")
     assert delivery.awaits_acknowledgment(KEY, "c1")
     delivery.unsubscribe(KEY, "c1")
     assert not delivery.awaits_acknowledgment(KEY, "c1")
     assert subscribers.rows == {}
-
-
-async def test_anybody_may_follow_and_nobody_is_known_here(delivery):
-    assert delivery.may_have_subscribers(KEY)
-    assert list(delivery.subscribed_only_here()) == []
 
 
 ORDERS = [
@@ -175,7 +176,7 @@ async def test_whoever_is_quicker_the_outcome_is_told_once(delivery, subscribers
     async def end():
         await turns["end"].wait()
         await complete(store)
-        await delivery.terminal(KEY, DONE)
+        await delivery.terminal(KEY, lambda: DONE)
 
     delivery.subscribe(KEY, "c1")
     both = asyncio.gather(delivery.acknowledged(KEY, "c1"), end())
@@ -184,14 +185,13 @@ async def test_whoever_is_quicker_the_outcome_is_told_once(delivery, subscribers
         await settle()
     await both
     assert kinds(connections) == ["complete"]
-    assert (await get(KEY)).delivered_at is not None
 
 
 async def test_many_who_tell_at_the_same_time_tell_once_to_each(delivery, subscribers, store, connections):
     for name in ("c1", "c2"):
         await subscribers.add(KEY, name)
     await complete(store)
-    await asyncio.gather(*(delivery.terminal(KEY, DONE) for _ in range(10)))
+    await asyncio.gather(*(delivery.terminal(KEY, lambda: DONE) for _ in range(10)))
     assert kinds(connections, "c1") == kinds(connections, "c2") == ["complete"]
 
 
@@ -200,15 +200,15 @@ async def test_what_was_begun_to_be_told_long_ago_is_told_again_and_what_was_beg
 ):
     subscribers.rows[KEY] = {"c1": 50.0, "c2": 99.0, "c3": None}
     await complete(store)
-    await delivery.terminal(KEY, DONE, 60.0)
+    await delivery.terminal(KEY, lambda: DONE, 60.0)
     assert [kinds(connections, name) for name in ("c1", "c2", "c3")] == [["complete"], [], ["complete"]]
 
 
 async def test_progress_goes_to_all_who_follow_now(delivery, subscribers, connections):
     await subscribers.add(KEY, "c1")
-    await delivery.progress(KEY, b'{"type":"progress","request_id":"r1","seq":1}')
+    await delivery.progress(KEY, lambda: b'{"type":"progress","request_id":"r1","seq":1}')
     await subscribers.add(KEY, "c2")
-    await delivery.progress(KEY, b'{"type":"progress","request_id":"r1","seq":2}')
+    await delivery.progress(KEY, lambda: b'{"type":"progress","request_id":"r1","seq":2}')
     assert [message["seq"] for message in connections.get_messages("c1")] == [1, 2]
     assert [message["seq"] for message in connections.get_messages("c2")] == [2]
 
@@ -220,18 +220,17 @@ async def test_a_connection_that_is_gone_is_forgotten_and_the_others_are_told(su
         left.append((key, after))
 
     delivery = make_delivery(connections, subscribers, store, logger, on_orphaned)
-    delivery.ends_after(KEY, 30.0)
+    connections.set_active("c1", True)
     delivery.subscribe(KEY, "c1")
-    await delivery.acknowledged(KEY, "c1")
+    await delivery.acknowledged(KEY, "c1", ends_after=30.0)
     await subscribers.add(KEY, "c2")
     connections.refuses["c1"] = ConnectionGone("it is gone")
     await complete(store)
-    await delivery.terminal(KEY, DONE)
+    await delivery.terminal(KEY, lambda: DONE)
     await delivery.settle()
     assert subscribers.departed == ["c1"]
     assert left == [(KEY, 30.0)]
     assert kinds(connections, "c2") == ["complete"]
-    assert (await store.get(KEY)).delivered_at is not None
     assert not [line for line in logger.lines if line[0] == "error"]
 
 
@@ -246,18 +245,16 @@ async def test_what_nobody_could_be_told_does_not_count_as_told(delivery, subscr
     await subscribers.add(KEY, "c1")
     connections.refuses["c1"] = OSError("the gateway broke")
     await complete(store)
-    await delivery.terminal(KEY, DONE)
-    assert (await store.get(KEY)).delivered_at is None
+    await delivery.terminal(KEY, lambda: DONE)
     assert [line[1] for line in logger.lines if line[0] == "error"] == ["a message could not be handed over"]
     del connections.refuses["c1"]
-    await delivery.terminal(KEY, DONE, claimed_before=101.0)
+    await delivery.terminal(KEY, lambda: DONE, claimed_before=101.0)
     assert kinds(connections) == ["complete"]
-    assert (await store.get(KEY)).delivered_at is not None
 
 
 @pytest.mark.parametrize(
     ("broken", "event"),
-    [("of", "an outcome was not told yet"), ("claim", "an outcome was not told yet")],
+    [("of", "an outcome was not sent yet"), ("claim", "an outcome was not sent yet")],
 )
 async def test_followers_that_cannot_be_asked_are_told_later(
     delivery, subscribers, store, connections, logger, broken, event
@@ -265,17 +262,17 @@ async def test_followers_that_cannot_be_asked_are_told_later(
     await subscribers.add(KEY, "c1")
     await complete(store)
     subscribers.broken.add(broken)
-    await delivery.terminal(KEY, DONE)
+    await delivery.terminal(KEY, lambda: DONE)
     assert kinds(connections) == []
     assert event in [line[1] for line in logger.lines]
     subscribers.broken.clear()
-    await delivery.terminal(KEY, DONE)
+    await delivery.terminal(KEY, lambda: DONE)
     assert kinds(connections) == ["complete"]
 
 
 async def test_progress_that_cannot_be_sent_is_a_line_in_the_log(delivery, subscribers, logger):
     subscribers.broken.add("of")
-    await delivery.progress(KEY, b"{}")
+    await delivery.progress(KEY, lambda: b"{}")
     assert [line[:2] for line in logger.lines] == [("warning", "progress was not sent")]
 
 
@@ -290,22 +287,10 @@ async def test_a_follower_that_cannot_be_written_down_is_told_in_the_log(deliver
     assert logger.lines[-1][:2] == ("warning", "an end was not written down")
 
 
-async def test_a_delivery_that_cannot_be_noted_is_told_in_the_log(delivery, subscribers, store, connections, logger):
-    async def broken(keys, /):
-        raise StoreUnavailable("not now")
-
-    await subscribers.add(KEY, "c1")
-    await complete(store)
-    store.mark_delivered = broken
-    await delivery.terminal(KEY, DONE)
-    assert kinds(connections) == ["complete"]
-    assert [line[:2] for line in logger.lines] == [("warning", "a delivery was not noted")]
-
-
 async def test_who_attaches_hears_the_state_first_and_then_follows(delivery, subscribers, connections):
     delivery.subscribe(KEY, "c1")
     state = json.dumps({"type": "progress", "request_id": "r1", "seq": 4}).encode()
-    await delivery.attach(KEY, "c1", state, ended=False)
+    await delivery.attach(KEY, "c1", state)
     assert subscribers.rows == {KEY: {"c1": None}}
     assert [message["seq"] for message in connections.get_messages("c1")] == [4]
 
@@ -313,44 +298,51 @@ async def test_who_attaches_hears_the_state_first_and_then_follows(delivery, sub
 async def test_who_attaches_while_it_ends_is_told_the_end(delivery, subscribers, store, connections):
     delivery.subscribe(KEY, "c1")
     await complete(store)
-    await delivery.attach(KEY, "c1", None, ended=False)
+    await delivery.attach(KEY, "c1", None)
     assert kinds(connections) == ["complete"]
-    assert (await store.get(KEY)).delivered_at is not None
 
 
 async def test_who_attaches_to_what_has_ended_is_told_and_does_not_follow(delivery, subscribers, store, connections):
     await complete(store)
     await subscribers.add(KEY, "c1")
     delivery.subscribe(KEY, "c1")
-    await delivery.attach(KEY, "c1", DONE, ended=True)
-    await delivery.terminal(KEY, DONE)
+    await delivery.send_ended(KEY, "c1", DONE)
+    await delivery.terminal(KEY, lambda: DONE)
     assert kinds(connections) == ["complete"]
-    assert (await store.get(KEY)).delivered_at is not None
-
-
-async def test_who_attaches_and_knows_the_end_already_is_not_told_again(delivery, store, connections):
-    await complete(store)
-    delivery.subscribe(KEY, "c1")
-    await delivery.attach(KEY, "c1", None, ended=True)
-    assert kinds(connections) == []
 
 
 async def test_who_is_gone_before_the_state_reaches_it_does_not_follow(delivery, subscribers, connections):
     connections.refuses["c1"] = ConnectionGone("it is gone")
     delivery.subscribe(KEY, "c1")
-    await delivery.attach(KEY, "c1", b"{}", ended=False)
+    await delivery.attach(KEY, "c1", b"{}")
     await delivery.settle()
     assert subscribers.rows == {}
     assert subscribers.departed == ["c1"]
 
 
-async def test_what_is_confirmed_is_recorded_and_nobody_waits_for_a_turn(delivery, store):
+async def test_what_is_confirmed_is_recorded_and_waited_for(delivery, store):
     await complete(store)
     delivery.confirmed([KEY])
-    await delivery.record_confirmed()
     await delivery.settle()
     assert (await store.get(KEY)).delivered_at is not None
-    delivery.begin_drain()
-    assert delivery.waits("c1")
-    async with delivery.turn(KEY, "c1"):
-        pass
+
+
+async def test_the_outcome_of_what_had_ended_when_it_was_sent_again_is_waited_for(delivery, store, connections):
+    await complete(store)
+    delivery.subscribe(KEY, "c1")
+    await delivery.acknowledged(KEY, "c1", ended=True)
+    await delivery.settle()
+    assert kinds(connections) == ["complete"]
+
+
+async def test_an_outcome_that_ended_here_while_its_acknowledgment_was_sent_follows_it(
+    delivery, subscribers, store, connections
+):
+    delivery.subscribe(KEY, "c1")
+    await complete(store)
+    await delivery.terminal(KEY, lambda: DONE)
+    assert kinds(connections) == []
+    await delivery.acknowledged(KEY, "c1")
+    assert kinds(connections) == ["complete"]
+    # Nobody else can have sent it anything, so it needs no row.
+    assert subscribers.rows == {}

@@ -1,0 +1,46 @@
+"""Which outcomes a connection was sent, where a later message of its client shows that they arrived."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from streamer.contracts.connections import ConnectionRegistry
+from streamer.contracts.stores import Key
+from streamer.core.clock import Clock
+from streamer.core.errors import StoreError
+
+MarkSent = Callable[[Sequence[Key]], Awaitable[None]]
+
+
+class SentOutcomes:
+    """Notes them with the connection, and in the store.
+
+    A gateway takes messages for clients that have gone, too, so an outcome that was sent is not delivered yet.
+
+    Args:
+        registry: where it is noted with the connection.
+        mark_sent: `WokenQueue.mark_sent`, so that nobody looks for what was not sent; None: the store has no such look.
+        clock: for when it was sent.
+        logger: for what cannot be noted.
+    """
+
+    def __init__(self, registry: ConnectionRegistry, mark_sent: MarkSent | None, *, clock: Clock, logger: Any) -> None:
+        self._registry = registry
+        self._mark_sent = mark_sent
+        self._clock = clock
+        self._logger = logger
+
+    async def note(self, key: Key, connection_id: str, sending: Awaitable[None]) -> None:
+        """Waits until the outcome is sent, and notes when that was begun."""
+        at = self._clock.now()
+        await sending
+        noting: list[Awaitable[None]] = [self._registry.sent(connection_id, key[1], at)]
+        if self._mark_sent is not None:
+            noting.append(self._mark_sent([key]))
+        try:
+            await asyncio.gather(*noting)
+        except StoreError as problem:
+            # The worst that follows is that an owner gets an outcome twice.
+            self._logger.warning("a delivery was not noted", request_id=key[1], error=str(problem))

@@ -1,0 +1,56 @@
+"""Subscribers that are kept where all processes see them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from streamer.contracts.stores import Key
+from streamer.contracts.subscriptions import Subscriptions
+from streamer.core.errors import StoreError
+from streamer.engine.connection_ends import ConnectionEnds
+from streamer.engine.subscribers import Send
+
+
+class SharedSubscribers:
+    """For connections that other processes send to as well.
+
+    Args:
+        subscriptions: the stored ones.
+        ends: ends the subscriptions of connections that have ended.
+        logger: for what cannot be read or stored now.
+    """
+
+    def __init__(self, subscriptions: Subscriptions, ends: ConnectionEnds, logger: Any) -> None:
+        self.here: Mapping[str, Collection[Key]] = {}
+        self._subscriptions = subscriptions
+        self._ends = ends
+        self._logger = logger
+
+    async def add(self, key: Key, connection_id: str, ends_after: float | None, /) -> None:
+        await self._subscriptions.add(key, connection_id, ends_after)
+
+    async def each(self, key: Key, send: Send, /) -> None:
+        """Progress that cannot be sent is not worth more than a line in the log."""
+        try:
+            connections = await self._subscriptions.of(key)
+        except StoreError as problem:
+            self._logger.warning("progress was not sent", request_id=key[1], error=str(problem))
+            return
+        for connection_id in connections:
+            await send(connection_id)
+
+    async def once(self, key: Key, send: Send, claimed_before: float | None = None, /) -> None:
+        """What cannot be sent now is sent by whoever looks for undelivered outcomes, or when the owner resumes."""
+        try:
+            for connection_id in await self._subscriptions.of(key, claimed_before):
+                if await self._subscriptions.claim(key, connection_id, claimed_before):
+                    await send(connection_id)
+        except StoreError as problem:
+            self._logger.warning("an outcome was not sent yet", request_id=key[1], error=str(problem))
+
+    async def claim(self, key: Key, connection_id: str, /) -> bool:
+        return await self._subscriptions.claim(key, connection_id)
+
+    async def leave(self, connection_id: str, /) -> None:
+        await self._ends.ended(connection_id)
