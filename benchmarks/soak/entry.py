@@ -11,7 +11,7 @@ import struct
 import sys
 from pathlib import Path
 
-from streamer.cli.reading import read
+from streamer.cli.config_file import read
 from streamer.core.clock import SystemClock
 from streamer.core.errors import StreamerError
 from streamer.runtime.logs import configure

@@ -102,9 +102,9 @@ def _each(
     import asyncio
     import contextlib
 
-    from streamer.cli.reading import read
+    from streamer.cli.config_file import read
     from streamer.contracts.components import Kind
-    from streamer.runtime.building import build_context, naming
+    from streamer.runtime.component_factory import build_context, naming
 
     settings, registry = read(config_path)
     context = build_context(settings, registry.components)

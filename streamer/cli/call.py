@@ -79,11 +79,11 @@ def command(
     written to standard error: a progress bar on a terminal, plain lines otherwise. If the connection breaks, the
     command reconnects and resumes the request, even after a restart of the service. --timeout limits the total time.
     """
-    from streamer.cli.calling import Call
+    from streamer.cli.single_call import Call
 
     content, pairs = payload_of(payload), metadata_of(metadata)
     if url is None:
-        from streamer.cli.reading import url_of_service
+        from streamer.cli.config_file import url_of_service
 
         url = url_of_service(config_path)
     call = Call(

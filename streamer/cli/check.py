@@ -27,7 +27,7 @@ def command(config_path: Path, strict: bool) -> None:
     Each problem is one line on standard output: FILE:LINE:COLUMN: CODE: PLACE: DESCRIPTION. A warning has the word
     'warning' before its code. The exit status is 0 without problems and 1 otherwise; warnings count only with --strict.
     """
-    from streamer.cli.reading import read
+    from streamer.cli.config_file import read
     from streamer.core.errors import ConfigError
 
     try:

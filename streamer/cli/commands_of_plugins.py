@@ -95,8 +95,8 @@ def _named_config(arguments: Sequence[str]) -> Path | None:
 
 
 def _registry(config_path: Path | None = None) -> Registry:
+    from streamer.cli.config_file import find_components, read_plugin_settings
     from streamer.cli.options import DEFAULT_CONFIG
-    from streamer.cli.reading import find_components, read_plugin_settings
 
     config_path = config_path or Path(os.environ.get("STREAMER_CONFIG") or DEFAULT_CONFIG)
     return find_components(read_plugin_settings(config_path))
@@ -105,7 +105,7 @@ def _registry(config_path: Path | None = None) -> Registry:
 def _command(component: Component) -> click.Command:
     from streamer.cli.output import leave_stdout_to_foreign_code
     from streamer.contracts.components import BuildContext
-    from streamer.runtime.building import naming
+    from streamer.runtime.component_factory import naming
 
     with naming(component):
         command = component.factory({}, BuildContext(base_dir=Path.cwd()))

@@ -24,7 +24,7 @@ def command(config_path: Path) -> None:
 
     Secrets are hidden.
     """
-    from streamer.cli.reading import read
+    from streamer.cli.config_file import read
     from streamer.config import dump
 
     settings, _ = read(config_path)

@@ -30,8 +30,8 @@ def command(action: str, config_path: Path, wait: float | None, as_json: bool) -
     """Explain what happens to a request for ACTION: how its payload is validated, which middleware and handler process
     it, whether it is answered at once or queued and why, and how it is retried.
     """
-    from streamer.cli.explaining import explain
-    from streamer.cli.reading import read
+    from streamer.cli.action_plan import explain
+    from streamer.cli.config_file import read
 
     settings, registry = read(config_path)
     if action not in settings.actions:

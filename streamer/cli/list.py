@@ -34,7 +34,7 @@ def command(config_path: Path, kind: str | None, as_json: bool) -> None:
 
     The file is read only for plugins.allow and plugins.block. Without a file, every installed component is listed.
     """
-    from streamer.cli.reading import find_components, read_plugin_settings
+    from streamer.cli.config_file import find_components, read_plugin_settings
 
     registry = find_components(read_plugin_settings(config_path))
     components = [found for found in registry.components.values() if kind is None or found.kind == kind]

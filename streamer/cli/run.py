@@ -38,7 +38,7 @@ def command(config_path: Path, host: str | None, port: int | None, wait: float) 
     Logs are written to standard error: readable text on a terminal, JSON lines otherwise. The service accepts requests
     once it has written the line 'ready'.
     """
-    from streamer.cli.reading import read
+    from streamer.cli.config_file import read
     from streamer.config.access import HOW_TO_FIX, NOBODY_ASKED, is_open
     from streamer.runtime.logs import configure, take_over
     from streamer.runtime.process_exit import exiting_in_time

@@ -33,7 +33,7 @@ def command(config_path: Path, output: Path | None) -> None:
 
     The file is read only for plugins.allow and plugins.block.
     """
-    from streamer.cli.reading import find_components, read_plugin_settings
+    from streamer.cli.config_file import find_components, read_plugin_settings
     from streamer.config import editor_schema
 
     schema = editor_schema(find_components(read_plugin_settings(config_path)).components)

@@ -35,9 +35,9 @@ async def open_store(config_path: Path) -> AsyncIterator[RequestQueue]:
         StoreError: the store cannot be opened.
         click.ClickException: other processes cannot open the store.
     """
-    from streamer.cli.reading import read
+    from streamer.cli.config_file import read
     from streamer.contracts.components import Kind
-    from streamer.runtime.building import build, build_context
+    from streamer.runtime.component_factory import build, build_context
 
     settings, registry = read(config_path)
     use = settings.backends.store

@@ -77,8 +77,8 @@ def command(
         return
     if user is None:
         raise click.UsageError("--user is missing: name the user of the token")
-    from streamer.auth import issuing
-    from streamer.cli.reading import read
+    from streamer.auth import issuer
+    from streamer.cli.config_file import read
     from streamer.core.clock import SystemClock
 
     settings, _ = read(config_path)
@@ -89,7 +89,7 @@ def command(
     options = settings.auth.options
     if key is None and "secret" not in options:
         raise click.UsageError("--key is missing: the file has only public keys, and signing needs a private key")
-    claims = issuing.claims_of(
+    claims = issuer.claims_of(
         options,
         user=user,
         tenant=tenant,
@@ -98,7 +98,7 @@ def command(
         lifetime=expires,
     )
     try:
-        token = issuing.signed(claims, options["secret"] if key is None else _text_of(key), kid=kid)
+        token = issuer.signed(claims, options["secret"] if key is None else _text_of(key), kid=kid)
     except ValueError as problem:
         raise click.UsageError(f"--key: {problem}") from None
     _warn(token, settings.auth, settings.base_dir)
@@ -114,23 +114,23 @@ def _text_of(key: Path) -> str:
 
 def _warn(token: str, auth: ComponentUse, base_dir: Path) -> None:
     """Prints why the service will refuse the token, as far as this process can know."""
-    from streamer.auth import building, issuing
+    from streamer.auth import factory, issuer
     from streamer.auth.token import unchecked_payload
     from streamer.contracts.components import BuildContext
     from streamer.core.clock import SystemClock
     from streamer.core.errors import Error
 
     try:
-        issuing.check_fits(
-            token, auth.options, building.allowed_algorithms(auth.options), BuildContext(base_dir=base_dir)
+        issuer.check_fits(
+            token, auth.options, factory.allowed_algorithms(auth.options), BuildContext(base_dir=base_dir)
         )
-        building.rules(auth.options).principal(unchecked_payload(token), SystemClock.now())
+        factory.rules(auth.options).principal(unchecked_payload(token), SystemClock.now())
     except Error as refusal:
         note(f"streamer: the service will refuse this token: {refusal.message}")
 
 
 def _write_pair(private_path: Path, algorithm: str) -> None:
-    from streamer.auth.issuing import new_pair
+    from streamer.auth.issuer import new_pair
 
     public_path = private_path.with_suffix(".pub.pem")
     private, public = new_pair(algorithm)

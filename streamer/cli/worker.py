@@ -32,7 +32,7 @@ def command(config_path: Path, actions: tuple[str, ...]) -> None:
     them ('streamer list --json' shows "several_processes"). Every worker takes requests from the same store and sends
     progress and results to the same connections. Any number of workers can run.
     """
-    from streamer.cli.reading import read
+    from streamer.cli.config_file import read
     from streamer.runtime.logs import configure, take_over
     from streamer.runtime.process_exit import exiting_in_time
     from streamer.runtime.work import work

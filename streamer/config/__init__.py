@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamer.config.dump import dump
     from streamer.config.editor import editor_schema
-    from streamer.config.loading import load
+    from streamer.config.loader import load
     from streamer.config.problems import CODES, Problem
     from streamer.config.settings import Settings
 
@@ -20,7 +20,7 @@ _PLACES = {
     "Settings": "settings",
     "dump": "dump",
     "editor_schema": "editor",
-    "load": "loading",
+    "load": "loader",
 }
 
 # Each name is imported when it is first used: reading a file needs jsonschema, which takes longer to import than

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from streamer.config.document import Document
-from streamer.config.wording import shown
+from streamer.config.sentences import shown
 from streamer.core.networks import is_loopback
 
 NOBODY_ASKED: Final = "none"

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from streamer.config.document import Document, Place
-from streamer.config.wording import shown
+from streamer.config.sentences import shown
 
 _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 _LONGEST_NAME: Final = 253

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from streamer.config.document import Place
-from streamer.config.hiding import secret_places
 from streamer.config.paths import located
+from streamer.config.redaction import secret_places
 from streamer.config.schemas import LoadedSchema
 from streamer.config.settings import (
     ActionSettings,

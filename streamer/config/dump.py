@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import yaml
 
-from streamer.config.hiding import hide
+from streamer.config.redaction import hide
 from streamer.config.scalars import resolve
 from streamer.config.settings import ActionSettings, ComponentUse, Settings
 from streamer.config.shape import file_schema

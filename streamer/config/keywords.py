@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from streamer.config.wording import shown
+from streamer.config.sentences import shown
 from streamer.core.networks import parse_network
 from streamer.core.units import parse_duration, parse_rate, parse_size
 

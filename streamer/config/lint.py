@@ -9,7 +9,7 @@ from typing import Any, Final
 from streamer.config.applicable import is_secret
 from streamer.config.document import Document, Place
 from streamer.config.keywords import fits
-from streamer.config.wording import choice_sentence, shown, suggest, type_sentence, value_sentence
+from streamer.config.sentences import choice_sentence, shown, suggest, type_sentence, value_sentence
 
 _SUFFIXES: Final = {"duration": ("s", "ms"), "size": ("B", "KiB"), "rate": ("/1s", "/1m")}
 

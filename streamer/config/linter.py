@@ -12,12 +12,12 @@ from streamer.config.addresses import check_addresses
 from streamer.config.build import with_defaults
 from streamer.config.document import Document, Place
 from streamer.config.environment import convert
-from streamer.config.hiding import secret_places
 from streamer.config.keywords import unit_problem
 from streamer.config.lint import check
+from streamer.config.redaction import secret_places
 from streamer.config.schemas import LoadedSchema, SchemaReader
+from streamer.config.sentences import shown, suggest
 from streamer.config.shape import file_schema, with_units
-from streamer.config.wording import shown, suggest
 from streamer.contracts.components import BuildContext, Component, Kind
 from streamer.contracts.extras import how_to_install
 from streamer.core.foreign_code import one_line

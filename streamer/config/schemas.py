@@ -19,8 +19,8 @@ from streamer.config.paths import located
 from streamer.config.patterns import MAX_REPEATS, repeats
 from streamer.config.problems import Problem
 from streamer.config.references import NOWHERE, References, Source
+from streamer.config.sentences import HIDDEN, shown
 from streamer.config.subschemas import Place, patterns, walk
-from streamer.config.wording import HIDDEN, shown
 
 
 class Compiled(Protocol):

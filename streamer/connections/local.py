@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from streamer.contracts.connections import Message, Peer
+from streamer.core.coroutines import DONE
 from streamer.core.errors import ConnectionGone
-from streamer.core.stepping import DONE
 
 
 def _plain(value: Any) -> Any:

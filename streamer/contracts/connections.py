@@ -23,7 +23,7 @@ class ConnectionManager(Protocol):
         """Accepts one message for sending; messages are sent in the order of the calls.
 
         Usually an `async def`. An implementation that accepts messages immediately may return
-        `streamer.core.stepping.DONE` instead.
+        `streamer.core.coroutines.DONE` instead.
 
         Args:
             connection_id: the receiver.

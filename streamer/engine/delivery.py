@@ -9,8 +9,8 @@ from typing import Any
 from streamer.contracts.connections import ConnectionManager
 from streamer.contracts.stores import Key, RequestQueue
 from streamer.core.clock import SystemClock
+from streamer.core.coroutines import DONE
 from streamer.core.errors import StoreError
-from streamer.core.stepping import DONE
 from streamer.engine import refusals
 from streamer.engine.awaited import Awaited, AwaitedAcknowledgments
 from streamer.engine.background import BackgroundTasks

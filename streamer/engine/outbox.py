@@ -8,9 +8,9 @@ from typing import Any
 
 from streamer.contracts.connections import ConnectionManager
 from streamer.contracts.stores import Key
+from streamer.core.coroutines import DONE
 from streamer.core.errors import ConnectionGone, NotSent
 from streamer.core.foreign_code import is_our_own
-from streamer.core.stepping import DONE
 from streamer.engine.sent_outcomes import SentOutcomes
 
 

@@ -16,7 +16,7 @@ from streamer.core.errors import CONFLICT, NOT_FOUND, VALIDATION_ERROR, Connecti
 from streamer.core.messages import ProgressUpdate, Request, Result
 from streamer.core.owners import new_key
 from streamer.core.records import RequestRecord, Status
-from streamer.core.sealing import Sealer
+from streamer.core.sealed_text import Sealer
 from streamer.core.summaries import RequestSummary
 from streamer.engine.delivery import Delivery
 from streamer.engine.outcomes import StoredResult, progress_message, terminal_message

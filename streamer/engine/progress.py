@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from streamer.core.clock import Clock
+from streamer.core.coroutines import DONE
 from streamer.core.messages import ProgressUpdate, Reporter
 from streamer.core.records import first_seq
-from streamer.core.stepping import DONE
 from streamer.engine.codec import plain_text
 
 Emit = Callable[["AttemptReporter", ProgressUpdate, int], Awaitable[None]]

@@ -8,10 +8,10 @@ from typing import Any, Final
 from streamer.contracts.auth import Authenticator
 from streamer.contracts.handlers import BaseHandler
 from streamer.core.clock import timestamp
+from streamer.core.coroutines import EnterTask
 from streamer.core.errors import FORBIDDEN, Error
 from streamer.core.messages import Request, Result
 from streamer.core.principal import Principal
-from streamer.core.stepping import EnterTask
 from streamer.engine.pipeline import AnyMiddleware, compose, is_immediate
 from streamer.engine.routes import Route
 from streamer.engine.routing import Mode

@@ -14,6 +14,7 @@ from streamer.contracts.handlers import Handler
 from streamer.contracts.stores import Existing, Key, RequestStore
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.context import current_request
+from streamer.core.coroutines import DONE, Resumed
 from streamer.core.errors import (
     Error,
     StoreError,
@@ -22,7 +23,6 @@ from streamer.core.foreign_code import task_is_cancelled
 from streamer.core.ids import new_id
 from streamer.core.messages import Acknowledgment, Request
 from streamer.core.principal import Principal
-from streamer.core.stepping import DONE, Resumed
 from streamer.core.units import as_seconds
 from streamer.engine import refusals
 from streamer.engine.boundary import (

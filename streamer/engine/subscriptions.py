@@ -10,7 +10,7 @@ from typing import Final
 
 from streamer.contracts.stores import Key
 from streamer.core.clock import Clock
-from streamer.core.stepping import DONE
+from streamer.core.coroutines import DONE
 from streamer.engine.subscribers import Send
 from streamer.engine.waiting import wait_up_to
 

@@ -17,15 +17,15 @@ from multidict import CIMultiDict
 from streamer.contracts.components import BuildContext
 from streamer.contracts.handlers import BaseHandler
 from streamer.core.clock import Clock
+from streamer.core.coroutines import EnterTask
 from streamer.core.errors import INTERNAL_ERROR, TIMEOUT, Error, StartError
 from streamer.core.messages import Request, Result
-from streamer.core.stepping import EnterTask
 from streamer.core.units import format_duration, parse_duration, parse_size
 from streamer.handlers.http_answers import RETRY_STATUSES, is_streamed, refusal, success
 from streamer.handlers.http_options import problems
 from streamer.handlers.json_lines import JsonLines
 from streamer.handlers.logs import request_logger
-from streamer.handlers.resolving import OwnThreads, PrivateAddress, PublicResolver
+from streamer.handlers.resolver import OwnThreads, PrivateAddress, PublicResolver
 
 _SUCCESS: Final = range(200, 300)
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from streamer.contracts.middleware import Middleware, Next
 from streamer.core.context import may_be_interrupted
+from streamer.core.coroutines import EnterTask, Resumed
 from streamer.core.errors import TIMEOUT, Error
 from streamer.core.messages import Request, Result
-from streamer.core.stepping import EnterTask, Resumed
 from streamer.core.units import format_duration
 
 OPTIONS: Final = {

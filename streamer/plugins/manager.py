@@ -13,7 +13,7 @@ from streamer import __version__
 from streamer.core.errors import PluginError
 from streamer.core.foreign_code import one_line
 from streamer.plugins.checks import name_problem
-from streamer.plugins.loading import offered
+from streamer.plugins.plugin_hooks import offered
 from streamer.plugins.registry import PluginInfo, PluginStatus, Registry
 
 GROUP: Final = "streamer"

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from streamer.config.hiding import hide
+from streamer.config.redaction import hide
 from streamer.config.settings import ActionSettings, ComponentUse, Settings
 from streamer.contracts.auth import Authenticator
 from streamer.contracts.components import BuildContext, Component, Kind
@@ -40,8 +40,8 @@ from streamer.engine.worker import Worker
 from streamer.handlers.functions import adapt
 from streamer.handlers.pools import Pools
 from streamer.middlewares.rate_limit import RateLimit
-from streamer.runtime.building import build, build_context, naming
 from streamer.runtime.compiler import compile_route
+from streamer.runtime.component_factory import build, build_context, naming
 from streamer.transports.expiry import TokenDeadlines
 
 Components = Mapping[tuple[Kind, str], Component]

@@ -243,9 +243,10 @@ async def _sqlite_file(options: Options, context: BuildContext) -> AsyncIterator
 
 
 def _check_sqlite(options: Options, context: BuildContext) -> Iterable[OptionProblem]:
-    from streamer.stores.sqlite import checking  # noqa: PLC0415 - as above
 
-    return checking.problems(options, context)
+    from streamer.stores.sqlite import file_check  # noqa: PLC0415 - as above
+
+    return file_check.problems(options, context)
 
 
 def _local(_options: Options, _context: BuildContext) -> Any:
@@ -259,15 +260,15 @@ def _no_auth(_options: Options, _context: BuildContext) -> None:
 
 
 def _jwt(options: Options, context: BuildContext) -> AbstractAsyncContextManager[Any]:
-    from streamer.auth import building  # noqa: PLC0415 - as above; cryptography costs a tenth of a second
+    from streamer.auth import factory  # noqa: PLC0415 - as above; cryptography costs a tenth of a second
 
-    return building.build(options, context)
+    return factory.build(options, context)
 
 
 def _check_jwt(options: Options, context: BuildContext) -> Iterable[OptionProblem]:
-    from streamer.auth import checking  # noqa: PLC0415 - as above
+    from streamer.auth import option_problems  # noqa: PLC0415 - as above
 
-    return checking.problems(options, context)
+    return option_problems.problems(options, context)
 
 
 def _bounds(context: BuildContext) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from streamer.config.hiding import hide
+from streamer.config.redaction import hide
 from streamer.core.foreign_code import safe_text
 from streamer.runtime.lean_structlog import structlog
 from streamer.runtime.log_lines import logger_class, own_line, prepare, tame, to_json

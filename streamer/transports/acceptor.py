@@ -18,9 +18,9 @@ from streamer.config.settings import ServerSettings
 from streamer.core.networks import Address, address_block, parse_address
 from streamer.transports.answers import Answered
 from streamer.transports.callers import Callers
+from streamer.transports.connection_setup import Opening, Upgrade
 from streamer.transports.handshake_pool import HandshakePool, PendingHandshake
 from streamer.transports.http_request import HttpRequest
-from streamer.transports.opening import Opening, Upgrade
 
 BACKLOG: Final = 4096
 BATCH: Final = 64

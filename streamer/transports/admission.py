@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Generator
 from typing import Any
 
 from streamer.contracts.auth import Authenticator
+from streamer.core.coroutines import Resumed
 from streamer.core.errors import Error
 from streamer.core.foreign_code import is_our_own
 from streamer.core.principal import Principal
-from streamer.core.stepping import Resumed
 from streamer.transports.answers import Answered
 from streamer.transports.credentials import BROKEN, TOO_SLOW, refusal
 

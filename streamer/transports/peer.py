@@ -12,7 +12,7 @@ from streamer.transports.close_codes import INTERNAL_ERROR, POLICY, PROTOCOL_ERR
 from streamer.transports.framing import NOT_UTF8, Assembly, Violation, is_utf8, out_of_place
 from streamer.transports.kernel import unacknowledged
 from streamer.transports.linger import Linger
-from streamer.transports.sending import Sender
+from streamer.transports.sender import Sender
 from streamer.transports.shared import Shared
 
 _TEXT: Final = WSMsgType.TEXT

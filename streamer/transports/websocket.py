@@ -27,16 +27,16 @@ from streamer.transports.answers import Answered
 from streamer.transports.callers import Callers
 from streamer.transports.close_codes import SHUTDOWN
 from streamer.transports.connection_limits import ConnectionLimits
+from streamer.transports.connection_setup import Upgrade
 from streamer.transports.credentials import NO_TOKEN, SUBPROTOCOL, offered_subprotocols, token_of
 from streamer.transports.expiry import Expiry, TokenDeadlines
 from streamer.transports.handshake import decide
 from streamer.transports.heartbeat import Heartbeat
 from streamer.transports.http_request import HttpRequest
 from streamer.transports.listening import cannot_listen
-from streamer.transports.opening import Upgrade
 from streamer.transports.peer import WebSocketPeer
 from streamer.transports.pending_auth import PendingAuth, SilentResponse
-from streamer.transports.sending import CLOSE_GRACE
+from streamer.transports.sender import CLOSE_GRACE
 from streamer.transports.shared import Shared
 from streamer.transports.tls import server_context
 

@@ -21,13 +21,13 @@ GUESSES = {
     "handlers/functions.py: validate": "filled in",
     "handlers/functions.py: estimated_duration": "as above",
     "handlers/functions.py: __qualname__": "functions have it, and callable objects do not",
-    "plugins/loading.py: f'{PROJECT}_impl'": "pluggy's own mark on a function",
-    "runtime/building.py: name": "here a component's object is held against its contract",
+    "plugins/plugin_hooks.py: f'{PROJECT}_impl'": "pluggy's own mark on a function",
+    "runtime/component_factory.py: name": "here a component's object is held against its contract",
     "runtime/logs.py: buffer": "standard error may be the stream of a platform, which need not have it",
     "stores/sqlite/guard.py: sqlite_errorcode": "sqlite3 does not give it to the errors of its own",
-    "stores/sqlite/locking.py: F_OFD_SETLK": "only some systems have it",
+    "stores/sqlite/service_lock.py: F_OFD_SETLK": "only some systems have it",
     "stores/sqlite/single_thread.py: AttributeError": "Python may contain a SQLite whose functions are hidden",
-    "testing/conformance/looking.py: payload": "asserts that a summary has none",
+    "testing/conformance/queries.py: payload": "asserts that a summary has none",
 }
 """Attributes that may be looked for, as the module and the attribute, each with the reason: the object belongs to
 somebody else, and no type says whether it has them."""

@@ -68,7 +68,7 @@ USED_BY_AWS = {
     "runtime.assembly",
     "runtime.logs",
     "runtime.event_loop",
-    "runtime.reading",
+    "runtime.configuration",
     "runtime.signals",
     # What a handshake shows, which is the same behind any gateway.
     "transports.admission",
@@ -81,7 +81,7 @@ USED_BY_AWS = {
     # Options and output of a command.
     "cli.options",
     "cli.output",
-    "cli.reading",
+    "cli.config_file",
     "streams.standard",
 }
 """Packages and modules of streamer that the plugin imports; what is not named here it must do without."""
@@ -111,7 +111,7 @@ TIME_SOURCES = {
 MAY_READ_TIME = {
     "core/clock.py": "it is the clock",
     "core/ids.py": "ids sort by the machine's time and promise nothing about it",
-    "stores/sqlite/locking.py": "waits for the lock of a dying process, before there is a service",
+    "stores/sqlite/service_lock.py": "waits for the lock of a dying process, before there is a service",
     "stores/sqlite/writer_process.py": "waits before it starts another process; the service's time plays no part",
     "testing/clock.py": "asyncio.sleep(0) gives way to others; no time passes",
 }

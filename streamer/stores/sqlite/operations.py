@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from streamer.stores.sqlite.claiming import claim
-from streamer.stores.sqlite.reading import counts, find, get, list_records, undelivered
-from streamer.stores.sqlite.writing import (
+from streamer.stores.sqlite.claim_queries import claim
+from streamer.stores.sqlite.read_queries import counts, find, get, list_records, undelivered
+from streamer.stores.sqlite.write_queries import (
     cancel,
     complete,
     enqueue,

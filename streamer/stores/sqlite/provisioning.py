@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from streamer.core.errors import StoreError
-from streamer.stores.sqlite.checking import file_problem
+from streamer.stores.sqlite.file_check import file_problem
 from streamer.stores.sqlite.files import SIDES
-from streamer.stores.sqlite.locking import ServiceLock
 from streamer.stores.sqlite.schema import MIGRATIONS
+from streamer.stores.sqlite.service_lock import ServiceLock
 from streamer.stores.sqlite.store import SqliteStore
 
 _VERSION: Final = struct.Struct(">60xI")

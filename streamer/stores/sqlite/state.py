@@ -144,7 +144,7 @@ class State(Backlog):
         self._data_version = version
 
     def _apply(self, change: str, request_id: str, place: FairKey) -> None:
-        """One change of an operator's command; see `operating.OperatorState`."""
+        """One change of an operator's command; see `operator_state.OperatorState`."""
         match change:
             case "entered":
                 self.enter(place)

@@ -26,10 +26,10 @@ from streamer.queue.common import (
 from streamer.stores.sqlite.budget import ByteBudget
 from streamer.stores.sqlite.files import make_private
 from streamer.stores.sqlite.operations import NUMBERS
-from streamer.stores.sqlite.reading import PAGE_BYTES
+from streamer.stores.sqlite.read_queries import PAGE_BYTES
 from streamer.stores.sqlite.rows import encode_cause, encode_error, summary_of, to_new_row, to_record
+from streamer.stores.sqlite.write_queries import ADDRESS_FULL, FULL, LOST, NOT_FOUND, OWNER_FULL
 from streamer.stores.sqlite.writer_process import WriterProcess
-from streamer.stores.sqlite.writing import ADDRESS_FULL, FULL, LOST, NOT_FOUND, OWNER_FULL
 
 MAX_PENDING: Final = 64 * 1024 * 1024
 MAX_READING: Final = 16 * 1024 * 1024

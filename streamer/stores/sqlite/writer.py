@@ -12,14 +12,14 @@ from typing import Any, Final
 import msgspec
 
 from streamer.core.errors import StoreError, StoreUnavailable, TransitionRefused
-from streamer.stores.sqlite.claiming import claim_of_nothing
+from streamer.stores.sqlite.claim_queries import claim_of_nothing
 from streamer.stores.sqlite.database import open_database
 from streamer.stores.sqlite.files import FileWatch
 from streamer.stores.sqlite.guard import Guard
-from streamer.stores.sqlite.locking import ServiceLock
-from streamer.stores.sqlite.operating import OperatorState
 from streamer.stores.sqlite.operations import FIRST_READ, NUMBERS, OPERATIONS
+from streamer.stores.sqlite.operator_state import OperatorState
 from streamer.stores.sqlite.schema import MIGRATIONS
+from streamer.stores.sqlite.service_lock import ServiceLock
 from streamer.stores.sqlite.single_thread import collect_rarely, use_no_locks
 from streamer.stores.sqlite.state import State
 from streamer.subprocesses.child import Channel

@@ -13,8 +13,8 @@ import msgspec
 from streamer.core import errors
 from streamer.core.errors import StoreClosed, StoreError, StoreUnavailable, StreamerError, TransitionRefused
 from streamer.queue.common import store_behind
-from streamer.stores.sqlite.locking import LOCK_WAIT
 from streamer.stores.sqlite.operations import FIRST_READ, NUMBERS
+from streamer.stores.sqlite.service_lock import LOCK_WAIT
 from streamer.stores.sqlite.unanswered import Operation, Unanswered
 from streamer.stores.sqlite.writer import BROKEN, REFUSED, TROUBLE
 from streamer.subprocesses import Child

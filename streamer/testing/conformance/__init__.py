@@ -24,16 +24,16 @@ import pytest
 from streamer.contracts.stores import RequestQueue
 from streamer.core.errors import StoreUnavailable
 from streamer.testing.clock import ManualClock
-from streamer.testing.conformance.claiming import Claiming
+from streamer.testing.conformance.claims import Claiming
+from streamer.testing.conformance.delivered import Telling
 from streamer.testing.conformance.ends import Ends
-from streamer.testing.conformance.enqueueing import Enqueueing
+from streamer.testing.conformance.enqueue import Enqueueing
 from streamer.testing.conformance.fairness import Fairness
 from streamer.testing.conformance.history import History
 from streamer.testing.conformance.leases import Leases
-from streamer.testing.conformance.looking import Looking
 from streamer.testing.conformance.operators import Operators
+from streamer.testing.conformance.queries import Looking
 from streamer.testing.conformance.records import LEASE, lease_of, record
-from streamer.testing.conformance.telling import Telling
 from streamer.testing.conformance.times import Times
 
 __all__ = ["StoreConformance", "lease_of", "record"]

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from streamer.cli import exits
 from streamer.cli.app import app
-from streamer.stores.sqlite.locking import ServiceLock
 from streamer.stores.sqlite.schema import MIGRATIONS
+from streamer.stores.sqlite.service_lock import ServiceLock
 
 CLOUD = """
 version: 1
@@ -108,7 +108,7 @@ def test_a_file_of_another_program_is_neither_used_nor_deleted(folder):
 
 
 def test_a_file_that_a_service_has_is_not_deleted(folder, monkeypatch):
-    monkeypatch.setattr("streamer.stores.sqlite.locking.LOCK_WAIT", 0.0)
+    monkeypatch.setattr("streamer.stores.sqlite.service_lock.LOCK_WAIT", 0.0)
     (folder / "streamer.yaml").write_text(FILE)
     run("create")
     lock = ServiceLock(folder / "data.db", 1234)

@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from streamer.cli import exits, reading
+from streamer.cli import config_file, exits
 from streamer.cli.app import app
 from streamer.contracts.components import Component, Kind
 from streamer.plugins.registry import PluginInfo, Registry
@@ -28,7 +28,7 @@ OFFERED = (
 def installed(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     registry = Registry.of([PluginInfo(name="acme", distribution="acme", version="1", components=OFFERED)])
-    monkeypatch.setattr(reading, "find_components", lambda _plugins: registry)
+    monkeypatch.setattr(config_file, "find_components", lambda _plugins: registry)
 
 
 def run(*arguments):
@@ -42,7 +42,7 @@ def test_a_group_runs_what_a_plugin_brings():
 
 def test_a_group_lists_what_plugins_bring(monkeypatch):
     registry = Registry.of([PluginInfo(name="acme", distribution="acme", version="1", components=OFFERED[:1])])
-    monkeypatch.setattr(reading, "find_components", lambda _plugins: registry)
+    monkeypatch.setattr(config_file, "find_components", lambda _plugins: registry)
     listed = run("export", "--help")
     assert listed.exit_code == 0
     assert "tar  Writes tar" in listed.output
@@ -72,8 +72,8 @@ def test_the_file_that_the_command_names_says_which_plugins_load(tmp_path, monke
     (tmp_path / "streamer.yaml").write_text("plugins: {block: [acme]}\n")
     (tmp_path / "other.yaml").write_text("plugins: {block: [others]}\n")
     asked = []
-    whole = reading.find_components
-    monkeypatch.setattr(reading, "find_components", lambda plugins: asked.append(plugins.block) or whole(plugins))
+    whole = config_file.find_components
+    monkeypatch.setattr(config_file, "find_components", lambda plugins: asked.append(plugins.block) or whole(plugins))
     run("export", "tar", *named)
     assert asked == [("others",)]
     asked.clear()

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from streamer.config import dump
-from streamer.config.hiding import hide, hide_options
+from streamer.config.redaction import hide, hide_options
 
 TEXT = """\
 version: 1

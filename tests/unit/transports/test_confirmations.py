@@ -297,7 +297,7 @@ class TestRoom:
         await eventually(lambda: server.receiver.taken == ["r1"])
 
     async def test_a_client_that_takes_nothing_has_no_room_until_it_does(self, serve, monkeypatch):
-        monkeypatch.setattr("streamer.transports.sending.CONFIRM_CHECK", 0.01)
+        monkeypatch.setattr("streamer.transports.sender.CONFIRM_CHECK", 0.01)
         server = await serve(max_buffered=64 * 1024)
         client = await server.raw(receive_buffer=4096, limit=1024)
         client.writer.transport.pause_reading()

@@ -88,7 +88,7 @@ def command(
     Nobody's credentials are read. Faults are asked for at /_emulator/faults while it runs. Ctrl-C ends everything;
     what was in the tables is then gone, unless --endpoint-url keeps it.
     """
-    from streamer.cli.reading import read
+    from streamer.cli.config_file import read
     from streamer.runtime.logs import configure, take_over
     from streamer.streams.standard import guard_service
 

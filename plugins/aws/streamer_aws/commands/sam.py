@@ -57,7 +57,7 @@ def command(
     The backends must be those of AWS: `store: {use: dynamodb}` and `connections: {use: apigateway}`. Each `${NAME}` of
     the file becomes a parameter; one in a secret place has NoEcho and no default, and its value is written nowhere.
     """
-    from streamer.cli.reading import read
+    from streamer.cli.config_file import read
     from streamer.config.document import read_document
     from streamer.plugins.registry import PluginStatus
     from streamer_aws.sam.notes import left_out, notes

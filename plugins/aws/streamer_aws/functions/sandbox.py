@@ -14,7 +14,7 @@ from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError
 from streamer.engine.attempt_states import StopReason
 from streamer.engine.waiting import STOP_GRACE, wait_up_to
-from streamer.runtime.reading import read
+from streamer.runtime.configuration import read
 
 if TYPE_CHECKING:
     from streamer.config.settings import Settings

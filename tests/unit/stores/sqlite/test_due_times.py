@@ -14,8 +14,8 @@ from streamer.stores.sqlite.database import open_database
 from streamer.stores.sqlite.operations import NUMBERS
 from streamer.stores.sqlite.rows import to_new_row
 from streamer.stores.sqlite.state import State
+from streamer.stores.sqlite.write_queries import complete
 from streamer.stores.sqlite.writer import DONE, apply
-from streamer.stores.sqlite.writing import complete
 from streamer.testing.conformance import record
 
 NO_LIMITS = (None, None, None)

@@ -16,9 +16,9 @@ from streamer.stores.sqlite import SqliteStore, writer
 from streamer.stores.sqlite.database import open_database
 from streamer.stores.sqlite.files import make_private
 from streamer.stores.sqlite.guard import LOOK_INTERVAL
-from streamer.stores.sqlite.locking import ServiceLock
 from streamer.stores.sqlite.operations import NUMBERS
 from streamer.stores.sqlite.rows import to_new_row
+from streamer.stores.sqlite.service_lock import ServiceLock
 from streamer.stores.sqlite.state import State
 from streamer.stores.sqlite.writer import BROKEN, DONE, TROUBLE, apply, guard_of
 from streamer.testing.conformance import record

@@ -24,8 +24,8 @@ from streamer.stores.sqlite.state import State
 from streamer.stores.sqlite.writer import BROKEN, DONE, apply
 from streamer.testing import store_machine
 from streamer.testing.conformance import record
-from streamer.testing.conformance.claiming import Claiming
-from streamer.testing.conformance.enqueueing import Enqueueing
+from streamer.testing.conformance.claims import Claiming
+from streamer.testing.conformance.enqueue import Enqueueing
 from streamer.testing.conformance.fairness import Fairness
 from streamer.testing.conformance.operators import Operators
 from streamer.testing.conformance.times import Times

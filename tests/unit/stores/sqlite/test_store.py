@@ -208,10 +208,10 @@ class TestTheDisk:
     async def test_what_needs_all_requests_is_read_in_steps(self, path, clock, writer_program):
         writer_program(
             """
-            from streamer.stores.sqlite import reading
+            from streamer.stores.sqlite import read_queries
 
             def main(channel):
-                reading.SLICE_ROWS = 2
+                read_queries.SLICE_ROWS = 2
                 writer.main(channel)
             """
         )

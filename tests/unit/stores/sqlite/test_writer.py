@@ -14,7 +14,7 @@ from streamer.core.errors import StoreUnavailable
 from streamer.core.messages import ErrorBody
 from streamer.core.principal import Principal
 from streamer.queue.fairness import Capacity, FairKey, FairQueue
-from streamer.stores.sqlite import backlog, claiming, database, reading, wheel
+from streamer.stores.sqlite import backlog, claim_queries, database, read_queries, wheel
 from streamer.stores.sqlite import state as state_module
 from streamer.stores.sqlite.operations import NUMBERS, OPERATIONS
 from streamer.stores.sqlite.rows import to_new_row
@@ -180,7 +180,7 @@ def test_looking_neither_waits_for_another_process_nor_holds_it_up(state, operat
     ("query", "values", "index"),
     [
         (
-            claiming._OLDEST,
+            claim_queries._OLDEST,
             ("a", 0, "t", "o", 1),
             "queued (action=? AND priority=? AND waiting=? AND tenant=? AND owner=?)",
         ),
@@ -192,12 +192,12 @@ def test_looking_neither_waits_for_another_process_nor_holds_it_up(state, operat
             "queued (action=? AND priority=? AND waiting=? AND tenant=? AND owner>?)",
         ),
         (wheel._FIRST_OWNER, ("a", 0, "t"), "queued (action=? AND priority=? AND waiting=? AND tenant=?)"),
-        (claiming._TAKEN_BY, ("a", 0, "t"), TIMED.replace(")", " AND due_at>?)")),
-        (claiming._ENDED_BY, (1.0, "t"), "finished (finished_at=?)"),
-        (claiming._FALLEN_DUE, ("a", 0, 1.0, 1), TIMED.replace(")", " AND due_at>? AND due_at<?)")),
-        (claiming._EXPIRED_LEASES, (1.0, "a", 0, 1.0), TIMED.replace(")", " AND due_at>? AND due_at<?)")),
-        (claiming._RUNNING, ("a", 0), TIMED.replace(")", " AND due_at>?)")),
-        (claiming._EXPIRED, (1.0, 1), "expiring (expires_at>? AND expires_at<?)"),
+        (claim_queries._TAKEN_BY, ("a", 0, "t"), TIMED.replace(")", " AND due_at>?)")),
+        (claim_queries._ENDED_BY, (1.0, "t"), "finished (finished_at=?)"),
+        (claim_queries._FALLEN_DUE, ("a", 0, 1.0, 1), TIMED.replace(")", " AND due_at>? AND due_at<?)")),
+        (claim_queries._EXPIRED_LEASES, (1.0, "a", 0, 1.0), TIMED.replace(")", " AND due_at>? AND due_at<?)")),
+        (claim_queries._RUNNING, ("a", 0), TIMED.replace(")", " AND due_at>?)")),
+        (claim_queries._EXPIRED, (1.0, 1), "expiring (expires_at>? AND expires_at<?)"),
     ],
 )
 def test_claims_read_what_they_need_and_nothing_else(state, query, values, index):
@@ -251,7 +251,7 @@ async def test_a_start_looks_at_what_ran_and_at_all_that_waits_only_where_the_cl
 @pytest.mark.parametrize("count", [5, 6, 7])
 @pytest.mark.parametrize(("action", "limit"), [(None, 2), (None, 3), (None, 50), ("rare", 1), ("rare", 50), ("no", 2)])
 def test_a_listing_looks_at_few_for_each_page_and_finds_all(state, ask, clock, monkeypatch, count, action, limit):
-    monkeypatch.setattr(reading, "PAGE_ROWS", 3)
+    monkeypatch.setattr(read_queries, "PAGE_ROWS", 3)
     names = [f"r{n}" for n in range(count)]
     for n, name in enumerate(names):
         apply(state, [ask("enqueue", to_new_row(record(clock, name, action="work" if n % 3 else "rare")), "")])
@@ -472,7 +472,7 @@ class TestWhatIsKeptInMemory:
     async def test_very_many_that_expire_do_so_over_several_claims_and_none_begins(
         self, state, ask, clock, counted, known, monkeypatch
     ):
-        monkeypatch.setattr(claiming, "_SLICE", 3)
+        monkeypatch.setattr(claim_queries, "_SLICE", 3)
         for n in range(8):
             apply(state, [ask("enqueue", to_new_row(record(clock, f"r{n}", expires_at=clock.now() + 1)), "")])
         await clock.advance(1)
@@ -484,7 +484,7 @@ class TestWhatIsKeptInMemory:
         assert known() == counted()
 
     async def test_very_many_retries_fall_due_over_several_claims(self, state, ask, clock, monkeypatch):
-        monkeypatch.setattr(claiming, "_SLICE", 3)
+        monkeypatch.setattr(claim_queries, "_SLICE", 3)
         error = msgspec.json.encode(ErrorBody("BUSY", "later"))
         for n in range(7):
             apply(state, [ask("enqueue", to_new_row(record(clock, f"r{n}")), "")])

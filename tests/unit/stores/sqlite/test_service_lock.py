@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from streamer.core.errors import StoreInUse, StoreUnavailable
-from streamer.stores.sqlite import locking
-from streamer.stores.sqlite.locking import ServiceLock
+from streamer.stores.sqlite import service_lock
+from streamer.stores.sqlite.service_lock import ServiceLock
 
 
 def lock_of(path):
@@ -94,13 +94,13 @@ def test_a_folder_that_is_gone_is_a_problem_of_the_lock(tmp_path):
 
 @pytest.mark.parametrize("number", [None, "refused"])
 def test_where_files_cannot_be_locked_so_the_lock_file_alone_says_who_has_it(path, monkeypatch, number):
-    monkeypatch.setattr(locking, "_OPEN_FILE_LOCK", number)
+    monkeypatch.setattr(service_lock, "_OPEN_FILE_LOCK", number)
     if number is not None:
 
         def refuse(*_):
             raise OSError(errno.EINVAL, "not here")
 
-        monkeypatch.setattr(locking.fcntl, "fcntl", refuse)
+        monkeypatch.setattr(service_lock.fcntl, "fcntl", refuse)
     held = ServiceLock(path, 4711)
     with pytest.raises(StoreInUse):
         ServiceLock(path, 1, wait=0.0)
@@ -111,6 +111,6 @@ def test_another_failure_of_a_lock_is_no_answer(path, monkeypatch):
     def fail(*_):
         raise OSError(errno.EIO, "broken")
 
-    monkeypatch.setattr(locking.fcntl, "flock", fail)
+    monkeypatch.setattr(service_lock.fcntl, "flock", fail)
     with pytest.raises(OSError, match="broken"):
         ServiceLock(path, 1, wait=0.0)

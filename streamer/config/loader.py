@@ -12,12 +12,12 @@ from typing import Protocol
 from streamer.config.build import build, plugin_settings
 from streamer.config.document import Document, Place, read_document
 from streamer.config.environment import fill
-from streamer.config.hiding import hide, secret_values
 from streamer.config.linter import Linter
 from streamer.config.problems import in_order
+from streamer.config.redaction import hide, secret_values
 from streamer.config.schemas import Compile, SchemaReader
+from streamer.config.sentences import shown, suggest
 from streamer.config.settings import PluginSettings, Settings
-from streamer.config.wording import shown, suggest
 from streamer.contracts.components import Component, Kind
 from streamer.core.errors import ConfigError, PluginError
 

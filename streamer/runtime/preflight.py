@@ -17,11 +17,11 @@ from streamer.engine.pipeline import AnyMiddleware
 from streamer.handlers.functions import adapt
 from streamer.handlers.pools import Pools
 from streamer.runtime.assembly import Components
-from streamer.runtime.building import build_context, missing_members, naming, protocols_of
 from streamer.runtime.compiler import compile_route
+from streamer.runtime.component_factory import build_context, missing_members, naming, protocols_of
 from streamer.transports.tls import TlsProblem, server_context
 
-_QUIET: Final = logging.getLogger("streamer.examining")
+_QUIET: Final = logging.getLogger("streamer.preflight")
 """What components log while they are built is for the log of a service."""
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from streamer.config.applicable import is_secret
 from streamer.config.document import Document, Place
-from streamer.config.wording import HIDDEN
+from streamer.config.sentences import HIDDEN
 
 SHORTEST: Final = 4
 """Characters. A shorter secret is hidden only in its own place: hiding every `1` would make all output unreadable, and

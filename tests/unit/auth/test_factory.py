@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from streamer.auth import building
+from streamer.auth import factory
 from streamer.auth.options import JWT
 from streamer.config.build import with_defaults
 from streamer.contracts.components import BuildContext
@@ -21,7 +21,7 @@ def options(**given):
 
 
 async def whom(given, context, token):
-    async with building.build(options(**given), context) as authenticator:
+    async with factory.build(options(**given), context) as authenticator:
         return (await authenticator.authenticate(token)).user_id
 
 
@@ -39,7 +39,7 @@ async def test_a_public_key_may_be_written_or_named(ring, context, algorithm):
 async def test_a_set_in_a_file_is_used_and_read_again(ring, context, clock):
     path = context.base_dir / "jwks.json"
     path.write_bytes(ring.jwks("RS256"))
-    async with building.build(options(jwks={"file": "jwks.json"}), context) as authenticator:
+    async with factory.build(options(jwks={"file": "jwks.json"}), context) as authenticator:
         await authenticator.authenticate(ring.token("RS256", {"kid": "RS256"}))
         path.write_bytes(ring.jwks("ES256", "EdDSA"))
         clock_token = ring.token("ES256", {"kid": "ES256"}, exp=clock.now() + 100)
@@ -54,9 +54,9 @@ async def test_a_set_behind_a_url_is_fetched_in_the_background(ring, context, mo
         asked.append((url, timeout))
         return ring.jwks("RS256")
 
-    monkeypatch.setattr("streamer.auth.fetching.fetch", fetch)
+    monkeypatch.setattr("streamer.auth.key_fetcher.fetch", fetch)
     given = {"jwks": {"url": "https://id.example.com/keys", "timeout": "3s"}}
-    async with building.build(options(**given), context) as authenticator:
+    async with factory.build(options(**given), context) as authenticator:
         for _ in range(100):
             await authenticator.authenticate(ring.token("RS256", {"kid": "RS256"}))
     assert asked == [("https://id.example.com/keys", 3.0)]
@@ -106,7 +106,7 @@ async def test_every_option_has_its_effect(ring, context, name):
 
 
 async def test_claims_that_are_passed_on_are_on_the_principal(ring, context):
-    async with building.build(options(secret=ring.secret, claims=["email"]), context) as authenticator:
+    async with factory.build(options(secret=ring.secret, claims=["email"]), context) as authenticator:
         assert (await authenticator.authenticate(ring.token(email="a@b", x=1))).claims == {"email": "a@b"}
 
 
@@ -117,5 +117,5 @@ async def test_claims_that_are_passed_on_are_on_the_principal(ring, context):
 )
 async def test_keys_that_went_bad_after_the_check_stop_the_start(context, given):
     with pytest.raises(StartError, match="^auth: the keys cannot be used"):
-        async with building.build(options(**given), context):
+        async with factory.build(options(**given), context):
             pass

@@ -10,7 +10,7 @@ import pytest
 from streamer.contracts.components import BuildContext
 from streamer.core.errors import StartError
 from streamer.stores.sqlite import SqliteStore
-from streamer.stores.sqlite.checking import problems
+from streamer.stores.sqlite.file_check import problems
 
 
 def messages(path):

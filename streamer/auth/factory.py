@@ -92,9 +92,9 @@ def _source(
         return FileKeys(context.path(jwks["file"]), algorithms, clock=context.clock, logger=context.logger)
 
     async def fetch() -> bytes:
-        from streamer.auth import fetching  # noqa: PLC0415 - aiohttp costs more than all the rest
+        from streamer.auth import key_fetcher  # noqa: PLC0415 - aiohttp costs more than all the rest
 
-        return await fetching.fetch(jwks["url"], parse_duration(jwks["timeout"]))
+        return await key_fetcher.fetch(jwks["url"], parse_duration(jwks["timeout"]))
 
     keys = FetchedKeys(
         fetch,

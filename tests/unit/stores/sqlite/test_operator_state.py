@@ -12,8 +12,8 @@ from streamer.core.messages import ErrorBody
 from streamer.queue.fairness import Capacity, FairQueue
 from streamer.stores.sqlite import SqliteStore
 from streamer.stores.sqlite.database import open_database
-from streamer.stores.sqlite.operating import OperatorState
 from streamer.stores.sqlite.operations import NUMBERS
+from streamer.stores.sqlite.operator_state import OperatorState
 from streamer.stores.sqlite.rows import to_new_row
 from streamer.stores.sqlite.state import State
 from streamer.stores.sqlite.writer import BROKEN, DONE, apply

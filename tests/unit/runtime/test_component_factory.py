@@ -10,7 +10,7 @@ import pytest
 
 from streamer.contracts.components import BuildContext, Component, Kind
 from streamer.core.errors import PluginError, StartError
-from streamer.runtime.building import build, naming
+from streamer.runtime.component_factory import build, naming
 from streamer.stores.boundary import StoreBoundary
 from streamer.stores.memory import MemoryStore
 from tests.unit.engine.conftest import RecordingLogger

@@ -20,8 +20,8 @@ from streamer.core.errors import ConfigError, PluginError, StartError
 from streamer.engine.validation import Validator
 from streamer.plugins.manager import discover
 from streamer.runtime import builtins
-from streamer.runtime.building import build, missing_members, protocols_of
-from streamer.runtime.examining import examine
+from streamer.runtime.component_factory import build, missing_members, protocols_of
+from streamer.runtime.preflight import examine
 from streamer.stores.memory import MemoryStore
 
 OPTIONS = {"type": "object", "properties": {"size": {"type": "integer"}}, "additionalProperties": False}

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from streamer.cli.reading import find_components, read, read_plugin_settings, url_of_service
+from streamer.cli.config_file import find_components, read, read_plugin_settings, url_of_service
 from streamer.config.settings import PluginSettings
 from streamer.contracts.components import Kind
 from streamer.core.errors import ConfigError

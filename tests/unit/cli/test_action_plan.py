@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
+from streamer.cli.action_plan import explain
 from streamer.cli.explain import _facts
-from streamer.cli.explaining import explain
 from streamer.config.settings import (
     ActionSettings,
     ComponentUse,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from streamer.auth.building import configured_key
+from streamer.auth.factory import configured_key
 from streamer.auth.keys import from_jwks
 from streamer.contracts.components import BuildContext, OptionProblem
 from streamer.core.networks import is_loopback

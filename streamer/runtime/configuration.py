@@ -47,9 +47,9 @@ def read(path: Path, environ: Mapping[str, str] | None = None, *, examined: bool
         return found[-1]
 
     def examine(settings: Settings, components: Components) -> Iterable[tuple[str, Place, str]]:
-        from streamer.runtime import examining  # noqa: PLC0415 - only a check needs all that a service consists of
+        from streamer.runtime import preflight  # noqa: PLC0415 - only a check needs all that a service consists of
 
-        return examining.examine(settings, components)
+        return preflight.examine(settings, components)
 
     settings = load(
         path,

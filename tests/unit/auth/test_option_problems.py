@@ -2,7 +2,7 @@
 
 import pytest
 
-from streamer.auth.checking import problems
+from streamer.auth.option_problems import problems
 from streamer.auth.options import JWT
 from streamer.config.build import with_defaults
 from streamer.contracts.components import BuildContext

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from streamer.core.owners import new_key
-from streamer.core.sealing import Sealer
+from streamer.core.sealed_text import Sealer
 
 
 @pytest.fixture

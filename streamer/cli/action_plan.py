@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from streamer.config.hiding import hide_options
+from streamer.config.redaction import hide_options
 from streamer.config.settings import ActionSettings, ComponentUse, Settings
 from streamer.contracts.components import BuildContext, Component, Kind, is_context_manager
 from streamer.core.units import format_duration

@@ -13,9 +13,9 @@ from aiohttp.test_utils import TestServer
 
 from streamer.contracts.components import BuildContext
 from streamer.core.errors import Error
-from streamer.handlers import http, resolving
+from streamer.handlers import http, resolver
 from streamer.handlers.http import build
-from streamer.handlers.resolving import OwnThreads, PrivateAddress, PublicResolver
+from streamer.handlers.resolver import OwnThreads, PrivateAddress, PublicResolver
 
 
 class Zone(AbstractResolver):
@@ -97,7 +97,7 @@ def handler_for(monkeypatch, tmp_path, log, inside):
     """An http handler for a name of which a zone says where it leads."""
 
     def make(zone, name="api.example.com", **options):
-        monkeypatch.setattr(resolving, "OwnThreads", lambda: zone)
+        monkeypatch.setattr(resolver, "OwnThreads", lambda: zone)
         monkeypatch.setattr(http, "OwnThreads", lambda: zone)
         return build({"url": f"http://{name}:{inside.port}/", **options}, BuildContext(base_dir=tmp_path, logger=log))
 

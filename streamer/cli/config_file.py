@@ -11,7 +11,7 @@ import click
 from streamer.cli.options import DEFAULT_CONFIG
 from streamer.cli.output import expect_foreign_code
 from streamer.core.errors import ConfigError
-from streamer.runtime import reading
+from streamer.runtime import configuration
 
 if TYPE_CHECKING:
     from streamer.config.document import Document
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 def read(path: Path, *, examined: bool = False) -> tuple[Settings, Registry]:
-    """As `streamer.runtime.reading.read`, with the output of plugins redirected."""
+    """As `streamer.runtime.configuration.read`, with the output of plugins redirected."""
     expect_foreign_code()
-    return reading.read(path, examined=examined)
+    return configuration.read(path, examined=examined)
 
 
 def find_components(plugins: PluginSettings) -> Registry:
-    """As `streamer.runtime.reading.find_components`, with the output of plugins redirected."""
+    """As `streamer.runtime.configuration.find_components`, with the output of plugins redirected."""
     expect_foreign_code()
-    return reading.find_components(plugins)
+    return configuration.find_components(plugins)
 
 
 def read_plugin_settings(path: Path) -> PluginSettings:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from streamer.auth.building import configured_key
+from streamer.auth.factory import configured_key
 from streamer.auth.keys import KeyProblem, from_jwks, from_pem
 from streamer.auth.sources import KeySet
 from streamer.auth.token import checked_payload, read_header

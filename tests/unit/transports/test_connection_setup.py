@@ -7,7 +7,7 @@ import contextlib
 
 import pytest
 
-from streamer.transports import opening
+from streamer.transports import connection_setup
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ async def test_another_method_is_not_allowed_and_a_body_that_still_comes_does_no
 
 
 async def test_a_client_that_goes_on_sending_is_cut_after_a_moment(serve, monkeypatch):
-    monkeypatch.setattr(opening, "LINGER", 0.01)
+    monkeypatch.setattr(connection_setup, "LINGER", 0.01)
     server = await serve()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.transport.port)
     writer.write(b"?\r\n\r\n")
@@ -76,7 +76,7 @@ async def test_a_request_that_comes_when_its_socket_was_given_up_is_dropped(upgr
     """The library crashes with a socket of which it was not told that it is open."""
     asked = []
     loop = asyncio.get_running_loop()
-    one = opening.Opening(asked.append, lambda _: pytest.fail("the socket was handed over"), loop, None)
+    one = connection_setup.Opening(asked.append, lambda _: pytest.fail("the socket was handed over"), loop, None)
     # As the task that waits for the handshake does when it is cancelled for another client, or its time is over.
     one.finished.cancel()
     request = upgrade()
@@ -114,21 +114,21 @@ async def test_a_client_that_has_gone_in_the_meantime_is_nobodys_trouble(
         raise OSError(107, "Transport endpoint is not connected")
 
     if broken == "write_eof":
-        made = opening.Opening.connection_made
+        made = connection_setup.Opening.connection_made
 
         def without_end(self, transport):
             made(self, _Gone(transport, gone))
 
-        monkeypatch.setattr(opening.Opening, "connection_made", without_end)
+        monkeypatch.setattr(connection_setup.Opening, "connection_made", without_end)
         sent = b"POST /ws HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"
-        monkeypatch.setattr(opening, "LINGER", 0.01)
+        monkeypatch.setattr(connection_setup, "LINGER", 0.01)
     else:
-        original = opening.Opening.__init__
+        original = connection_setup.Opening.__init__
 
         def init(self, decide, make_protocol, loop, logger):
             original(self, decide, lambda _: _GoneProtocol(gone), loop, logger)
 
-        monkeypatch.setattr(opening.Opening, "__init__", init)
+        monkeypatch.setattr(connection_setup.Opening, "__init__", init)
         sent = upgrade()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.transport.port)
     writer.write(sent)

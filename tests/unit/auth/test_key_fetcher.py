@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from streamer.auth import fetching
+from streamer.auth import key_fetcher
 from streamer.auth.keys import KeyProblem
 
 
@@ -42,7 +42,7 @@ def http(status, body=b"", **headers):
 
 async def test_the_body_is_what_is_there(serve):
     url, requests = await serve(http("200 OK", b'{"keys": []}'))
-    assert await fetching.fetch(url, 10) == b'{"keys": []}'
+    assert await key_fetcher.fetch(url, 10) == b'{"keys": []}'
     assert b"GET /keys?secret=s HTTP/1.1" in requests[0]
 
 
@@ -51,26 +51,26 @@ async def test_another_status_is_no_answer_and_nothing_is_followed(serve, status
     elsewhere, asked = await serve(http("200 OK", b"{}"))
     url, _ = await serve(http(status, Location=elsewhere))
     with pytest.raises(OSError, match=f"status {status[:3]}"):
-        await fetching.fetch(url, 10)
+        await key_fetcher.fetch(url, 10)
     assert len(asked) == 1
 
 
 async def test_a_body_without_an_end_is_cut(serve, monkeypatch):
-    monkeypatch.setattr(fetching, "MAX_ANSWER", 100)
+    monkeypatch.setattr(key_fetcher, "MAX_ANSWER", 100)
     url, _ = await serve(http("200 OK", b"x" * 101))
     with pytest.raises(KeyProblem, match="more than 100 bytes"):
-        await fetching.fetch(url, 10)
+        await key_fetcher.fetch(url, 10)
 
 
 async def test_silence_ends_in_time(serve):
     url, _ = await serve(None)
     with pytest.raises(OSError, match="did not answer within 0.05s"):
-        await fetching.fetch(url, 0.05)
+        await key_fetcher.fetch(url, 0.05)
 
 
 async def test_nobody_there_is_told_without_what_may_be_secret():
     with pytest.raises(OSError, match="cannot be asked") as caught:
-        await fetching.fetch("http://user:password@127.0.0.1:1/keys?key=hidden", 10)
+        await key_fetcher.fetch("http://user:password@127.0.0.1:1/keys?key=hidden", 10)
     assert "password" not in str(caught.value)
     assert "hidden" not in str(caught.value)
 
@@ -78,4 +78,4 @@ async def test_nobody_there_is_told_without_what_may_be_secret():
 async def test_nonsense_for_an_answer_is_told(serve):
     url, _ = await serve(b"SSH-2.0-hello\r\n\r\n")
     with pytest.raises(OSError, match="cannot be asked"):
-        await fetching.fetch(url, 10)
+        await key_fetcher.fetch(url, 10)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from streamer.core.stepping import EnterTask, Resumed
+from streamer.core.coroutines import EnterTask, Resumed
 
 
 async def test_the_rest_of_a_coroutine_is_awaited_in_a_task():
