@@ -1,1 +1,1 @@
-"""Who may connect: tokens to principals. PyJWT and cryptography are imported only when a file uses them."""
+"""Authentication by JSON Web Tokens. PyJWT and cryptography are imported only when a file uses them."""

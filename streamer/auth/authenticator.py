@@ -12,17 +12,17 @@ from streamer.core.principal import Principal
 
 
 class JwtAuthenticator:
-    """Part of `Authenticator`: JSON Web Tokens (RFC 7519), checked as RFC 8725 advises.
+    """An `Authenticator` for JSON Web Tokens (RFC 7519), validated as RFC 8725 recommends.
 
     Args:
         source: of keys.
         rules: for claims.
-        algorithms: what tokens may be signed with.
-        max_size: bytes of a token.
+        algorithms: the allowed signature algorithms.
+        max_size: maximum bytes of a token.
         clock: time.
 
     Attributes:
-        leeway: seconds for which an expired token still counts.
+        leeway: seconds for which an expired token is still valid.
     """
 
     immediate = True
@@ -38,12 +38,12 @@ class JwtAuthenticator:
         self._clock = clock
 
     async def authenticate(self, token: str, /) -> Principal:
-        """Part of `Authenticator`. It waits only where the token's key is not known yet."""
+        """Waits only when the token's key is not known yet."""
         header = read_header(token, self._algorithms, self._max_size)
         keys = self._source.find(header)
         if not keys:
             await self._source.look_again()
             keys = self._source.find(header)
             if not keys:
-                raise refused("is signed with a key that is not known here")
+                raise refused("is signed with an unknown key")
         return self._rules.principal(checked_payload(token, keys), self._clock.now())

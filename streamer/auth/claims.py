@@ -1,4 +1,4 @@
-"""What a token says, once its signature is right: to a principal, or to a reason why not. Pure."""
+"""Validates the claims of a token with a verified signature, and creates the principal. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from streamer.core.errors import FORBIDDEN, Error
 from streamer.core.principal import Principal
 
 MAX_NAME: Final = 256
-"""Characters of a user, a tenant, a permission."""
+"""Maximum characters of a user, a tenant or a permission."""
 MAX_DEPTH: Final = 16
-"""Objects and lists within each other."""
+"""Maximum nesting of objects and lists."""
 LATEST: Final = 253_402_300_799
 """The last second of the year 9999: later times cannot be written as a date."""
 _SPACED: Final = frozenset({"scope", "scp"})
-"""Claims that hold several words in one text (RFC 8693, section 4.2)."""
+"""Claims that contain several words in one string (RFC 8693, section 4.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What claims must say, and where they say whom the token is for."""
+    """The required values of claims, and the claims that identify the user."""
 
     issuers: frozenset[str] = frozenset()
     audiences: frozenset[str] = frozenset()
@@ -31,21 +31,21 @@ class Rules:
     """Seconds."""
     required: tuple[str, ...] = ("exp",)
     tenants: frozenset[str] | None = None
-    """None: all."""
+    """None: all tenants."""
     user_claim: str = "sub"
     tenant_claim: str = "tenant_id"
     permissions_claim: str = "permissions"
     passed_on: tuple[str, ...] = ()
 
     def principal(self, payload: bytes, now: float) -> Principal:
-        """Whom the payload of a checked token is for.
+        """The principal of a verified token.
 
         Args:
             payload: JSON.
             now: seconds since 1970-01-01 UTC.
 
         Raises:
-            Error: UNAUTHORIZED when it proves nothing, FORBIDDEN when its tenant is not let in.
+            Error: UNAUTHORIZED when the claims are invalid, FORBIDDEN when the tenant is not allowed.
         """
         claims = _claims(payload)
         for name in self.required:
@@ -59,7 +59,7 @@ class Rules:
             raise refused(f"lacks the claim '{self.user_claim}'")
         tenant = _name(claims, self.tenant_claim)
         if self.tenants is not None and tenant not in self.tenants:
-            raise Error(FORBIDDEN, "Your tenant is not let in")
+            raise Error(FORBIDDEN, "Your tenant is not allowed")
         return Principal(
             user_id=user,
             tenant_id=tenant,
@@ -75,13 +75,13 @@ class Rules:
         for name in ("nbf", "iat"):
             begins = _time(claims, name)
             if begins is not None and now < begins - self.leeway:
-                raise refused("is not valid yet")
+                raise refused("is not yet valid")
         return expires_at
 
     def _check_issuer(self, claims: dict[str, Any]) -> None:
         issuer = claims.get("iss")
         if self.issuers and not (isinstance(issuer, str) and issuer in self.issuers):
-            raise refused("comes from another issuer")
+            raise refused("has another issuer")
 
     def _check_audience(self, claims: dict[str, Any]) -> None:
         audience = claims.get("aud")
@@ -90,7 +90,7 @@ class Rules:
                 raise refused("is for another audience")
             return
         listed = audience if isinstance(audience, list) else [audience]
-        # Without an audience of our own, a token that has one is meant for others (RFC 7519, section 4.1.3).
+        # Without a configured audience, a token that has one is meant for another service (RFC 7519, section 4.1.3).
         if not all(isinstance(one, str) for one in listed) or self.audiences.isdisjoint(listed):
             raise refused("is for another audience")
 
@@ -102,7 +102,7 @@ class Rules:
         if value is None:
             return frozenset()
         if not isinstance(value, list) or not all(isinstance(one, str) and 0 < len(one) <= MAX_NAME for one in value):
-            raise refused(f"has a claim '{name}' that is not a list of texts")
+            raise refused(f"has a claim '{name}' that is not a list of strings")
         return frozenset(value)
 
 
@@ -110,9 +110,9 @@ def _claims(payload: bytes) -> dict[str, Any]:
     try:
         claims = msgspec.json.decode(payload)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise refused("holds claims that cannot be read") from None
+        raise refused("has claims that cannot be parsed") from None
     if not isinstance(claims, dict) or _depth_over(claims, MAX_DEPTH):
-        raise refused("holds claims that cannot be read")
+        raise refused("has claims that cannot be parsed")
     return claims
 
 
@@ -145,5 +145,5 @@ def _name(claims: dict[str, Any], name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME or not value.isprintable():
-        raise refused(f"has a claim '{name}' that is not a text of 1 to {MAX_NAME} printable characters")
+        raise refused(f"has a claim '{name}' that is not a string of 1 to {MAX_NAME} printable characters")
     return value

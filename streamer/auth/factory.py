@@ -1,4 +1,4 @@
-"""From options to what they say: keys, algorithms, rules and at last the authenticator."""
+"""Builds keys, algorithms, rules and the authenticator from the options."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Options = Mapping[str, Any]
 
 @contextlib.asynccontextmanager
 async def build(options: Options, context: BuildContext) -> AsyncIterator[JwtAuthenticator]:
-    """The authenticator; while it is open, keys behind a URL are fetched in the background.
+    """The authenticator; while it is open, keys at a URL are fetched in the background.
 
     Raises:
-        StartError: a key file has gone, or cannot be used any more, since the options were checked.
+        StartError: a key file was removed, or became unusable, after the options were checked.
     """
     algorithms = allowed_algorithms(options)
     async with contextlib.AsyncExitStack() as stack:
         try:
             source = _source(options, algorithms, context, stack)
         except (OSError, ValueError) as problem:
-            raise StartError(f"auth: the keys cannot be used: {problem}") from None
+            raise StartError(f"auth: cannot use the keys: {problem}") from None
         yield JwtAuthenticator(
             source,
             rules(options),
@@ -42,18 +42,18 @@ async def build(options: Options, context: BuildContext) -> AsyncIterator[JwtAut
 
 
 def allowed_algorithms(options: Options) -> tuple[str, ...]:
-    """What tokens may be signed with: HS256 with a secret and nothing else, never HS256 with public keys."""
+    """The allowed signature algorithms: only HS256 with a secret, and never HS256 with public keys."""
     if "secret" in options:
         return ("HS256",)
     return tuple(one for one in options.get("algorithms", ALGORITHMS) if one != "HS256")
 
 
 def configured_key(options: Options, context: BuildContext) -> Key:
-    """The one key that stands in the options, or in the file that they name.
+    """The single key in the options, or in the file that they name.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is not a key that may be used.
+        ValueError: it is not a usable key.
     """
     if "secret" in options:
         return from_secret(options["secret"])
@@ -63,7 +63,7 @@ def configured_key(options: Options, context: BuildContext) -> Key:
 
 
 def rules(options: Options) -> Rules:
-    """What claims must say."""
+    """The required values of claims."""
     tenants = options.get("tenants")
     return Rules(
         issuers=_set(options.get("issuer")),
@@ -104,7 +104,7 @@ def _source(
         clock=context.clock,
         logger=context.logger,
     )
-    background = asyncio.create_task(keys.run(), name="keys on schedule")
+    background = asyncio.create_task(keys.run(), name="scheduled fetch of keys")
     stack.push_async_callback(_end, background)
     return keys
 

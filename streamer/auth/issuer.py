@@ -1,4 +1,4 @@
-"""Tokens and keys for development: what an issuer does elsewhere."""
+"""Creates tokens and keys for development; in production, an identity provider does this."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RSA_BITS: Final = 2048
 
 
 def new_pair(algorithm: str) -> tuple[str, str]:
-    """A fresh private key and its public key, both in PEM.
+    """A new private key and its public key, both in PEM.
 
     Args:
         algorithm: RS256, ES256 or EdDSA.
@@ -45,15 +45,15 @@ def new_pair(algorithm: str) -> tuple[str, str]:
 
 
 def signed(claims: Mapping[str, Any], key: str, *, kid: str | None = None) -> str:
-    """A token.
+    """A signed token.
 
     Args:
         claims: its payload.
         key: a private key in PEM, whose type decides the algorithm; or the secret of HS256.
-        kid: what its header calls the key.
+        kid: the key's id in the header.
 
     Raises:
-        KeyProblem: the private key is of a type that is not used, or has a password.
+        KeyProblem: the private key has an unsupported type, or a password.
     """
     headers = None if kid is None else {"kid": kid}
     if "-----BEGIN" not in key:
@@ -63,7 +63,7 @@ def signed(claims: Mapping[str, Any], key: str, *, kid: str | None = None) -> st
     except KeyboardInterrupt:
         raise
     except BaseException as problem:
-        # The library raises whatever its parser meets: ValueError, TypeError, errors of OpenSSL, panics of Rust.
+        # The library raises many types: ValueError, TypeError, errors of OpenSSL, panics of Rust.
         raise KeyProblem("this is not a private key in PEM without a password") from problem
     return jwt.encode(dict(claims), private, algorithm=from_pem(_public_pem(private)).algorithm, headers=headers)
 
@@ -77,13 +77,13 @@ def claims_of(
     now: float,
     lifetime: float,
 ) -> dict[str, Any]:
-    """Claims that the configured rules ask for, under the names that they are configured to have.
+    """Claims that fulfil the configured rules, with the configured names.
 
     Args:
-        options: of the component `jwt`, defaults filled in.
-        user: whom the token is for.
-        tenant: of which tenant; None takes the only one that is let in, where there is one.
-        permissions: what the user may do.
+        options: of the component `jwt`, with defaults.
+        user: the user of the token.
+        tenant: the user's tenant; None uses the allowed tenant if there is only one.
+        permissions: of the user.
         now: seconds since 1970-01-01 UTC.
         lifetime: seconds.
     """
@@ -102,12 +102,12 @@ def claims_of(
 
 
 def check_fits(token: str, options: Mapping[str, Any], algorithms: Sequence[str], context: BuildContext) -> None:
-    """Whether the configured keys check this token; nothing is said of keys behind a URL.
+    """Verifies the token with the configured keys; does nothing for keys at a URL.
 
     Raises:
-        Error: UNAUTHORIZED; the service would say the same.
+        Error: UNAUTHORIZED, with the message of the service.
         OSError: the keys cannot be read.
-        ValueError: they are none.
+        ValueError: the keys are invalid.
     """
     jwks = options.get("jwks")
     header = read_header(token, algorithms, len(token))

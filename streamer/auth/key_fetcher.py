@@ -1,4 +1,4 @@
-"""A set of keys over HTTP. It imports aiohttp, and is itself imported only where a URL is configured."""
+"""Fetches a set of keys over HTTP. It imports aiohttp, and is itself imported only when a URL is configured."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ MAX_ANSWER: Final = 256 * 1024
 
 
 async def fetch(url: str, timeout: float) -> bytes:  # noqa: ASYNC109 - it bounds the whole exchange, the body too
-    """What is at the address. Redirects are not followed: the keys come from where the file says, or not at all.
+    """The response body. Redirects are not followed: keys come only from the configured address.
 
     Args:
         url: `https://…`.
         timeout: seconds.
 
     Raises:
-        OSError: no answer in time, or another than 200.
-        KeyProblem: the answer is too large.
+        OSError: no response in time, or its status is not 200.
+        KeyProblem: the response is too large.
     """
     limit = aiohttp.ClientTimeout(total=timeout)
     try:
@@ -41,10 +41,10 @@ async def fetch(url: str, timeout: float) -> bytes:  # noqa: ASYNC109 - it bound
     except TimeoutError:
         raise OSError(f"{_shown(url)} did not answer within {timeout:g}s") from None
     except aiohttp.ClientError as problem:
-        raise OSError(f"{_shown(url)} cannot be asked: {problem}") from None
+        raise OSError(f"cannot fetch {_shown(url)}: {problem}") from None
 
 
 def _shown(url: str) -> str:
-    """Without what may be secret in it."""
+    """The URL without possible secrets."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}{parts.path}"

@@ -1,4 +1,4 @@
-"""Keys, each bound to the one algorithm that its type allows. Pure: text in, keys out."""
+"""Keys, each with the one algorithm that its type allows. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from jwt import PyJWTError
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 MIN_SECRET: Final = 32
-"""Bytes: a shared secret must not be shorter than what HMAC with SHA-256 makes (RFC 7518, section 3.2)."""
+"""Bytes: a shared secret must not be shorter than the output of HMAC with SHA-256 (RFC 7518, section 3.2)."""
 MIN_RSA: Final = 2048
 """Bits (RFC 7518, section 3.3)."""
 MAX_KEYS: Final = 64
-"""Keys of one set; a token without `kid` is tried with each that fits."""
+"""Maximum keys of a set; a token without `kid` is verified with each possible key."""
 
 _FROM_JWK: Final[Mapping[str, Any]] = {"RSA": RSAAlgorithm, "EC": ECAlgorithm, "OKP": OKPAlgorithm}
 
 
 class KeyProblem(ValueError):
-    """Not a key that may be used."""
+    """The key cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key that tokens are checked with."""
+    """A key that verifies tokens."""
 
     algorithm: str
-    """The only one that it is ever used with: no token can choose another (RFC 8725, section 3.1)."""
+    """The only algorithm that this key is used with; a token cannot choose another one (RFC 8725, section 3.1)."""
     material: Any
     """The secret's bytes, or a public key."""
     kid: str | None = None
@@ -45,27 +45,27 @@ def from_secret(text: str) -> Key:
     """The key of HS256.
 
     Raises:
-        KeyProblem: it is too short, or a public key, which everybody knows.
+        KeyProblem: it is too short, or a public key, which is not secret.
     """
     secret = text.encode()
     if b"-----BEGIN" in secret or secret.lstrip().startswith((b"ssh-", b"ecdsa-")):
-        raise KeyProblem("this is a key, not a secret: whoever knows it could sign; give a public key as 'public_key'")
+        raise KeyProblem("this is a public or private key, not a secret; set a public key as 'public_key'")
     if len(secret) < MIN_SECRET:
         raise KeyProblem(
-            f"it has {len(secret)} bytes, and {MIN_SECRET} is the least; make one with: openssl rand -base64 48"
+            f"it has {len(secret)} bytes, but must have at least {MIN_SECRET}; create one with: openssl rand -base64 48"
         )
     return Key("HS256", secret)
 
 
 def from_pem(text: str) -> Key:
-    """The key of a public key or a certificate.
+    """The key from a public key or a certificate.
 
     Raises:
-        KeyProblem: it is none, is private, or is of a type or size that is not used.
+        KeyProblem: it is invalid, private, or has an unsupported type or size.
     """
     data = text.encode()
     if b"PRIVATE KEY-----" in data:
-        raise KeyProblem("this is a private key, which belongs to the issuer alone; give its public key")
+        raise KeyProblem("this is a private key, which only the issuer should have; use its public key")
     try:
         if b"-----BEGIN CERTIFICATE-----" in data:
             public: Any = x509.load_pem_x509_certificate(data).public_key()
@@ -74,35 +74,35 @@ def from_pem(text: str) -> Key:
     except KeyboardInterrupt:
         raise
     except BaseException as problem:
-        # The library raises whatever its parser meets: ValueError, UnsupportedAlgorithm, OpenSSL's, panics of Rust.
+        # The library raises many types: ValueError, UnsupportedAlgorithm, errors of OpenSSL, panics of Rust.
         raise KeyProblem(
-            "this is not a public key or certificate in PEM (a text between -----BEGIN … and -----END …)"
+            "this is not a public key or certificate in PEM (text between -----BEGIN … and -----END …)"
         ) from problem
     return Key(_algorithm_of(public), public)
 
 
 def from_jwk(data: Mapping[str, Any]) -> Key:
-    """The key of one JWK (RFC 7517).
+    """The key from a JWK (RFC 7517).
 
     Raises:
-        KeyProblem: it is not for checking signatures, holds a private key or a secret, or is of a type, size or
-            algorithm that is not used.
+        KeyProblem: it is not for signatures, contains a private key or a secret, or has an unsupported type, size or
+            algorithm.
     """
     kind, kid = data.get("kty"), data.get("kid")
     if not isinstance(kind, str) or kind not in _FROM_JWK:
         raise KeyProblem(f"its type is not one of {', '.join(_FROM_JWK)}")
     if "d" in data:
-        raise KeyProblem("it holds a private key")
+        raise KeyProblem("it contains a private key")
     if data.get("use", "sig") != "sig" or "verify" not in _operations(data):
-        raise KeyProblem("it is not for checking signatures")
+        raise KeyProblem("it is not for verifying signatures")
     if kid is not None and not isinstance(kid, str):
-        raise KeyProblem("its kid is not a text")
+        raise KeyProblem("its kid is not a string")
     try:
         public = _FROM_JWK[kind].from_jwk(dict(data))
     except (PyJWTError, ValueError, TypeError, KeyError, AttributeError) as problem:
-        raise KeyProblem("it is not well formed") from problem
+        raise KeyProblem("it is malformed") from problem
     algorithm = _algorithm_of(public)
-    # RFC 9864 calls Ed25519 by its own name.
+    # RFC 9864 names Ed25519 itself as the algorithm.
     if data.get("alg", algorithm) not in ({algorithm, "Ed25519"} if algorithm == "EdDSA" else {algorithm}):
         raise KeyProblem("it is for another algorithm")
     return Key(algorithm, public, kid)
@@ -114,9 +114,10 @@ def _operations(data: Mapping[str, Any]) -> Any:
 
 
 def from_jwks(text: bytes) -> list[Key]:
-    """The keys of a set that can be used; others are passed over, as the RFC asks.
+    """The usable keys of a set; others are ignored, as the RFC requires.
 
-    Two different keys may share a kid: a token that names it is checked with both, for both are the issuer's.
+    Two different keys may have the same kid: a token with this kid is verified with both, because both belong to the
+    issuer.
 
     Raises:
         KeyProblem: it is not a set of keys, or none of them can be used.
@@ -129,7 +130,7 @@ def from_jwks(text: bytes) -> list[Key]:
     if not isinstance(listed, list):
         raise KeyProblem("it is not a JWKS, an object with a list of 'keys'")
     if len(listed) > MAX_KEYS:
-        raise KeyProblem(f"it holds {len(listed)} keys, and {MAX_KEYS} is the most")
+        raise KeyProblem(f"it has {len(listed)} keys, but at most {MAX_KEYS} are allowed")
     keys, reasons = [], []
     for item in listed:
         try:
@@ -138,7 +139,7 @@ def from_jwks(text: bytes) -> list[Key]:
             reasons.append(str(problem))
     if not keys:
         why = f": {reasons[0]}" if reasons else ""
-        raise KeyProblem(f"it holds no key that can be used (RSA, P-256 or Ed25519, for signatures){why}")
+        raise KeyProblem(f"it has no usable key (RSA, P-256 or Ed25519, for signatures){why}")
     return keys
 
 
@@ -146,11 +147,11 @@ def _algorithm_of(public: Any) -> str:
     match public:
         case rsa.RSAPublicKey():
             if public.key_size < MIN_RSA:
-                raise KeyProblem(f"an RSA key of {public.key_size} bits is too weak; {MIN_RSA} is the least")
+                raise KeyProblem(f"an RSA key of {public.key_size} bits is too weak; use at least {MIN_RSA} bits")
             return "RS256"
         case ec.EllipticCurvePublicKey(curve=ec.SECP256R1()):
             return "ES256"
         case ed25519.Ed25519PublicKey():
             return "EdDSA"
         case _:
-            raise KeyProblem("keys may be RSA (for RS256), EC on the curve P-256 (ES256) or Ed25519 (EdDSA)")
+            raise KeyProblem("a key must be RSA (for RS256), EC on the curve P-256 (ES256) or Ed25519 (EdDSA)")

@@ -1,4 +1,4 @@
-"""What a schema cannot say of the options: whether there is one source of keys, and whether the keys are keys."""
+"""Checks of the options that a schema cannot express: that there is one source of keys, and that the keys are valid."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ MAX_LEEWAY: Final = 600.0
 
 
 def problems(options: Mapping[str, Any], context: BuildContext) -> Iterator[OptionProblem]:
-    """Every problem of options whose shape is right. It reads files and asks no network."""
+    """Every problem of options that are valid by the schema. It reads files and does not use the network."""
     if parse_duration(options["leeway"]) > MAX_LEEWAY:
         yield OptionProblem(
-            ("leeway",), "clocks do not differ by so much, and tokens would live longer; 10m is the most"
+            ("leeway",), "the limit is 10m, because expired tokens would otherwise be accepted for too long"
         )
     given = [name for name in SOURCES if name in options]
     if len(given) != 1:
-        what = "nothing says what tokens are checked with" if not given else f"{' and '.join(given)} stand together"
+        what = "no key is configured for verifying tokens" if not given else f"{' and '.join(given)} are both set"
         place = (given[1],) if given else ()
-        yield OptionProblem(place, f"{what}; give exactly one of: {', '.join(SOURCES)}")
+        yield OptionProblem(place, f"{what}; set exactly one of: {', '.join(SOURCES)}")
         return
     if given == ["jwks"]:
         yield from _of_a_set(options, context)
@@ -41,9 +41,9 @@ def _of_a_key(options: Mapping[str, Any], name: str, context: BuildContext) -> I
     try:
         key = configured_key(options, context)
     except OSError as problem:
-        yield OptionProblem(place, f"the file cannot be read: {problem.strerror}")
+        yield OptionProblem(place, f"cannot read the file: {problem.strerror}")
     except UnicodeDecodeError:
-        yield OptionProblem(place, "the file is not a text; a public key in PEM is one")
+        yield OptionProblem(place, "the file is not text; a public key must be in PEM format")
     except ValueError as problem:
         yield OptionProblem(place, str(problem))
     else:
@@ -54,7 +54,7 @@ def _of_a_set(options: Mapping[str, Any], context: BuildContext) -> Iterator[Opt
     jwks = options["jwks"]
     given = [name for name in ("url", "file") if name in jwks]
     if len(given) != 1:
-        yield OptionProblem(("jwks",), "give exactly one of: url, file")
+        yield OptionProblem(("jwks",), "set exactly one of: url, file")
     elif given == ["url"]:
         if problem := _of_the_url(jwks["url"], allow_http=jwks.get("allow_http", False)):
             yield OptionProblem(("jwks", "url"), problem)
@@ -63,7 +63,7 @@ def _of_a_set(options: Mapping[str, Any], context: BuildContext) -> Iterator[Opt
         try:
             keys = from_jwks(context.path(jwks["file"]).read_bytes())
         except OSError as problem:
-            yield OptionProblem(("jwks", "file"), f"the file cannot be read: {problem.strerror}")
+            yield OptionProblem(("jwks", "file"), f"cannot read the file: {problem.strerror}")
         except ValueError as problem:
             yield OptionProblem(("jwks", "file"), str(problem))
         else:
@@ -76,15 +76,17 @@ def _of_the_url(url: str, *, allow_http: bool) -> str | None:
     except ValueError:
         host = None
     if not host:
-        return "this is not an address"
+        return "this is not a URL"
     if url.startswith("https://") or allow_http or is_loopback(host):
         return None
-    return "without TLS whoever stands between can let anybody in; use https://, or say allow_http: true"
+    return "without TLS, an attacker on the network could replace the keys; use https://, or set allow_http: true"
 
 
 def _unfit(options: Mapping[str, Any], fitting: set[str]) -> Iterator[OptionProblem]:
     for index, algorithm in enumerate(options.get("algorithms", ())):
         if algorithm not in fitting:
             keys = "key is" if len(fitting) == 1 else "keys are"
-            message = f"{algorithm} does not fit: the {keys} for {', '.join(sorted(fitting))}; take it from the list"
+            message = (
+                f"{algorithm} cannot be used: the {keys} for {', '.join(sorted(fitting))}; remove it from the list"
+            )
             yield OptionProblem(("algorithms", index), message)

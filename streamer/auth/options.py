@@ -1,11 +1,11 @@
-"""JSON Schemas of the options, apart from what uses them: reading them imports nothing heavy."""
+"""JSON Schemas of the options, separate from the code that uses them: reading them imports nothing heavy."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 ALGORITHMS: Final = ("RS256", "ES256", "EdDSA", "HS256")
-"""What a token may be signed with. Each belongs to one type of key, and no key is ever tried with another."""
+"""The possible signature algorithms. Each belongs to one type of key, and no key is ever used with another one."""
 
 _FILE: Final[dict[str, Any]] = {"type": "string", "format": "path", "minLength": 1}
 _TEXTS: Final[dict[str, Any]] = {"type": "array", "items": {"type": "string", "minLength": 1}, "uniqueItems": True}
@@ -19,8 +19,8 @@ NONE: Final[dict[str, Any]] = {
         "allow_anyone": {
             "type": "boolean",
             "default": False,
-            "description": "Yes, everybody who can reach server.host may use this service; needed where that is not "
-            "this machine alone.",
+            "description": "Confirms that everybody who can reach server.host may use this service. Required where "
+            "other machines can reach it.",
         },
     },
     "additionalProperties": False,
@@ -32,7 +32,7 @@ JWT: Final[dict[str, Any]] = {
         "secret": {
             "type": "string",
             "writeOnly": True,
-            "description": "The shared secret of HS256, at least 32 bytes; take it from the environment.",
+            "description": "The shared secret of HS256, at least 32 bytes. Use an environment variable.",
             "examples": ["${JWT_SECRET}"],
         },
         "public_key": {
@@ -40,7 +40,7 @@ JWT: Final[dict[str, Any]] = {
                 {"type": "string", "minLength": 1},
                 {
                     "type": "object",
-                    "properties": {"file": {**_FILE, "description": "A file with it."}},
+                    "properties": {"file": {**_FILE, "description": "A file that contains it."}},
                     "required": ["file"],
                     "additionalProperties": False,
                 },
@@ -54,9 +54,9 @@ JWT: Final[dict[str, Any]] = {
                 "url": {
                     "type": "string",
                     "pattern": "^https?://",
-                    "description": "Where the keys are fetched: in the background, ahead of need.",
+                    "description": "The URL of the key set, which is fetched in the background, before it is needed.",
                 },
-                "file": {**_FILE, "description": "A file with the keys; it is read again when it changes."},
+                "file": {**_FILE, "description": "A file with the key set; it is read again when it changes."},
                 "refresh": {
                     "type": "string",
                     "format": "duration",
@@ -69,84 +69,87 @@ JWT: Final[dict[str, Any]] = {
                     "format": "duration",
                     "x-above-zero": True,
                     "default": "30s",
-                    "description": "The least time between two fetches for keys that are not known yet.",
+                    "description": "Minimum time between two fetches because of unknown keys.",
                 },
                 "timeout": {
                     "type": "string",
                     "format": "duration",
                     "x-above-zero": True,
                     "default": "5s",
-                    "description": "The longest that a fetch may take.",
+                    "description": "Time limit of a fetch.",
                 },
                 "allow_http": {
                     "type": "boolean",
                     "default": False,
-                    "description": "Fetch without TLS from another machine; whoever stands between can then let "
-                    "anybody in.",
+                    "description": "Allow fetching without TLS from another machine, although an attacker could then "
+                    "replace the keys.",
                 },
             },
             "additionalProperties": False,
-            "description": "A set of public keys (JWKS), from a URL or a file; tokens name theirs by `kid`.",
+            "description": "A set of public keys (JWKS), from a URL or a file; tokens name their key by `kid`.",
         },
         "algorithms": {
             "type": "array",
             "items": {"enum": list(ALGORITHMS)},
             "minItems": 1,
             "uniqueItems": True,
-            "description": "What tokens may be signed with; when left out, what fits the keys.",
+            "description": "Allowed signature algorithms. Default: those that fit the keys.",
         },
-        "issuer": {**_TEXT_OR_TEXTS, "description": "What the claim `iss` must be, or one of these."},
+        "issuer": {
+            **_TEXT_OR_TEXTS,
+            "description": "The required value of the claim `iss`, or a list of allowed values.",
+        },
         "audience": {
             **_TEXT_OR_TEXTS,
-            "description": "What the claim `aud` must hold, or one of these. When left out, tokens for an audience "
-            "are refused: they are meant for somebody else.",
+            "description": "A required value in the claim `aud`, or a list of allowed values. Without it, tokens that "
+            "have an audience are refused, because they are meant for another service.",
         },
         "leeway": {
             "type": "string",
             "format": "duration",
             "default": "30s",
-            "description": "How far the clocks of the issuer and of this machine may differ.",
+            "description": "Allowed difference between the clocks of the issuer and of this machine.",
         },
         "require": {
             **_TEXTS,
             "default": ["exp"],
-            "description": "Claims that must be there.",
+            "description": "Claims that must be present.",
         },
         "tenants": {
             **_TEXTS,
             "minItems": 1,
-            "description": "Tenants that are let in, others get 403; all, and users without one, when left out.",
+            "description": "Allowed tenants; others are refused with 403. Default: all, and users without a tenant.",
         },
         "user_claim": {
             "type": "string",
             "minLength": 1,
             "default": "sub",
-            "description": "The claim that says who it is.",
+            "description": "The claim with the user's id.",
         },
         "tenant_claim": {
             "type": "string",
             "minLength": 1,
             "default": "tenant_id",
-            "description": "The claim that says of which tenant.",
+            "description": "The claim with the tenant's id.",
         },
         "permissions_claim": {
             "type": "string",
             "minLength": 1,
             "default": "permissions",
-            "description": "The claim with a list of what the user may do; `scope` and `scp` may be one text with "
-            "spaces between.",
+            "description": "The claim with the user's permissions, a list; `scope` and `scp` may be a string separated "
+            "by spaces.",
         },
         "claims": {
             **_TEXTS,
             "default": [],
-            "description": "Other claims that handlers see in request.principal.claims.",
+            "description": "Other claims that handlers can read in request.principal.claims.",
         },
         "max_token_size": {
             "type": "string",
             "format": "size",
             "x-above-zero": True,
             "default": "8KiB",
-            "description": "A longer token is refused unread. A handshake's headers may hold 16KiB in all.",
+            "description": "Maximum size of a token; a longer one is refused. Handshake headers are limited to 16KiB.",
         },
     },
     "additionalProperties": False,

@@ -1,4 +1,4 @@
-"""Where the keys come from: the file itself, a set in a file that may change, or a set behind a URL."""
+"""Sources of keys: the configuration, a set in a file that may change, or a set at a URL."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from streamer.core.foreign_code import is_our_own, safe_text
 FIRST_RETRY: Final = 1.0
 """Seconds after a first fetch that failed; doubled each time, up to the usual interval."""
 LOOK_INTERVAL: Final = 1.0
-"""Seconds between two looks whether a file has changed."""
+"""Seconds between two checks whether a file has changed."""
 
 
 class KeySource(Protocol):
-    """Knows keys, or where to look for more."""
+    """Finds keys, and fetches more if possible."""
 
     def find(self, header: Header) -> list[Key]:
-        """Keys that may have signed a token with that header. It never waits."""
+        """The keys that may have signed a token with this header. It never waits."""
         ...
 
     async def look_again(self) -> None:
-        """Asks for newer keys, if it has not just done so; for a token whose key is not known.
+        """Fetches newer keys, unless it has just done so; for a token whose key is unknown.
 
         Raises:
             Error: OVERLOADED when there are no keys at all yet.
@@ -38,7 +38,7 @@ class KeySource(Protocol):
 
 
 class KeySet:
-    """Keys by what a token's header says."""
+    """Keys by their id and algorithm."""
 
     def __init__(self, keys: Iterable[Key], algorithms: Collection[str]) -> None:
         self._all: dict[str, list[Key]] = {}
@@ -52,14 +52,14 @@ class KeySet:
         return sum(map(len, self._all.values()))
 
     def find(self, header: Header) -> list[Key]:
-        """Keys of that name; without a name all of that algorithm."""
+        """All keys with that id; without an id, all with that algorithm."""
         if header.kid is None:
             return self._all.get(header.algorithm, [])
         return self._named.get((header.algorithm, header.kid), [])
 
 
 class OneKey:
-    """Part of `KeySource`: a secret or a public key from the configuration. What a token calls its key is no matter."""
+    """A `KeySource` with a secret or a public key from the configuration. The key id of a token is ignored."""
 
     def __init__(self, key: Key) -> None:
         self._key = key
@@ -68,15 +68,15 @@ class OneKey:
         return [self._key] if header.algorithm == self._key.algorithm else []
 
     async def look_again(self) -> None:
-        """Part of `KeySource`: there are no others."""
+        """There are no others."""
 
 
 class FileKeys:
-    """Part of `KeySource`: a JWKS in a file, read again when it changes; the last good set stays.
+    """A `KeySource` with a JWKS in a file, read again when it changes; if that fails, the last valid set is kept.
 
     Raises:
         OSError: the file cannot be read.
-        KeyProblem: it holds no keys that can be used.
+        KeyProblem: it contains no usable keys.
     """
 
     def __init__(self, path: Path, algorithms: Collection[str], *, clock: Clock, logger: Any) -> None:
@@ -96,7 +96,7 @@ class FileKeys:
         return self._keys.find(header)
 
     async def look_again(self) -> None:
-        """Part of `KeySource`: `find` has looked."""
+        """`find` has already checked the file."""
 
     def _look(self) -> None:
         state = self._state()
@@ -107,7 +107,7 @@ class FileKeys:
             self._keys = KeySet(from_jwks(self._path.read_bytes()), self._algorithms)
         except (OSError, ValueError) as problem:
             self._logger.error(
-                "the file of keys cannot be used; the keys known so far stay",
+                "cannot use the file of keys; keeping the current keys",
                 file=str(self._path),
                 error=str(problem),
                 keys=len(self._keys),
@@ -124,18 +124,18 @@ class FileKeys:
 
 
 class FetchedKeys:
-    """Part of `KeySource`: a JWKS from elsewhere, fetched in the background; the last good set stays.
+    """A `KeySource` with a JWKS from a URL, fetched in the background; if that fails, the last valid set is kept.
 
-    Connections never ask for it one by one: all that meet an unknown key wait for one fetch together, and the next
-    such fetch is not before `cooldown` has passed.
+    All connections with an unknown key wait for one fetch together, and the next such fetch happens only after
+    `cooldown`.
 
     Args:
-        fetch: brings the set; whatever it raises is logged, and it is asked again.
-        algorithms: those that are allowed.
+        fetch: returns the set; its exceptions are logged, and it is called again.
+        algorithms: the allowed ones.
         refresh: seconds between two fetches.
-        cooldown: least seconds between the end of a fetch and one for an unknown key.
+        cooldown: minimum seconds between the end of a fetch and one for an unknown key.
         clock: time.
-        logger: hears of failures.
+        logger: for failures.
     """
 
     def __init__(
@@ -166,10 +166,10 @@ class FetchedKeys:
         if under_way is not None or self._clock.monotonic() - self._fetched >= self._cooldown:
             await asyncio.shield(under_way or self._begin())
         if self._keys is None:
-            raise Error(OVERLOADED, "Tokens cannot be checked right now; try again", {"retry_after_ms": 1000})
+            raise Error(OVERLOADED, "Tokens cannot be verified right now; try again", {"retry_after_ms": 1000})
 
     async def run(self) -> None:
-        """Fetches now, and then on schedule; sooner after a failure. Ends only by being cancelled."""
+        """Fetches now, and then on schedule; sooner after a failure. Ends only when cancelled."""
         retry = FIRST_RETRY
         try:
             while True:
@@ -189,11 +189,11 @@ class FetchedKeys:
     async def _update(self) -> bool:
         try:
             keys = KeySet(from_jwks(await self._fetch()), self._algorithms)
-        except BaseException as problem:  # whatever it is, the next fetch must take place
+        except BaseException as problem:  # After any exception, the next fetch must take place.
             if is_our_own(problem):
                 raise
             known = 0 if self._keys is None else len(self._keys)
-            outcome = "the keys known so far stay" if known else "nobody can connect"
+            outcome = "keeping the current keys" if known else "no client can connect"
             self._logger.error("keys could not be fetched", outcome=outcome, error=safe_text(problem), keys=known)
             return False
         else:

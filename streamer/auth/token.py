@@ -1,4 +1,4 @@
-"""A token's outside: its header and its signature. Nothing in it is believed before that is checked."""
+"""Parses the header and verifies the signature of a token. No other content is used before that."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from streamer.core.errors import UNAUTHORIZED, Error
 
 MAX_KID: Final = 512
 _TYPES: Final = frozenset({"jwt", "at+jwt"})
-"""What may stand in `typ`; tokens of other kinds by the same issuer prove something else (RFC 8725, section 3.11)."""
+"""Allowed values of `typ`; other kinds of tokens from the same issuer have another purpose (RFC 8725, section 3.11)."""
 
 _SIGNATURES: Final = PyJWS(algorithms=ALGORITHMS)
 
 
 class Header(NamedTuple):
-    """What a header says of the key."""
+    """What a header says about the key."""
 
     algorithm: str
     kid: str | None
 
 
 def refused(why: str) -> Error:
-    """The answer to a token that proves nothing."""
+    """The answer to an invalid token."""
     return Error(UNAUTHORIZED, f"The token {why}")
 
 
 def read_header(token: str, algorithms: Collection[str], max_size: int) -> Header:
-    """What the header of a token says, as far as it is well formed and allowed.
+    """The header of a token, if it is well formed and allowed.
 
-    Keys and addresses of keys that stand in the header (`jwk`, `jku`, `x5c`, `x5u`) are never read.
+    Keys and addresses of keys in the header (`jwk`, `jku`, `x5c`, `x5u`) are never used.
 
     Args:
-        token: as it came.
-        algorithms: those that are allowed.
-        max_size: bytes; a longer one is not looked at.
+        token: as received.
+        algorithms: the allowed ones.
+        max_size: maximum bytes; a longer token is not parsed.
 
     Raises:
         Error: UNAUTHORIZED.
@@ -49,28 +49,28 @@ def read_header(token: str, algorithms: Collection[str], max_size: int) -> Heade
     if len(token) > max_size:
         raise refused(f"is longer than {max_size} bytes")
     if not token.isascii() or token.count(".") != 2:  # noqa: PLR2004 - header, payload, signature
-        raise refused("is not a JWT: three parts of base64url with dots between")
+        raise refused("is not a JWT: three parts of base64url, separated by dots")
     first = token.partition(".")[0]
     try:
         header: Any = msgspec.json.decode(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)))
     except (binascii.Error, ValueError, RecursionError):
-        raise refused("has a header that cannot be read") from None
+        raise refused("has a header that cannot be parsed") from None
     if not isinstance(header, dict):
-        raise refused("has a header that cannot be read")
+        raise refused("has a header that cannot be parsed")
     algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
     if not isinstance(algorithm, str) or algorithm not in algorithms:
         raise refused(f"is not signed with {' or '.join(sorted(algorithms))}")
     if "crit" in header or "b64" in header:
-        raise refused("asks for an extension that is not supported")
+        raise refused("requires an extension that is not supported")
     if kid is not None and (not isinstance(kid, str) or len(kid) > MAX_KID):
-        raise refused("names its key in a way that is not understood")
+        raise refused("has an invalid key id")
     if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in _TYPES:
-        raise refused("is of another kind than a JWT for access")
+        raise refused("is not an access token")
     return Header(algorithm, kid)
 
 
 def unchecked_payload(token: str) -> bytes:
-    """The payload of a token that was made here, whoever may have signed it."""
+    """The payload of a token that was created here, without verification."""
     payload: bytes = _SIGNATURES.decode_complete(token, options={"verify_signature": False})["payload"]
     return payload
 
@@ -79,7 +79,7 @@ def checked_payload(token: str, keys: Sequence[Key]) -> bytes:
     """The payload of a token that one of the keys has signed.
 
     Args:
-        token: whose header was read.
+        token: whose header was parsed.
         keys: those that may have signed it; each is used with its own algorithm only.
 
     Raises:
@@ -91,4 +91,4 @@ def checked_payload(token: str, keys: Sequence[Key]) -> bytes:
         except PyJWTError:
             continue
         return payload
-    raise refused("has a signature that does not fit")
+    raise refused("has an invalid signature")

@@ -1,1 +1,1 @@
-"""How messages reach connections."""
+"""The built-in connection manager."""

@@ -15,14 +15,14 @@ from streamer.core.errors import ConnectionGone
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"a message may not hold a {type(value).__name__}")
+    raise TypeError(f"a message may not contain a {type(value).__name__}")
 
 
 _encode = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
 class LocalConnections:
-    """Part of `ConnectionManager` and `PeerRegistry`: the open connections by id, all in this process."""
+    """A `ConnectionManager` and `PeerRegistry`: the open connections by id, all in this process."""
 
     def __init__(self) -> None:
         self._peers: dict[str, Peer] = {}
@@ -31,7 +31,7 @@ class LocalConnections:
         return len(self._peers)
 
     def get(self, connection_id: str) -> Peer | None:
-        """The open connection of that id."""
+        """The open connection with that id."""
         return self._peers.get(connection_id)
 
     def add(self, peer: Peer, /) -> None:
@@ -60,7 +60,7 @@ class LocalConnections:
         return peer.room()
 
     async def broadcast(self, connection_ids: list[str], message: Message, /) -> list[str]:
-        """Part of `ConnectionManager`. The message is encoded once."""
+        """The message is encoded once."""
         data = message if isinstance(message, bytes) else _encode(message)
         gone = []
         for connection_id in connection_ids:
@@ -75,7 +75,7 @@ class LocalConnections:
         return connection_id in self._peers
 
     async def by_user(self, user_id: str, /, tenant_id: str = "") -> list[str]:
-        """Part of `ConnectionDirectory`. It looks at every connection: nothing is kept for those who never ask."""
+        """Scans all connections, since no index is kept for this rare call."""
         return [
             peer.id
             for peer in self._peers.values()

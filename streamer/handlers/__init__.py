@@ -1,1 +1,1 @@
-"""The built-in handlers, and what makes handlers of functions."""
+"""The built-in handlers, and the wrappers that turn functions into handlers."""

@@ -1,4 +1,4 @@
-"""Runs a program for each request: an action without any Python."""
+"""Runs a program for each request: an action without Python code."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _LONGEST_METADATA: Final = 64 * 1024
 class CommandHandler(BaseHandler):
     """Runs a program with the payload on its stdin, and reads JSON lines from its stdout.
 
-    The program's input is one JSON document, a line break and the end. `STREAMER_REQUEST_ID`, `STREAMER_ACTION`,
-    `STREAMER_ATTEMPT` and `STREAMER_METADATA` (a JSON object) are in its environment. There is never a shell.
+    The program's input is one JSON document and a line break. Its environment has `STREAMER_REQUEST_ID`,
+    `STREAMER_ACTION`, `STREAMER_ATTEMPT` and `STREAMER_METADATA` (a JSON object). No shell is used.
 
     Args:
         argv: the program's absolute path, and its arguments.
-        cwd: where it runs.
-        env: its whole environment, but for the four variables above.
+        cwd: its working directory.
+        env: its environment, except for the four variables above.
         clock: measures timeout and grace.
         logger: gets its stderr, line by line.
-        timeout: seconds that one run may take; None: as long as the action may.
-        max_output: bytes that one line of its output may have.
+        timeout: seconds that one run may take; None: the action's timeout.
+        max_output: maximum bytes of one line of its output.
         grace: seconds between SIGTERM and SIGKILL.
     """
 
@@ -69,11 +69,12 @@ class CommandHandler(BaseHandler):
         self._grace = grace
 
     async def process(self, request: Request, /) -> Result:
-        """What the program says.
+        """The program's outcome.
 
         Raises:
-            Error: the program's own; TIMEOUT; INTERNAL_ERROR with `exit` in its details when it ends otherwise than
-                by 0 and says nothing (retryable when a signal ended it), with `line` when it breaks the protocol.
+            Error: the program's own; TIMEOUT; INTERNAL_ERROR with `exit` in its details when the program has a nonzero
+                exit status and no outcome (retryable when a signal ended it), and with `line` when it violates the
+                protocol.
         """
         logger = request_logger(self._logger, request)
         lines = JsonLines(request.progress, self._max_output)
@@ -84,7 +85,7 @@ class CommandHandler(BaseHandler):
             outcome = lines.end()
         finally:
             if not await program.stop():
-                logger.error("%s cannot be killed and is left behind", self._name)
+                logger.error("%s cannot be killed and keeps running", self._name)
                 leave_running(program.exited)
             stderr.end()
         if outcome is None and program.status:
@@ -118,7 +119,7 @@ class CommandHandler(BaseHandler):
         except (OSError, ValueError) as problem:
             scarce = isinstance(problem, OSError) and problem.errno in SCARCE
             error = Error(INTERNAL_ERROR, "The program of this action could not be started", retryable=scarce)
-            hint = "; does it begin with a line like #!/bin/sh?" if "Exec format" in str(problem) else ""
+            hint = "; does it start with a line like #!/bin/sh?" if "Exec format" in str(problem) else ""
             error.add_note(f"{self._argv[0]} could not be started in {self._cwd}: {problem}{hint}")
             raise error from problem
 
@@ -149,10 +150,10 @@ class CommandHandler(BaseHandler):
 
 
 def build(options: Mapping[str, Any], context: BuildContext) -> CommandHandler:
-    """The handler of one action's options.
+    """The handler for an action's options.
 
     Raises:
-        StartError: the program or its folder is not there, or may not be run.
+        StartError: the program or its folder does not exist, or may not be executed.
     """
     env = environment(options)
     argv = options["argv"]

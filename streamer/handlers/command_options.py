@@ -1,4 +1,6 @@
-"""What the JSON Schema of the `command` handler's options cannot say; `streamer check` uses it: no import is heavy."""
+"""Checks of the `command` handler's options that JSON Schema cannot express. `streamer check` uses them, so imports are
+light.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,15 @@ from typing import Any, Final
 from streamer.contracts.components import BuildContext, OptionProblem
 
 INHERITED: Final = ("PATH", "HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LOGNAME", "TMPDIR", "TZ", "USER")
-"""What a program gets of our environment unless the file says more: enough to run, and none of our secrets."""
+"""The variables that a program gets from our environment by default: enough to run, and no secrets."""
 
 
 def problems(options: Mapping[str, Any], context: BuildContext) -> Iterator[OptionProblem]:
-    """Every problem of options whose shape is right: what would keep the program from being started."""
+    """Every problem of options that are valid by the schema: whatever would prevent the program from starting."""
     argv = options["argv"]
     null = [index for index, argument in enumerate(argv) if "\0" in argument]
     yield from (
-        OptionProblem(("argv", index), "it holds a null character, which no program can take") for index in null
+        OptionProblem(("argv", index), "it contains a null character, which programs cannot accept") for index in null
     )
     if null[:1] != [0] and (problem := _program_problem(argv[0], environment(options).get("PATH"), context)):
         yield OptionProblem(("argv", 0), problem)
@@ -27,16 +29,16 @@ def problems(options: Mapping[str, Any], context: BuildContext) -> Iterator[Opti
         yield OptionProblem(("cwd",), problem)
     for name, value in options.get("env", {}).items():
         if "\0" in value:
-            yield OptionProblem(("env", name), "it holds a null character, which no variable can have")
+            yield OptionProblem(("env", name), "it contains a null character, which variables cannot contain")
 
 
 def environment(options: Mapping[str, Any]) -> dict[str, str]:
-    """The program's environment, but for what is added for each request."""
+    """The program's environment, without the variables that are added for each request."""
     return {**_inherited(options.get("inherit_env", False)), **options.get("env", {})}
 
 
 def program(name: str, search: str | None, context: BuildContext) -> Path | None:
-    """The file of a program: one with a slash from the configuration's folder, one without from PATH."""
+    """The file of a program: relative to the configuration's folder if the name has a slash, otherwise from PATH."""
     if "/" in name:
         return context.path(name)
     found = shutil.which(name, path=search)
@@ -54,8 +56,8 @@ def _program_problem(name: str, search: str | None, context: BuildContext) -> st
     path = program(name, search, context)
     if path is None:
         return (
-            f"the program {name!r} is not found in PATH ({search or 'which is not set'}); install it, "
-            f"or write ./{name} for one beside the configuration file"
+            f"the program {name!r} was not found in PATH ({search or 'which is not set'}); install it, "
+            f"or write ./{name} for a program next to the configuration file"
         )
     if not path.is_file():
         return (
@@ -70,5 +72,7 @@ def _folder_problem(name: str, written: str, context: BuildContext) -> str | Non
         return "this is not a path"
     cwd = context.path(written)
     if not cwd.is_dir():
-        return f"the command {name!r} cannot run in {cwd}: there is no such folder; fix the option cwd"
-    return None if os.access(cwd, os.X_OK) else f"the command {name!r} may not enter the folder {cwd}"
+        return f"the command {name!r} cannot run in {cwd}: the folder does not exist; fix the option cwd"
+    return (
+        None if os.access(cwd, os.X_OK) else f"the command {name!r} may not enter the folder {cwd}; fix the option cwd"
+    )

@@ -1,4 +1,4 @@
-"""Waits: a stand-in for long work."""
+"""Waits, to simulate long work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STEPS: Final = 10
 
 
 class DelayHandler(BaseHandler):
-    """Answers after `delay` seconds, which is its estimate too: `{"message": …, "duration": "300ms"}`."""
+    """Answers after `delay` seconds, which is also its estimate: `{"message": …, "duration": "300ms"}`."""
 
     def __init__(self, delay: float, *, clock: Clock | None = None) -> None:
         super().__init__(estimated_duration=delay)
@@ -26,7 +26,7 @@ class DelayHandler(BaseHandler):
         return Result(data={"message": "Operation completed", "duration": format_duration(self._delay)})
 
     async def process_with_progress(self, _request: Request, reporter: Reporter, /) -> Result:
-        """Waits in ten steps and reports each; the result says `steps` too."""
+        """Waits in ten steps and reports each; the result also contains `steps`."""
         for step in range(1, STEPS + 1):
             await self._clock.sleep(self._delay / STEPS)
             reporter.report(step / STEPS * 100, f"Step {step} of {STEPS} completed")

@@ -20,10 +20,10 @@ class EchoHandler(BaseHandler):
         self._received_at = ""
 
     async def process(self, request: Request, /) -> Result:
-        """The payload, untouched."""
+        """Returns the payload unchanged."""
         now = self._now()
         millisecond = int(now * 1000)
-        # Writing a time costs more than the rest of the answer, and under load many requests share a millisecond.
+        # Formatting a time costs more than the rest of the answer, and under load many requests share a millisecond.
         if millisecond != self._millisecond:
             self._millisecond = millisecond
             self._received_at = timestamp(now)

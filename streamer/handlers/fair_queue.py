@@ -1,4 +1,4 @@
-"""Who is next, when functions wait for a thread or a process: owners take turns, each in the order of its calls."""
+"""A fair queue for functions that wait for a thread or a process: owners take turns, each in the order of its calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class FairQueue(Generic[T]):
-    """A queue for each owner. An owner with a thousand items delays another's one by a single item."""
+    """A queue for each owner. An owner with a thousand items delays another owner's item by a single one."""
 
     def __init__(self) -> None:
         self._queues: OrderedDict[str, deque[T]] = OrderedDict()
@@ -20,7 +20,7 @@ class FairQueue(Generic[T]):
         return bool(self._queues)
 
     def push(self, owner: str, item: T) -> None:
-        """Adds an item behind those of the same owner."""
+        """Adds an item after those of the same owner."""
         self._queues.setdefault(owner, deque()).append(item)
 
     def pop(self) -> T:
@@ -32,7 +32,7 @@ class FairQueue(Generic[T]):
         return item
 
     def discard(self, owner: str, item: T) -> None:
-        """Removes an item if it still waits."""
+        """Removes an item if it is still waiting."""
         queue = self._queues.get(owner, deque())
         if item in queue:
             queue.remove(item)
@@ -41,6 +41,6 @@ class FairQueue(Generic[T]):
 
 
 def current_owner() -> str:
-    """The owner of the request that runs here; empty outside of one."""
+    """The owner of the current request; empty outside of one."""
     request = current_request.get()
     return "" if request is None else request.owner

@@ -1,4 +1,4 @@
-"""Makes handlers of what plugins offer: of functions, and of objects that have only `process`."""
+"""Creates handlers from what plugins return: functions, and objects that have only `process`."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Run = Callable[[Request], Awaitable[Any]]
 
 
 def adapt(target: Any, *, pools: Pools, estimated_duration: float = 0.0) -> Handler:
-    """The handler that a factory's object stands for.
+    """The handler for a factory's object.
 
     Args:
-        target: an object with `process` (its missing methods are filled in; one that has all is returned as it is),
-            or a `FunctionTarget`: an `async def` runs on the loop, a plain `def` in a thread, a `cpu_bound` one in a
-            process. All three report progress by `request.progress`, and return a Result or plain JSON data.
-        pools: where plain and CPU-bound functions run.
-        estimated_duration: seconds, for a target that does not say.
+        target: an object with `process` (missing methods are added; a complete one is returned unchanged), or a
+            `FunctionTarget`: an `async def` runs on the loop, a plain `def` in a thread, a `cpu_bound` one in a
+            process. All three report progress with `request.progress`, and return a Result or plain JSON data.
+        pools: run plain and CPU-bound functions.
+        estimated_duration: seconds, for a target without its own estimate.
 
     Raises:
-        PluginError: nothing that can run requests.
+        PluginError: the target cannot run requests.
     """
     if isinstance(target, FunctionTarget):
         return FunctionHandler(_runner(target, pools), estimated_duration)
@@ -43,12 +43,12 @@ def adapt(target: Any, *, pools: Pools, estimated_duration: float = 0.0) -> Hand
 
 
 def estimate_of(target: Any) -> Callable[[], float] | None:
-    """The method by which an object that a factory returned estimates its runs; None where it has none."""
+    """The method with which a factory's object estimates its runs; None when it has none."""
     return getattr(target, "estimated_duration", None)
 
 
 class FunctionHandler(BaseHandler):
-    """A handler made of one function, wherever it runs."""
+    """A handler made from one function, wherever it runs."""
 
     def __init__(self, run: Run, estimated_duration: float) -> None:
         super().__init__(estimated_duration=estimated_duration)
@@ -61,7 +61,7 @@ class FunctionHandler(BaseHandler):
 
 
 class _Filled(BaseHandler):
-    """An object that has `process`, with the methods that it lacks."""
+    """An object that has `process`, with its missing methods added."""
 
     def __init__(self, target: Any, estimated_duration: float) -> None:
         super().__init__(estimated_duration=estimated_duration, validator=getattr(target, "validate", None))
@@ -95,7 +95,7 @@ def _runner(target: FunctionTarget, pools: Pools) -> Run:
         except Exception as error:
             raise PluginError(
                 f"the handler function {_name(function)} cannot be sent to a process ({error}); "
-                f"define it, and what its options hold, at the top of a module"
+                f"define it, and everything in its options, at the top level of a module"
             ) from error
         return lambda request: pools.in_process(function, request, options)
     if inspect.iscoroutinefunction(call):
@@ -107,7 +107,7 @@ def _check_signature(function: Callable[..., Any], options: Mapping[str, Any]) -
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        # Some functions written in C do not say what they take.
+        # Some functions written in C do not have a signature.
         return
     try:
         signature.bind(None, **options)

@@ -1,6 +1,6 @@
-"""Forwards each request to an HTTP endpoint: another action without any Python.
+"""Forwards each request to an HTTP endpoint: an action without Python code.
 
-It imports aiohttp, so nothing imports it before it is used.
+It imports aiohttp, so it is imported only when it is used.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from streamer.handlers.resolver import OwnThreads, PrivateAddress, PublicResolve
 _SUCCESS: Final = range(200, 300)
 
 _SLICE: Final = 4096
-"""Bytes of a streamed answer that are interpreted in one turn of the loop."""
+"""Bytes of a streamed answer that are parsed in one iteration of the loop."""
 
 _HEADER_SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 
 
 class HttpHandler(BaseHandler):
-    """Sends the payload as a JSON body, and makes a Result or an Error of the answer.
+    """Sends the payload as a JSON body, and turns the answer into a Result or an Error.
 
-    `X-Request-Id`, `X-Streamer-Action` and `X-Streamer-Attempt` go with it, percent-encoded where a header could not
-    hold them; a header of the session with the same name replaces them. Redirects are not followed, and no cookies are
-    kept: requests of different clients share nothing.
+    The headers `X-Request-Id`, `X-Streamer-Action` and `X-Streamer-Attempt` are added, percent-encoded where necessary;
+    a header of the session with the same name replaces them. Redirects are not followed, and cookies are not kept:
+    requests of different clients share nothing.
 
     Args:
         session: the connections that all requests of this handler share.
-        url: where to.
-        method: `POST`, `PUT`, `PATCH`, or `GET`: then the payload's strings, numbers and booleans are added to the
-            URL's query, except those that the URL itself sets.
+        url: the endpoint.
+        method: `POST`, `PUT`, `PATCH`, or `GET`: with GET, the payload's strings, numbers and booleans are added to the
+            URL's query, except those that the URL already contains.
         clock: for a `Retry-After` that is a date.
         logger: gets what the client must not see.
-        timeout: seconds for the whole exchange, a streamed answer included.
-        max_response: bytes that the body, or one line of a streamed one, may have.
-        retry_statuses: with which the error says `retryable`.
+        timeout: seconds for the whole exchange, including a streamed answer.
+        max_response: maximum bytes of the body, or of one line of a streamed one.
+        retry_statuses: statuses whose error is `retryable`.
     """
 
     def __init__(
@@ -79,11 +79,11 @@ class HttpHandler(BaseHandler):
         self._retry_statuses = retry_statuses
 
     async def process(self, request: Request, /) -> Result:
-        """What the endpoint answers.
+        """The endpoint's outcome.
 
         Raises:
-            Error: the endpoint's own, or one by its status, with `status` in the details; TIMEOUT; INTERNAL_ERROR,
-                retryable, when it cannot be reached or breaks off.
+            Error: the endpoint's own, or one for its status, with `status` in the details; TIMEOUT; INTERNAL_ERROR,
+                retryable, when it cannot be reached or the connection breaks.
         """
         try:
             async with self._session.request(
@@ -94,7 +94,7 @@ class HttpHandler(BaseHandler):
             error = Error(TIMEOUT, f"The endpoint took longer than {format_duration(self._timeout)}")
             raise error from problem
         except (aiohttp.ClientError, OSError) as problem:
-            # A name that leads where it may not will do so the next time, too.
+            # A name that resolves to a forbidden address will do so the next time, too.
             reason = problem.os_error if isinstance(problem, aiohttp.ClientConnectorError) else None
             refused = isinstance(reason, PrivateAddress)
             error = Error(INTERNAL_ERROR, "The endpoint could not be reached", retryable=not refused)
@@ -151,7 +151,7 @@ class HttpHandler(BaseHandler):
     async def _streamed(self, request: Request, response: aiohttp.ClientResponse) -> Result:
         lines = JsonLines(request.progress, self._max_response)
         async for piece in response.content.iter_any():
-            # In slices: a flood of short lines must not hold the loop.
+            # In slices: a flood of short lines must not block the loop.
             for start in range(0, len(piece), _SLICE):
                 lines.feed(piece[start : start + _SLICE])
                 await EnterTask()
@@ -175,34 +175,34 @@ def _parameters(url: str) -> frozenset[str]:
 
 
 def _base(name: str) -> str:
-    """Many frameworks read `key[]` and `key[a]` as parts of `key`, and drop spaces around it."""
+    """Many frameworks read `key[]` and `key[a]` as parts of `key`, and ignore spaces around it."""
     return name.partition("[")[0].strip()
 
 
 def _without_secrets(url: str) -> str:
-    """For logs: user, password and query may hold what must not be shown."""
+    """For logs: user, password and query may contain secrets."""
     parts = urllib.parse.urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 @asynccontextmanager
 async def build(options: Mapping[str, Any], context: BuildContext) -> AsyncIterator[HttpHandler]:
-    """The handler of one action's options; its connections are closed with the service.
+    """The handler for an action's options; its connections are closed with the service.
 
     Raises:
-        StartError: the URL or a header is none that HTTP can send.
+        StartError: HTTP cannot send the URL or a header.
     """
     url = options["url"]
     for problem in problems(options):
         raise StartError(f"an action's http handler cannot start: {problem.message}")
     timeout = parse_duration(options.get("timeout", "30s"))
     headers = CIMultiDict({"Content-Type": "application/json", "Accept": "application/json, application/x-ndjson"})
-    # Names of headers have no case: what the file gives replaces ours.
+    # Header names are case-insensitive: those in the file replace ours.
     headers.update(options.get("headers", {}))
     async with aiohttp.ClientSession(
         headers=headers,
         timeout=aiohttp.ClientTimeout(total=timeout),
-        # The action's own concurrency is the limit; a second one here would only hide it.
+        # The action's own concurrency is the limit; a second limit here would only hide it.
         connector=aiohttp.TCPConnector(
             limit=0, resolver=OwnThreads() if options.get("allow_private", False) else PublicResolver()
         ),

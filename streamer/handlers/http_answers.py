@@ -1,4 +1,4 @@
-"""What an HTTP answer means: status, headers and body to a Result or an Error. No I/O."""
+"""Turns an HTTP answer (status, headers and body) into a Result or an Error. No I/O."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ _SHOWN: Final = 500
 _REDIRECTS: Final = range(300, 400)
 _TOO_MANY: Final = 429
 LONGEST_WAIT: Final = 86400.0
-"""Seconds; an endpoint that asks for more is asked again after a day."""
+"""Seconds; longer waits that an endpoint requests are shortened to a day."""
 _DIGITS: Final = 10
 _USUAL_WAIT: Final = 1000
-"""Milliseconds; RATE_LIMITED always says how long to wait."""
+"""Milliseconds; RATE_LIMITED always includes a wait."""
 
 
 class _ErrorBody(msgspec.Struct):
@@ -56,7 +56,7 @@ _decode_error: Final = msgspec.json.Decoder(_ErrorBody).decode
 
 
 def is_streamed(content_type: str) -> bool:
-    """Whether the body is JSON lines that hold progress and an outcome."""
+    """Whether the body consists of JSON lines with progress and an outcome."""
     return _media_type(content_type) in _STREAMED
 
 
@@ -64,7 +64,7 @@ def success(body: bytes, content_type: str) -> Result:
     """The result of a 2xx answer: its JSON, null when it is empty, `{"body": text, "content_type": …}` otherwise.
 
     Raises:
-        Error: INTERNAL_ERROR when it says that it is JSON and is not.
+        Error: INTERNAL_ERROR when its content type is JSON, but its body is not.
     """
     if not body.strip():
         return Result()
@@ -73,7 +73,7 @@ def success(body: bytes, content_type: str) -> Result:
         try:
             return Result(data=msgspec.json.decode(body))
         except (ValueError, RecursionError) as problem:
-            error = Error(INTERNAL_ERROR, "The endpoint's answer is not the JSON that it says it is")
+            error = Error(INTERNAL_ERROR, "The endpoint's answer has the content type JSON, but is not JSON")
             error.add_note(f"{problem}: {clean(body, _SHOWN)}")
             raise error from problem
     return Result(data={"body": body.decode(errors="replace"), "content_type": content_type})
@@ -84,10 +84,10 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, *, now: float,
 
     Args:
         status: its status.
-        headers: its headers, looked up without regard to case.
-        body: `{"error": {"code": …, "message": …}}` is taken over; anything else goes to the log only, as a note.
+        headers: its headers, case-insensitive.
+        body: `{"error": {"code": …, "message": …}}` is used as the error; anything else is only logged, as a note.
         now: seconds since 1970 UTC, for a `Retry-After` that is a date.
-        retryable: whether this status says that a retry may help; a body that says so itself is believed.
+        retryable: whether this status is retryable; a body with its own value has precedence.
     """
     details: dict[str, Any] = {"status": status}
     wait = _retry_after(headers.get("Retry-After"), now)
@@ -105,7 +105,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, *, now: float,
             retryable=retryable,
         )
         if status in _REDIRECTS:
-            error.add_note(f"redirects are not followed; this one leads to {headers.get('Location')!r}")
+            error.add_note(f"redirects are not followed; this one points to {headers.get('Location')!r}")
         elif body:
             error.add_note(f"the endpoint's answer: {clean(body, _SHOWN)}")
         return error
@@ -127,7 +127,7 @@ def _retry_after(value: str | None, now: float) -> int | None:
         return None
     value = value.strip()
     if value.isascii() and value.isdigit():
-        # Python refuses to convert very long numbers; this many digits are beyond the bound whatever they are.
+        # Python refuses to convert very long numbers; this many digits exceed the limit in any case.
         digits = value.lstrip("0")[:_DIGITS]
         seconds = float(digits or 0)
     else:

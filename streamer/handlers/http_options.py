@@ -1,4 +1,6 @@
-"""What the JSON Schema of the `http` handler's options cannot say; `streamer check` uses it, so no import is heavy."""
+"""Checks of the `http` handler's options that JSON Schema cannot express. `streamer check` uses them, so imports are
+light.
+"""
 
 from __future__ import annotations
 
@@ -12,56 +14,56 @@ from streamer.contracts.components import OptionProblem
 MANAGED: Final = frozenset(
     {"connection", "content-encoding", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade"}
 )
-"""Headers about the transfer itself; another value than the client library's would break the exchange."""
+"""Headers of the transfer itself; values other than the client library's would break the exchange."""
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """A field name of RFC 9110, section 5.1."""
 
 
 def problems(options: Mapping[str, Any]) -> Iterator[OptionProblem]:
-    """Every problem of options whose shape is right. No message holds a header's value or a part of the URL."""
+    """Every problem of options that are valid by the schema. No message contains a header's value or a part of the
+    URL.
+    """
     if problem := url_problem(options["url"]):
         yield OptionProblem(("url",), problem)
     seen: dict[str, str] = {}
     for name, value in options.get("headers", {}).items():
         place = ("headers", name)
         if not _TOKEN.fullmatch(name):
-            yield OptionProblem(
-                place, f"{name!r} cannot be the name of a header, which has letters, digits, - and _ only"
-            )
+            yield OptionProblem(place, f"{name!r} is not a valid header name; use only letters, digits, - and _")
         elif name.lower() in MANAGED:
-            yield OptionProblem(place, f"the header {name!r} is set by the HTTP client itself; leave it out")
+            yield OptionProblem(place, f"the HTTP client sets the header {name!r} itself; remove it")
         elif (other := seen.setdefault(name.lower(), name)) != name:
-            yield OptionProblem(place, f"the headers {other!r} and {name!r} are the same one; leave one out")
+            yield OptionProblem(place, f"the headers {other!r} and {name!r} are the same; remove one")
         if problem := _value_problem(value):
             yield OptionProblem(place, f"the value of the header {name!r} {problem}")
 
 
 def url_problem(url: str) -> str | None:
-    """Why requests cannot be sent there; None when they can."""
+    """Why requests cannot be sent to this URL; None when they can."""
     if any(character.isspace() or not character.isprintable() for character in url):
         return (
-            "the url holds a line break, a space or a control character, which no URL has; "
-            "a file that holds a secret often ends with a line break: remove it, or write %20 for a space"
+            "the url contains a line break, a space or a control character; "
+            "a file with a secret often ends with a line break: remove it, or write %20 for a space"
         )
     try:
         parts = urllib.parse.urlsplit(url)
         right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         right = False
-    return None if right else "the url must begin with http:// or https:// and name a host"
+    return None if right else "the url must start with http:// or https:// and contain a host"
 
 
 def _value_problem(value: str) -> str | None:
     if "\n" in value or "\r" in value:
         return (
-            "holds a line break, which no header may have; "
-            "a file that holds a secret often ends with one: remove it from the secret"
+            "contains a line break, which headers cannot contain; "
+            "a file with a secret often ends with one: remove it from the secret"
         )
     if any((ord(character) < ord(" ") and character != "\t") or character == "\x7f" for character in value):
-        return "holds a control character, which no header may have"
+        return "contains a control character, which headers cannot contain"
     try:
         value.encode()
     except UnicodeEncodeError:
-        return "holds a byte that is not UTF-8"
+        return "contains a byte that is not UTF-8"
     return None

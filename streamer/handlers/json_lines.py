@@ -1,4 +1,4 @@
-"""The protocol of programs and streamed answers: JSON lines that hold progress, then one result or error. No I/O."""
+"""The protocol of programs and streamed answers: JSON lines with progress, then one result or error. No I/O."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from streamer.core.errors import INTERNAL_ERROR, Error
 from streamer.core.messages import Reporter, Result
 
 _SHOWN: Final = 300
-"""How much of a bad line goes to the log."""
+"""How much of an invalid line is logged."""
 
 _TAKEN: Final = frozenset({"self", "percentage", "message"})
-"""What a reporter's own arguments are called."""
+"""Parameter names of a reporter."""
 
 
 class ErrorLine(msgspec.Struct):
@@ -25,7 +25,7 @@ class ErrorLine(msgspec.Struct):
     details: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def to_error(self) -> Error:
-        """The same, to be raised."""
+        """The same as an exception."""
         return Error(self.code, self.message, self.details, retryable=self.retryable)
 
 
@@ -41,27 +41,27 @@ _decode: Final = msgspec.json.Decoder(_Line).decode
 
 
 class JsonLines:
-    """Takes bytes as they come, reports progress at once, and keeps the outcome.
+    """Parses bytes as they arrive, reports progress immediately, and keeps the outcome.
 
     Args:
-        reporter: where progress goes.
-        longest: bytes that one line may have.
+        reporter: gets the progress.
+        longest: maximum bytes of one line.
     """
 
     def __init__(self, reporter: Reporter, longest: int) -> None:
         self.outcome: Result | Error | None = None
-        """What the last line said; None while there was none."""
+        """The outcome in the last line; None while there was none."""
         self._reporter = reporter
         self._longest = longest
         self._rest = bytearray()
         self._number = 0
 
     def feed(self, data: bytes) -> None:
-        """Interprets every line that is whole now.
+        """Parses every line that is complete.
 
         Raises:
-            Error: INTERNAL_ERROR, with the line's number in its details and, as a note, what is wrong with it. The
-                line itself is in the note only: it may hold what the client must not see.
+            Error: INTERNAL_ERROR, with the line's number in its details and the problem in a note. Only the note
+                contains the line itself, which may contain what the client must not see.
         """
         rest = self._rest
         start = len(rest)
@@ -77,7 +77,7 @@ class JsonLines:
             raise self._wrong(bytes(rest), f"it is longer than {self._longest} bytes")
 
     def end(self) -> Result | Error | None:
-        """The outcome, now that nothing more comes; a last line needs no line break.
+        """The outcome, at the end of the input; the last line needs no line break.
 
         Raises:
             Error: as `feed`.
@@ -95,7 +95,7 @@ class JsonLines:
         if len(line) > self._longest:
             raise self._wrong(line, f"it is longer than {self._longest} bytes")
         if self.outcome is not None:
-            raise self._wrong(line, "it comes after the result or error, which is the last line")
+            raise self._wrong(line, "it follows the result or error, which must be the last line")
         try:
             read = _decode(line)
         except (ValueError, RecursionError) as problem:
@@ -115,9 +115,9 @@ class JsonLines:
     def _wrong(self, line: bytes, why: str) -> Error:
         error = Error(
             INTERNAL_ERROR,
-            f"Line {self._number} of the answer does not follow the protocol of JSON lines",
+            f"Line {self._number} of the answer violates the protocol of JSON lines",
             {"line": self._number},
         )
         shown = line[:_SHOWN].decode(errors="replace") + ("…" if len(line) > _SHOWN else "")
-        error.add_note(f"line {self._number} is not a line of the protocol: {why}: {shown}")
+        error.add_note(f"line {self._number} violates the protocol: {why}: {shown}")
         return error

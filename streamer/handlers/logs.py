@@ -1,4 +1,4 @@
-"""What handlers write to the log on behalf of others: bounded, and without control characters."""
+"""Logs output of programs and endpoints, limited in length and without control characters."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def request_logger(logger: Any, request: Request) -> Any:
 
 
 def clean(data: bytes, longest: int = LONGEST_LINE) -> str:
-    """Foreign bytes as one line of a log: cut, and with a mark for each character that a terminal might obey."""
+    """Foreign bytes as one line of a log: truncated, and with a mark for each control character."""
     text = data[:longest].decode(errors="replace").rstrip()
     safe = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
     return safe + "…" if len(data) > longest else safe
 
 
 class LineLog:
-    """Takes the bytes of a program's stderr and logs them line by line.
+    """Receives the bytes of a program's stderr and logs them line by line.
 
     Args:
-        logger: where to.
-        name: what the lines are of.
+        logger: gets the lines.
+        name: the source of the lines.
     """
 
     def __init__(self, logger: Any, name: str) -> None:
-        # As they came: in a flood most are never shown.
+        # Undecoded: in a flood most lines are never shown.
         self._last: deque[bytes] = deque(maxlen=LAST_LINES)
         self._logger = logger
         self._name = name
@@ -45,17 +45,17 @@ class LineLog:
         self._count = 0
 
     def feed(self, data: bytes) -> None:
-        """Logs every line that is whole now."""
+        """Logs every line that is complete."""
         *lines, rest = (self._rest + data).split(b"\n")
         for line in lines:
-            # Lines without text say nothing, and a flood of them would cost much.
+            # Empty lines say nothing, and a flood of them would be expensive.
             if line and not line.isspace():
                 self._log(line)
-        # A line without an end must not grow without one: its beginning is all that is ever shown.
+        # A line without an end must not fill the memory: only its start is ever shown.
         self._rest = rest[: LONGEST_LINE + 1]
 
     def end(self) -> None:
-        """Logs a last line that has no line break, and how much was left out."""
+        """Logs a last line without a line break, and how many lines were omitted."""
         if self._rest:
             self._log(self._rest)
             self._rest = b""
@@ -64,7 +64,7 @@ class LineLog:
 
     @property
     def last(self) -> list[str]:
-        """The newest lines, for the error that may follow."""
+        """The newest lines, for an error that may follow."""
         return [clean(line) for line in self._last]
 
     def _log(self, line: bytes) -> None:

@@ -1,4 +1,4 @@
-"""JSON Schemas of the built-in handlers' options, apart from the handlers: reading them imports nothing heavy."""
+"""JSON Schemas of the built-in handlers' options, separate from the handlers: reading them imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DELAY: Final[dict[str, Any]] = {
             "type": "string",
             "format": "duration",
             "default": "300ms",
-            "description": "How long it takes; the estimate too.",
+            "description": "How long it waits; also the estimate.",
         },
     },
     "additionalProperties": False,
@@ -26,8 +26,8 @@ COMMAND: Final[dict[str, Any]] = {
             "minItems": 1,
             "prefixItems": [{"type": "string", "minLength": 1}],
             "description": (
-                "The program and its arguments, handed over as they are: there is no shell. "
-                "A program with a slash is relative to this file's folder, one without is looked for in PATH."
+                "The program and its arguments, passed without a shell. "
+                "A program with a slash is relative to this file's folder, one without is searched in PATH."
             ),
             "examples": [["./resize.sh", "--width", "640"]],
         },
@@ -35,7 +35,7 @@ COMMAND: Final[dict[str, Any]] = {
             "type": "string",
             "format": "path",
             "default": ".",
-            "description": "Where it runs; this file's folder unless told otherwise.",
+            "description": "The working directory. Default: this file's folder.",
         },
         "env": {
             "type": "object",
@@ -47,20 +47,20 @@ COMMAND: Final[dict[str, Any]] = {
             "anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}}],
             "default": False,
             "description": (
-                "What it gets of the service's own environment: false for PATH, HOME, USER, TMPDIR, the language and "
-                "the time zone; a list of names for those too; true for all of it, secrets included."
+                "Variables of the service's environment that it gets. false: PATH, HOME, USER, TMPDIR, language and "
+                "time zone; a list of names: those in addition; true: all, including secrets."
             ),
         },
         "timeout": {
             "type": "string",
             "format": "duration",
-            "description": "How long one run may take; without it, as long as the action may.",
+            "description": "Time limit of one run. Default: the action's timeout.",
         },
         "max_output": {
             "type": "string",
             "format": "size",
             "default": "1MiB",
-            "description": "How long one line of its output may be.",
+            "description": "Maximum size of one line of its output.",
         },
     },
     "required": ["argv"],
@@ -73,51 +73,51 @@ HTTP: Final[dict[str, Any]] = {
         "url": {
             "type": "string",
             "pattern": "^https?://",
-            "description": "Where requests are forwarded to.",
+            "description": "The URL of the endpoint.",
             "examples": ["https://api.example.com/quote"],
         },
         "allow_private": {
             "type": "boolean",
             "default": False,
             "description": (
-                "Whether the name in the url may lead to this machine or to a private network. An address that is "
-                "written in the url itself, and localhost, always may."
+                "Whether the name in the url may resolve to this machine or a private network. An address that is "
+                "written in the url, and localhost, are always allowed."
             ),
         },
         "method": {
             "enum": ["POST", "PUT", "PATCH", "GET"],
             "default": "POST",
             "description": (
-                "With GET the payload's strings, numbers and booleans are added to the url's query, except those that "
-                "the url itself sets, and there is no body."
+                "With GET, the payload's strings, numbers and booleans are added to the url's query, except those that "
+                "the url already contains, and there is no body."
             ),
         },
         "headers": {
             "type": "object",
             "additionalProperties": {"type": "string", "writeOnly": True},
             "description": (
-                "Headers that are added to every request. One that the service sets too (Content-Type, Accept, "
-                "User-Agent, X-Request-Id and the like) is replaced, whatever its case."
+                "Headers that are added to every request. They replace those of the service (Content-Type, Accept, "
+                "User-Agent, X-Request-Id and others)."
             ),
         },
         "timeout": {
             "type": "string",
             "format": "duration",
             "default": "30s",
-            "description": "How long the whole exchange may take, a streamed answer included.",
+            "description": "Time limit of the whole exchange, including a streamed answer.",
         },
         "max_response": {
             "type": "string",
             "format": "size",
             "default": "10MiB",
-            "description": "How long the answer, or one line of a streamed one, may be.",
+            "description": "Maximum size of the answer, or of one line of a streamed answer.",
         },
         "retry_statuses": {
             "type": "array",
             "items": {"type": "integer", "minimum": 300, "maximum": 599},
             "uniqueItems": True,
             "default": [408, 425, 429, 500, 502, 503, 504],
-            "description": "Statuses after which the same request may succeed later.",
+            "description": "Response statuses that make the error retryable.",
         },
     },
     "required": ["url"],

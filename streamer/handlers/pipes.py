@@ -1,4 +1,6 @@
-"""Our ends of a program's three pipes, used a bounded piece at a time: no flood of a program holds the loop."""
+"""Our ends of a program's three pipes, processed in pieces of limited size, so that a program's output does not block
+the loop.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +10,18 @@ from collections.abc import Callable
 from typing import Final
 
 _SLICES: Final = 4
-"""Pieces that are handed on in one turn of the loop."""
+"""Pieces that are passed on in one iteration of the loop."""
 _WRITTEN: Final = 256 * 1024
 
 
 class OutputPipe:
-    """Hands on what a program writes.
+    """Passes on what a program writes.
 
     Args:
         descriptor: to read from; it is closed here.
-        piece: bytes handed on at once, so many that what they cause takes a millisecond or two at most.
+        piece: bytes passed on at once; processing them should take at most a millisecond or two.
         on_data: called with each piece.
-        on_end: called once when nothing more will come, unless it was closed before.
+        on_end: called once at the end of the output, unless it was closed before.
     """
 
     def __init__(
@@ -34,11 +36,11 @@ class OutputPipe:
 
     @property
     def open(self) -> bool:
-        """Whether something may still come."""
+        """Whether more may arrive."""
         return self._descriptor >= 0
 
     def close(self) -> None:
-        """Reads nothing more."""
+        """Stops reading."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             asyncio.get_running_loop().remove_reader(descriptor)
@@ -60,11 +62,11 @@ class OutputPipe:
 
 
 class InputPipe:
-    """Writes bytes and the end of input, as fast as the program reads.
+    """Writes bytes and closes the input, as fast as the program reads.
 
     Args:
         descriptor: to write to; it is closed here.
-        data: all that is written.
+        data: the whole input.
     """
 
     def __init__(self, descriptor: int, data: bytes) -> None:
@@ -74,7 +76,7 @@ class InputPipe:
         asyncio.get_running_loop().add_writer(descriptor, self._write)
 
     def close(self) -> None:
-        """Writes nothing more."""
+        """Stops writing."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             asyncio.get_running_loop().remove_writer(descriptor)
@@ -86,7 +88,7 @@ class InputPipe:
         except BlockingIOError:
             return
         except OSError:
-            # The program has closed its input, or ended: what it has not read it does not want.
+            # The program has closed its input, or ended, and does not need the rest.
             self.close()
             return
         if not self._rest:

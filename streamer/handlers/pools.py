@@ -1,4 +1,6 @@
-"""Threads and processes for functions: queued and direct requests have their own, neither waits for the other."""
+"""Threads and processes for functions. Queued and direct requests have separate pools, so neither waits for the
+other.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,11 @@ from streamer.handlers.processes import ProcessPool
 from streamer.handlers.threads import ThreadPool
 
 THREAD_GRACE = 5.0
-"""Seconds that functions in threads get to end at shutdown."""
+"""Seconds that functions in threads get to finish at shutdown."""
 
 
 class Pools:
-    """Where functions run.
+    """The pools that run functions.
 
     Args:
         threads: for functions of queued requests.
@@ -42,7 +44,7 @@ class Pools:
 
     @property
     def left_over(self) -> int:
-        """How many functions still run although nobody waits for them any more."""
+        """How many functions still run after their callers have gone."""
         return self.queued_threads.left_over + self.direct_threads.left_over
 
     async def in_thread(self, function: Callable[..., Any], request: Request, options: Mapping[str, Any]) -> Any:
@@ -56,7 +58,9 @@ class Pools:
         return await pool.run(function, options, request)
 
     async def close(self) -> None:
-        """Kills what runs in processes, and waits a grace for what runs in threads: those end with the process."""
+        """Kills functions in processes, and waits for those in threads; functions that do not finish end with the
+        process.
+        """
         await asyncio.gather(self.queued_processes.close(), self.direct_processes.close())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(THREAD_GRACE):

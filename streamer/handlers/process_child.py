@@ -1,4 +1,4 @@
-"""What runs in a process of the pool: takes jobs, runs them, sends back progress and outcome."""
+"""The process of a pool: receives jobs, runs them, and sends progress and outcomes back."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from streamer.core.messages import Reporter
 from streamer.subprocesses.child import Channel
 
 PAUSE: Final = 0.02
-"""Seconds between two reports that are sent: a function that reports in a tight loop must not flood its parent."""
+"""Minimum seconds between two sent reports: a function that reports in a tight loop must not flood its parent."""
 
 
 class Outbox:
-    """Sends the newest report, at once after a silence, else when the pause since the last one is over."""
+    """Sends the newest report, immediately after a pause, otherwise when the interval since the last one is over."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        # Held while sending, which may block; a report never takes it, so the function is never held up.
+        # Held while sending, which may block; reporting never takes it, so the function is never blocked.
         self._sending = threading.Lock()
         self._newest: deque[tuple[float, str, dict[str, Any]]] = deque(maxlen=1)
         self._wake = threading.Event()
         self._never = threading.Event()
 
     def put(self, percentage: float, message: str, metadata: dict[str, Any]) -> None:
-        """Takes a report; an older one that has not been sent is dropped."""
+        """Stores a report, replacing an older one that has not been sent."""
         self._newest.append((percentage, message, metadata))
         if not self._wake.is_set():
             self._wake.set()
@@ -44,7 +44,7 @@ class Outbox:
             self._channel.send(*self._unsent(), outcome)
 
     def serve(self) -> None:
-        """Sends reports until the parent has gone; for a thread."""
+        """Sends reports until the parent is gone; runs in a thread."""
         with contextlib.suppress(OSError):
             while True:
                 self._wake.wait()
@@ -61,7 +61,7 @@ class Outbox:
         except IndexError:
             return []
         try:
-            # By itself: metadata that cannot be read again costs itself, not the job.
+            # Encoded separately: if metadata cannot be decoded, only the metadata is lost, not the job.
             packed = pickle.dumps(metadata) if metadata else b""
         except BaseException:  # noqa: BLE001 - nor does metadata that cannot be sent
             packed = b""
@@ -86,12 +86,12 @@ class ChannelReporter(Reporter):
         self._metadata = {**self._metadata, key: value}
 
     def close(self) -> None:
-        """The job has ended: what a thread of it reports from now on must not count for the next one."""
+        """The job has ended: later reports of its threads must not count for the next job."""
         self._outbox = None
 
 
 def main(channel: Channel) -> None:
-    """Runs jobs until the parent has gone. A job that runs at that moment ends with the process."""
+    """Runs jobs until the parent is gone. A job that is running then ends with the process."""
     _let_programs_be_stopped()
     jobs: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     busy = threading.Event()
@@ -103,13 +103,13 @@ def main(channel: Channel) -> None:
             reporter = ChannelReporter(outbox)
             outcome = run(job, reporter)
             reporter.close()
-            # Before the outcome leaves: the parent may send the next job as soon as it has it.
+            # Before the outcome is sent: the parent may send the next job as soon as it has it.
             busy.clear()
             outbox.finish(outcome)
 
 
 def run(job: bytes, reporter: Reporter) -> bytes:
-    """Runs one job and returns its outcome, ready to send."""
+    """Runs one job and returns its outcome, encoded."""
     try:
         function, options, request = pickle.loads(job)  # noqa: S301 - from our own parent
         request.progress = reporter
@@ -154,13 +154,15 @@ def _receive(channel: Channel, jobs: queue.SimpleQueue[bytes | None], busy: thre
             for message in messages:
                 jobs.put(message)
     if busy.is_set():
-        # The parent has died; nobody will ever see what the job returns, and it might compute for hours.
+        # The parent has died: the job's result is useless, and it might compute for hours.
         _end_with_programs()
     jobs.put(None)
 
 
 def _end_with_programs() -> None:
-    """Ends this process, and the programs that the function runs: they must not run beside the next attempt's."""
+    """Ends this process, and the programs that the function runs: they must not run at the same time as those of the
+    next attempt.
+    """
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
@@ -174,10 +176,10 @@ def _number(percentage: Any) -> float:
 
 
 def _let_programs_be_stopped() -> None:
-    """An ignored signal stays ignored in every program that a handler starts; one that is caught does not."""
+    """An ignored signal stays ignored in every program that a handler starts; a caught one does not."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _nothing)
 
 
 def _nothing(_number: int, _frame: Any) -> None:
-    """The parent decides when its children go."""
+    """The parent decides when its children end."""

@@ -1,4 +1,4 @@
-"""Processes for CPU-bound handlers: one job at a time in each, and a job that must stop is stopped by SIGKILL."""
+"""Processes for CPU-bound handlers: each runs one job at a time, and is killed to stop a job."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ CHILD: Final = "streamer.handlers.process_child:main"
 
 
 class ProcessFailed(Exception):
-    """What a function raised in its process; the traceback from there is in the notes, for the log."""
+    """The exception of a function in its process; the notes have the traceback from there, for the log."""
 
 
 class ProcessPool:
-    """At most `size` processes, started as they are needed. Jobs beyond that wait: owners of requests take turns.
+    """At most `size` processes, started when needed. Further jobs wait: owners of requests take turns.
 
-    Each process keeps what it has imported, so only its first job pays for that. Its stdout and stderr are ours.
+    Each process keeps its imports, so only its first job has to wait for them. The processes share our stdout and
+    stderr.
 
     Args:
         size: how many functions may run at one time; 0: one per core that this process may use.
@@ -36,19 +37,19 @@ class ProcessPool:
     def __init__(self, size: int = 0) -> None:
         self.size = size or len(os.sched_getaffinity(0))
         self._waiting: FairQueue[asyncio.Future[_Worker]] = FairQueue()
-        # A stack: those that already run are taken again before another is started.
+        # A stack, so that running processes are reused before another is started.
         self._idle = [_Worker() for _ in range(self.size)]
         self._busy: set[_Worker] = set()
         self._closed = False
 
     async def run(self, function: Callable[..., Any], options: Mapping[str, Any], request: Request) -> Any:
-        """What `function(request, **options)` returns or raises, in a process.
+        """The result or exception of `function(request, **options)`, in a process.
 
-        When the caller is cancelled, the process is killed.
+        If the caller is cancelled, the process is killed.
 
         Raises:
             Error: the function's own; or INTERNAL_ERROR, retryable, when the process died or could not be started.
-            ProcessFailed: the function raised something else, or returned what cannot be sent back.
+            ProcessFailed: the function raised another exception, or its result cannot be sent back.
         """
         reporter = request.progress
         job = pickle.dumps((function, dict(options), msgspec.structs.replace(request, progress=SILENT)))
@@ -63,7 +64,7 @@ class ProcessPool:
             self._give(worker)
 
     async def _next(self) -> _Worker:
-        """Waits until another job hands its process over."""
+        """Waits until another job releases its process."""
         owner = current_owner()
         place: asyncio.Future[_Worker] = asyncio.get_running_loop().create_future()
         self._waiting.push(owner, place)
@@ -85,7 +86,7 @@ class ProcessPool:
         self._idle.append(worker)
 
     async def close(self) -> None:
-        """Kills what still runs and ends the processes. Jobs that wait or run fail as retryable."""
+        """Kills running jobs and ends the processes. Waiting and running jobs fail as retryable."""
         self._closed = True
         for worker in self._busy:
             worker.abandon("The service is shutting down")
@@ -93,7 +94,7 @@ class ProcessPool:
 
 
 class _Worker:
-    """One process, and the one job that it has."""
+    """One process, and its current job."""
 
     def __init__(self) -> None:
         self._child: Child | None = None
@@ -129,7 +130,7 @@ class _Worker:
         return child
 
     def abandon(self, why: str) -> None:
-        """Ends the job that runs, by killing its process."""
+        """Ends the running job by killing its process."""
         self._kill()
         if self._job is not None and not self._job.done():
             self._job.set_exception(Error(INTERNAL_ERROR, why, retryable=True))
@@ -156,7 +157,7 @@ class _Worker:
             kind, *rest = pickle.loads(message)  # noqa: S301 - from our own child, over a socket that nobody else has
         except BaseException as error:  # noqa: BLE001 - a class that cannot be made again here may raise anything
             self._job.set_exception(
-                ProcessFailed(f"what the handler's function returned cannot be read: {describe(error)}")
+                ProcessFailed(f"what the handler's function returned cannot be decoded: {describe(error)}")
             )
             return
         if kind == "progress":

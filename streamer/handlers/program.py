@@ -1,4 +1,4 @@
-"""One run of one program: started without a shell, in a process group of its own, and stopped with all of it."""
+"""One run of one program: started without a shell, in its own process group, and stopped with the whole group."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from streamer.subprocesses.programs import Programs
 _NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _PIECE_OF_STDOUT: Final = 4096
 _PIECE_OF_STDERR: Final = 512
-"""Each of its lines becomes a line of the log, which costs more."""
+"""Smaller than for stdout: each line becomes a line of the log, which costs more."""
 
 
 class Program:
-    """A program that runs. What it writes is handed on as it comes, so it never waits for us for long.
+    """A running program. Its output is passed on as it arrives, so it never waits long for us.
 
-    It ends with this process, even where that is killed: see `streamer.subprocesses.supervisor`.
+    It ends with this process, even if that is killed: see `streamer.subprocesses.supervisor`.
 
     Args:
         on_stdout: called with each piece of stdout; an `Error` that it raises ends the run.
         on_stderr: called with each piece of stderr.
         clock: measures the grace.
-        grace: seconds between SIGTERM and SIGKILL; and for which output is still waited for once the program has
-            ended but something that it started holds its output open.
+        grace: seconds between SIGTERM and SIGKILL, and how long to wait for output after the program has ended, if a
+            process that it started holds its output open.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class Program:
     ) -> None:
         loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = loop.create_future()
-        """Ends when the program has ended and all its output is read, or with what `on_stdout` raised."""
+        """Done when the program has ended and all its output is read, or with the exception of `on_stdout`."""
         self.exited: asyncio.Future[None] = loop.create_future()
-        """Ends when the program has ended, whatever becomes of its output."""
+        """Done when the program has ended, even if its output is still open."""
         self.status: int | None = None
-        """Exit status, or the number of the signal below zero; None while it runs."""
+        """Exit status, or the negative number of the signal; None while it runs."""
         self._programs = Programs.of_loop()
         self._on_stdout = on_stdout
         self._on_stderr = on_stderr
@@ -68,7 +68,7 @@ class Program:
         clock: Clock,
         grace: float,
     ) -> Self:
-        """Starts it and hands it `stdin`, then the end of its input, as fast as it reads.
+        """Starts it and writes `stdin` to its input, which is then closed.
 
         Raises:
             OSError, ValueError: the system refuses to run it.
@@ -95,16 +95,17 @@ class Program:
         return program
 
     async def stop(self) -> bool:
-        """Ends whatever still runs of it: SIGTERM, the grace, SIGKILL, to the whole group. Returns at once when all has
-        ended by itself; what has let go of the program's output by then is left alone.
+        """Ends whatever still runs of it: SIGTERM, the grace, SIGKILL, for the whole group. Returns immediately when
+        everything has ended; processes that no longer hold the program's output are not stopped.
 
         Returns:
-            False when even SIGKILL did not end it within another grace: it hangs in the kernel, or is not ours.
+            False when even SIGKILL did not end it within another grace: it is blocked in the kernel, or belongs to
+                another user.
         """
         if self._lingering is not None:
             self._lingering.cancel()
         if self.done.done() and not self.done.cancelled():
-            # What went wrong is not asked for again where the caller was cancelled at the same moment.
+            # Exceptions are already known; here the caller was cancelled at the same moment.
             self.done.exception()
         try:
             await self._end()
@@ -119,8 +120,8 @@ class Program:
                 self._signal(signal.SIGTERM)
                 await self._wait_for_exit()
         finally:
-            # At once when the caller loses patience and cancels this too. What a program that ended by itself has
-            # detached from its output goes on.
+            # Immediately when the caller cancels this too. Processes that a finished program has detached from its
+            # output continue.
             if stopped or self._is_open():
                 self._signal(signal.SIGKILL)
         if not self.exited.done():
@@ -149,7 +150,7 @@ class Program:
             self._programs.give_back()
 
     def _is_open(self) -> bool:
-        # It may end before its pipes are looked at.
+        # It may end before its pipes are read.
         return not self._outputs or any(output.open for output in self._outputs)
 
     def _read_stdout(self, data: bytes) -> None:
@@ -181,8 +182,8 @@ class Program:
 
 
 async def _pipes_in_turn(programs: Programs) -> tuple[list[int], list[int]]:
-    """As `_pipes`, when there are descriptors for them: while other programs run, those will give theirs back, and an
-    attempt must not be lost for that.
+    """As `_pipes`, once descriptors are available: other running programs will release theirs, and an attempt must not
+    be lost for lack of them.
     """
     while True:
         try:
@@ -196,10 +197,10 @@ async def _pipes_in_turn(programs: Programs) -> tuple[list[int], list[int]]:
 
 
 def _pipes() -> tuple[list[int], list[int]]:
-    """Our ends and the program's, of stdin, stdout and stderr.
+    """Our ends and the program's ends of stdin, stdout and stderr.
 
     Raises:
-        OSError: there are no descriptors left.
+        OSError: no descriptors are left.
     """
     ours: list[int] = []
     theirs: list[int] = []

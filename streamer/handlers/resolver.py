@@ -1,6 +1,6 @@
-"""Which addresses the name in a declared URL may lead to.
+"""Restricts the addresses that the name in a configured URL may resolve to.
 
-It imports aiohttp, so nothing imports it before it is used.
+It imports aiohttp, so it is imported only when it is used.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 
 class OwnThreads(AbstractResolver):
-    """Asks the system in threads of its own: neither other actions' slow names nor the threads that handlers take for
-    themselves (`asyncio.to_thread`) hold it up.
+    """Queries the system's resolver in separate threads: neither slow names of other actions nor the threads of
+    handlers (`asyncio.to_thread`) delay it.
     """
 
     def __init__(self) -> None:
@@ -49,24 +49,24 @@ class OwnThreads(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Takes no more names; it does not wait for those that are being asked for."""
+        """Accepts no more names; does not wait for pending queries."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class PrivateAddress(OSError):
-    """A name led only to addresses that are not public."""
+    """A name resolved only to addresses that are not public."""
 
 
 class PublicResolver(AbstractResolver):
-    """Leaves out addresses that are not public: of this machine, private and local networks, cloud metadata.
+    """Removes addresses that are not public: this machine's, private and local networks, cloud metadata.
 
-    Whoever runs the name's zone decides what it leads to, and may decide otherwise between two looks; so what counts
-    is the very address that is connected to, which is what a resolver returns. An address that stands in the URL
-    itself never comes here, and `localhost` passes: both are the author's own words (RFC 6761, section 6.3, for the
-    names that end so).
+    The owner of the name's zone decides what it resolves to, and may change it between two queries. So the check
+    applies to the address that is connected to, which is what a resolver returns. An address in the URL itself is not
+    resolved, and `localhost` is allowed: the author of the configuration chose both (RFC 6761, section 6.3, for names
+    that end so).
 
     Args:
-        resolver: asks the system.
+        resolver: queries the system.
     """
 
     def __init__(self, resolver: AbstractResolver | None = None) -> None:
@@ -78,19 +78,19 @@ class PublicResolver(AbstractResolver):
         """The public addresses of a name.
 
         Raises:
-            PrivateAddress: it has others, and none of these.
-            OSError: it has none at all.
+            PrivateAddress: it has only others.
+            OSError: it has none.
         """
         found = await self._resolver.resolve(host, port, family)
         if host.lower().rstrip(".").rpartition(".")[2] == LOCAL:
             return found
         public = [one for one in found if (address := parse_address(one["host"])) is not None and is_public(address)]
         if not public:
-            led = ", ".join(one["host"] for one in found)
+            addresses = ", ".join(one["host"] for one in found)
             raise PrivateAddress(
                 errno.EHOSTUNREACH,
-                f"the name {host!r} leads to {led}, which is not on the internet at large; if that is meant, set the "
-                "action's allow_private: true, or write the address itself",
+                f"the name {host!r} resolves to {addresses}, which is not public; if that is intended, set the "
+                "action's allow_private: true, or write the address in the url",
             )
         return public
 

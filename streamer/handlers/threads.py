@@ -20,10 +20,11 @@ _cancelled: Final[contextvars.ContextVar[threading.Event | None]] = contextvars.
 
 
 def cancelled() -> bool:
-    """Whether nobody waits any more for what this function does: timeout, shutdown, or the owner's wish.
+    """Whether the result of this function is no longer needed: after a timeout, at shutdown, or when the request was
+    cancelled.
 
-    A thread cannot be stopped from outside. A function that runs long asks now and then and returns early; what it
-    returns is dropped. False in a function that does not run in a thread of the pool.
+    A thread cannot be stopped from outside. A long-running function should call this now and then and return early; its
+    result is dropped. Always False in a function that does not run in a thread of the pool.
     """
     event = _cancelled.get()
     return event is not None and event.is_set()
@@ -36,23 +37,23 @@ class _Job:
     loop: asyncio.AbstractEventLoop
     cancelled: threading.Event = field(default_factory=threading.Event)
     ended: asyncio.Future[None] | None = None
-    """Only once its caller has gone while it runs: done when the function has returned."""
+    """Set once its caller has gone while it runs; done when the function has returned."""
 
 
 class ThreadPool:
-    """At most `size` threads, started as they are needed. Jobs beyond that wait: owners of requests take turns.
+    """At most `size` threads, started when needed. Further jobs wait: owners of requests take turns.
 
-    The threads are daemons: a function that never returns holds up its own slot, and not the end of the process.
+    The threads are daemons: a function that never returns blocks its own slot, and not the end of the process.
 
     Args:
         size: how many functions may run at one time.
-        name: what the threads are called in a debugger, with a number after it.
+        name: the prefix of the threads' names, in a debugger.
         logger: gets how many functions outlived their callers.
     """
 
     def __init__(self, size: int, *, name: str = "streamer-handler", logger: Any = None) -> None:
         self.left_over = 0
-        """How many functions still run although their callers have gone."""
+        """How many functions still run after their callers have gone."""
         self._logged = 0
         self._logger = logger
         self._size = size
@@ -67,17 +68,18 @@ class ThreadPool:
 
     @property
     def running(self) -> int:
-        """How many threads are at work, those whose caller has gone included."""
+        """How many threads are busy, including those whose caller has gone."""
         return len(self._running)
 
     async def run(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Any:
-        """What the function returns or raises, in a thread, under the caller's context variables.
+        """The function's result or exception, in a thread, with the caller's context variables.
 
-        When the caller is cancelled it returns at once. A function that has not begun never will; one that has goes on,
-        sees `cancelled()`, and keeps its thread until it really ends; the current attempt learns that it is left.
+        If the caller is cancelled, this returns immediately. A function that has not started never will; a started one
+        continues, sees `cancelled()`, and occupies its thread until it returns; the current attempt registers that it
+        is still running.
 
         Raises:
-            Error: INTERNAL_ERROR, retryable, when the pool is closed or the system starts no thread.
+            Error: INTERNAL_ERROR, retryable, when the pool is closed or the system cannot start a thread.
         """
         if self._closed:
             raise _closing()
@@ -99,7 +101,7 @@ class ThreadPool:
                 self._waiting.discard(owner, job)
 
     async def close(self) -> None:
-        """Takes no more jobs, waits for those that run, and ends the threads. Cancel it to leave them behind."""
+        """Accepts no more jobs, waits for those that run, and ends the threads. Cancel it to leave them running."""
         self._closed = True
         try:
             await self._idle.wait()
@@ -116,7 +118,7 @@ class ThreadPool:
         while self._waiting and len(self._running) < self._size:
             problem = self._add_thread() if len(self._running) == len(self._threads) else None
             if problem is not None and self._threads:
-                # The job waits for one of the threads that there are.
+                # The job waits for one of the existing threads.
                 return
             job = self._waiting.pop()
             if job.done.done():
@@ -140,11 +142,11 @@ class ThreadPool:
         return None
 
     def _leave(self, job: _Job) -> None:
-        """The caller has gone, and its function runs on."""
+        """The caller has gone, and its function continues."""
         job.ended = job.loop.create_future()
         leave_running(job.ended)
         self.left_over += 1
-        # Once for each doubling: many requests that are cancelled together are one piece of news.
+        # Logged once for each doubling: many requests that are cancelled together need only few lines.
         if self._logger is not None and self.left_over >= 2 * self._logged:
             self._logged = self.left_over
             request = current_request.get()
@@ -155,7 +157,7 @@ class ThreadPool:
             )  # fmt: skip
 
     def _ended(self, job: _Job, value: Any, error: BaseException | None) -> None:
-        """On the loop, when a thread has ended a job."""
+        """Called on the loop, when a thread has finished a job."""
         self._running.discard(job)
         if job.ended is not None:
             self._left_ended(job.ended)
@@ -181,11 +183,11 @@ def _serve(work: queue.SimpleQueue[_Job | None], ended: Callable[[_Job, Any, Bas
     while (job := work.get()) is not None:
         value, error = None, None
         try:
-            # A job that was cancelled on its way to this thread never begins.
+            # A job that was cancelled on its way to this thread never starts.
             value = None if job.cancelled.is_set() else job.run()
         except BaseException as raised:  # noqa: BLE001 - it belongs to whoever waits, SystemExit included
             error = _deliverable(raised)
-        # A loop that has closed has nobody who waits.
+        # A closed loop has no callers.
         with contextlib.suppress(RuntimeError):
             job.loop.call_soon_threadsafe(ended, job, value, error)
         # A thread that waits for its next job must not keep the last one's request alive.

@@ -1,4 +1,4 @@
-"""Shows how a handler checks what JSON Schema cannot say, or what its author would rather write in Python."""
+"""An example of validation in Python, for checks that JSON Schema cannot express."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST_EMAIL: Final = 100
 
 
 class ValidationExampleHandler(BaseHandler):
-    """Greets whoever gives `name` and `email`: `{"message": "Hello, NAME!", "email": …}`. Its estimate is 50 ms."""
+    """Greets a person with `name` and `email`: `{"message": "Hello, NAME!", "email": …}`. Its estimate is 50 ms."""
 
     def __init__(self) -> None:
         super().__init__(estimated_duration=0.05, validator=_validate)
@@ -32,7 +32,7 @@ def _validate(request: Request) -> None:
 
 
 def _violations(payload: Any) -> Iterator[tuple[str, str]]:
-    """JSON Pointer and text of each."""
+    """JSON Pointer and text of each violation."""
     if not isinstance(payload, dict):
         yield "", "an object with name and email is required"
         return

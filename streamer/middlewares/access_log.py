@@ -18,7 +18,7 @@ OPTIONS: Final = {
             "type": "string",
             "format": "duration",
             "default": "0s",
-            "description": "Log a success only when it took at least so long. Failures are always logged.",
+            "description": "Log a success only if it took at least this long. Failures are always logged.",
         },
     },
     "additionalProperties": False,
@@ -28,8 +28,8 @@ OPTIONS: Final = {
 class AccessLog(Middleware):
     """Logs action, ids, outcome and duration: once per direct request, once per attempt of a queued one.
 
-    The outcome is `ok` or an error's code; of an attempt that was given back to the queue `released`, and of one whose
-    request another worker has taken over or an operator has ended `lost`.
+    The outcome is `ok` or an error code. It is `released` for an attempt that was returned to the queue, and `lost` for
+    one whose request another worker has claimed or an operator has ended.
     """
 
     immediate = True
@@ -48,7 +48,7 @@ class AccessLog(Middleware):
             outcome = error.code
             raise
         except asyncio.CancelledError:
-            # A direct request is cancelled by nobody but a shutdown, and its client gets this code.
+            # Only a shutdown cancels a direct request, and its client gets this code.
             outcome = why_interrupted(CANCELLED if request.queued else OVERLOADED)
             raise
         else:

@@ -1,4 +1,4 @@
-"""Bounds on payloads, tighter than the transport's and the codec's."""
+"""Limits for payloads, stricter than those of the transport and the codec."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ OPTIONS: Final = {
         "max_payload": {
             "type": "string",
             "format": "size",
-            "description": "Bytes of the payload as JSON; none when left out.",
+            "description": "Maximum size of the payload as JSON. Unlimited if omitted.",
         },
         "max_depth": {
             "type": "integer",
             "minimum": 1,
-            "description": "Levels of arrays and objects in the payload; none when left out.",
+            "description": "Maximum nesting of arrays and objects in the payload. Unlimited if omitted.",
         },
     },
     "additionalProperties": False,
@@ -30,7 +30,7 @@ OPTIONS: Final = {
 
 
 class Limits(Middleware):
-    """Refuses payloads that are too large or too deep, before they are queued or run."""
+    """Refuses payloads that are too large or too deeply nested, before they are queued or run."""
 
     immediate = True
 
@@ -44,7 +44,7 @@ class Limits(Middleware):
         if self._max_payload is not None:
             size = len(msgspec.json.encode(request.payload))
             if size > self._max_payload:
-                raise _refusal(f"has {size} bytes, more than the {format_size(self._max_payload)} allowed")
+                raise _refusal(f"has {size} bytes, but {format_size(self._max_payload)} are allowed")
         await next(request)
 
 

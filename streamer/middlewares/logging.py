@@ -1,4 +1,4 @@
-"""The original's logging middleware, in its shape: a callable that wraps a handler in another."""
+"""The original's logging middleware with its interface: a callable that wraps a handler."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Log = Callable[..., Any]
 
 
 def logging_middleware(logger: Log, *, clock: Clock | None = None) -> HandlerMiddleware:
-    """A middleware that logs the begin and the end of every run.
+    """A middleware that logs the start and the end of every run.
 
     Args:
         logger: called with a format and its arguments, as `logging.Logger.info` is.
@@ -47,12 +47,12 @@ class _LoggingHandler:
         return await self._logged(request, running)
 
     def _log(self, line: str, *arguments: object) -> None:
-        # A logger that fails must not fail the request: `print` does when nobody reads standard output any more.
+        # A logger that fails must not fail the request: `print` fails when standard output is closed.
         with contextlib.suppress(Exception):
             self._logger(line, *arguments)
 
     async def _logged(self, request: Request, running: Any) -> Result:
-        self._log("request %s begins: action %s", request.id, request.action)
+        self._log("request %s starts: action %s", request.id, request.action)
         started = self._clock.monotonic()
         try:
             result = await running
@@ -61,7 +61,7 @@ class _LoggingHandler:
             self._log("request %s failed after %s: %s", request.id, took, describe(problem))
             raise
         took = format_duration(self._clock.monotonic() - started)
-        # What is no Result yet is the data of one.
+        # A return value that is not a Result is the data of one.
         success = not isinstance(result, Result) or result.success
         self._log("request %s ended after %s: success %s", request.id, took, success)
         return result  # type: ignore[no-any-return]  # a handler may return plain data

@@ -1,4 +1,4 @@
-"""How often a connection, a principal or a tenant may ask, or how often an action may be asked for."""
+"""Limits the rate of requests by connection, principal, tenant or action."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ OPTIONS: Final = {
             "enum": ["connection", "principal", "tenant", "action"],
             "default": "connection",
             "description": (
-                "What has a limit of its own: each connection, each owner of requests, each tenant (an owner where "
-                "there are no tenants), or each action for all together."
+                "What the limit applies to: each connection, each owner, each tenant (each owner if there are no "
+                "tenants), or the whole action."
             ),
         },
         "limit": {
             "type": "string",
             "format": "rate",
-            "description": "How many requests in what time, on average.",
+            "description": "Average rate of requests.",
             "examples": ["100/1m"],
         },
         "burst": {
             "type": "integer",
             "minimum": 1,
             "maximum": 1_000_000_000,
-            "description": "How many at once after a pause; the limit's count when left out.",
+            "description": "Maximum number of requests at once after a pause. Default: the count in limit.",
         },
     },
     "required": ["limit"],
@@ -43,12 +43,12 @@ OPTIONS: Final = {
 
 
 _NOISE: Final = 1e-3
-"""Milliseconds that a wait may be longer than it is, by arithmetic; the buckets forgive as much."""
+"""Rounding of waits in milliseconds, which the buckets tolerate."""
 
 
 def _tenant(request: Request) -> str:
     principal = request.principal
-    # An owner begins with what it is and a colon, and so does this: no tenant can be called as an owner is.
+    # An owner has a prefix with a colon, and so does this: no tenant can have the name of an owner.
     return f"tenant:{principal.tenant_id}" if principal is not None and principal.tenant_id else request.owner
 
 
@@ -59,25 +59,25 @@ _KEYS: Final[Mapping[str, Callable[[Request], str]]] = {
     "action": lambda request: request.action,
 }
 _WHO: Final = {
-    "connection": "this connection may ask for",
-    "principal": "you may ask for",
-    "tenant": "your tenant may ask for",
-    "action": "this action may be asked for",
+    "connection": "this connection may send",
+    "principal": "you may send",
+    "tenant": "your tenant may send",
+    "action": "all clients together may send",
 }
 
 
 class RateLimit(Middleware):
-    """Refuses what comes too often with RATE_LIMITED, before it is queued or run.
+    """Refuses requests above the rate limit with RATE_LIMITED, before they are queued or run.
 
-    `retry_after_ms` of the refusal is when a request will get through, unless others of the same limit come first.
-    A refused request takes nothing. Each process counts for itself.
+    `retry_after_ms` in the refusal is when the request will be accepted, unless others of the same limit come first. A
+    refused request uses up no tokens. Each process counts separately.
 
     Args:
-        limit: how many requests in what time.
+        limit: the average rate.
         clock: time.
-        burst: how many at once; the limit's count when None.
+        burst: how many at once; None: the limit's count.
         per: `connection`, `principal`, `tenant` or `action`.
-        max_keys: how many of them are remembered.
+        max_keys: how many of them are stored.
     """
 
     immediate = True
@@ -91,7 +91,7 @@ class RateLimit(Middleware):
         per: str = "connection",
         max_keys: int = MAX_KEYS,
     ) -> None:
-        # The service's own actions cost reads of the store; only what is limited by its name is not about them.
+        # The service's own actions read the store; only a limit per action, by name, does not apply to them.
         self.service_actions = per != "action"
         self._buckets = Buckets(limit, limit.limit if burst is None else burst, max_keys=max_keys)
         self._key = _KEYS[per]

@@ -1,4 +1,4 @@
-"""A bound on how long a handler may take."""
+"""Limits the duration of handlers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ OPTIONS: Final = {
             "type": "string",
             "format": "duration",
             "default": "30s",
-            "description": "For requests that are answered at once.",
+            "description": "Time limit of requests that are answered at once.",
         },
         "queued_limit": {
             "type": "string",
             "format": "duration",
-            "description": "For one attempt of a queued request; none when left out.",
+            "description": "Time limit of an attempt of a queued request. Unlimited if omitted.",
         },
     },
     "additionalProperties": False,
@@ -32,7 +32,7 @@ OPTIONS: Final = {
 
 
 class Timeout(Middleware):
-    """Ends a handler with TIMEOUT. A handler that never waits is not measured: it cannot be interrupted anyway."""
+    """Ends a handler with TIMEOUT. A handler that never waits is not measured, since it cannot be interrupted."""
 
     immediate = True
 
@@ -44,7 +44,7 @@ class Timeout(Middleware):
         limit = self._queued_limit if request.queued else self._limit
         if limit is None:
             return await next(request)
-        # The first step is made by hand: a timer, and a task to cancel, are needed only once the handler waits.
+        # The first step is done by hand: a timer, and a task to cancel, are needed only if the handler waits.
         coroutine: Any = next(request)
         try:
             waits_for = coroutine.send(None)
@@ -52,7 +52,7 @@ class Timeout(Middleware):
             return stop.value  # type: ignore[no-any-return]  # what the rest of the pipeline returned
         rest = Resumed(coroutine, waits_for)
         try:
-            # Whoever stepped us by hand may have done so inside a task of its own, which the timer must not cancel.
+            # The caller that stepped this by hand may run in its own task, which the timer must not cancel.
             await EnterTask()
             async with asyncio.timeout(limit) as bound:
                 may_be_interrupted(lambda: TIMEOUT if bound.expired() else "")

@@ -1,1 +1,1 @@
-"""The standard streams of a process: there from the start, and safe to write to whatever became of their readers."""
+"""The standard streams of a process: always open, and safe to write to even without a reader."""

@@ -1,4 +1,4 @@
-"""A text stream whose lines go to a function: for `print` and whatever else writes to a standard stream."""
+"""A text stream that passes its lines to a function: for `print` and other users of a standard stream."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from collections.abc import Callable
 from typing import Any, Final
 
 LONGEST: Final = 16_384
-"""Characters of a line; a longer one is cut into several."""
+"""Maximum characters of a line; a longer one is split."""
 
 
 class _Begun(threading.local):
-    """What each thread has written of its line so far."""
+    """The unfinished line of each thread."""
 
     text = ""
 
 
 class LineStream(io.TextIOBase):
-    """Takes text and hands on whole lines, without their line breaks. It never fails, and empty lines are left out.
+    """Accepts text and passes on whole lines, without their line breaks. It never fails, and skips empty lines.
 
-    Each thread has a line of its own: `print` writes one in several pieces.
+    Each thread has its own line, since `print` writes a line in several pieces.
 
     Args:
         take: called with each line.
-        descriptor: what `fileno` says, for programs that are started with this stream as theirs.
+        descriptor: the result of `fileno`, for programs that are started with this stream.
     """
 
-    # Libraries look at these of a standard stream, some of them while they are imported.
+    # Libraries read these attributes of a standard stream, some of them while they are imported.
     name = "<lines>"
     mode = "w"
     line_buffering = True
@@ -43,16 +43,16 @@ class LineStream(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # a plain attribute there
-        """What `buffer` takes."""
+        """The stream for bytes."""
         return "utf-8"
 
     @property
     def errors(self) -> str:  # type: ignore[override]  # as above
-        """What becomes of what cannot be encoded: it is never encoded here."""
+        """How encoding errors are handled: text is never encoded here."""
         return "backslashreplace"
 
     def write(self, text: str, /) -> int:
-        """Takes a piece of text."""
+        """Accepts a piece of text."""
         *lines, rest = (self._begun.text + text).split("\n")
         while len(rest) > LONGEST:
             lines.append(rest[:LONGEST])
@@ -60,34 +60,34 @@ class LineStream(io.TextIOBase):
         self._begun.text = rest
         for line in lines:
             if line := line.rstrip():
-                # Nobody who prints expects that to fail.
+                # Callers of `print` do not expect it to fail.
                 with contextlib.suppress(Exception):
                     self._take(line)
         return len(text)
 
     def reconfigure(self, **_options: object) -> None:
-        """Does nothing: no encoding and no buffering makes a difference to lines."""
+        """Does nothing: encoding and buffering do not affect lines."""
 
     def end(self) -> None:
-        """Hands on what this thread has written without a line break."""
+        """Passes on what this thread has written without a line break."""
         if self._begun.text:
             self.write("\n")
 
     def writable(self) -> bool:
-        """Always."""
+        """Always true."""
         return True
 
     def fileno(self) -> int:
-        """The descriptor that the stream stands for."""
+        """The descriptor of the stream."""
         return self._descriptor
 
     def isatty(self) -> bool:
-        """Never: progress bars and colours have no place in a log."""
+        """Always false: progress bars and colours do not belong in a log."""
         return False
 
 
 class _Bytes(io.RawIOBase):
-    """The stream for those who write bytes."""
+    """The stream for callers that write bytes."""
 
     name = LineStream.name
     mode = "wb"
@@ -97,15 +97,15 @@ class _Bytes(io.RawIOBase):
         self._text = text
 
     def write(self, data: Any, /) -> int:
-        """Takes a piece of text in UTF-8."""
+        """Accepts a piece of text in UTF-8."""
         taken = bytes(data)
         self._text.write(taken.decode("utf-8", "backslashreplace"))
         return len(taken)
 
     def writable(self) -> bool:
-        """Always."""
+        """Always true."""
         return True
 
     def fileno(self) -> int:
-        """The descriptor that the stream stands for."""
+        """The descriptor of the stream."""
         return self._text.fileno()

@@ -1,4 +1,4 @@
-"""Lines to a file descriptor, without ever waiting for it or failing with it."""
+"""Writes lines to a file descriptor without waiting for it and without failing."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from typing import Final
 from streamer.core.clock import Clock, SystemClock
 
 LIMIT: Final = 2 * 1024 * 1024
-"""Bytes of lines that wait while they cannot be written. Further lines are dropped, and counted."""
+"""Maximum bytes of buffered lines. Further lines are dropped, and counted."""
 PAUSE: Final = 0.5
-"""Seconds between two tries after an error, such as a full volume or a reader that has gone."""
+"""Seconds between two tries after an error, such as a full disk or a closed reader."""
 AT_ONCE: Final = 64
-"""Lines of a backlog that one call writes: the caller has other things to do."""
+"""Maximum buffered lines that one call writes, so that its caller is not delayed."""
 PIECE: Final = 512
-"""Bytes of one write where only a poll says whether it would wait: the least that POSIX lets a pipe take at once."""
+"""Bytes of one write when only a poll says whether it would wait: the minimum that a POSIX pipe accepts atomically."""
 
 _ANEW: Final = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_APPEND
 
 Put = Callable[[bytes], int]
-"""Writes what fits without waiting, and returns how many bytes that was; none may also be a BlockingIOError."""
+"""Writes what fits without waiting, and returns the number of bytes; zero may also be a BlockingIOError."""
 
 
 class Sink:
-    """Writes lines in order: at once where that is possible without waiting, else as soon as it is.
+    """Writes lines in order: immediately if that is possible without waiting, otherwise as soon as it is.
 
-    `write` may be called from any thread, also from a destructor that runs in the middle of another call. It takes no
-    lock that anybody holds for long. A daemon thread is started the first time that something has to wait.
+    `write` may be called from any thread, also from a destructor that runs in the middle of another call. It needs no
+    lock that is held for long. A daemon thread is started the first time that a line must wait.
 
     Args:
-        descriptor: where to; it is not closed. Once it turns out to be closed, lines are dropped without a word.
-        limit: bytes that may wait.
+        descriptor: to write to; it is not closed. Once it turns out to be closed, lines are silently dropped.
+        limit: maximum buffered bytes.
         clock: time.
     """
 
     def __init__(self, descriptor: int, *, limit: int = LIMIT, clock: Clock | None = None) -> None:
         self.notice: Callable[[int], bytes] = lambda count: b"%d lines of the log were dropped\n" % count
-        """Makes the line that says how many were dropped."""
+        """Creates the line with the number of dropped lines."""
         self._descriptor, self._put = _way_to(descriptor)
         self._limit = limit
         self._clock = clock or SystemClock()
@@ -58,9 +58,9 @@ class Sink:
         self._thread: threading.Thread | None = None
 
     def write(self, line: bytes) -> None:
-        """Takes a line, with its line break."""
+        """Writes or buffers a line, including its line break."""
         if not (self._waiting or self._dropped) and self._writing.acquire(blocking=False):
-            # Nothing is before it: most lines leave here.
+            # The buffer is empty: most lines are written here.
             try:
                 rest = self._attempt(line)
                 if not rest:
@@ -79,7 +79,7 @@ class Sink:
         self._drain()
 
     def _attempt(self, line: bytes) -> bytes:
-        """Returns what could not be written. Called with the lock."""
+        """Returns what could not be written. Called with the lock held."""
         if self._retry_at and self._clock.monotonic() < self._retry_at:
             return line
         try:
@@ -88,7 +88,7 @@ class Sink:
             written = 0
         except OSError as problem:
             if problem.errno == errno.EBADF:
-                # Never again: the next file that somebody opens may get the number, and would get the lines.
+                # Never again: the next opened file may get this number, and would get the lines.
                 self._put = len
                 return b""
             self._retry_at = self._clock.monotonic() + PAUSE
@@ -97,9 +97,9 @@ class Sink:
         return line[written:]
 
     def flush(self, timeout: float) -> bool:
-        """Waits so many seconds for what is left to be written. Returns whether all of it was.
+        """Waits this many seconds for the buffered lines. Returns whether all were written.
 
-        It gives up at once where writing fails: what refuses now would refuse a moment later.
+        Returns immediately if writing fails, since it would fail again a moment later.
         """
         ends_at = self._clock.monotonic() + timeout
         self._retry_at = 0.0
@@ -113,7 +113,8 @@ class Sink:
     def _drain(self) -> bool:
         """Writes what can be written now. Returns whether nothing is left.
 
-        Whoever cannot have the lock leaves its line to the one who has it, and who looks once more after giving it up.
+        A caller that cannot get the lock leaves its line to the caller that holds it, which checks once more after
+        releasing it.
         """
         while self._waiting or self._dropped:
             if not self._writing.acquire(blocking=False):
@@ -128,12 +129,12 @@ class Sink:
         return True
 
     def _write_some(self) -> bool:
-        """Returns False when writing must wait, or when others should go on with a long backlog."""
+        """Returns False when writing must wait, or when other callers should continue with a long backlog."""
         waiting = self._waiting
         for _ in range(AT_ONCE):
             if not waiting:
                 if not self._dropped:
-                    # Counted by several threads at once it may be a little off; here it is known again.
+                    # Counting in several threads at once may be slightly off; here the value is exact again.
                     self._size = 0
                     return True
                 self._note_dropped()
@@ -158,7 +159,7 @@ class Sink:
         self._stalled.set()
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="streamer-log", daemon=True)
-            # A system without another thread to give still has the callers, who try again with each line.
+            # Without a thread to start, callers still try again with each line.
             with contextlib.suppress(RuntimeError):
                 self._thread.start()
 
@@ -182,13 +183,13 @@ class Sink:
 def _way_to(descriptor: int) -> tuple[int, Put]:
     """The descriptor to wait for, and how to write to it without waiting.
 
-    O_NONBLOCK is never set on the descriptor itself: it would hold for everybody who shares it, such as the shell that
-    the terminal belongs to.
+    O_NONBLOCK is never set on the descriptor itself: it would affect every process that shares it, such as the shell of
+    the terminal.
     """
     try:
         mode = os.fstat(descriptor).st_mode
     except OSError:
-        return descriptor, len  # it is closed: whatever gets its number later is not meant
+        return descriptor, len  # It is closed; a later file with the same number must not be used.
     if stat.S_ISSOCK(mode):
         sock = socket.socket(fileno=os.dup(descriptor))
         return sock.fileno(), lambda data: sock.send(data, socket.MSG_DONTWAIT)
@@ -202,7 +203,7 @@ def _way_to(descriptor: int) -> tuple[int, Put]:
 
 
 def _opened_anew(descriptor: int) -> int | None:
-    """Another description of the same pipe or terminal, one that does not wait; None where the system has none."""
+    """A separate, non-blocking description of the same pipe or terminal; None where the system has none."""
     try:
         own = os.open(f"/proc/self/fd/{descriptor}", _ANEW)
     except OSError:
@@ -214,9 +215,9 @@ def _opened_anew(descriptor: int) -> int | None:
 
 
 def _controlling_terminal(descriptor: int) -> int | None:
-    """The same for a terminal that belongs to another user, as under `sudo -u` and `su`."""
+    """The same for a terminal that belongs to another user, as with `sudo -u` and `su`."""
     try:
-        os.tcgetpgrp(descriptor)  # fails for all but the controlling terminal, which /dev/tty stands for
+        os.tcgetpgrp(descriptor)  # Fails for all but the controlling terminal, which is /dev/tty.
         return os.open("/dev/tty", _ANEW)
     except OSError:
         return None

@@ -1,4 +1,4 @@
-"""What a process does to its standard streams before anything else, and a service before it runs foreign code."""
+"""Prepares the standard streams of a process, before anything else is opened and before foreign code runs."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ STDIN: Final = 0
 STDOUT: Final = 1
 STDERR: Final = 2
 FLUSH: Final = 1.0
-"""Seconds that the end of a process waits for a reader of its log."""
+"""Seconds that the process waits at its end for a slow reader of its log."""
 
 _sink: Sink | None = None
 _whole_process = False
-"""Whether the command line has the process for itself: in a test, or inside of another program, it has not."""
+"""Whether the command line owns the process; inside a test, or in another program, it does not."""
 
 
 def reopen() -> None:
-    """Puts /dev/null where the process was started without a standard stream (`<&-`, `>&-`, `2>&-`).
+    """Opens /dev/null in place of a missing standard stream (`<&-`, `>&-`, `2>&-`).
 
-    Otherwise the next file or socket to be opened would get its number, and whatever writes to standard error would
-    write into the database. Call it first of all.
+    Otherwise the next file or socket would get its number, and text for standard error could be written into the
+    database. Must be called first.
     """
     for descriptor, name, mode in ((STDIN, "stdin", "r"), (STDOUT, "stdout", "w"), (STDERR, "stderr", "w")):
         try:
@@ -35,7 +35,7 @@ def reopen() -> None:
         except OSError:
             _put_nothing_at(descriptor)
         if getattr(sys, name) is None:
-            # The interpreter found none, and `print` and others take that for no stream at all.
+            # The interpreter found none, and `print` and others then see no stream at all.
             stream = open(descriptor, mode, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115 - it stays as long as the process
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
@@ -44,7 +44,7 @@ def reopen() -> None:
 def _put_nothing_at(descriptor: int) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     if nothing == descriptor:
-        # Programs that are started from here need it as well.
+        # Programs that are started from here need it too.
         os.set_inheritable(descriptor, True)  # noqa: FBT003 - the standard library's shape
     else:
         os.dup2(nothing, descriptor)
@@ -52,10 +52,10 @@ def _put_nothing_at(descriptor: int) -> None:
 
 
 def keep_stdout() -> None:
-    """Keeps standard output for `sys.stdout` alone.
+    """Reserves standard output for `sys.stdout`.
 
-    What writes to the descriptor itself, such as an extension in C or a program that is started, writes to standard
-    error from now on.
+    Everything that writes to the descriptor itself, such as an extension in C or a started program, then writes to
+    standard error.
     """
     global _whole_process  # noqa: PLW0603 - there is one process
     _whole_process = True
@@ -67,18 +67,18 @@ def keep_stdout() -> None:
 
 
 def has_whole_process() -> bool:
-    """Whether nobody else uses standard output before or after the command."""
+    """Whether only the command uses standard output."""
     return _whole_process
 
 
 def give_back_stdout() -> None:
-    """Undoes `keep_stdout`: for code that may use standard output as it likes."""
+    """Undoes `keep_stdout`: for code that may use standard output."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(sys.stdout.fileno(), STDOUT)
 
 
 def stderr_sink() -> Sink:
-    """The one sink of this process's standard error. The end of the process waits a moment for what is left in it."""
+    """The single sink of this process's standard error. At its end, the process waits a moment for buffered lines."""
     global _sink  # noqa: PLW0603 - there is one standard error
     if _sink is None:
         _sink = Sink(STDERR)
@@ -87,7 +87,7 @@ def stderr_sink() -> Sink:
 
 
 def capture(stdout: Callable[[str], object], stderr: Callable[[str], object]) -> None:
-    """From now on what is printed goes line by line to these, which must neither wait nor fail."""
+    """Redirects printed lines to these functions, which must neither wait nor fail."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -97,13 +97,13 @@ def capture(stdout: Callable[[str], object], stderr: Callable[[str], object]) ->
 
 
 def guard_service() -> None:
-    """`print_to_stderr` where the process is ours: what a service, and a plugin in it, prints must not hold it up."""
+    """`print_to_stderr` where we own the process: what a service, and a plugin in it, prints must not block it."""
     if _whole_process:
         print_to_stderr()
 
 
 def print_to_stderr() -> None:
-    """From now on what is printed goes to standard error, without waiting for a reader or failing with it."""
+    """Redirects printed text to standard error, without waiting for a reader or failing."""
     sink = stderr_sink()
 
     def take(line: str) -> None:

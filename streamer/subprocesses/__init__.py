@@ -1,4 +1,4 @@
-"""Child processes of our own: a socket pair, whole messages both ways, death noticed at once."""
+"""Our own child processes: a socket pair, whole messages in both directions, and immediate notice of their end."""
 
 from streamer.subprocesses.parent import Child
 

@@ -1,4 +1,4 @@
-"""The child's end and its program: `python -m streamer.subprocesses.child FD MODULE:FUNCTION LIMIT`."""
+"""The child's side, and its program: `python -m streamer.subprocesses.child FD MODULE:FUNCTION LIMIT`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streamer.subprocesses.framing import Unframer, frame
 
 _READ_SIZE = 256 * 1024
 _TAKE_AT_MOST = 8 * 1024 * 1024
-"""Bytes of one `receive` beyond which it no longer looks for more."""
+"""Bytes of one `receive` beyond which it does not read more."""
 
 
 class Channel:
@@ -31,12 +31,12 @@ class Channel:
         taken = 0
         while not messages or taken < _TAKE_AT_MOST:
             try:
-                # What came in while the last messages were dealt with may be more than one reading holds.
+                # More may have arrived while the last messages were processed than one read returns.
                 data = self._socket.recv(_READ_SIZE, socket.MSG_DONTWAIT if messages else 0)
             except BlockingIOError:
                 break
             except ConnectionResetError:
-                # A parent that was killed before it had read everything.
+                # The parent was killed before it had read everything.
                 data = b""
             if not data:
                 break
@@ -58,32 +58,32 @@ def main(arguments: list[str]) -> None:
     descriptor, target, limit = arguments
     restore_limit(int(limit))
     print_to_stderr()
-    # A handler, not SIG_IGN: a program that the target starts would inherit that and could not be ended politely.
+    # A handler, not SIG_IGN: a program that the target starts would inherit SIG_IGN and could not be terminated.
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, _go_on)
     module, _, name = target.partition(":")
     sock = socket.socket(fileno=int(descriptor))
-    # A program that the target starts and that outlives it must not hold the socket, or nobody hears of its end.
+    # A program that the target starts and that outlives it must not keep the socket open, or its end goes unnoticed.
     sock.set_inheritable(False)
     try:
         getattr(importlib.import_module(module), name)(Channel(sock))
     finally:
         if threading.active_count() == 1:
-            # Closed by the end of the process itself: the parent kills whoever closes it and lives on, and so could
-            # not tell how the process ended. Only a thread that will not end needs that kill.
+            # Closed by the end of the process itself: the parent kills a child that closes it and does not exit, and
+            # could then not see how it ended. Only a thread that does not end needs that kill.
             sock.detach()
         else:
             sock.close()
 
 
 def restore_limit(soft: int) -> None:
-    """Takes the limit of open descriptors that the service was started with; below 0: leaves it as it is."""
+    """Sets the limit of open descriptors with which the service was started; below 0: does not change it."""
     if soft >= 0:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
 def _go_on(number: int, frame: FrameType | None) -> None:
-    """Takes a signal and does nothing about it: when the child ends is the parent's to say."""
+    """Ignores a signal: the parent decides when the child ends."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The limit of open descriptors: the service takes all that it may have, its children keep what it was started with."""
+"""The limit of open descriptors: the service raises its own to the maximum, and its children get the original one."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from collections.abc import Iterator
 from typing import Final
 
 _ENOUGH: Final = 1 << 20
-"""Where the hard limit is unlimited; no service needs more, and some systems refuse more."""
+"""The limit when the hard limit is unlimited; no service needs more, and some systems refuse more."""
 
 _SPARE: Final = 16
-"""How many the start of a process takes for a moment, and some."""
+"""How many descriptors starting a process needs temporarily, plus some."""
 
 _started_with: list[int] = []
 
 
 class Spare:
-    """Descriptors that are open for nothing, so that another writer can be started when all others are in use."""
+    """Unused open descriptors, kept so that another writer can be started when all others are in use."""
 
     def __init__(self) -> None:
         self._held: list[int] = []
         self._wanted = 0
 
     def hold(self, count: int = _SPARE) -> None:
-        """Opens so many, or as many as there are."""
+        """Opens this many, or as many as possible."""
         self._wanted = count
         with contextlib.suppress(OSError):
             while len(self._held) < count:
@@ -33,7 +33,7 @@ class Spare:
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[None]:
-        """Gives them back to the system for as long as it lasts; nothing may be awaited meanwhile."""
+        """Releases them within this context; nothing may be awaited in it."""
         while self._held:
             os.close(self._held.pop())
         try:
@@ -46,7 +46,7 @@ SPARE: Final = Spare()
 
 
 def raise_limit() -> int:
-    """Raises this process's limit to the most that it may have, sets some aside for emergencies, and returns it."""
+    """Raises this process's limit to the maximum, reserves some for emergencies, and returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if not _started_with:
         _started_with.append(soft)
@@ -67,5 +67,5 @@ def _raise(soft: int, hard: int) -> int:
 
 
 def limit_of_children() -> int:
-    """The limit that programs start with, as old ones read their descriptors by `select`; -1: as it is."""
+    """The limit for started programs, since old ones use `select` for their descriptors; -1: do not change it."""
     return _started_with[0] if _started_with else -1

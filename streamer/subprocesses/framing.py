@@ -13,13 +13,13 @@ def frame(message: bytes) -> bytes:
 
 
 class Unframer:
-    """Puts messages together again from whatever pieces the stream delivers."""
+    """Joins messages from the pieces that the stream delivers."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The messages that are whole now, in order."""
+        """The complete messages so far, in order."""
         buffer = self._buffer
         buffer += data
         messages = []

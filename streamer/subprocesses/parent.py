@@ -1,4 +1,4 @@
-"""The parent's end."""
+"""The parent's side."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from streamer.subprocesses.framing import Unframer, frame
 
 
 class Child(asyncio.Protocol):
-    """A child process that runs one function of ours and talks in whole messages.
+    """A child process that runs one function of ours and exchanges whole messages.
 
-    The child ignores SIGINT, SIGTERM, SIGHUP and SIGQUIT (the parent decides when its children go), has a session of
-    its own and ends by itself when its parent's end of the socket closes, however the parent died.
+    The child ignores SIGINT, SIGTERM, SIGHUP and SIGQUIT (the parent decides when its children end), has its own
+    session and ends when the parent's end of the socket closes, in whatever way the parent ended.
 
     Args:
         target: `module:function`; called in the child with a `streamer.subprocesses.child.Channel`.
@@ -46,14 +46,14 @@ class Child(asyncio.Protocol):
 
     @property
     def exit_status(self) -> int | None:
-        """How the child ended: its exit status, or the number of the signal below zero. None while it lives."""
+        """How the child ended: its exit status, or the negative number of the signal. None while it runs."""
         return None if self._process is None else self._process.returncode
 
     async def start(self) -> None:
-        """Starts the process. It does not wait for its first word.
+        """Starts the process. Does not wait for its first message.
 
         Raises:
-            OSError: the machine refuses another process.
+            OSError: the system cannot start another process.
         """
         loop = self._loop = asyncio.get_running_loop()
         self._gone = loop.create_future()
@@ -63,7 +63,7 @@ class Child(asyncio.Protocol):
         try:
             await loop.create_connection(lambda: self, sock=ours)
         except BaseException:
-            # Cancelled half-way: a child that nobody can speak to must not be left behind.
+            # Cancelled in the middle: a child that cannot be reached must not be left behind.
             ours.close()
             self.kill()
             raise
@@ -73,14 +73,14 @@ class Child(asyncio.Protocol):
         ours, theirs = socket.socketpair()
         number = str(theirs.fileno())
         try:
-            # The child needs our import path, whatever made it (a script's folder, an editable install, PYTHONPATH).
+            # The child needs our import path, whatever set it (a script's folder, an editable install, PYTHONPATH).
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
             self._process = subprocess.Popen(  # noqa: S603 - runs this interpreter only
                 [sys.executable, "-m", "streamer.subprocesses.child", number, self._target, str(limit_of_children())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=environment,
-                # Not of our terminal's group: what a Ctrl-C or a closed terminal sends is the parent's to decide on.
+                # Not in our terminal's group: the parent decides what happens on Ctrl-C or when the terminal is closed.
                 start_new_session=True,
             )
         except BaseException:
@@ -91,14 +91,14 @@ class Child(asyncio.Protocol):
         return ours
 
     def send(self, message: bytes) -> None:
-        """Sends one message, in one write and at once: under load a turn of the loop is long, and whoever has many
-        messages to send puts them together. Lost if the child is gone.
+        """Sends one message immediately, in one write. Callers with many messages should join them, because a busy loop
+        is slow. Lost if the child is gone.
         """
         if self._transport is not None:
             self._transport.write(frame(message))
 
     def kill(self) -> None:
-        """Ends the child now, by SIGKILL, with the programs that it runs. `on_exit` will not be called."""
+        """Kills the child now, by SIGKILL, with the programs that it runs. `on_exit` will not be called."""
         self._on_exit = None
         if self._process is not None:
             _kill_group(self._process)
@@ -107,9 +107,9 @@ class Child(asyncio.Protocol):
             self._transport = None
 
     async def close(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - a bound on the child, not on the caller
-        """Lets the child finish what it was sent and end by itself; kills it after `timeout` seconds.
+        """Lets the child process what it was sent and exit; kills it after `timeout` seconds.
 
-        Cancelled, it kills the child at once.
+        Cancelling it kills the child immediately.
         """
         self._on_exit = None
         try:
@@ -120,7 +120,7 @@ class Child(asyncio.Protocol):
                 with contextlib.suppress(TimeoutError, subprocess.TimeoutExpired):
                     async with asyncio.timeout(timeout):
                         await asyncio.shield(self._gone)
-                        # Its end of the socket closes before it has ended: its way out is its to finish.
+                        # Its end of the socket closes before it has ended: it may finish.
                         await asyncio.to_thread(self._process.wait, timeout)
         finally:
             self.kill()
@@ -140,14 +140,15 @@ class Child(asyncio.Protocol):
         self._gone.set_result(None)
         on_exit, self._on_exit = self._on_exit, None
         if on_exit is not None:
-            # A child may close its socket and yet live on; gone means gone. One that is ending keeps its own status.
+            # A child may close its socket and continue to run; then it is killed. One that is exiting keeps its own
+            # status.
             _kill_group(self._process)
             on_exit()
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
     if process.returncode is None:
-        # Before its status is collected: until then nobody else can have its number.
+        # Before its status is collected: until then no other process can get its id.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -21,7 +21,7 @@ from streamer.subprocesses.descriptors import SPARE, limit_of_children
 from streamer.subprocesses.supervisor import LARGEST, end
 
 SCARCE: Final = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""What the system says when it has none left of something; later it may have."""
+"""Errors of the system when a resource is exhausted; it may be available later."""
 
 _KIND: Final = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
 _BUFFER: Final = 1024 * 1024
@@ -29,9 +29,9 @@ _SCRIPT: Final = Path(__file__).with_name("supervisor.py")
 
 
 class Programs:
-    """Starts programs, each in a session of its own. Use `of_loop`: one supervisor is enough for all actions.
+    """Starts programs, each in its own session. Use `of_loop`: one supervisor is enough for all actions.
 
-    The supervisor is started with the first program, and again should it die; its programs are killed then.
+    The supervisor is started with the first program, and again if it dies; its programs are killed then.
     """
 
     def __init__(self) -> None:
@@ -45,29 +45,29 @@ class Programs:
         self.supervisor_pid: int | None = None
 
     def take(self) -> None:
-        """Says that the caller holds a program's pipes."""
+        """Registers that the caller holds a program's pipes."""
         self._taken += 1
 
     def give_back(self) -> None:
-        """Says that it holds them no more."""
+        """Registers that the caller has closed them."""
         self._taken -= 1
         waited, self._given_back = self._given_back, None
         if waited is not None and not waited.done():
             waited.set_result(None)
 
     async def until_given_back(self) -> bool:
-        """Waits until pipes are given back. Returns False at once when nobody holds any."""
+        """Waits until pipes are closed. Returns False immediately when no caller holds any."""
         if not self._taken:
             return False
         if self._given_back is None:
             self._given_back = asyncio.get_running_loop().create_future()
-        # Several wait for the same one.
+        # Several callers may wait for the same one.
         await asyncio.shield(self._given_back)
         return True
 
     @classmethod
     def of_loop(cls) -> Programs:
-        """The one of the running loop; its supervisor ends with the loop, or with this process at the latest."""
+        """The instance of the running loop; its supervisor ends with the loop, or with this process at the latest."""
         loop = asyncio.get_running_loop()
         if loop not in _of_loops:
             _of_loops[loop] = cls()
@@ -82,14 +82,14 @@ class Programs:
         streams: Sequence[int],
         on_end: Callable[[int], None],
     ) -> int:
-        """Starts a program and returns its process id, which is its group's and its session's too.
+        """Starts a program and returns its process id, which is also the id of its group and session.
 
         Args:
             argv: absolute path and arguments.
-            cwd: where it runs.
+            cwd: the working directory.
             env: its whole environment.
             streams: descriptors of its stdin, stdout and stderr; the caller closes them afterwards.
-            on_end: called on the loop with its exit status, or the number of the signal below zero.
+            on_end: called on the loop with its exit status, or the negative number of the signal.
 
         Raises:
             OSError, ValueError: the system refuses to run it.
@@ -119,19 +119,19 @@ class Programs:
 
     def signal(self, group: int, number: int) -> None:
         """Sends a signal to a program's group; SIGKILL to its whole session."""
-        # Directly: a supervisor that stands still must not keep a program alive.
+        # Directly: a supervisor that is stopped must not keep a program alive.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
         if number == signal.SIGKILL and self._socket is not None:
-            # It looks for processes of other groups, which would hold the loop up.
+            # It searches for processes of other groups, which would block the loop.
             with contextlib.suppress(OSError):
                 self._socket.send(pickle.dumps(("end", group)))
 
     def _connected(self) -> socket.socket:
-        """The socket to the supervisor, which is started when there is none.
+        """The socket to the supervisor, which is started if there is none.
 
         Raises:
-            OSError: the machine refuses another process.
+            OSError: the system cannot start another process.
         """
         if self._socket is not None:
             return self._socket
@@ -184,7 +184,7 @@ class Programs:
             return
         (pid,) = rest
         if started.done():
-            # Whoever wanted it has been cancelled meanwhile.
+            # Its caller has been cancelled meanwhile.
             self.signal(pid, signal.SIGKILL)
             on_end = _nothing
         else:
@@ -192,11 +192,11 @@ class Programs:
         self._running[number] = (pid, on_end)
 
     def _died(self, sock: socket.socket, stdout: IO[bytes]) -> None:
-        """The supervisor has gone: nobody else would end its programs, or say how they ended."""
+        """The supervisor is gone: no other process would end its programs, or report how they ended."""
         loop = asyncio.get_running_loop()
         loop.remove_reader(stdout)
         loop.remove_reader(sock)
-        # What it said before is true.
+        # What it reported before is still true.
         self._receive(sock)
         self._socket = None
         assert self._end is not None
@@ -215,7 +215,7 @@ _of_loops: Final[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Programs]]
 
 
 def _close(sock: socket.socket, process: subprocess.Popen[bytes]) -> None:
-    """Lets the supervisor end, with all that it runs."""
+    """Lets the supervisor end, with everything that it runs."""
     sock.close()
     assert process.stdin is not None
     assert process.stdout is not None
@@ -231,7 +231,7 @@ def _close(sock: socket.socket, process: subprocess.Popen[bytes]) -> None:
 async def _writable(sock: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
-    # Of a descriptor of its own: two may wait at one time.
+    # With its own descriptor, since two calls may wait at one time.
     copy = os.dup(sock.fileno())
     loop.add_writer(copy, _set, ready)
     try:
@@ -247,4 +247,4 @@ def _set(ready: asyncio.Future[None]) -> None:
 
 
 def _nothing(_status: int) -> None:
-    """Nobody waits for the end of this one."""
+    """No caller waits for the end of this one."""

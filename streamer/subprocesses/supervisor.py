@@ -1,8 +1,8 @@
 """Starts programs for a service, and ends them when the service has ended, even by SIGKILL.
 
-A script of its own: `python -I supervisor.py SOCKET SOFT_LIMIT`. Its standard input is a pipe that only the service
-holds open. It imports the standard library alone, so that it starts fast and stays small. Messages are pickled tuples,
-one in each packet of the socket:
+A separate script: `python -I supervisor.py SOCKET SOFT_LIMIT`. Its standard input is a pipe that only the service holds
+open. It imports only the standard library, so that it starts fast and stays small. Messages are pickled tuples, one in
+each packet of the socket:
 
     from the service    ("start", number, argv, cwd, env), with three descriptors; ("end", pid)
     to the service      ("started", number, pid), ("failed", number, errno, text), ("ended", number, exit status)
@@ -23,26 +23,26 @@ from types import FrameType
 from typing import Any
 
 LARGEST = 1024 * 1024
-"""Bytes of a packet; the system's own bound is lower."""
+"""Bytes of a packet; the system's own limit is lower."""
 _STREAMS = 3
 
 
 class Supervisor:
-    """Runs programs until the service has gone.
+    """Runs programs until the service is gone.
 
     Args:
         service: the socket to it.
-        lifeline: a descriptor that ends when the service does.
+        lifeline: a descriptor that closes when the service ends.
     """
 
     def __init__(self, service: socket.socket, lifeline: int) -> None:
         self._service = service
         self._lifeline = lifeline
         self._numbers: dict[int, int] = {}
-        """Of each process that runs."""
+        """Of each running process."""
 
     def serve(self) -> None:
-        """Returns when the service has gone and no program runs any more."""
+        """Returns when the service is gone and no program runs any longer."""
         woken, wake = os.pipe()
         os.set_blocking(woken, False)
         os.set_blocking(wake, False)
@@ -65,7 +65,7 @@ class Supervisor:
             end(pid)
 
     def _receive(self) -> bool:
-        """Handles one message. False when there will be no other."""
+        """Handles one message. False when no others will come."""
         data, descriptors, _, _ = socket.recv_fds(self._service, LARGEST, _STREAMS)
         if not data:
             return False
@@ -92,7 +92,7 @@ class Supervisor:
         except (OSError, ValueError, MemoryError) as problem:
             self._tell("failed", number, (isinstance(problem, OSError) and problem.errno) or 0, str(problem))
             return
-        # Its status is collected here; the object must not look for it, nor complain that it was left.
+        # Its status is collected here; the object must neither wait for it nor warn about it.
         process.returncode = 0
         self._numbers[process.pid] = number
         self._tell("started", number, process.pid)
@@ -109,16 +109,16 @@ class Supervisor:
                 self._tell("ended", number, os.waitstatus_to_exitcode(status))
 
     def _tell(self, *message: Any) -> None:
-        # A service that has gone is noticed by the lifeline.
+        # The lifeline shows when the service is gone.
         with contextlib.suppress(OSError):
             self._service.send(pickle.dumps(message))
 
 
 def end(leader: int) -> None:
-    """Kills a program's process group and, where the system shows them, what of its session has another group, and
-    what has a session of its own while its parent still runs.
+    """Kills a program's process group and, where the system shows them, members of its session in other groups, and
+    descendants in other sessions whose parents still run.
     """
-    # Before the first of them is killed: of an orphan nobody can say whose it was.
+    # Before the first of them is killed: an orphan's original parent is unknown.
     family = _family(leader)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
@@ -128,7 +128,7 @@ def end(leader: int) -> None:
 
 
 def _family(leader: int) -> set[int]:
-    """All processes of a session, and their descendants of any."""
+    """All processes of a session, and their descendants in any session."""
     children: dict[int, list[int]] = {}
     found = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
@@ -148,13 +148,13 @@ def _family(leader: int) -> set[int]:
 
 
 def _go_on(_number: int, _frame: FrameType | None) -> None:
-    """Takes a signal and does nothing about it. A program does not inherit that, as it would an ignored one."""
+    """Ignores a signal. A program does not inherit this, unlike an ignored signal."""
 
 
 def reset_signals() -> None:
-    """Programs begin with every signal unblocked and none ignored, whatever the service inherited."""
+    """Programs start with every signal unblocked and none ignored, whatever the service inherited."""
     for number in signal.valid_signals():
-        # Those that cannot be caught refuse; Python ignores SIGPIPE itself, and gives it back to programs.
+        # Signals that cannot be caught raise an error; Python ignores SIGPIPE itself, and restores it for programs.
         with contextlib.suppress(OSError, ValueError):
             if signal.getsignal(number) is signal.SIG_IGN and number != signal.SIGPIPE:
                 signal.signal(number, signal.SIG_DFL)
@@ -164,7 +164,7 @@ def reset_signals() -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Serves over the descriptor of the first argument; the second is the programs' limit of descriptors."""
+    """Serves over the descriptor in the first argument; the second is the programs' limit of descriptors."""
     descriptor, soft = map(int, arguments)
     reset_signals()
     if soft >= 0:

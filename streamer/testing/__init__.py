@@ -1,4 +1,4 @@
-"""For whoever tests handlers, plugins and stores.
+"""Tools for testing handlers, plugins and stores.
 
 Each name is imported when it is first used: the suites need pytest and hypothesis, which a service does not.
 """
@@ -26,7 +26,7 @@ _PLACES = {
 }
 
 if "pytest" in sys.modules:
-    # So that a promise that is broken shows its values in a plugin's own tests too, not only that it is.
+    # So that a failed assertion shows its values in a plugin's own tests too.
     sys.modules["pytest"].register_assert_rewrite(f"{__name__}.conformance", f"{__name__}.property")
 
 __all__ = sorted(_PLACES)  # noqa: PLE0605 - strings, found by __getattr__

@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told to move."""
+"""A clock that tests move by hand."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import heapq
 from itertools import count
 
 _SETTLE = 50
-"""Turns of the loop given to whoever was woken, before time moves on."""
+"""Iterations of the loop for woken tasks, before time moves on."""
 
 
 class ManualClock:
-    """Part of `Clock`, moved by hand.
+    """A `Clock` that is moved by hand.
 
     `monotonic` and `now` move together; `jump` moves only `now`, as an operator or a time server does.
 
     Args:
-        now: seconds since 1970 that it shows at first.
+        now: its initial time in seconds since 1970.
     """
 
     def __init__(self, now: float = 1_767_225_600.0) -> None:
@@ -32,7 +32,7 @@ class ManualClock:
         return self._monotonic
 
     async def sleep(self, seconds: float) -> None:
-        """Part of `Clock`: returns when the clock was moved so far."""
+        """Returns when the clock was moved that far."""
         if seconds <= 0:
             await asyncio.sleep(0)
             return
@@ -42,15 +42,15 @@ class ManualClock:
 
     @property
     def sleepers(self) -> int:
-        """How many wait."""
+        """How many tasks wait."""
         return sum(not woken.done() for _, _, woken in self._sleepers)
 
     def jump(self, seconds: float) -> None:
-        """Moves the wall clock alone; nobody wakes of it."""
+        """Moves only the wall clock; no sleeping task wakes."""
         self._now += seconds
 
     async def advance(self, seconds: float) -> None:
-        """Moves on by that much, waking sleepers in the order of their times; each may act before the next wakes."""
+        """Moves time forward, waking sleepers in the order of their times; each may act before the next wakes."""
         target = self._monotonic + seconds
         await settle()
         while self._sleepers and self._sleepers[0][0] <= target:
@@ -66,6 +66,6 @@ class ManualClock:
 
 
 async def settle() -> None:
-    """Lets everything that is ready run."""
+    """Lets all ready tasks run."""
     for _ in range(_SETTLE):
         await asyncio.sleep(0)

@@ -23,12 +23,12 @@ def websocket_event(
     """One event with the fields that the gateway sends.
 
     Args:
-        body: of a MESSAGE: text as it is, anything else as JSON.
+        body: of a MESSAGE: text unchanged, anything else as JSON.
         kind: CONNECT, MESSAGE or DISCONNECT.
-        connection_id: whose event it is.
-        query: of a CONNECT; the other kinds carry none.
-        headers: of a CONNECT; the other kinds carry none.
-        authorizer: what the authorizer of the route returned.
+        connection_id: the connection.
+        query: of a CONNECT; the other kinds have none.
+        headers: of a CONNECT; the other kinds have none.
+        authorizer: the result of the route's authorizer.
         base64_encoded: send the body as base64.
     """
     at = datetime.fromtimestamp(_CONNECTED_AT / 1000, UTC)

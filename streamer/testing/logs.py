@@ -1,4 +1,4 @@
-"""A logger that keeps what is logged."""
+"""A logger that records all calls."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class LogLine(NamedTuple):
     event: str
     """The text, with positional arguments filled in."""
     fields: dict[str, Any]
-    """The keyword arguments, after those that were bound."""
+    """The keyword arguments, after the bound fields."""
 
 
 class RecordingLogger:
-    """A logger in the way of structlog for tests: it takes every level and prints nothing.
+    """A structlog-compatible logger for tests: it accepts every level and prints nothing.
 
-    `lines` holds every call in order. A logger that was made by `bind` writes into the same list.
+    `lines` has every call in order. A logger that `bind` returns writes to the same list.
 
     Args:
-        bound: fields that each line begins with.
+        bound: fields at the start of each line.
     """
 
     def __init__(self, **bound: Any) -> None:
@@ -34,7 +34,7 @@ class RecordingLogger:
         self._logged: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     def bind(self, **fields: Any) -> RecordingLogger:
-        """A logger whose lines begin with these fields, too."""
+        """A logger that adds these fields to its lines."""
         other = RecordingLogger(**{**self.bound, **fields})
         other.lines = self.lines
         other._logged = self._logged
@@ -59,7 +59,7 @@ class RecordingLogger:
         """The fields of the first line with this text.
 
         Raises:
-            LookupError: there is none; it names what was logged.
+            LookupError: there is none; the message lists what was logged.
         """
         for line in self.lines:
             if line.event == event:
@@ -67,6 +67,6 @@ class RecordingLogger:
         raise LookupError(f"{event!r} was not logged, but {self.events()}")
 
     async def until(self, event: str) -> dict[str, Any]:
-        """Waits until a line with this text is logged, and returns its fields; at once where there is one."""
+        """Waits until a line with this text is logged, and returns its fields; immediately if there is one."""
         await self._logged[event].wait()
         return self.fields(event)

@@ -1,7 +1,7 @@
-"""Doubles for testing handlers and routers without a service, under the names that the original system's tests use.
+"""Doubles for testing handlers and routers without a service, with the names that the original system's tests use.
 
-They are unlike life in this: nothing is durable, nothing is slow, connections never end by themselves, and messages
-are kept as decoded objects instead of frames.
+They differ from real implementations: nothing is durable, nothing is slow, connections never end by themselves, and
+messages are recorded as decoded objects instead of frames.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ SendFunction = Callable[[str, Any], Awaitable[None]]
 
 
 def decoded(message: Message) -> Any:
-    """The message as plain data, however it was handed over."""
+    """The message as plain data, in whatever form it was passed."""
     return json.loads(message) if isinstance(message, bytes) else msgspec.to_builtins(message)
 
 
 class SendOnlyMock:
-    """A connection manager that only sends, into a dictionary.
+    """A connection manager that records sent messages in a dictionary.
 
     Attributes:
-        send_func: taken instead, when it is set; what it is given is then not kept. Raise in it to make sending fail.
-        messages: what was sent, by connection id, in order.
+        send_func: called instead, when it is set; its messages are not recorded. Raise in it to make sending fail.
+        messages: the sent messages, by connection id, in order.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class SendOnlyMock:
     async def send(
         self, connection_id: str, message: Message, /, *, replaces: str | None = None, final: bool = False
     ) -> None:
-        """Part of `ConnectionManager`. Every message is kept: nobody is slow here, so none replaces another."""
+        """Every message is recorded: no client is slow here, so none replaces another."""
         del replaces, final
         if self.send_func is not None:
             await self.send_func(connection_id, decoded(message))
@@ -47,22 +47,22 @@ class SendOnlyMock:
         self.messages.setdefault(connection_id, []).append(decoded(message))
 
     def room(self, connection_id: str, /) -> None:
-        """Part of `ConnectionManager`: nobody is slow here."""
+        """No client is slow here."""
 
     def get_messages(self, connection_id: str) -> list[Any]:
-        """What was sent to one connection."""
+        """The messages sent to one connection."""
         return list(self.messages.get(connection_id, ()))
 
     def reset(self) -> None:
-        """Forgets what was sent."""
+        """Clears the recorded messages."""
         self.messages.clear()
 
 
 class ProgressReporterMock(SendOnlyMock):
-    """Sends, and knows which connections are active: none, until `set_active` says so.
+    """Records messages, and knows which connections are active: none, until `set_active` is called.
 
     Attributes:
-        is_active_func: taken instead, when it is set.
+        is_active_func: called instead, when it is set.
     """
 
     def __init__(self) -> None:
@@ -76,12 +76,12 @@ class ProgressReporterMock(SendOnlyMock):
         return self.active_connections.get(connection_id, False)
 
     def set_active(self, connection_id: str, active: bool) -> None:
-        """Says whether a connection is active."""
+        """Sets whether a connection is active."""
         self.active_connections[connection_id] = active
 
 
 class RecordingMock(SendOnlyMock):
-    """Sends, calls every connection active, and notes who was asked after."""
+    """Records messages, says that every connection is active, and records the ids of these queries."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class FailingMock:
     """Sends nothing: every message fails with the same exception, and no connection is active.
 
     Args:
-        error: what sending raises; `ConnectionGone` for a connection that has ended.
+        error: raised by sending; `ConnectionGone` for a connection that has ended.
     """
 
     def __init__(self, error: Exception) -> None:
@@ -105,17 +105,17 @@ class FailingMock:
     async def send(
         self, connection_id: str, message: Message, /, *, replaces: str | None = None, final: bool = False
     ) -> None:
-        """Part of `ConnectionManager`: fails."""
+        """Fails."""
         del connection_id, message, replaces, final
         raise self.error
 
     def room(self, connection_id: str, /) -> None:
-        """Part of `ConnectionManager`: fails."""
+        """Fails."""
         del connection_id
         raise self.error
 
     async def broadcast(self, connection_ids: list[str], message: Message, /) -> list[str]:
-        """Part of `ConnectionManager`: fails."""
+        """Fails."""
         del connection_ids, message
         raise self.error
 
@@ -125,10 +125,10 @@ class FailingMock:
 
 
 class MockConnectionManager(ProgressReporterMock):
-    """A whole connection manager that notes every call.
+    """A whole connection manager that records every call.
 
     Attributes:
-        broadcast_func: taken instead, when it is set.
+        broadcast_func: called instead, when it is set.
         calls: name and arguments of each call, in order.
     """
 
@@ -144,7 +144,7 @@ class MockConnectionManager(ProgressReporterMock):
         await super().send(connection_id, message, replaces=replaces, final=final)
 
     async def broadcast(self, connection_ids: list[str], message: Message, /) -> list[str]:
-        """Part of `ConnectionManager`: keeps the message for each, and calls none of them gone."""
+        """Records the message for each connection, and reports none of them as ended."""
         self.calls.append(("broadcast", (list(connection_ids), decoded(message))))
         if self.broadcast_func is not None:
             return await self.broadcast_func(connection_ids, decoded(message))
@@ -161,17 +161,17 @@ class MockConnectionManager(ProgressReporterMock):
         return sum(name == method for name, _ in self.calls)
 
     def reset(self) -> None:
-        """Forgets messages and calls."""
+        """Clears messages and calls."""
         super().reset()
         self.calls.clear()
 
 
 class MockRequestStore:
-    """The little store that a router needs, in a list.
+    """The small store that a router needs, in a list.
 
     Attributes:
-        enqueue_func: taken instead, when it is set. Raise in it to make storing fail.
-        requests: what was enqueued, in order.
+        enqueue_func: called instead, when it is set. Raise in it to make storing fail.
+        requests: the enqueued requests, in order.
     """
 
     def __init__(self) -> None:
@@ -179,7 +179,7 @@ class MockRequestStore:
         self.requests: list[Request] = []
 
     async def enqueue(self, request: Request, /) -> RequestRecord | None:
-        """Part of `RequestStore`: every request counts as new."""
+        """Every request is new."""
         if self.enqueue_func is not None:
             return await self.enqueue_func(request)
         self.requests.append(request)
@@ -187,11 +187,11 @@ class MockRequestStore:
 
 
 class RecordingReporter(Reporter):
-    """Keeps what a handler reports: give it to a `Request` as `progress`.
+    """Records a handler's reports: pass it to a `Request` as `progress`.
 
     Attributes:
-        updates: percentage, message and metadata of each report, in order, as they were given.
-        metadata: what `set_metadata` has set.
+        updates: percentage, message and metadata of each report, in order, as they were passed.
+        metadata: the values of `set_metadata`.
     """
 
     __slots__ = ("metadata", "updates")
@@ -201,9 +201,9 @@ class RecordingReporter(Reporter):
         self.metadata: dict[str, Any] = {}
 
     def report(self, percentage: float, message: str = "", **metadata: Any) -> None:
-        """Keeps one report."""
+        """Records one report."""
         self.updates.append((percentage, message, {**self.metadata, **metadata}))
 
     def set_metadata(self, key: str, value: Any) -> None:
-        """Keeps one value for the reports to come."""
+        """Sets one value for later reports."""
         self.metadata[key] = value

@@ -1,4 +1,4 @@
-"""A stateful property test: random events against a store, and a model that knows only `transitions.advance`."""
+"""A stateful property test: random events for a store, compared with a model that uses only `transitions.advance`."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ def store_machine(open_store: Open, *, one_clock: bool = True) -> type[RuleBased
     In a test module: `TestMine = store_machine(open_mine).TestCase`.
 
     Args:
-        open_store: opens an empty store that takes its time from the clock it is given. It is called once for each
-            example, on a loop of the machine's own, and `close` is called at the end.
-        one_clock: all of the store's time comes from one clock, so that it can notice that this was put back. False
-            for a store that many machines write to, each by its own: then the clock is never put back.
+        open_store: opens an empty store that uses the given clock. It is called once for each example, on a loop of the
+            machine's own, and `close` is called at the end.
+        one_clock: the store takes all times from one clock, so that it can notice when this is set back. False for a
+            store that many machines write to, each with its own clock: then the clock is never set back.
     """
 
     class StoreMachine(_StoreMachine):
@@ -98,7 +98,7 @@ def store_machine(open_store: Open, *, one_clock: bool = True) -> type[RuleBased
 
 
 class _StoreMachine(RuleBasedStateMachine):
-    """Every rule does the same to both; they must agree on what comes of it, refusals included."""
+    """Every rule does the same to both; their answers must be equal, including refusals."""
 
     opening: Any
     directions: tuple[int, ...] = (-1, 1)
@@ -111,18 +111,18 @@ class _StoreMachine(RuleBasedStateMachine):
         self.store: RequestQueue = self.run(self.opening(self.clock))
         self.model: dict[tuple[str, str], RequestRecord] = {}
         self.numbers: dict[tuple[str, str], int] = {}
-        """In what order the records were stored."""
+        """The order in which the records were stored."""
         self.stored = 0
         self.held = 0
-        """How many claims there are to choose from."""
+        """The number of claims to choose from."""
 
     def teardown(self) -> None:
-        """Part of hypothesis's machine."""
+        """Called by hypothesis."""
         self.run(self.store.close())
         self.runner.close()
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """What the store answers; a refusal as its class."""
+        """The store's answer; a refusal as its class."""
         try:
             return self.runner.run(coroutine)
         except (LeaseLost, TransitionRefused) as refusal:
@@ -131,7 +131,7 @@ class _StoreMachine(RuleBasedStateMachine):
             return refusal.code
 
     def by_model(self, key: tuple[str, str], event: Event, missing: object) -> Any:
-        """What the table says; a refusal as its class."""
+        """The model's answer; a refusal as its class."""
         record = self.model.get(key)
         if record is None:
             return missing
@@ -143,18 +143,18 @@ class _StoreMachine(RuleBasedStateMachine):
 
     @initialize(requests=st.lists(_REQUESTS, min_size=5, max_size=12))
     def begin(self, requests: list[dict[str, Any]]) -> None:
-        """There is something to choose from."""
+        """There is a claim to choose."""
         for request in requests:
             self.enqueue(**request)
 
     @rule(requests=st.lists(_REQUESTS, min_size=1, max_size=4))
     def requests_arrive(self, requests: list[dict[str, Any]]) -> None:
-        """New requests, or some that stand already."""
+        """New requests, or some that exist already."""
         for request in requests:
             self.enqueue(**request)
 
     def enqueue(self, owner: str, id: str, action: str, attempts: int, priority: int, wait: float | None) -> None:  # noqa: A002 - the field's name
-        """What the store says of it, and what it keeps."""
+        """The store's answer, and what it keeps."""
         now = self.clock.now()
         record = RequestRecord(
             owner=owner,
@@ -185,7 +185,7 @@ class _StoreMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([2.0, LEASE, 3600.0]), data=st.data())
     def the_clock_is_set(self, seconds: float, data: st.DataObject) -> None:
-        """An operator, or a time server, puts it forward or back; a claim notices."""
+        """An operator, or a time server, changes the clock; a claim notices."""
         seconds *= data.draw(st.sampled_from(self.directions))
         self.check_claim("w1", 0, Limits())
         self.clock.jump(seconds)
@@ -211,17 +211,17 @@ class _StoreMachine(RuleBasedStateMachine):
         tenants: dict[str, int] | None,
         lost: tuple[int | None, int],
     ) -> Any:
-        """What the store took must have been due, in a right order, and become what the table says."""
+        """The claimed records must have been due, in a correct order, and changed as the model says."""
         return self.take(worker, limit, Limits(free_slots, tenant_limit, tenants, *lost))
 
     def take(self, worker: str, limit: int, limits: Limits) -> Any:
-        """The claims that it brought, for the rules that use them."""
+        """The claims, for the rules that use them."""
         taken = self.check_claim(worker, limit, limits)
         self.held += len(taken)
         return multiple(*(Lease(one.owner, one.id, one.fence) for one in taken))
 
     def check_claim(self, worker: str, limit: int, limits: Limits) -> list[RequestRecord]:
-        """Claims, and compares all that came of it with the model."""
+        """Claims, and compares the result with the model."""
         now = self.clock.now()
         claims = self.run(self.store.claim(worker, limit, LEASE, **limits.arguments))
         over = [one for one in self.model.values() if expired(one, now) or (due(one, now) and exhausted(one))]
@@ -246,14 +246,14 @@ class _StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.held > 0)
     @rule(target=leases, limit=st.integers(0, 6), tenant_limit=st.none() | st.integers(0, 2), lost=_LOST)
     def workers_die(self, limit: int, tenant_limit: int | None, lost: tuple[int | None, int]) -> Any:
-        """Nothing is heard of them until their leases have run out; another takes over."""
+        """Workers die until their leases have expired; another worker claims their requests."""
         self.run(self.clock.advance(LEASE))
         return self.take("w3", limit, Limits(None, tenant_limit, None, *lost))
 
     @precondition(lambda self: self.held > 0)
     @rule(held=st.lists(leases, max_size=3, unique=True))
     def renew(self, held: list[Lease]) -> None:
-        """Claims live on, or are named as lost."""
+        """Claims are renewed, or reported as lost."""
         lost = self.run(self.store.renew(held, LEASE))
         now = self.clock.now()
         for lease in held:
@@ -262,7 +262,7 @@ class _StoreMachine(RuleBasedStateMachine):
 
     @rule(lease=leases, percentage=st.floats(0, 100, width=32), seq=st.integers(1, 1000))
     def progress(self, lease: Lease, percentage: float, seq: int) -> None:
-        """Progress is written, or refused."""
+        """Progress is stored, or refused."""
         event = Progressed(self.clock.now(), lease.fence, seq, percentage, "on the way")
         answer = self.run(self.store.update_progress(lease, seq=seq, percentage=percentage, message="on the way"))
         expected = self.by_model((lease.owner, lease.id), event, LeaseLost)
@@ -270,7 +270,7 @@ class _StoreMachine(RuleBasedStateMachine):
 
     @rule(lease=consumes(leases), result=st.sampled_from([b"1", b'{"success":true}']), progress=_REPORTS)
     def complete(self, lease: Lease, result: bytes, progress: LastReport | None) -> None:
-        """The end with a result; twice is once."""
+        """The request ends with a result; repeating it changes nothing."""
         self.held -= 1
         event = Completed(self.clock.now(), lease.fence, 1, result, progress)
         for _ in range(2):
@@ -280,7 +280,7 @@ class _StoreMachine(RuleBasedStateMachine):
 
     @rule(lease=consumes(leases), error=_ERRORS, wait=st.sampled_from([None, 1.0, 60.0]), progress=_REPORTS)
     def fail(self, lease: Lease, error: ErrorBody, wait: float | None, progress: LastReport | None) -> None:
-        """The end with an error, or another attempt."""
+        """The attempt ends with an error; another attempt may follow."""
         self.held -= 1
         retry_at = None if wait is None else self.clock.now() + wait
         answer = self.run(self.store.fail(lease, seq=1, error=error, retry_at=retry_at, progress=progress))
@@ -292,14 +292,14 @@ class _StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.held > 0)
     @rule(held=st.lists(leases, max_size=3, unique=True))
     def release(self, held: list[Lease]) -> None:
-        """Claims go back."""
+        """Claims are returned."""
         self.run(self.store.release(held))
         for lease in held:
             self.by_model((lease.owner, lease.id), Released(self.clock.now(), lease.fence), None)
 
     @rule(owner=_OWNERS, id=_IDS)
     def cancel(self, owner: str, id: str) -> None:  # noqa: A002 - the field's name
-        """The owner ends it."""
+        """The owner cancels the request."""
         answer = self.run(self.store.cancel((owner, id), "enough"))
         assert answer == self.by_model((owner, id), Cancelled(self.clock.now(), "enough"), "NOT_FOUND")
 
@@ -312,13 +312,13 @@ class _StoreMachine(RuleBasedStateMachine):
 
     @rule(owner=_OWNERS, id=_IDS)
     def deliver(self, owner: str, id: str) -> None:  # noqa: A002 - the field's name
-        """The owner is told; what has not ended is passed over."""
+        """Outcomes are delivered; requests that have not ended are ignored."""
         self.run(self.store.mark_delivered([(owner, id)]))
         self.by_model((owner, id), Delivered(self.clock.now()), None)
 
     @rule(age=st.sampled_from([0.0, 1.0, LEASE]))
     def purge(self, age: float) -> None:
-        """Time takes what has ended."""
+        """Old requests are purged."""
         before = self.clock.now() - age
         old = [key for key, one in self.model.items() if one.finished_at is not None and one.finished_at < before]
         assert self.run(self.store.purge(before)) == len(old)
@@ -327,7 +327,7 @@ class _StoreMachine(RuleBasedStateMachine):
 
     @rule(owner=_OWNERS)
     def look(self, owner: str) -> None:
-        """What is still to be told, and how many there are of each state."""
+        """The undelivered requests, and how many requests are in each state."""
         undelivered = self.run(self.store.undelivered(owner))
         assert set(undelivered) == {
             one.key for one in self.model.values() if one.owner == owner and one.delivered_at is None
@@ -338,7 +338,7 @@ class _StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_store_and_the_table_agree(self) -> None:
-        """Record by record, field by field."""
+        """Compares record by record, field by field."""
         found = {record.key: msgspec.structs.asdict(record) for record in self.run(whole_records(self.store))}
         assert found == {key: msgspec.structs.asdict(record) for key, record in self.model.items()}
 
@@ -350,7 +350,7 @@ class _StoreMachine(RuleBasedStateMachine):
         error: ErrorBody | None = None,
         retry_at: float | None = None,
     ) -> bool:
-        """Whether the record already ended just so under this claim."""
+        """Whether the record has already ended in this way under this claim."""
         record = self.model.get((lease.owner, lease.id))
         if record is None or record.fence != lease.fence:
             return False

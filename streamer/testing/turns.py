@@ -1,4 +1,4 @@
-"""What a claim may take, in what order: the promises, and not how a store keeps them."""
+"""The rules for what a claim may take, and in what order, independent of how a store implements them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streamer.core.records import RequestRecord, Status, last_attempt
 
 
 class Limits:
-    """The limits of one claim, counted down by what it took."""
+    """The limits of one claim, counted down by the records that it took."""
 
     def __init__(
         self,
@@ -39,7 +39,9 @@ class Limits:
         return self._headroom.get(record.action, 1) > 0
 
     def fits(self, record: RequestRecord) -> bool:
-        """Whether its action has free_slots, its tenant room, and what was lost may run in that company."""
+        """Whether its action has free slots, its tenant capacity, and whether a record with an expired lease may run
+        with the others.
+        """
         lost = record.status is Status.PROCESSING and self._lost_limit is not None
         if lost and ((self._lost_limit or 0) <= 0 or (last_attempt(record) and self._lost_running)):
             return False
@@ -47,7 +49,7 @@ class Limits:
         return self.fits_action(record) and not (limited and self._tenants[record.tenant] >= (self._tenant_limit or 0))
 
     def take(self, record: RequestRecord) -> None:
-        """It runs now."""
+        """The record runs now."""
         if record.status is Status.PROCESSING:
             self._lost_running += 1
             if self._lost_limit is not None:
@@ -64,14 +66,14 @@ def check_turns(
     limits: Limits,
     numbers: Mapping[Key, int],
 ) -> None:
-    """Checks each choice of a claim against what else it could have taken at that moment.
+    """Checks each choice of a claim against the alternatives at that moment.
 
     Args:
-        taken: what it took, as it stood before.
-        waiting: all that was due; what was taken is removed from it.
+        taken: the claimed records, as they were before.
+        waiting: all due records; claimed ones are removed from it.
         limit: of the claim.
         limits: of its actions and tenants; counted down.
-        numbers: in what order the records were stored.
+        numbers: the order in which the records were stored.
     """
     assert len(taken) <= limit
     owners: Counter[tuple[str, int, str]] = Counter()
@@ -85,7 +87,9 @@ def check_turns(
         limits.take(one)
         if one.status is Status.PROCESSING:
             continue
-        assert not any(other.status is Status.PROCESSING for other in rivals), "who lost a worker goes first"
+        assert not any(other.status is Status.PROCESSING for other in rivals), (
+            "requests with an expired lease come first"
+        )
         assert numbers[one.key] == min(numbers[other.key] for other in rivals if other.owner == one.owner)
         owners[one.action, one.priority, one.owner] += 1
         tenants[one.action, one.priority, one.tenant] += 1

@@ -1,1 +1,1 @@
-"""Where connections come from."""
+"""The transport: accepts WebSocket connections."""

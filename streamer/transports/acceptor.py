@@ -1,4 +1,4 @@
-"""Listens, accepts, and sees every socket through its handshake."""
+"""Listens, accepts, and guides every socket through its handshake."""
 
 from __future__ import annotations
 
@@ -24,35 +24,36 @@ from streamer.transports.http_request import HttpRequest
 
 BACKLOG: Final = 4096
 BATCH: Final = 64
-"""Sockets accepted in one turn of the loop, so that a flood of them leaves time for everybody else."""
+"""Maximum sockets accepted in one iteration of the loop, so that a flood of them does not block other work."""
 PAUSE: Final = 1.0
-"""Seconds without accepting when the system has nothing left to accept with, and nothing here can be let go."""
+"""Pause in seconds when the system has no more descriptors for accepting, and none here can be freed."""
 READ_BUFFER: Final = 2048
-"""Bytes that an idle connection's read buffer takes, the least that the library allows; it grows with what comes."""
+"""Bytes of an idle connection's read buffer, the minimum of the library; it grows with the messages."""
 RECEIVE_BUFFER: Final = 128 * 1024
-"""Bytes that the kernel keeps of one connection until they are read. It would let that grow to many MiB for a client
-that sends fast; all of it is read at once, into a buffer that the library keeps for the life of the connection."""
+"""Bytes of a connection that the kernel buffers until they are read. Otherwise this could grow to many MiB for a fast
+client; everything is read at once, into a buffer that the library keeps as long as the connection.
+"""
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 Accept = Callable[[Address, HttpRequest], Answered | Upgrade]
-"""Decides on a request, with the address of the other end."""
+"""Decides on a request, with the client's address."""
 
 
 class Acceptor:
-    """Accepts sockets and hands their requests to `accept`.
+    """Accepts sockets and passes their requests to `accept`.
 
-    The library's own server shows a socket only once its request is there, and over TLS only once that is set up. So
-    an address could hold as many idle sockets as the system has descriptors. Here each socket is known from its first
-    moment, has one time for the whole of its handshake, and takes a place in a bounded waiting room.
+    The library's own server shows a socket only once its request has arrived, and with TLS only after the TLS
+    handshake. So an address could hold as many idle sockets as the system has descriptors. Here each socket is known
+    from its first moment, has one time limit for its whole handshake, and occupies a place in a pool of limited size.
 
     Args:
         settings: the `server` section.
         accept: decides on requests.
         callers: knows the trusted proxies.
         context: for TLS; None without it.
-        shutdown_timeout: seconds that the end of TLS may take.
+        shutdown_timeout: time limit of the TLS shutdown, in seconds.
         logger: of the library.
-        own_logger: for what an operator should know.
+        own_logger: for operators.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class Acceptor:
         return int(self._listening[0].getsockname()[1])
 
     def close(self) -> None:
-        """Listens no longer, and ends what is in the middle of its handshake."""
+        """Stops listening, and closes all unfinished handshakes."""
         self._unwatch()
         for listening in self._listening:
             listening.close()
@@ -135,7 +136,7 @@ class Acceptor:
             self._begin(accepted, name)
 
     def _exhausted(self, problem: OSError) -> None:
-        # One that only waits is let go for the one that comes; its descriptor is free in the loop's next turn.
+        # A waiting handshake is closed to make room; its descriptor is free in the loop's next iteration.
         if self.waiting.push_out_oldest():
             return
         self._own_logger.error("no more connections can be accepted right now", error=str(problem))
@@ -155,7 +156,7 @@ class Acceptor:
     def _left(self, visitor: PendingHandshake, accepted: socket.socket, task: asyncio.Task[None]) -> None:
         self.waiting.discard(visitor)
         if task.cancelled():
-            # Perhaps before its first step, and then nobody else has closed it.
+            # Possibly before its first step, and then nothing else has closed it.
             accepted.close()
 
     async def _handshake(self, accepted: socket.socket, address: Address) -> None:
@@ -182,7 +183,7 @@ class Acceptor:
             listener,
             self._logger,
             True,  # noqa: FBT003 - a listener that raises ends its connection
-            None,  # the whole handshake has one time, which is measured here
+            None,  # The time limit of the whole handshake is enforced here.
             False,  # noqa: FBT003 - pings of its own
             0,
             0,
@@ -199,9 +200,9 @@ def _listener(family: int, kind: int, protocol: int, address: Sequence[Any]) -> 
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # Otherwise :: would take IPv4's port as well, and 0.0.0.0 beside it could not be listened on.
+            # Otherwise :: would also occupy IPv4's port, and 0.0.0.0 could not be used in addition.
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        # Before it listens: what it accepts inherits it.
+        # Before it listens, because accepted sockets inherit it.
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         made.bind(tuple(address))
         made.listen(BACKLOG)

@@ -1,4 +1,4 @@
-"""Asks the authenticator about a handshake's token."""
+"""Authenticates handshakes by their tokens."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from streamer.transports.credentials import BROKEN, TOO_SLOW, refusal
 
 
 class Admission:
-    """Tokens to principals, or to the answers that refuse them.
+    """Turns tokens into principals, or into the answers that refuse them.
 
     Args:
         authenticator: of the service.
-        timeout: the longest that it may take, in seconds.
-        logger: for authenticators that break.
+        timeout: time limit in seconds.
+        logger: for authenticators that fail.
     """
 
     def __init__(self, authenticator: Authenticator, timeout: float, logger: Any) -> None:
@@ -31,7 +31,7 @@ class Admission:
         self._logger = logger
 
     def begin(self, token: str) -> Principal | Answered | Awaitable[Principal]:
-        """What becomes of a token, or what to wait for with `finish` until that is known."""
+        """The decision about a token, or what `finish` must wait for."""
         if not self._immediate:
             return _Later(self._authenticator, token)
         coroutine: Any = self._authenticator.authenticate(token)
@@ -44,7 +44,7 @@ class Admission:
         return Resumed(coroutine, waits_for)
 
     async def finish(self, begun: Awaitable[Principal]) -> Principal | Answered:
-        """The end of what `begin` has begun, in a task."""
+        """Finishes, in a task, what `begin` has started."""
         try:
             async with asyncio.timeout(self._timeout):
                 return self._told(await begun)
@@ -70,7 +70,7 @@ class Admission:
 
 
 class _Later:
-    """Begins only when it is awaited: the library may still refuse the handshake, and then nobody does."""
+    """Starts only when it is awaited: the library may still refuse the handshake, and then it is never awaited."""
 
     __slots__ = ("_authenticator", "_token")
 

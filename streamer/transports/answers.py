@@ -1,4 +1,4 @@
-"""Answers in plain HTTP, for whatever does not become a WebSocket."""
+"""Plain HTTP answers, for requests that do not become a WebSocket."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED
 
 
 class Answered(NamedTuple):
-    """The request is answered as plain HTTP, and the connection ends."""
+    """The request is answered with plain HTTP, and the connection is closed."""
 
     status: HTTPStatus
     body: str = ""
@@ -18,7 +18,7 @@ class Answered(NamedTuple):
 
 
 def encode_answer(answer: Answered, method: str = "GET") -> bytes:
-    """The whole answer. To HEAD it has the headers of GET's and no body (RFC 9110, section 9.3.2)."""
+    """The whole answer. The answer to HEAD has the headers of GET and no body (RFC 9110, section 9.3.2)."""
     body = answer.body.encode()
     headers = {
         "Content-Type": "text/plain; charset=utf-8",

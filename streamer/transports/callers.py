@@ -1,4 +1,4 @@
-"""Whose address a connection comes from: the socket's, or what trusted proxies say of it. Pure."""
+"""The client's address of a connection: the socket's, or the one reported by trusted proxies. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::\d+)?|([0-9.]+):\d+", re.ASCII)
 
 
 class Callers:
-    """Addresses of callers.
+    """Finds the addresses of clients.
 
-    Each proxy adds at the right of the header where it had the connection from. So the header is read from there, for
-    as long as the one that wrote an entry is trusted: what stands further left, anybody may have written.
+    Each proxy appends the address of its client at the right of the header. So the header is read from the right, as
+    long as the writer of an entry is trusted: everything further left may be forged.
 
     Args:
         trusted: networks and addresses of proxies.
-        header: where they write: `X-Forwarded-For`, or `Forwarded` (RFC 7239). Only one is read, because a proxy lets
-            the other through as a client wrote it.
+        header: the header that they write: `X-Forwarded-For`, or `Forwarded` (RFC 7239). Only one is read, because a
+            proxy passes on the other as a client wrote it.
     """
 
     def __init__(self, trusted: Iterable[str], header: str) -> None:
@@ -30,14 +30,14 @@ class Callers:
         self._header = header
 
     def trusts(self, address: Address) -> bool:
-        """Whether it is a proxy's."""
+        """Whether the address belongs to a proxy."""
         return any(address.version == network.version and address in network for network in self._trusted)
 
     def of(self, socket: Address, headers: Sequence[str]) -> Address:
-        """The address that a connection really comes from, as far as that is known.
+        """The client's address, as far as it is known.
 
         Args:
-            socket: the other end of it.
+            socket: the peer's address.
             headers: all values of the header.
         """
         nearest = socket
@@ -46,7 +46,7 @@ class Callers:
                 break
             further = parse_address(entry)
             if further is None:
-                # `unknown`, a name that hides it, or nonsense: nothing beyond it can be told.
+                # `unknown`, an obfuscated name, or an invalid entry: nothing further is known.
                 break
             nearest = further
         return nearest

@@ -1,7 +1,7 @@
-"""Close codes (RFC 6455, section 7.4, and the service's own) and what may be said with them.
+"""Close codes (RFC 6455, section 7.4, and the service's own) and their reasons.
 
-Clients decide by the code whether to connect again, in `client/machine/state.py` and `client/js/src/state.js`: with one
-from 3500 to 3999 they do not. `docs/reference/messages.md` lists the codes.
+Clients decide by the code whether to connect again, in `client/machine/state.py` and `client/js/src/state.js`: with a
+code from 3500 to 3999 they do not. `docs/reference/messages.md` lists the codes.
 """
 
 from __future__ import annotations
@@ -21,19 +21,21 @@ SLOW_CONSUMER: Final = 3008
 TOKEN_EXPIRED: Final = 3500
 
 MAX_REASON: Final = 123
-"""Bytes: a control frame holds 125, and the code takes two."""
+"""Bytes: a control frame has at most 125, and the code needs two."""
 
 _REGISTERED: Final = frozenset({*range(1000, 1004), *range(1007, 1015)})
 _FREE: Final = range(3000, 5000)
 
 
 def may_be_sent(code: int) -> bool:
-    """Whether a close frame may carry the code (section 7.4.2); some only report what no frame said."""
+    """Whether a close frame may contain the code (section 7.4.2); some codes are only for local reports."""
     return code in _REGISTERED or code in _FREE
 
 
 def answer_to(payload: bytes) -> int:
-    """The code that answers a client's close frame: its own; 1000 where it gave none, 1002 where it may not be sent."""
+    """The code that answers a client's close frame: the client's own; 1000 if it has none, 1002 if it may not be
+    sent.
+    """
     if not payload:
         return NORMAL
     code = int.from_bytes(payload[:2])
@@ -41,7 +43,7 @@ def answer_to(payload: bytes) -> int:
 
 
 def reason_bytes(reason: str) -> bytes:
-    """The reason in UTF-8, cut to what a close frame holds without breaking a character."""
+    """The reason in UTF-8, truncated to fit a close frame without breaking a character."""
     encoded = reason.encode(errors="replace")
     if len(encoded) <= MAX_REASON:
         return encoded

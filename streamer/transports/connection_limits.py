@@ -1,4 +1,4 @@
-"""How many connections may come from one address and be one owner's."""
+"""Limits the connections per address and per owner."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from streamer.transports.answers import Answered
 class ConnectionLimits:
     """Counts open connections by address and by owner, and new ones by address.
 
-    An address is an IPv4 address or an IPv6 network of 64 bits. Owners that are only a connection are not counted:
-    each has one.
+    An address is an IPv4 address or an IPv6 network of 64 bits. Owners that are only a connection are not counted: each
+    has one.
     """
 
     def __init__(self, settings: ServerSettings, clock: Clock) -> None:
@@ -29,13 +29,13 @@ class ConnectionLimits:
         self._owners: Counter[str] = Counter()
 
     def arrives(self, address: str) -> Answered | None:
-        """The answer that refuses a new connection from that address; None lets it go on."""
+        """The answer that refuses a new connection from that address; None allows it."""
         if self._buckets is not None and (wait := self._buckets.take(address, self._clock.monotonic())):
             return _too_many("new connections from your address, in server.connection_rate", math.ceil(wait))
         return self._full(address)
 
     def full(self, address: str, owner: str) -> Answered | None:
-        """The answer that refuses one more open connection of that address and owner; None lets it in."""
+        """The answer that refuses another open connection of that address and owner; None allows it."""
         if self._owners[owner] >= self._per_owner:
             return _too_many("connections of yours, in server.max_connections_per_principal")
         return self._full(address)
@@ -47,7 +47,7 @@ class ConnectionLimits:
             self._owners[owner] += 1
 
     def remove(self, address: str, owner: str) -> None:
-        """A connection that was added has ended."""
+        """A counted connection has ended."""
         _less(self._addresses, address)
         if not owner.startswith("connection:"):
             _less(self._owners, owner)

@@ -1,4 +1,4 @@
-"""A socket from its first byte to a WebSocket, or to an answer in plain HTTP."""
+"""A socket from its first byte to a WebSocket, or to a plain HTTP answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streamer.transports.http_request import HttpRequest, RequestReader
 
 READ_SIZE: Final = 4096
 LINGER: Final = 2.0
-"""Seconds for which bytes are still taken from a client that has its answer, and sends on."""
+"""Seconds for which bytes are still read from a client that has its answer and continues to send."""
 
 _CANONICAL: Final = (
     b"GET / HTTP/1.1\r\nHost: -\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -37,16 +37,16 @@ MakeProtocol = Callable[[Callable[[WSUpgradeRequest], WSUpgradeResponseWithListe
 
 
 class Opening(asyncio.BufferedProtocol):
-    """Reads the request, asks what becomes of it, and hands the socket over to the WebSocket library.
+    """Reads the request, gets the decision, and passes the socket to the WebSocket library.
 
-    The library reads requests too, but only one kind of them: it knows no HEAD, no HTTP/1.0 and no absolute target, and
-    it answers what it does not know with representations of Python objects. It gets a request that it always accepts.
+    The library also parses requests, but supports only one kind: no HEAD, no HTTP/1.0 and no absolute target, and it
+    answers others with representations of Python objects. It gets a synthetic request that it always accepts.
 
     Args:
-        decide: what becomes of a request.
-        make_protocol: makes the library's protocol for the listener that the function given to it returns.
+        decide: decides on a request.
+        make_protocol: creates the library's protocol for the listener that the given function returns.
         loop: the loop.
-        logger: for what no client may see.
+        logger: for errors that no client may see.
 
     Attributes:
         finished: done when the socket is a WebSocket, or has ended; cancelled when it is given up.
@@ -61,7 +61,7 @@ class Opening(asyncio.BufferedProtocol):
         self._loop = loop
         self._logger = logger
         self._reader: RequestReader | None = RequestReader()
-        # Buffered as the library's protocol is: the loop chooses its way of reading when the reading begins.
+        # Buffered, like the library's protocol: the loop chooses its way of reading when reading starts.
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._transport: Any = None
         self._ending: asyncio.TimerHandle | None = None
@@ -78,8 +78,8 @@ class Opening(asyncio.BufferedProtocol):
         """Called by the loop with each piece of the request."""
         reader = self._reader
         if reader is None or self.finished.done():
-            # There is an answer already, or the socket was given up (for another client, or its time was over) and is
-            # about to be closed. Handed over now, it would crash the library, which would not hear that it is open.
+            # The answer is known already, or the socket was given up (for another client, or at the time limit) and is
+            # about to be closed. Passing it on would crash the library, which would not be informed that it is open.
             return
         request = reader.feed(bytes(self._buffer[:size]))
         if request is None:
@@ -91,7 +91,7 @@ class Opening(asyncio.BufferedProtocol):
         try:
             decision = self._decide(request)
         except Exception as problem:
-            # What decides may be a plugin's; the client gets an answer, and the operator the reason.
+            # A plugin may have made the decision; the client gets an answer, and the operator the reason.
             self._logger.exception("a handshake could not be decided", exc_info=problem)
             decision = _BROKEN
         if isinstance(decision, Answered):
@@ -100,7 +100,7 @@ class Opening(asyncio.BufferedProtocol):
             self._hand_over(decision, request.headers["Sec-WebSocket-Key"], reader.rest)
 
     def eof_received(self) -> None:
-        """Called by the loop, which then closes the socket: a client that sends nothing more can have no answer."""
+        """Called by the loop, which then closes the socket: a client that has stopped sending cannot get an answer."""
 
     def connection_lost(self, _problem: Exception | None) -> None:
         """Called by the loop."""
@@ -113,8 +113,8 @@ class Opening(asyncio.BufferedProtocol):
         transport = self._transport
         transport.write(data)
         if more and transport.can_write_eof():
-            # Closed while something unread waits, a socket is reset, and the client may lose its answer.
-            with contextlib.suppress(OSError):  # the client has gone already
+            # A socket that is closed with unread data is reset, and the client may lose its answer.
+            with contextlib.suppress(OSError):  # The client has disconnected already.
                 transport.write_eof()
             self._ending = self._loop.call_later(LINGER, transport.close)
         else:
@@ -128,7 +128,7 @@ class Opening(asyncio.BufferedProtocol):
         try:
             protocol.connection_made(transport)
         except OSError:
-            # The library sets options of the socket, whose client has gone already.
+            # The library sets options of the socket, whose client has already disconnected.
             transport.set_protocol(asyncio.Protocol())
             transport.abort()
             return

@@ -1,4 +1,4 @@
-"""The token of a handshake: where it may stand, and what is answered when it does not let in. Pure."""
+"""Finds the token of a handshake, and creates the answers that refuse it. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,36 +11,38 @@ from streamer.core.errors import FORBIDDEN, OVERLOADED, Error
 from streamer.transports.answers import Answered
 
 SUBPROTOCOL: Final = "bearer"
-"""Offered before a token by clients that cannot set headers, which browsers are; and the one that is chosen."""
+"""The subprotocol before a token, for clients that cannot set headers, such as browsers; it is also the one that is
+chosen.
+"""
 _IN_QUERY: Final = ("Authorization", "token")
 _CHALLENGE: Final = (("WWW-Authenticate", "Bearer"),)
 _INVALID: Final = (("WWW-Authenticate", 'Bearer error="invalid_token"'),)
 
 NO_TOKEN: Final = Answered(
     HTTPStatus.UNAUTHORIZED,
-    "a token is needed: in the header 'Authorization: Bearer <token>', as the subprotocols 'bearer, <token>', "
-    "or in the query as ?token=<token>\n",
+    "authentication is required: send a token in the header 'Authorization: Bearer <token>', as the subprotocols "
+    "'bearer, <token>', or in the query as ?token=<token>\n",
     _CHALLENGE,
 )
 AMBIGUOUS: Final = Answered(HTTPStatus.UNAUTHORIZED, "more than one token was given\n", _INVALID)
-BROKEN: Final = Answered(HTTPStatus.INTERNAL_SERVER_ERROR, "the token could not be checked\n")
+BROKEN: Final = Answered(HTTPStatus.INTERNAL_SERVER_ERROR, "the token could not be verified\n")
 TOO_SLOW: Final = Answered(
-    HTTPStatus.SERVICE_UNAVAILABLE, "the token could not be checked in time\n", (("Retry-After", "1"),)
+    HTTPStatus.SERVICE_UNAVAILABLE, "the token could not be verified in time\n", (("Retry-After", "1"),)
 )
 
 
 def offered_subprotocols(headers: Iterable[str]) -> list[str]:
-    """What the client offers, from all its headers of `Sec-WebSocket-Protocol`."""
+    """The offered subprotocols, from all headers `Sec-WebSocket-Protocol`."""
     return [offered.strip() for header in headers for offered in header.split(",")]
 
 
 def token_of(authorization: Sequence[str], subprotocols: Sequence[str], query: str) -> str | Answered | None:
-    """The token, from the first of the places that holds one; None when there is none.
+    """The token, from the first place that has one; None when there is none.
 
     Args:
-        authorization: the values of the header of that name. Those of other schemes are for others.
+        authorization: the values of the header of that name. Other schemes are ignored.
         subprotocols: as offered.
-        query: what stands behind the `?`, in UTF-8.
+        query: the part after the `?`, in UTF-8.
     """
     found = [token for value in authorization if (token := _bearer(value)) is not None]
     if not found and SUBPROTOCOL in subprotocols:
@@ -62,7 +64,7 @@ def _bearer(value: str) -> str | None:
 
 
 def refusal(error: Error) -> Answered:
-    """The answer to a token that does not let in, as HTTP says it."""
+    """The HTTP answer to a refused token."""
     body = f"{error.message}\n"
     if error.code == FORBIDDEN:
         return Answered(HTTPStatus.FORBIDDEN, body)

@@ -1,4 +1,4 @@
-"""Connections whose proof runs out: one heap and one look a second for all of them."""
+"""Closes connections whose authentication expires: one heap and one check per second for all of them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from streamer.core.principal import Principal
 from streamer.transports.close_codes import TOKEN_EXPIRED
 
 TICK: Final = 1.0
-"""Seconds between two looks. They compare wall-clock times, so a clock that was set back or forth needs nothing."""
+"""Seconds between two checks. They compare wall-clock times, so a clock that is changed needs no special handling."""
 SLACK: Final = 64
-"""Entries of the heap that may be out of date before it is made anew."""
+"""Number of outdated entries in the heap before it is rebuilt."""
 
 
 class TokenDeadlines:
-    """When the proof of each connection expires.
+    """When the authentication of each connection expires.
 
     Args:
-        leeway: seconds for which an expired proof still counts.
+        leeway: seconds for which expired authentication is still valid.
         clock: the service's.
     """
 
@@ -32,7 +32,7 @@ class TokenDeadlines:
         self._peers: dict[str, Any] = {}
         self._heap: list[tuple[float, str]] = []
         self.by_connection: dict[str, float] = {}
-        """Wall-clock seconds, for those that expire at all. For reading only."""
+        """Wall-clock seconds, for connections that expire. Read-only."""
 
     def add(self, peer: Any) -> None:
         """The connection is open."""
@@ -45,20 +45,20 @@ class TokenDeadlines:
         self.by_connection.pop(peer.id, None)
 
     def renew(self, connection_id: str, principal: Principal) -> None:
-        """The connection has proved itself again; nothing happens when it has ended."""
+        """The connection has renewed its authentication; does nothing when it has ended."""
         peer = self._peers.get(connection_id)
         if peer is not None:
             peer.principal = principal
             self._watch(connection_id, principal)
 
     async def run(self) -> None:
-        """Looks until it is cancelled."""
+        """Checks until it is cancelled."""
         while True:
             await self._clock.sleep(TICK)
             self.look()
 
     def look(self) -> None:
-        """Closes the connections whose time is over."""
+        """Closes the expired connections."""
         now = self._clock.now()
         heap = self._heap
         while heap and heap[0][0] <= now:
@@ -80,12 +80,12 @@ class TokenDeadlines:
 
 
 class Expiry:
-    """Part of `FrameReceiver` and of `PeerRegistry`: in front of both where principals may expire.
+    """A `FrameReceiver` and `PeerRegistry` in front of both, for services whose principals may expire.
 
     Args:
-        receiver: gets the messages of connections whose proof still counts.
-        registry: hears of every connection.
-        deadlines: of the proofs.
+        receiver: gets the messages of connections whose authentication is valid.
+        registry: gets every connection.
+        deadlines: of the connections.
         clock: the service's.
     """
 
@@ -100,7 +100,7 @@ class Expiry:
         self._clock = clock
 
     def receive(self, peer: Peer, frame: bytes) -> None:
-        """Part of `FrameReceiver`: nothing comes in any more once the time is over, however late the look is."""
+        """No message is accepted after the deadline, even if the check is late."""
         if self._clock.now() < self._by_connection.get(peer.id, math.inf):
             self._receive(peer, frame)
         else:
@@ -125,5 +125,5 @@ class Expiry:
 
 
 def end(peer: Any) -> None:
-    """Closes a connection whose proof has expired."""
+    """Closes a connection whose authentication has expired."""
     peer.close(TOKEN_EXPIRED, "the token has expired")

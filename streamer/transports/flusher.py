@@ -1,4 +1,4 @@
-"""One flush of all connections at the end of the loop's turn."""
+"""Flushes all connections once at the end of each iteration of the loop."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Protocol
 
 
 class Flushable(Protocol):
-    """Something that can write what it has queued."""
+    """An object that can write what it has queued."""
 
     def flush(self) -> None:
-        """Writes all that is queued."""
+        """Writes everything that is queued."""
         ...
 
 
 class Flusher:
-    """Decides when what was queued in a turn of the loop is written.
+    """Decides when messages that are queued in an iteration of the loop are written.
 
-    A write is a system call, and it costs more than the rest of a short request; so the answers of one turn leave in
-    one write per connection, when the turn ends. When next to nothing happens that would only add latency: while the
-    last turn wrote to at most one connection, the first message of a turn is written at once.
+    A write is a system call, which costs more than the rest of a short request. So the messages of one iteration are
+    written in one call per connection, when the iteration ends. With little traffic that would only add latency: while
+    the last iteration wrote to at most one connection, the first message of an iteration is written immediately.
     """
 
     __slots__ = ("_begun", "_call_soon", "_direct", "_peers", "_wrote")
@@ -32,9 +32,9 @@ class Flusher:
         self._wrote = False
 
     def begin(self, peer: Flushable) -> bool:
-        """Called with the first message that a connection has in a turn.
+        """Called with the first message of a connection in an iteration.
 
-        Returns True when it is to be written now; otherwise the connection's `flush` is called when the turn ends.
+        Returns True when it must be written now; otherwise the connection's `flush` is called when the iteration ends.
         """
         if not self._begun:
             self._begun = True

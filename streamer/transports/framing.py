@@ -1,4 +1,4 @@
-"""Frames of RFC 6455: headers of what the server sends, and messages put together from what clients send."""
+"""Frames of RFC 6455: headers of sent frames, and messages assembled from received ones."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Violation(NamedTuple):
 NOT_UTF8: Final = Violation(INVALID_TEXT, "text that is not UTF-8")
 NO_BINARY: Final = Violation(BINARY, "binary messages are not accepted")
 _INTERRUPTED: Final = Violation(PROTOCOL_ERROR, "a new message inside a fragmented one")
-_CONTINUES_NOTHING: Final = Violation(PROTOCOL_ERROR, "a continuation of nothing")
+_CONTINUES_NOTHING: Final = Violation(PROTOCOL_ERROR, "a continuation frame without a message")
 
 
 class Assembly:
-    """A message that comes in fragments (section 5.4), held as the bytes that have come and nothing more."""
+    """A message that arrives in fragments (section 5.4), stored as the received bytes only."""
 
     __slots__ = ("_limit", "_received")
 
@@ -49,9 +49,9 @@ class Assembly:
         self._received = bytearray()
 
     def add(self, payload: bytes, *, final: bool) -> bytes | Violation | None:
-        """Takes the next fragment. Returns the message when it is whole, None while it is not."""
+        """Adds the next fragment. Returns the message when it is complete, otherwise None."""
         if len(self._received) + len(payload) > self._limit:
-            return Violation(TOO_LARGE, f"a message may have {self._limit} bytes")
+            return Violation(TOO_LARGE, f"a message may have at most {self._limit} bytes")
         self._received += payload
         if not final:
             return None
@@ -60,12 +60,12 @@ class Assembly:
 
 
 def out_of_place(*, under_way: bool, starts: bool, text: bool) -> Violation | None:
-    """What is wrong about a data frame where it stands, if anything.
+    """The protocol error of a data frame, if any.
 
     Args:
-        under_way: a message has begun in fragments and is not whole.
-        starts: the frame begins a message, rather than going on with one.
-        text: the message that it begins is text.
+        under_way: a fragmented message is incomplete.
+        starts: the frame starts a message, rather than continuing one.
+        text: the message that it starts is text.
     """
     if under_way:
         return _INTERRUPTED if starts else None
@@ -75,7 +75,7 @@ def out_of_place(*, under_way: bool, starts: bool, text: bool) -> Violation | No
 
 
 def is_utf8(data: bytes) -> bool:
-    """Whether the bytes are UTF-8. Most text is ASCII, which is found out at a fraction of a decode's cost."""
+    """Whether the bytes are UTF-8. Most text is ASCII, which is detected much faster than by decoding."""
     if data.isascii():
         return True
     try:

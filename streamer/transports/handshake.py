@@ -1,4 +1,4 @@
-"""Whether a connection may begin. Pure: it decides from the request alone."""
+"""Decides whether a handshake is accepted. Pure: the decision depends only on the request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALLOW: Final = (("Allow", "GET, HEAD, OPTIONS"),)
 
 
 class Accepted(NamedTuple):
-    """The upgrade may be made."""
+    """The handshake is accepted."""
 
     client_id: str | None
 
@@ -34,39 +34,43 @@ _BAD_CLIENT_ID: Final = Answered(
 )
 _DRAINING: Final = Answered(HTTPStatus.SERVICE_UNAVAILABLE, "draining\n", (("Retry-After", "1"),))
 _HEALTHY: Final = Answered(HTTPStatus.OK, "ok\n")
-# Not what is wrong: everybody may ask, and it names files.
+# Without the reason: everybody may ask, and the reason contains names of files.
 _UNHEALTHY: Final = Answered(
-    HTTPStatus.SERVICE_UNAVAILABLE, "requests cannot be stored; the log says why\n", (("Retry-After", "1"),)
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "requests cannot be stored; the service's log has the reason\n",
+    (("Retry-After", "1"),),
 )
 _NOT_AN_UPGRADE: Final = Answered(
-    HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket; connect with ws:// or wss://\n", (("Upgrade", "websocket"),)
+    HTTPStatus.UPGRADE_REQUIRED,
+    "this is a WebSocket endpoint; connect with ws:// or wss://\n",
+    (("Upgrade", "websocket"),),
 )
 _OTHER_VERSION: Final = Answered(
     HTTPStatus.UPGRADE_REQUIRED,
-    f"only version {VERSION} of the WebSocket protocol is spoken\n",
+    f"only version {VERSION} of the WebSocket protocol is supported\n",
     (("Sec-WebSocket-Version", VERSION),),
 )
 
 
 _METHOD_NOT_ALLOWED: Final = Answered(
-    HTTPStatus.METHOD_NOT_ALLOWED, "only GET, HEAD and OPTIONS are answered here\n", ALLOW
+    HTTPStatus.METHOD_NOT_ALLOWED, "only GET, HEAD and OPTIONS are allowed here\n", ALLOW
 )
 _OPTIONS: Final = Answered(HTTPStatus.NO_CONTENT, headers=ALLOW)
 _OLD_UPGRADE: Final = Answered(
     HTTPStatus.UPGRADE_REQUIRED,
-    "a WebSocket begins with HTTP/1.1; a proxy in between must not fall back to HTTP/1.0 "
+    "a WebSocket handshake requires HTTP/1.1; a proxy in between must not fall back to HTTP/1.0 "
     "(for nginx: proxy_http_version 1.1)\n",
     (("Upgrade", "websocket"),),
 )
 _NOT_CONNECTED: Final = Answered(
     HTTPStatus.BAD_REQUEST,
-    "the header Connection must name Upgrade; a proxy in between must pass it on "
+    "the header Connection must contain Upgrade; a proxy in between must pass it on "
     '(for nginx: proxy_set_header Connection "upgrade")\n',
 )
 _BAD_KEY: Final = Answered(
     HTTPStatus.BAD_REQUEST, f"the header Sec-WebSocket-Key must be given once: {KEY_SIZE} bytes in base64\n"
 )
-_BODY: Final = Answered(HTTPStatus.BAD_REQUEST, "a request for a WebSocket has no body\n")
+_BODY: Final = Answered(HTTPStatus.BAD_REQUEST, "a WebSocket handshake has no body\n")
 
 
 def decide(
@@ -78,15 +82,15 @@ def decide(
     healthy: bool = True,
     client_files: Mapping[str, ClientFile] = NONE,
 ) -> Accepted | Answered:
-    """What becomes of a request.
+    """The decision about a request.
 
     Args:
-        request: as it came.
+        request: as received.
         settings: path, origins and limits.
         open_connections: how many there are.
         draining: the service is shutting down.
         healthy: all parts of the service work.
-        client_files: what is served beside the WebSocket, by path.
+        client_files: the served files, by path.
     """
     if request.method == "OPTIONS":
         return _OPTIONS
@@ -112,7 +116,7 @@ def decide(
 
 
 def _no_upgrade(request: HttpRequest) -> Answered | None:
-    """Why the request does not ask for a WebSocket as RFC 6455, section 4.2.1, has it; None when it does."""
+    """Why the request is not a WebSocket handshake by RFC 6455, section 4.2.1; None when it is."""
     headers = request.headers
     if request.method == "HEAD" or not lists(headers.getall("Upgrade", []), "websocket"):
         return _NOT_AN_UPGRADE
@@ -139,17 +143,17 @@ def _served(file: ClientFile, headers: Mapping[str, str], allowed: tuple[str, ..
         ("Content-Type", "text/javascript; charset=utf-8"),
         ("X-Content-Type-Options", "nosniff"),
         ("ETag", file.etag),
-        # Kept, but asked about each time: an upgrade of the service reaches every page at its next load.
+        # Cached, but revalidated each time: an upgrade of the service reaches every page when it is next loaded.
         ("Cache-Control", "no-cache"),
         ("Connection", "close"),
     ]
-    # Browsers import a module from another origin only if it allows that: the pages that may connect may import.
+    # Browsers import a module from another origin only with permission; the allowed origins get it.
     if not allowed or "*" in allowed:
         answered.append(("Access-Control-Allow-Origin", "*"))
     else:
         answered.append(("Vary", "Origin"))
         origin = headers.get("Origin", "")
-        # What goes back must have a form; a browser's origin is always ASCII.
+        # The header that is sent back must be valid; a browser's origin is always ASCII.
         if origin.isascii() and origin_allowed(origin, allowed):
             answered.append(("Access-Control-Allow-Origin", origin))
     if unchanged(headers.get("If-None-Match"), file.etag):
@@ -158,9 +162,9 @@ def _served(file: ClientFile, headers: Mapping[str, str], allowed: tuple[str, ..
 
 
 def identified(query: str) -> Accepted | Answered:
-    """Who a connection says that it is, in its query; or why that cannot be."""
+    """The client_id in the query; or the answer when it is invalid."""
     try:
-        # Bytes that are no text must not be replaced: two different secrets would become the same.
+        # Invalid bytes must not be replaced: two different secrets would become equal.
         client_ids = parse_qs(query, keep_blank_values=True, errors="strict").get("client_id")
     except UnicodeDecodeError:
         return Answered(HTTPStatus.BAD_REQUEST, "the query is not UTF-8\n")
@@ -181,7 +185,7 @@ def origin_allowed(origin: str, allowed: tuple[str, ...]) -> bool:
 
 
 def _normal(origin: str) -> tuple[str, str, int | None] | str:
-    """Scheme, host and port with the scheme's own port filled in; what is no origin stands for itself."""
+    """Scheme, host and port, with the scheme's default port filled in; anything else is returned unchanged."""
     try:
         parts = urlsplit(origin)
         host, port = parts.hostname, parts.port
@@ -193,5 +197,5 @@ def _normal(origin: str) -> tuple[str, str, int | None] | str:
 
 
 def lists(values: list[str], word: str) -> bool:
-    """Whether the values of a header that lists words hold this one; browsers may write `keep-alive, Upgrade`."""
+    """Whether the values of a header with a list contain this word; browsers may write `keep-alive, Upgrade`."""
     return any(token.strip().lower() == word for value in values for token in value.split(","))

@@ -1,4 +1,4 @@
-"""Sockets in the middle of their handshake: how many there may be."""
+"""Unfinished handshakes, and their limits."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 
 class PendingHandshake:
-    """A socket that has not finished its handshake.
+    """A socket whose handshake is not finished.
 
     Attributes:
-        address_block: what its address counts as; None for a trusted proxy's, behind which are many.
-        leave: ends it.
+        address_block: the block that counts as its address; None for a trusted proxy, which has many clients.
+        leave: closes it.
     """
 
     __slots__ = ("address_block", "leave")
@@ -21,20 +21,20 @@ class PendingHandshake:
 
 
 class HandshakePool:
-    """Bounds them in all and by address; the oldest makes room for one more.
+    """Limits them in total and by address; the oldest is closed for one more.
 
-    A handshake takes an honest client a moment, and an idle one forever. So a crowd of idle sockets pushes out its own,
-    and keeps nobody else from coming.
+    An honest client finishes a handshake quickly, an idle one never. So many idle sockets of one address only replace
+    each other, and keep no other client from connecting.
 
     Args:
-        most: in all.
+        most: in total.
         most_of_one: of one address.
     """
 
     def __init__(self, most: int, most_of_one: int) -> None:
         self._most = most
         self._most_of_one = most_of_one
-        # Dicts, for their order: the oldest first.
+        # Dicts, because they are ordered: the oldest first.
         self._all: dict[PendingHandshake, None] = {}
         self._of_one: dict[str, dict[PendingHandshake, None]] = {}
 
@@ -42,12 +42,12 @@ class HandshakePool:
         return len(self._all)
 
     def enter(self, visitor: PendingHandshake) -> None:
-        """One more; what is too much leaves."""
+        """Adds a handshake; closes the oldest above a limit."""
         if visitor.address_block is not None:
             same = self._of_one.setdefault(visitor.address_block, {})
             if len(same) >= self._most_of_one:
                 self._push_out(next(iter(same)))
-                # The last one of an address takes its entry along.
+                # The last handshake of an address removes its entry.
                 same = self._of_one.setdefault(visitor.address_block, same)
             same[visitor] = None
         if len(self._all) >= self._most:
@@ -55,7 +55,7 @@ class HandshakePool:
         self._all[visitor] = None
 
     def discard(self, visitor: PendingHandshake) -> None:
-        """It has finished, or has gone."""
+        """A handshake has finished, or was closed."""
         if visitor not in self._all:
             return
         del self._all[visitor]
@@ -66,14 +66,14 @@ class HandshakePool:
                 del self._of_one[visitor.address_block]
 
     def push_out_oldest(self) -> bool:
-        """Makes room. Returns False when nobody is there."""
+        """Closes the oldest. Returns False when there is none."""
         oldest = next(iter(self._all), None)
         if oldest is not None:
             self._push_out(oldest)
         return oldest is not None
 
     def empty(self) -> None:
-        """All leave."""
+        """Closes all."""
         while self.push_out_oldest():
             pass
 

@@ -1,4 +1,4 @@
-"""Finds dead and idle connections: one look at all of them, instead of a timer for each."""
+"""Finds dead and idle connections: one check for all of them, instead of a timer for each."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from streamer.transports.close_codes import GOING_AWAY
 from streamer.transports.peer import WebSocketPeer
 
 TICKS = 4
-"""Looks in the shortest of the intervals: silence is measured to a quarter of it."""
+"""Checks per interval, for the shortest interval: silence is measured to a quarter of it."""
 
 
 class Heartbeat:
-    """Pings connections that are silent, cuts those that do not answer, closes those that only stay.
+    """Pings silent connections, disconnects those that do not answer, and closes idle ones.
 
-    An interval of 0 turns its part off. A connection that is idle is closed with 1001, which invites the client to
-    connect again when it needs to; a client that waits for a request is not idle, however long it says nothing. One
-    that does not answer is cut without a close frame, for nobody would read it.
+    An interval of 0 disables its check. An idle connection is closed with 1001, after which the client may connect
+    again when necessary; a client that waits for a request is not idle. A connection that does not answer is
+    disconnected without a close frame, which it would not read.
     """
 
     def __init__(self, settings: ServerSettings, peers: set[WebSocketPeer], clock: Clock) -> None:
@@ -29,7 +29,7 @@ class Heartbeat:
         self._tick = min((wait for wait in waits if wait), default=0.0) / TICKS
 
     async def run(self) -> None:
-        """Looks until it is cancelled; returns at once when there is nothing to look for."""
+        """Checks until it is cancelled; returns immediately when both checks are disabled."""
         before = self._clock.monotonic()
         while self._tick:
             await self._clock.sleep(self._tick)
@@ -38,7 +38,7 @@ class Heartbeat:
             before = now
 
     def look(self, passed: float) -> None:
-        """Judges each connection by what it did in the seconds that passed since the last look."""
+        """Checks each connection by its activity since the last check."""
         for peer in list(self._peers):
             if self._ping_after:
                 self._judge_silence(peer, passed)
@@ -53,7 +53,7 @@ class Heartbeat:
         peer.quiet += passed
         if not peer.pinged:
             if peer.quiet >= self._ping_after:
-                # From the ping on the time belongs to the pong, however late the look was.
+                # After the ping, the time limit is that of the pong, however late the check was.
                 peer.pinged = True
                 peer.quiet = self._ping_after
                 peer.ping()

@@ -1,4 +1,4 @@
-"""The HTTP request in front of every connection: read by h11, checked against RFC 9112. No I/O."""
+"""The HTTP request at the start of every connection: parsed by h11, validated by RFC 9112. No I/O."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from multidict import CIMultiDict
 from streamer.transports.answers import Answered
 
 MAX_HEAD: Final = 16 * 1024
-"""Bytes of a request line and its headers."""
+"""Maximum bytes of the request line and headers."""
 
 _ABSOLUTE: Final = re.compile(rb"(?:https?|wss?)://[^/?#]+([/?].*)?", re.IGNORECASE)
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~%!$&'()*+,;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
-"""A host and perhaps a port (RFC 3986, section 3.2.2); it may be empty (RFC 9112, section 3.2)."""
+"""A host, optionally with a port (RFC 3986, section 3.2.2); it may be empty (RFC 9112, section 3.2)."""
 _SHOWN: Final = re.compile(r":? ?(?:bytearray\(|b?['\"])")
 _VERSIONS: Final = (b"1.1", b"1.0")
 
-_OTHER_VERSION: Final = Answered(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 and HTTP/1.0 are spoken\n")
+_OTHER_VERSION: Final = Answered(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 and HTTP/1.0 are supported\n")
 _TOO_LARGE: Final = Answered(
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the request line and the headers may have {MAX_HEAD} bytes together\n"
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the request line and the headers may have at most {MAX_HEAD} bytes\n"
 )
 _BAD_TARGET: Final = Answered(
     HTTPStatus.BAD_REQUEST, "the request target must be a path such as /healthz, or an absolute http URL\n"
 )
-_BAD_HOST: Final = Answered(HTTPStatus.BAD_REQUEST, "the header Host must be one host name, perhaps with a port\n")
+_BAD_HOST: Final = Answered(HTTPStatus.BAD_REQUEST, "the header Host must be one host name, optionally with a port\n")
 
 
 class HttpRequest(NamedTuple):
@@ -35,28 +35,28 @@ class HttpRequest(NamedTuple):
 
     method: str
     target: str
-    """Path and query, or `*`. An absolute URL has lost its scheme and host (RFC 9112, section 3.2.2)."""
+    """Path and query, or `*`. Scheme and host of an absolute URL are removed (RFC 9112, section 3.2.2)."""
     headers: CIMultiDict[str]
     """Bytes beyond ASCII are surrogate escapes."""
     version: str = "1.1"
 
     @property
     def has_body(self) -> bool:
-        """Whether the client announces bytes behind the headers."""
+        """Whether the client announces a body."""
         return "Transfer-Encoding" in self.headers or self.headers.get("Content-Length", "0").strip("0") != ""
 
 
 class RequestReader:
-    """Takes bytes until the headers are whole."""
+    """Collects bytes until the headers are complete."""
 
     def __init__(self) -> None:
         self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self._size = 0
 
     def feed(self, data: bytes) -> HttpRequest | Answered | None:
-        """The request once it is whole, or the answer to what is none; None while more is to come."""
+        """The request once it is complete, or the answer to an invalid one; None while more is expected."""
         if self._size == 0:
-            # Empty lines before a request are passed over (RFC 9112, section 2.2).
+            # Empty lines before a request are skipped (RFC 9112, section 2.2).
             data = data.lstrip(b"\r\n")
             if not data:
                 return None
@@ -68,19 +68,19 @@ class RequestReader:
             return _refusal(problem)
         if not isinstance(event, h11.Request):
             return None
-        # The parser minds its limit only while the end of the headers is missing.
+        # The parser enforces its limit only while the end of the headers is missing.
         return _TOO_LARGE if self._size - len(self.rest) > MAX_HEAD else _checked(event)
 
     @property
     def rest(self) -> bytes:
-        """What came behind the headers."""
+        """The bytes after the headers."""
         return self._parser.trailing_data[0]
 
 
 def _refusal(problem: h11.RemoteProtocolError) -> Answered:
     if problem.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
         return _TOO_LARGE
-    # The library names the rule, such as "Missing mandatory Host: header", and may add the bytes as Python shows them.
+    # The library names the rule, such as "Missing mandatory Host: header", and may add bytes in Python notation.
     rule = _SHOWN.split(str(problem), maxsplit=1)[0]
     return Answered(HTTPStatus.BAD_REQUEST, f"this is not a valid HTTP request: {rule}\n")
 
@@ -94,7 +94,7 @@ def _checked(event: h11.Request) -> HttpRequest | Answered:
         if target.startswith(b"?"):
             target = b"/" + target
     elif not target.startswith(b"/") and not (target == b"*" and event.method == b"OPTIONS"):
-        # CONNECT names a host here; `decide` says that the method is not allowed, whatever its target is.
+        # The target of CONNECT is a host; `decide` says that the method is not allowed, whatever its target is.
         if event.method != b"CONNECT":
             return _BAD_TARGET
         target = b"/"

@@ -1,4 +1,4 @@
-"""What the kernel can say about a connection."""
+"""Information from the kernel about a connection."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _FEW: Final = 64 * 1024
 
 
 def unacknowledged(stream: Any) -> int:
-    """Bytes that the kernel has sent or is to send, and the client's has not acknowledged.
+    """Bytes that the kernel has sent or will send, and that the client's kernel has not acknowledged.
 
-    0 where it cannot say, and where they are few: the client's kernel acknowledges those whatever the client does.
+    0 where this is unknown, and where they are few: the client's kernel acknowledges few bytes in any case.
     """
     try:
         answer = fcntl.ioctl(stream.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
-    except (OSError, ValueError):  # a socket that is closed has no number
+    except (OSError, ValueError):  # A closed socket has no descriptor.
         return 0
     size = int.from_bytes(answer, sys.byteorder)
     return size if size > _FEW else 0

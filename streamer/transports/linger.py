@@ -1,4 +1,4 @@
-"""Keeps reading what a client still sends after the last word to it."""
+"""Reads what a client still sends after the last message to it."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from typing import Any, Final, Self
 
 SECONDS: Final = 2.0
 SHARE: Final = 8
-"""At most this part of all descriptors is used for such sockets."""
+"""Maximum fraction of all descriptors that is used for such sockets."""
 _PIECE: Final = 256 * 1024
 
 
 class Linger:
-    """A socket that is only drained, until the client ends it or the time is over.
+    """A socket that is only read from, until the client closes it or the time is over.
 
-    A socket that is closed while something unread waits in it answers with a reset, and a reset can take the close
-    frame, and with it the reason, from a client that is still in the middle of sending (RFC 9293, section 3.10.4;
-    RFC 9112, section 9.6, says the same for HTTP). The bytes that come are dropped.
+    Closing a socket with unread data resets the connection, and a reset can prevent a client that is still sending from
+    reading the close frame and its reason (RFC 9293, section 3.10.4; RFC 9112, section 9.6, says the same for HTTP).
+    The received bytes are dropped.
     """
 
     __slots__ = ("_all", "_ending", "_loop", "_socket")
 
     @classmethod
     def begin(cls, stream: Any, loop: asyncio.AbstractEventLoop, everyone: set[Self]) -> None:
-        """Goes on with a transport's socket, which the transport itself is about to close.
+        """Continues with the socket of a transport that is about to be closed.
 
         Args:
             stream: the transport.
             loop: the loop.
-            everyone: where it is found while it lasts.
+            everyone: the set of all such sockets.
         """
         descriptor = stream.get_extra_info("socket").fileno()
         if descriptor < 0:
-            return  # over TLS it is closed already; there the end of TLS itself drops what still comes
+            return  # With TLS the socket is closed already; there, the TLS shutdown drops what still arrives.
         if len(everyone) >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] // SHARE > 0:
-            return  # a flood of refused connections must not take the descriptors that others need
+            return  # A flood of refused connections must not use the descriptors that others need.
         # Closing the transport closes only its own descriptor of the socket.
         try:
             own = socket.socket(fileno=os.dup(descriptor))
         except OSError:
-            return  # there is none left
+            return  # No descriptor is left.
         own.settimeout(0)
         try:
             own.shutdown(socket.SHUT_WR)
         except OSError:
-            own.close()  # it ended by a reset: there is nobody to wait for
+            own.close()  # It ended with a reset: no client reads any more.
             return
         everyone.add(cls(own, loop, everyone))
 

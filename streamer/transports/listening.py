@@ -1,4 +1,4 @@
-"""Why a port could not be listened on, in one line."""
+"""Why the service could not listen on its port, on one line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streamer.core.errors import PortInUse, StartError
 
 
 def cannot_listen(settings: ServerSettings, problem: OSError) -> StartError:
-    """Says what to change in the file so that it can."""
+    """The message, with the setting to change."""
     kind = PortInUse if problem.errno == errno.EADDRINUSE else StartError
     return kind(_why(settings, problem))
 
@@ -18,11 +18,11 @@ def cannot_listen(settings: ServerSettings, problem: OSError) -> StartError:
 def _why(settings: ServerSettings, problem: OSError) -> str:
     host, port = settings.host, settings.port
     if isinstance(problem, socket.gaierror):
-        return f"server.host: {host} is not a name that is known here: {problem.strerror}"
+        return f"server.host: the name {host} cannot be resolved: {problem.strerror}"
     if problem.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is taken: stop the other program, or set server.port"
+        return f"port {port} on {host} is already in use: stop the other program, or change server.port"
     if problem.errno == errno.EADDRNOTAVAIL:
         return f"server.host: {host} is not an address of this machine"
     if problem.errno == errno.EACCES:
-        return f"port {port} on {host} may not be used by this user: set server.port to 1024 or more"
-    return f"port {port} on {host} cannot be listened on: {problem}"
+        return f"this user may not listen on port {port} of {host}: set server.port to 1024 or more"
+    return f"cannot listen on port {port} of {host}: {problem}"

@@ -1,4 +1,4 @@
-"""One WebSocket connection: its frames in, beside what it sends."""
+"""One WebSocket connection: the receiving half."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TEXT: Final = WSMsgType.TEXT
 
 
 class WebSocketPeer(Sender):
-    """Part of `Peer`, and what the WebSocket library calls with each frame.
+    """A `Peer`, and the listener that the WebSocket library calls with each frame.
 
     The library has already refused, each with its close code: reserved opcodes, frames without a mask, control frames
     that are fragmented or too long, and frames whose header announces more than `max_message_size`.
@@ -52,18 +52,18 @@ class WebSocketPeer(Sender):
             self.owner = f"connection:{self.id}" if owner is None else owner
         self.address = ""
         self.address_block = ""
-        """What its address counts as."""
+        """The block that counts as its address."""
         self.running = 0
         self.heard = True
-        """A frame came since the heartbeat last looked."""
+        """A frame has arrived since the last check of the heartbeat."""
         self.spoke = True
-        """A message came since the heartbeat last looked."""
+        """A message has arrived since the last check of the heartbeat."""
         self.quiet = 0.0
-        """Seconds without a sign of life."""
+        """Seconds without any activity."""
         self.idle = 0.0
         """Seconds without a message."""
         self.pinged = False
-        """The silence was already asked about."""
+        """A ping was already sent for this silence."""
         self._receive = shared.receive
         self._assembly: Assembly | None = None
         self._room = 0
@@ -72,16 +72,18 @@ class WebSocketPeer(Sender):
     def refused(self, count: int = 1, /) -> None:
         if not self.closed and self._shared.refuses(self.id, count):
             self._shared.logger.warning(
-                "a connection that only sent nonsense was closed", connection_id=self.id, address=self.address_block
+                "a connection with too many invalid messages was closed",
+                connection_id=self.id,
+                address=self.address_block,
             )
-            self.close(POLICY, "too many messages that are no requests")
+            self.close(POLICY, "too many invalid messages")
 
     def stirred(self) -> bool:
-        """Whether the client has sent a part of a frame, or taken a part of what waits, since this was last asked.
+        """Whether the client has sent part of a frame, or received buffered data, since the last call.
 
-        Both are signs of life where whole frames are long in coming: a large message over a slow line, or a client
-        from which nothing is read because it is slow to read itself. What waits in the kernel counts too: over a slow
-        line that may be all there is for minutes.
+        Both count as activity while a whole frame takes long: a large message over a slow line, or a client from which
+        nothing is read because it reads slowly. Data in the kernel's buffer counts too: over a slow line, that may be
+        all for minutes.
         """
         room = len(self._stream.get_protocol().get_buffer(-1))
         waiting = self._stream.get_write_buffer_size() + unacknowledged(self._stream)
@@ -91,13 +93,14 @@ class WebSocketPeer(Sender):
         return stirred
 
     def waits(self) -> bool:
-        """Whether the client waits for something: for a request, or for the rest of what it is being sent."""
+        """Whether the client waits for a request, or for the rest of the data that is sent to it."""
         return self._shared.receiver.waits(self) or self._stream.get_write_buffer_size() > 0
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """Part of the library's listener."""
+        """Called by the library."""
         self.opened(transport)
-        # The library keeps the request as long as the connection; it is of no more use, large, and may hold a token.
+        # The library keeps the request as long as the connection; it is no longer needed, large, and may contain a
+        # token.
         transport.request.headers.clear()
         transport.request.path = b""
         transport.response.headers.clear()
@@ -113,7 +116,7 @@ class WebSocketPeer(Sender):
             self._registered = True
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """Part of the library's listener."""
+        """Called by the library."""
         self._forget()
         shared = self._shared
         shared.peers.discard(self)
@@ -122,12 +125,12 @@ class WebSocketPeer(Sender):
             shared.empty.set()
         self._tell(shared.receiver.disconnected)
         handshake = transport.close_handshake
-        # A client that was told why, but has not said that it heard, may still be sending.
+        # A client that was sent the reason, but has not acknowledged it, may still be sending.
         if handshake is not None and handshake.recv is None and not self._cut:
             Linger.begin(self._stream, shared.loop, shared.lingering)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Part of the library's listener."""
+        """Called by the library."""
         self.heard = True
         if (
             frame.fin
@@ -154,7 +157,8 @@ class WebSocketPeer(Sender):
     def _unusual(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
         if transport.is_close_frame_sent:
-            # Whatever came before the client had our close frame is dropped; its own ends the connection.
+            # Everything that arrives before the client got our close frame is dropped; the client's close frame ends
+            # the connection.
             if kind is WSMsgType.CLOSE:
                 transport.disconnect()
             elif kind is WSMsgType.PONG:
@@ -170,7 +174,7 @@ class WebSocketPeer(Sender):
                 # Answered when the client reads again; of several pings the newest (RFC 6455, section 5.5.3).
                 self._pong_due = frame.get_payload_as_bytes()
                 return
-            # What was sent before keeps its place before the answer.
+            # Messages that arrived before keep their order before the answer.
             self.flush()
             transport.send_pong(frame.get_payload_as_bytes())
         elif kind is WSMsgType.PONG:
@@ -179,7 +183,7 @@ class WebSocketPeer(Sender):
             self._data(kind, frame)
 
     def _answered(self, payload: bytes) -> None:
-        """A pong: of a ping that was sent after final messages it shows that the client took them."""
+        """A pong: if it answers a ping after final messages, the client has received them."""
         confirmations = self._confirmations
         if confirmations is None or not (names := confirmations.answered(payload)):
             return

@@ -1,7 +1,7 @@
-"""A connection whose token takes a while to check: its handshake is answered only then.
+"""A connection whose token takes time to verify: its handshake is answered only after that.
 
-The library asks for a decision at once. So it is told yes, in an answer without bytes, and the real one is written when
-it is known: the client sees a handshake that takes a little longer, or a plain refusal.
+The library needs a decision immediately. So it gets a positive one, but an answer without bytes, and the real answer is
+written when it is known: for the client, the handshake takes a little longer, or is plainly refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from streamer.transports.shared import Shared
 
 
 class SilentResponse(WSUpgradeResponse):
-    """The library's 101 of which nothing is written yet."""
+    """The library's answer 101, of which nothing is written yet."""
 
     __slots__ = ()
 
@@ -32,7 +32,7 @@ class SilentResponse(WSUpgradeResponse):
         )
 
     def to_bytes(self) -> bytearray:
-        """Nothing."""
+        """No bytes."""
         return bytearray()
 
 
@@ -41,9 +41,9 @@ class PendingAuth(WebSocketPeer):
 
     Args:
         shared: of the transport.
-        begun: what `Admission.begin` returned.
+        begun: the result of `Admission.begin`.
         admission: finishes it.
-        held: all connections of the transport that wait.
+        held: all waiting connections of the transport.
     """
 
     __slots__ = ("_admission", "_all_held", "_begun", "_pending", "_task")
@@ -63,7 +63,7 @@ class PendingAuth(WebSocketPeer):
         self._task: asyncio.Task[None] | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """Part of the library's listener; nobody else knows of the connection yet."""
+        """Called by the library; no other part of the service knows the connection yet."""
         forget_token(transport)
         self._pending = transport
         transport.underlying_transport.pause_reading()
@@ -73,21 +73,21 @@ class PendingAuth(WebSocketPeer):
         self._task = self._shared.loop.create_task(self._decide(transport, begun), name="held handshake")
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Part of the library's listener. A client may send nothing before it has its answer."""
+        """Called by the library. A client may send nothing before it has its answer."""
         if self._pending is None:
             super().on_ws_frame(transport, frame)
         else:
             transport.disconnect(graceful=False)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """Part of the library's listener."""
+        """Called by the library."""
         if self._pending is None:
             super().on_ws_disconnected(transport)
         else:
             self.give_up()
 
     def give_up(self) -> None:
-        """Ends the connection, which nobody has heard of."""
+        """Ends the connection, which no other part of the service knows."""
         self._all_held.discard(self)
         if self._task is not None:
             self._task.cancel()
@@ -100,7 +100,7 @@ class PendingAuth(WebSocketPeer):
         self._all_held.discard(self)
         self._task = None
         if isinstance(decided, Principal):
-            # Others of the same may have come in while this one waited.
+            # Other connections of the same owner may have opened meanwhile.
             decided = self._shared.crowd.full(self.address_block, decided.owner) or decided
         if isinstance(decided, Answered):
             transport.underlying_transport.write(encode_answer(decided))
@@ -115,6 +115,6 @@ class PendingAuth(WebSocketPeer):
 
 
 def forget_token(transport: WSTransport) -> None:
-    """The library keeps the request as long as the connection, and with it what proved who it is."""
+    """The library keeps the request as long as the connection, and with it the token."""
     transport.request.headers.clear()
     transport.request.path = b""

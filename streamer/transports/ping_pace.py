@@ -1,4 +1,4 @@
-"""When a connection is asked by a ping which outcomes the client has taken."""
+"""Limits how often a connection is pinged to confirm outcomes."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import asyncio
 from typing import Final, Protocol
 
 PAUSE: Final = 0.5
-"""Seconds in which a connection is asked once, unless much waits to be confirmed. A pong wakes the service: where a
-client gets one outcome after the other, asking after each would cost more than the rest of what it is sent.
+"""Seconds in which a connection is pinged once, unless much is unconfirmed. A pong wakes the service: with one outcome
+after the other, a ping for each would cost more than everything else that is sent.
 """
 
 
 class Asking(Protocol):
-    """A connection on which outcomes may wait to be confirmed."""
+    """A connection whose outcomes may need a confirmation."""
 
     def ask(self) -> None:
-        """Sends the ping that is due, if one is."""
+        """Sends the next ping, if there is one."""
         ...
 
 
 class PingPace:
-    """Which connections were asked lately; one timer for all of them, and none while nothing is asked."""
+    """The connections that were pinged recently; one timer for all of them, and none without pings."""
 
     __slots__ = ("_asked", "_call_later")
 
@@ -29,7 +29,7 @@ class PingPace:
         self._call_later = loop.call_later
 
     def begin(self, peer: Asking) -> bool:
-        """Whether the connection is to be asked now; if not, its `ask` is called when the pause has ended."""
+        """Whether the connection may be pinged now; if not, its `ask` is called when the pause has ended."""
         asked = self._asked
         if peer in asked:
             return False

@@ -1,4 +1,4 @@
-"""What leaves on one connection: messages in one write per turn, bounded by what the client takes."""
+"""Sends messages on one connection: one write per iteration of the loop, limited by what the client reads."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from streamer.transports.kernel import unacknowledged
 from streamer.transports.shared import CHUNK, Shared
 
 OVERFLOW: Final = 4
-"""How many times `max_buffered` may wait for a client that does not read before it is cut off. The largest message
-does not count: however large it is, a client on a slow line gets it."""
+"""How many times `max_buffered` may be buffered for a client that does not read before it is disconnected. The largest
+message does not count: however large it is, a client on a slow line gets it.
+"""
 CLOSE_GRACE: Final = 2.0
-"""Seconds that a client has to take what waits for it and to answer our close frame."""
+"""Seconds that a client has to read the buffered data and to answer our close frame."""
 CONFIRM_CHECK: Final = 0.25
-"""Seconds between two looks at whether a client that confirms nothing has taken everything all the same."""
+"""Seconds between two checks whether a client that confirms nothing has received everything anyway."""
 
 
 class Sender(WSListener):
-    """The half of a connection that sends. It is one object with the half that receives, because both are on the path
-    of every message.
+    """The sending half of a connection. It is one object with the receiving half, because both are used for every
+    message.
     """
 
     __slots__ = (
@@ -54,7 +55,7 @@ class Sender(WSListener):
 
     id: str
     post: ClassVar[None] = None
-    """What is sent needs no other step."""
+    """Sending needs no further step."""
     _transport: WSTransport
     _stream: Any
     """The transport below the WebSocket; uvloop's does not inherit asyncio's."""
@@ -62,32 +63,32 @@ class Sender(WSListener):
 
     def __init__(self, shared: Shared) -> None:
         self.closed = False
-        """Nothing more can be sent: a close frame went out, or the connection has ended."""
+        """Nothing more can be sent: a close frame was sent, or the connection has ended."""
         self._shared = shared
         self._begin = shared.begin
         self._queued: list[bytes] = []
         self._queued_size = 0
         self._latest: dict[str, bytes] | None = None
         self._held = 0
-        """Bytes of what `_latest` holds back."""
+        """Bytes of the messages in `_latest`."""
         self._largest = 0
-        """Bytes of the largest message that was written since the client last caught up, where that is much."""
+        """Bytes of the largest message that was written since the client last caught up, if it is large."""
         self._confirmations: Confirmations | None = None
-        """Only while final messages wait for their pong."""
+        """Set only while final messages wait for their pong."""
         self._caught_up: asyncio.Future[None] | None = None
-        """Only while something waits for the client to catch up."""
+        """Set only while something waits for the client to catch up."""
         self._checking: asyncio.TimerHandle | None = None
         self._deferred: list[bytes] | None = None
-        """Messages that came while the client was behind: they are handed on when it has caught up."""
+        """Messages that arrived while the client was behind: they are passed on when it has caught up."""
         self._pong_due: bytes | None = None
-        """Payload of the newest ping that came meanwhile."""
+        """Payload of the newest ping that arrived meanwhile."""
         self._paused = False
         self._registered = False
         self._cut = False
         self._ending: asyncio.TimerHandle | None = None
 
     def opened(self, transport: WSTransport) -> None:
-        """The connection can be written to from now on."""
+        """The connection can now be written to."""
         self._transport = transport
         self._stream = stream = transport.underlying_transport
         self._write = stream.write
@@ -130,7 +131,7 @@ class Sender(WSListener):
         )
 
     def _check_taken(self) -> None:
-        """A client that answers no ping has caught up when nothing waits any more, here or in the kernel."""
+        """A client that answers no ping has caught up when nothing is buffered, here or in the kernel."""
         if self._stream.get_write_buffer_size() or unacknowledged(self._stream):
             self._checking = self._shared.loop.call_later(CONFIRM_CHECK, self._check_taken)
         else:
@@ -162,7 +163,7 @@ class Sender(WSListener):
         self._check_bound()
 
     def flush(self) -> None:
-        """Writes what is queued, in one call."""
+        """Writes everything that is queued, in one call."""
         queued = self._queued
         if queued:
             self._queued = []
@@ -178,11 +179,11 @@ class Sender(WSListener):
     def ask(self) -> None:
         if not self.closed:
             self.flush()
-            # What was queued may have taken it along.
+            # The queued messages may have included it.
             self._ask_last()
 
     def _ask_last(self) -> bool:
-        """Asks after what was written without a ping; returns whether there was such."""
+        """Sends a ping for messages that were written without one; returns whether there were any."""
         confirmations = self._confirmations
         if confirmations is None or not confirmations.due:
             return False
@@ -191,32 +192,32 @@ class Sender(WSListener):
         return True
 
     def ping(self) -> None:
-        """Asks the client for a sign of life."""
+        """Sends a ping to test the connection."""
         self.flush()
         if not self._ask_last():
-            # The client may answer only the newest ping, so that one must show as much as those before it.
+            # The client may answer only the newest ping, so that one must prove as much as those before it.
             confirmations = self._confirmations
             self._transport.send_ping(confirmations.newest_payload() if confirmations else None)
 
     def close(self, code: int, reason: str = "") -> None:
-        """Sends what is queued and a close frame; cuts the connection when the client does not answer in time."""
+        """Sends everything that is queued and a close frame; disconnects when the client does not answer in time."""
         if self.closed:
             return
         self.flush()
         self._ask_last()
         self._last_word(code, reason)
-        # The client's answer could not be seen while nothing is read from it.
+        # The client's answer would not be seen while nothing is read from it.
         if self._deferred is not None:
             self._deferred = None
             self._stream.resume_reading()
 
     def cut(self) -> None:
-        """Ends the connection without ceremony."""
+        """Disconnects without a close frame."""
         self._cut = True
         self._transport.disconnect(graceful=False)
 
     def give_up(self) -> None:
-        """The client shows no sign of life. One that is only behind may read again, and then learns why it was cut."""
+        """The client shows no activity. A client that is only slow may read again, and then gets the reason."""
         waiting = self._waiting_size() + unacknowledged(self._stream)
         if waiting:
             self._cut_off(waiting)
@@ -224,7 +225,7 @@ class Sender(WSListener):
             self.cut()
 
     def pause_writing(self) -> None:
-        """More than `max_buffered` waits: no message is handed on from this client until it has read."""
+        """More than `max_buffered` is buffered: no message of this client is passed on until it has read."""
         self._paused = True
 
     def resume_writing(self) -> None:
@@ -258,7 +259,7 @@ class Sender(WSListener):
         raise NotImplementedError
 
     def _defer(self, data: bytes) -> None:
-        """A message that came while the client was behind. Nothing more is read, but what was read is kept."""
+        """A message that arrived while the client was behind. Nothing more is read, but received messages are kept."""
         if self._deferred is None:
             self._deferred = []
             self._stream.pause_reading()
@@ -269,7 +270,7 @@ class Sender(WSListener):
         self._latest = None
         self._withdraw()
         self._say_caught_up()
-        # Codes of our own are not in the library's enumeration; it sends them as they are.
+        # Our own codes are not in the library's enumeration; it sends them unchanged.
         self._transport.send_close(code, reason_bytes(reason))  # type: ignore[arg-type]  # as above
         self._ending = self._shared.loop.call_later(CLOSE_GRACE, self.cut)
 
@@ -294,7 +295,7 @@ class Sender(WSListener):
             caught_up.set_result(None)
 
     def _withdraw(self) -> None:
-        """Nothing more can be sent, so nobody may find the connection any more: they would think that it was told."""
+        """Nothing more can be sent, so the connection must no longer be found: senders would assume a delivery."""
         if self._registered:
             self._registered = False
             self._tell(self._shared.registry.remove)
@@ -302,11 +303,11 @@ class Sender(WSListener):
     def _tell(self, listener: Callable[[Any], None]) -> None:
         try:
             listener(self)
-        except BaseException as problem:  # whatever it is, the connection ends all the same
+        except BaseException as problem:  # After any exception, the connection ends.
             self._shared.logger.error("the end of a connection", connection_id=self.id, exc_info=problem)
 
     def _put(self, data: bytes, parts: Sequence[bytes] = ()) -> None:
-        # The library answers some violations with a close frame of its own, and nothing may follow that.
+        # The library answers some violations with its own close frame, after which nothing may be sent.
         if self._transport.is_close_frame_sent:
             return
         if len(data) > self._shared.max_buffered:

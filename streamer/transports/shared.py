@@ -1,4 +1,4 @@
-"""What all connections of a transport have in common."""
+"""The shared state of all connections of a transport."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from streamer.transports.linger import Linger
 from streamer.transports.ping_pace import PingPace
 
 CHUNK: Final = 64 * 1024
-"""Bytes that one turn may queue before they are handed on without waiting for its end, and so are counted."""
+"""Bytes that one iteration may queue before they are passed to the kernel without waiting for its end, and so are
+counted.
+"""
 WINDOW: Final = 1 / 4
-"""Of `max_buffered`: so much of final messages may be unconfirmed before the next one waits for the client, which is to
-take one after the other. So what is on its way is little, whatever the kernel would buffer: a pong, or a client that
-comes back after a break, does not wait for much."""
+"""Fraction of `max_buffered`: if more bytes of final messages are unconfirmed, the next one waits for the client. So
+little data is in transit, whatever the kernel would buffer: a pong, or a client that reconnects after a break, need not
+wait long.
+"""
 
 
 class Shared:
@@ -62,16 +65,16 @@ class Shared:
         self.max_buffered = max_buffered
         self.crowd = crowd
         self.refuses = refuses
-        """Counts so many messages of a connection that were no request; above zero when there were too many."""
-        # Bound once here, because each connection would otherwise keep bound methods of its own.
+        """Counts invalid messages of a connection; positive when there were too many."""
+        # Bound once here, because otherwise each connection would keep its own bound methods.
         self.receive = receiver.receive
         self.begin = Flusher(loop).begin
         self.ping_now = PingPace(loop).begin
-        """Whether a connection is to be asked now which outcomes were taken; if not, it is later."""
+        """Whether a connection may be pinged now to confirm outcomes; if not, that happens later."""
         self.window = WINDOW * max_buffered
-        """Bytes that may wait to be confirmed before the next outcome waits for the client."""
+        """Bytes that may be unconfirmed before the next outcome waits for the client."""
         self.little = min(CHUNK, self.window / 2)
-        """Bytes that may wait to be confirmed without being asked after at once."""
+        """Bytes that may be unconfirmed without an immediate ping."""
         self.peers: set[Any] = set()
         self.lingering: set[Linger] = set()
         self.empty = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The certificate that the server shows."""
+"""The server's TLS certificate."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ class TlsProblem(StartError):
 
 
 def server_context(settings: TlsSettings) -> ssl.SSLContext:
-    """A context for connections that clients open.
+    """A context for incoming connections.
 
     Raises:
         TlsProblem: the certificate or its key cannot be used.
     """
 
     def refuse() -> str:
-        raise TlsProblem("key", f"{settings.key} is encrypted; give a key without a passphrase")
+        raise TlsProblem("key", f"{settings.key} is encrypted; use a key without a passphrase")
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    # Said here, so that neither an older Python nor a lax configuration of OpenSSL on this machine lowers it.
+    # Explicit, so that neither an older Python nor OpenSSL's configuration on this machine lowers it.
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Told by name, because the error of the call below does not say which of the two it could not read.
+    # Checked separately, because the error of the call below does not say which of the two files it could not read.
     for place, path in (("cert", settings.cert), ("key", settings.key)):
         try:
             path.open("rb").close()
         except OSError as problem:
-            raise TlsProblem(place, f"{path} cannot be read: {problem.strerror}") from None
+            raise TlsProblem(place, f"cannot read {path}: {problem.strerror}") from None
     try:
         context.load_cert_chain(settings.cert, settings.key, password=refuse)
     except ssl.SSLError as problem:
         what = problem.reason or problem
-        raise TlsProblem("", f"{settings.cert} with the key {settings.key} cannot be used: {what}") from None
+        raise TlsProblem("", f"cannot use {settings.cert} with the key {settings.key}: {what}") from None
     return context

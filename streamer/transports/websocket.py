@@ -41,30 +41,30 @@ from streamer.transports.shared import Shared
 from streamer.transports.tls import server_context
 
 MARGIN: Final = 1.0
-"""Seconds beyond the connections' own grace after which `close` waits no longer."""
+"""Seconds, in addition to the connections' own grace period, after which `close` returns."""
 
-# The library speaks of every connection and every broken client; what matters is logged here. A logger that is not in
-# the registry cannot be turned on by accident, and an adapter keeps the library from making one for each connection.
+# The library logs every connection and every broken client; this package logs what matters. A logger that is not in the
+# registry cannot be enabled by accident, and an adapter keeps the library from creating one for each connection.
 _SILENT: Final = logging.Logger("picows.server", logging.CRITICAL + 1)  # noqa: LOG001 - it must not be registered
 _QUIET: Final = logging.LoggerAdapter(_SILENT, {})
 
 
 class WebSocketTransport:
-    """Accepts WebSockets on one port and hands their messages to a receiver.
+    """Accepts WebSockets on one port and passes their messages to a receiver.
 
     Args:
         settings: the `server` section.
         receiver: gets every whole text message.
-        registry: hears of every connection.
+        registry: gets every connection.
         clock: time.
-        logger: for what concerns the transport.
-        authenticator: asked at each handshake; None lets everybody in.
-        deadlines: when the connections' proofs expire, where a renewal moves them; its own when left out.
-        health: what `/healthz` answers by; always well when left out.
-        owners: makes owners of `client_id`s; under a key of its own when left out.
+        logger: for the transport.
+        authenticator: authenticates each handshake; None accepts everybody.
+        deadlines: when the connections' authentication expires, if renewals change it. Default: a new one.
+        health: decides the answer of `/healthz`. Default: always healthy.
+        owners: makes owners from `client_id`s. Default: with a new key.
 
     Attributes:
-        port: where it listens; before `start` what the settings say, which may be 0.
+        port: the port; before `start` the configured one, which may be 0.
     """
 
     def __init__(
@@ -107,10 +107,10 @@ class WebSocketTransport:
         self._heartbeat: asyncio.Task[None]
 
     async def start(self) -> None:
-        """Listens.
+        """Starts to listen.
 
         Raises:
-            StartError: the port is taken, the host unknown, or the certificate unusable.
+            StartError: the port is in use, the host unknown, or the certificate unusable.
         """
         settings = self._settings
         context = None if settings.tls is None else server_context(settings.tls)
@@ -129,7 +129,7 @@ class WebSocketTransport:
             self._accept,
             callers=self._callers,
             context=context,
-            # The end of TLS waits for the client's; a client that goes on sending would hold the connection.
+            # The TLS shutdown waits for the client's; a client that keeps sending would hold the connection.
             shutdown_timeout=CLOSE_GRACE,
             logger=_QUIET,
             own_logger=self._logger,
@@ -146,10 +146,10 @@ class WebSocketTransport:
             self._expiring = asyncio.create_task(self._deadlines.run(), name="expiry")
 
     async def failed(self) -> None:
-        """Waits for as long as what looks after the connections goes on.
+        """Waits as long as the tasks that maintain the connections run.
 
         Raises:
-            BaseException: what it failed with. Silent connections would stay for ever from then on.
+            BaseException: the exception of such a task. Silent connections would stay forever after it.
         """
         watched = [task for task in (self._heartbeat, self._expiring) if task is not None]
         await asyncio.wait(watched, return_when=asyncio.FIRST_EXCEPTION)
@@ -159,18 +159,18 @@ class WebSocketTransport:
 
     @property
     def open_connections(self) -> int:
-        """How many are open, once it has started."""
+        """How many connections are open, once it has started."""
         return len(self._shared.peers)
 
     def begin_drain(self) -> None:
-        """Refuses new connections with 503; those that are open go on."""
+        """Refuses new connections with 503; open connections continue."""
         self._draining = True
 
     async def close(self, code: int = SHUTDOWN, reason: str = "the service is shutting down; connect again") -> None:
-        """Ends everything: the port, and every connection with a close frame after what is queued for it.
+        """Closes the port, and every connection with a close frame after the messages that are queued for it.
 
-        Clients have `CLOSE_GRACE` seconds to take that and to answer; those that do not are cut. When it returns,
-        the registry and the receiver know that every connection has ended.
+        Clients have `CLOSE_GRACE` seconds to read them and to answer; others are disconnected. When it returns, the
+        registry and the receiver know that every connection has ended.
         """
         acceptor, self._acceptor = self._acceptor, None
         if acceptor is None:
@@ -192,7 +192,7 @@ class WebSocketTransport:
             lingering.end()
 
     def _refuses(self, connection_id: str, count: int) -> float:
-        # One message alone is never too many.
+        # A single message is never too many.
         count = min(count, self._settings.refused_limit.limit)
         return self._refused.take(connection_id, self._clock.monotonic(), count)
 
@@ -201,7 +201,7 @@ class WebSocketTransport:
         decision = decide(
             request,
             self._settings,
-            # A socket that only lingers costs a descriptor as well, and a client could make many.
+            # A lingering socket needs a descriptor too, and a client could create many.
             open_connections=len(shared.peers) + len(shared.lingering) + len(self._held),
             draining=self._draining,
             healthy=not self._health.problems,
@@ -213,7 +213,7 @@ class WebSocketTransport:
         if (crowded := self._crowd.arrives(house)) is not None:
             return crowded
         offered = offered_subprotocols(request.headers.getall("Sec-WebSocket-Protocol", []))
-        # Chosen without authentication, too: a browser ends a connection whose offer nobody takes.
+        # Also chosen without authentication: a browser fails a handshake whose offer is not accepted.
         chosen = (("Sec-WebSocket-Protocol", SUBPROTOCOL),) if SUBPROTOCOL in offered else ()
         response = WSUpgradeResponse.create_101_response((*chosen, self._process))
         if self._admission is None:

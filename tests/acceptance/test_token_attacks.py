@@ -308,7 +308,7 @@ ATTACKS: dict[str, tuple[str, Callable[[], str], int]] = {
         401,
     ),
     "an exp that is NaN": ("set", lambda: by_hand(KNOWN, claims(exp=float("nan")), rs256()), 401),
-    "not valid yet": ("set", lambda: signed(claims(nbf=time.time() + 60)), 401),
+    "not yet valid": ("set", lambda: signed(claims(nbf=time.time() + 60)), 401),
     "issued in the future": ("set", lambda: signed(claims(iat=time.time() + 60)), 401),
     "an nbf that is a text": ("set", lambda: by_hand(KNOWN, claims(nbf="0"), rs256()), 401),
     # Issuer and audience

@@ -150,7 +150,7 @@ def test_a_provider_that_fails_takes_nobody_out(start_service, provider):
     assert use(service, provider.token("second")) == 401
     assert use(service, provider.token()) == 101
     failures = [line for line in service.log if line["event"] == "keys could not be fetched"]
-    assert [(line["outcome"], line["keys"]) for line in failures] == [("the keys known so far stay", 1)]
+    assert [(line["outcome"], line["keys"]) for line in failures] == [("keeping the current keys", 1)]
     assert "status 500" in failures[0]["error"]
 
 

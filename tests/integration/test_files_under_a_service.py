@@ -66,7 +66,7 @@ async def test_what_cannot_be_kept_is_not_acknowledged(
         assert health(service.url) == (200, "ok\n")
         damage(path)
         text = await until_health(service.url, 503)
-        assert text == "requests cannot be stored; the log says why\n"
+        assert text == "requests cannot be stored; the service's log has the reason\n"
         with pytest.raises(RequestFailed) as refused:
             await (await client.submit("later", 2)).acknowledged()
         assert refused.value.code == "OVERLOADED"

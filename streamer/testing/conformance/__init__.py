@@ -12,7 +12,7 @@ Outside this project, in a plugin's own tests::
             yield store
             await store.close()
 
-It needs pytest and pytest-asyncio in auto mode. `max_queued` is small, so that a full queue can be tried.
+It needs pytest and pytest-asyncio in auto mode. `max_queued` is small, so that a full queue can be tested.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = ["StoreConformance", "lease_of", "record"]
 
 
 class StoreConformance(Enqueueing, Claiming, Fairness, Times, Leases, Ends, History, Operators, Telling, Looking):
-    """Promises of `RequestQueue`, one test each. Subclass it and give it a `store` fixture."""
+    """The promises of `RequestQueue`, one test each. Subclass it and add a `store` fixture."""
 
     async def test_a_closed_store_says_so(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.close()

@@ -1,4 +1,4 @@
-"""Claims: what is due, in what order, under which limits."""
+"""Claims: which records are due, in what order, under which limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streamer.testing.conformance.records import BROKEN, LEASE, Suite, lease_of,
 
 
 class Claiming(Suite):
-    """Claims: what is due, in what order, under which limits."""
+    """Claims: which records are due, in what order, under which limits."""
 
     async def test_a_claim_takes_the_record_under_a_new_fence_and_a_lease(
         self, store: RequestQueue, clock: ManualClock

@@ -1,4 +1,4 @@
-"""Who was told how a request ended."""
+"""Delivery of outcomes to owners."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from streamer.testing.conformance.records import OWNER, Suite, record
 
 
 class Telling(Suite):
-    """Who was told how a request ended."""
+    """Delivery of outcomes to owners."""
 
     async def test_what_has_not_ended_or_was_not_told_is_unsettled(
         self, store: RequestQueue, clock: ManualClock

@@ -24,7 +24,7 @@ class Fairness(Suite):
     """Turns among owners, tenants and actions, and the limits of tenants."""
 
     async def in_turn(self, store: RequestQueue, count: int, **limits: object) -> list[RequestRecord]:
-        """What so many claims of one record each bring."""
+        """The records that a series of claims of one record each return."""
         taken: list[RequestRecord] = []
         for _ in range(count):
             taken += (await store.claim("w1", 1, LEASE, **limits)).records  # type: ignore[arg-type]  # the suite's own
@@ -125,7 +125,9 @@ class Fairness(Suite):
             await store.enqueue(record(clock, f"free{n}"))
         claims = await store.claim("w1", 20, LEASE, tenant_limit=2, tenants={"x": 2, "y": 1})
         assert Counter(one.tenant for one in claims.records) == {"y": 1, "z": 2, "": 3}
-        assert claims.next_due == clock.now() + LEASE, "what has no room does not make a worker look again at once"
+        assert claims.next_due == clock.now() + LEASE, (
+            "records without capacity must not make a worker claim again immediately"
+        )
         again = await store.claim("w1", 20, LEASE, tenant_limit=2, tenants={"y": 1, "z": 2})
         assert Counter(one.tenant for one in again.records) == {"x": 2, "y": 1}
 

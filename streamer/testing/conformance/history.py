@@ -1,4 +1,4 @@
-"""Who asked, and what became of each attempt."""
+"""The principal, and the history of attempts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streamer.testing.conformance.records import BROKEN, LEASE, Suite, lease_of,
 
 
 class History(Suite):
-    """Who asked, and what became of each attempt."""
+    """The principal, and the history of attempts."""
 
     async def test_who_asked_comes_back_as_it_was_given_through_all_of_a_life(
         self, store: RequestQueue, clock: ManualClock

@@ -1,4 +1,4 @@
-"""Claims that run out, are renewed, given back or taken over."""
+"""Leases that expire, are renewed, returned or claimed by another worker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamer.testing.conformance.records import BROKEN, LEASE, OWNER, Suite, le
 
 
 class Leases(Suite):
-    """Claims that run out, are renewed, given back or taken over."""
+    """Leases that expire, are renewed, returned or claimed by another worker."""
 
     async def test_work_of_a_dead_worker_is_taken_over_when_its_lease_runs_out(
         self, store: RequestQueue, clock: ManualClock
@@ -83,7 +83,7 @@ class Leases(Suite):
         await store.enqueue(record(clock, "new"))
         claims = await store.claim("w1", 10, LEASE, lost_limit=1)
         assert sorted(one.id[:4] for one in claims.records) == ["lost", "new"]
-        # What may not be claimed yet is no reason to claim again at once.
+        # Records that may not be claimed yet are no reason to claim again immediately.
         assert claims.next_due == clock.now() + LEASE
         full = await store.claim("w1", 10, LEASE, lost_limit=0, lost_running=1)
         assert (full.records, full.abandoned, full.next_due) == ([], [], clock.now() + LEASE)

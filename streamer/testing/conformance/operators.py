@@ -1,4 +1,4 @@
-"""Cancelling and running again."""
+"""Cancelling requests and running them again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamer.testing.conformance.records import BROKEN, LEASE, OWNER, Suite, le
 
 
 class Operators(Suite):
-    """Cancelling and running again."""
+    """Cancelling requests and running them again."""
 
     async def test_a_queued_and_a_running_request_can_be_cancelled(
         self, store: RequestQueue, clock: ManualClock

@@ -33,7 +33,7 @@ class Looking(Suite):
             if page.cursor is None:
                 break
             cursor = page.cursor
-            # What comes in between is newer than all that is still to be listed.
+            # Records that are added meanwhile are newer than all that remain to be listed.
             await clock.advance(1)
             await store.enqueue(record(clock, f"late{len(seen)}"))
         assert seen == [f"r{n:02}" for n in reversed(range(25))]

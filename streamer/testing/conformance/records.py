@@ -1,4 +1,4 @@
-"""Records and claims that the suite works with."""
+"""Records and claims for the suite."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def record(clock: ManualClock, id: str = "r1", **changes: Any) -> RequestRecord:
 
 
 async def whole_records(store: RequestQueue) -> list[RequestRecord]:
-    """Every record of the store as it is read by its key, newest first."""
+    """Every record of the store as read by its key, newest first."""
     keys: list[Key] = []
     cursor = None
     while True:
@@ -40,23 +40,24 @@ async def whole_records(store: RequestQueue) -> list[RequestRecord]:
 
 
 def lease_of(claimed: RequestRecord) -> Lease:
-    """The claim that a record is under."""
+    """The current claim of a record."""
     return Lease(claimed.owner, claimed.id, claimed.fence)
 
 
 class Suite:
-    """What every part of the suite has: a clock, and a size of the queue that can be reached."""
+    """The base of every part of the suite: a clock, and a small limit of the queue."""
 
     max_queued = 50
     one_clock = True
-    """All of the store's time comes from one clock, so that it can notice that this was put back. False for a store
-    that many machines write to, each by its own: then only what is new must not be held up."""
+    """The store takes all times from one clock, so that it can notice when this is set back. False for a store that
+    many machines write to, each with its own clock: then only new records must not be delayed.
+    """
     large_payload = 1 << 20
-    """Bytes of a payload that must come back whole. A store whose medium holds less says here how much it takes."""
+    """Bytes of a payload that must be returned unchanged. A store with a lower limit declares it here."""
 
     @pytest.fixture
     def clock(self) -> ManualClock:
-        """What the store must take its time from."""
+        """The clock that the store must use."""
         return ManualClock()
 
     async def whole(self, store: RequestQueue) -> list[RequestRecord]:
@@ -64,7 +65,7 @@ class Suite:
         return await whole_records(store)
 
     async def claim_one(self, store: RequestQueue, worker: str = "w1") -> RequestRecord:
-        """The only record that is due, claimed."""
+        """The only due record, claimed."""
         claims = await store.claim(worker, 10, LEASE)
         assert len(claims.records) == 1
         return claims.records[0]

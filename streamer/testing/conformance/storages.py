@@ -1,4 +1,4 @@
-"""The suite that every storage must pass, below the suite of the store that `StorageQueue` makes of it.
+"""The suite that every storage must pass. The store that `StorageQueue` makes of it has its own suite.
 
 Outside this project, in a plugin's own tests::
 
@@ -12,7 +12,7 @@ Outside this project, in a plugin's own tests::
             yield storage
             await storage.close()
 
-It needs pytest and pytest-asyncio in auto mode. The fixture gives an empty storage.
+It needs pytest and pytest-asyncio in auto mode. The fixture yields an empty storage.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ NOW = 1_000_000.0
 
 
 class StorageConformance:
-    """Promises of `Storage`, one test each. Subclass it and give it a `storage` fixture."""
+    """The promises of `Storage`, one test each. Subclass it and add a `storage` fixture."""
 
     @pytest.fixture
     def clock(self) -> ManualClock:
@@ -59,7 +59,7 @@ class StorageConformance:
         return row
 
     async def write(self, storage: Storage, given: RequestRecord, *events: Event) -> RequestRecord:
-        """The record after these events, in the storage as well."""
+        """The record after these events, also in the storage."""
         for event in events:
             row = await self.row(storage, given)
             assert await storage.replace([Change(row.version, advance(row.record, event))]) == [True]
@@ -71,7 +71,7 @@ class StorageConformance:
         return found
 
     async def ids(self, storage: Storage, query: Query) -> list[str]:
-        """Which records answer one query."""
+        """The records that answer one query."""
         return [one.id for one in await self.ask(storage, query)]
 
     async def test_new_records_come_back_whole_with_rising_numbers(self, storage: Storage, clock: ManualClock) -> None:
@@ -255,7 +255,7 @@ class StorageConformance:
         assert await storage.insert([given[0]]) == [None]
         row = await self.row(storage, given[0])
         assert row.version == 1
-        assert row.number > max(one.number for one in left), "a number is not given twice"
+        assert row.number > max(one.number for one in left), "numbers must be unique"
 
     async def test_a_value_is_kept_as_it_was_first_until_it_is_replaced(self, storage: Storage) -> None:
         assert await storage.keep("name", b"\x00first") == b"\x00first"

@@ -1,4 +1,4 @@
-"""Requests that may wait only so long, and clocks that are set."""
+"""Requests that expire, and clocks that are changed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from streamer.testing.conformance.records import BROKEN, LEASE, Suite, lease_of,
 
 
 class Times(Suite):
-    """Requests that may wait only so long, and clocks that are set."""
+    """Requests that expire, and clocks that are changed."""
 
     async def ended(self, store: RequestQueue, **limits: object) -> list[RequestRecord]:
-        """What a claim ended, having taken nothing."""
+        """The records that a claim ended, which must have claimed none."""
         claims = await store.claim("w1", 10, LEASE, **limits)  # type: ignore[arg-type]  # the suite's own
         assert claims.records == []
         return claims.abandoned
@@ -38,7 +38,7 @@ class Times(Suite):
         await clock.advance(4.5)
         begun = await self.claim_one(store)
         await clock.advance(LEASE - 1)
-        assert await self.ended(store) == [], "what runs does not wait"
+        assert await self.ended(store) == [], "a running request does not expire"
         await store.complete(lease_of(begun), seq=1, result=b"1")
 
     @pytest.mark.parametrize(

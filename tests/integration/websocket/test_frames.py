@@ -75,7 +75,7 @@ CLOSED = [
     ("a reserved opcode", 1002, [(3, b"x", {})]),
     ("a reserved control opcode", 1002, [(11, b"", {})]),
     ("no mask", 1002, [(TEXT, b"x", {"masked": False})]),
-    ("a continuation of nothing", 1002, [(CONTINUATION, b"x", {})]),
+    ("a continuation frame without a message", 1002, [(CONTINUATION, b"x", {})]),
     ("a continuation of what has ended", 1002, [(TEXT, b"x", {}), (CONTINUATION, b"x", {})]),
     ("text inside a message", 1002, [(TEXT, b"x", {"fin": False}), (TEXT, b"y", {})]),
     ("binary inside a message", 1002, [(TEXT, b"x", {"fin": False}), (BINARY, b"y", {})]),

@@ -65,7 +65,7 @@ def test_a_token_counts_until_its_time_and_the_leeway_are_over(now, accepted):
 @pytest.mark.parametrize("claim", ["nbf", "iat"])
 def test_a_token_counts_from_its_time_less_the_leeway_on(claim):
     assert principal(Rules(leeway=10), **{claim: NOW + 10}).user_id == "alice"
-    assert refusal(Rules(leeway=10), **{claim: NOW + 10.1}) == (UNAUTHORIZED, "The token is not valid yet")
+    assert refusal(Rules(leeway=10), **{claim: NOW + 10.1}) == (UNAUTHORIZED, "The token is not yet valid")
 
 
 def test_required_claims_must_be_there():
@@ -123,10 +123,10 @@ def test_claims_are_nested_only_so_deep():
     rules = Rules(passed_on=("x",))
     deepest = nested(MAX_DEPTH - 1)
     assert principal(rules, x=deepest).claims == {"x": deepest}
-    assert "cannot be read" in refusal(rules, x=nested(MAX_DEPTH))[1]
+    assert "cannot be parsed" in refusal(rules, x=nested(MAX_DEPTH))[1]
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b"null", b"{", b"\xff", b"[" * 8000])
 def test_what_is_no_object_is_refused(payload):
-    with pytest.raises(Error, match="cannot be read"):
+    with pytest.raises(Error, match="cannot be parsed"):
         Rules().principal(payload, NOW)

@@ -116,6 +116,6 @@ async def test_claims_that_are_passed_on_are_on_the_principal(ring, context):
     ids=json.dumps,
 )
 async def test_keys_that_went_bad_after_the_check_stop_the_start(context, given):
-    with pytest.raises(StartError, match="^auth: the keys cannot be used"):
+    with pytest.raises(StartError, match="^auth: cannot use the keys"):
         async with factory.build(options(**given), context):
             pass

@@ -84,7 +84,7 @@ async def test_a_file_that_turns_bad_leaves_the_keys_as_they_were(file_keys, tmp
     await clock.advance(1)
     file_keys.find(Header("RS256", "RS256"))
     ((level, event, more),) = log.lines
-    assert (level, event) == ("error", "the file of keys cannot be used; the keys known so far stay")
+    assert (level, event) == ("error", "cannot use the file of keys; keeping the current keys")
     assert more["keys"] == 1
     replace(path, ring.jwks("ES256"))
     await clock.advance(1)
@@ -200,7 +200,7 @@ async def test_the_last_good_keys_stay_when_a_fetch_fails(fetched, elsewhere, ri
     await elsewhere.answer(answer)
     assert len(fetched.find(KNOWN)) == 1
     assert [(level, event, more["outcome"], more["keys"]) for level, event, more in log.lines] == [
-        ("error", "keys could not be fetched", "the keys known so far stay", 1)
+        ("error", "keys could not be fetched", "keeping the current keys", 1)
     ]
     # And it is tried again soon.
     await clock.advance(1)
@@ -229,7 +229,7 @@ async def test_without_any_keys_nobody_is_called_a_liar(fetched, elsewhere, log)
         with pytest.raises(Error) as caught:
             await attempt
         assert caught.value.code == OVERLOADED
-    assert log.lines[0][2]["outcome"] == "nobody can connect"
+    assert log.lines[0][2]["outcome"] == "no client can connect"
 
 
 async def test_a_fetch_under_way_ends_with_the_source(elsewhere, clock, log):

@@ -68,12 +68,12 @@ def test_any_of_the_keys_may_have_signed(ring, other_ring):
 
 def test_a_key_is_never_used_with_another_algorithm_than_its_own(ring):
     for key in (from_pem(ring.pem("RS256")), from_secret(ring.secret)):
-        with pytest.raises(Error, match="does not fit"):
+        with pytest.raises(Error, match="invalid signature"):
             checked_payload(ring.token("ES256"), [key])
 
 
 def test_without_keys_no_signature_fits(ring):
-    with pytest.raises(Error, match="does not fit"):
+    with pytest.raises(Error, match="invalid signature"):
         checked_payload(ring.token(), [])
 
 

@@ -79,10 +79,10 @@ def test_a_place_where_nothing_can_be_written_is_told(folder):
 @pytest.mark.parametrize(
     ("auth", "arguments", "why"),
     [
-        ("secret: '${JWT_SECRET}', tenants: [acme]", ["--tenant", "evil"], "Your tenant is not let in"),
+        ("secret: '${JWT_SECRET}', tenants: [acme]", ["--tenant", "evil"], "Your tenant is not allowed"),
         ("secret: '${JWT_SECRET}', require: [jti]", [], "lacks the claim 'jti'"),
         ("secret: '${JWT_SECRET}'", ["--key", "other.pem"], "is not signed with HS256"),
-        ("public_key: {file: dev.pub.pem}", ["--key", "other.pem"], "does not fit"),
+        ("public_key: {file: dev.pub.pem}", ["--key", "other.pem"], "invalid signature"),
     ],
 )
 def test_a_token_that_will_be_refused_says_so_beside_it(folder, auth, arguments, why):

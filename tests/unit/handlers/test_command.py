@@ -388,7 +388,7 @@ async def test_a_program_that_cannot_be_killed_is_left_behind_and_logged(handler
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert ("error", "program.py cannot be killed and is left behind") in [line[:2] for line in log.lines]
+    assert ("error", "program.py cannot be killed and keeps running") in [line[:2] for line in log.lines]
     os.killpg(group, signal.SIGKILL)
     await started[0].exited
 
@@ -410,7 +410,7 @@ async def test_a_script_without_its_first_line_is_a_clear_error(run, tmp_path):
     (tmp_path / "bare").write_text("echo hello\n")
     (tmp_path / "bare").chmod(0o755)
     error = await refused(run("./bare"))
-    assert "does it begin with a line like #!/bin/sh?" in error.__notes__[0]
+    assert "does it start with a line like #!/bin/sh?" in error.__notes__[0]
 
 
 async def test_a_program_in_the_path_needs_no_folder(run):
@@ -423,9 +423,9 @@ async def test_a_program_in_the_path_needs_no_folder(run):
         (["./missing.sh"], {}, "'./missing.sh' does not exist as a file at "),
         (["./folder/"], {}, "does not exist as a file"),
         (["./plain.txt"], {}, "is not executable; try: chmod +x "),
-        (["no-such-program-anywhere"], {}, "is not found in PATH (/"),
-        (["no-such-program-anywhere"], {"env": {"PATH": "/nowhere"}}, "is not found in PATH (/nowhere)"),
-        (["true"], {"cwd": "gone"}, "there is no such folder; fix the option cwd"),
+        (["no-such-program-anywhere"], {}, "was not found in PATH (/"),
+        (["no-such-program-anywhere"], {"env": {"PATH": "/nowhere"}}, "was not found in PATH (/nowhere)"),
+        (["true"], {"cwd": "gone"}, "the folder does not exist; fix the option cwd"),
     ],
 )
 def test_what_cannot_run_is_said_when_the_service_starts(context, tmp_path, argv, options, said):

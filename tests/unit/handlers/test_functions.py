@@ -158,5 +158,5 @@ async def test_an_async_function_cannot_be_cpu_bound(pools):
 
 
 async def test_a_cpu_bound_function_that_no_process_can_find_is_refused(pools):
-    with pytest.raises(PluginError, match=r"<lambda> cannot be sent to a process .*at the top of a module"):
+    with pytest.raises(PluginError, match=r"<lambda> cannot be sent to a process .*at the top level of a module"):
         adapt(FunctionTarget(lambda request: None, {}, cpu_bound=True), **pools)

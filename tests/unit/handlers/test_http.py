@@ -341,7 +341,7 @@ async def test_a_cancelled_request_lets_its_connection_go(serve, context, reques
     "url", ["api.example.com/x", "ftp://example.com", "http://", "http://a:99999/", "http://[1/", ""]
 )
 async def test_a_url_that_http_cannot_reach_is_said_when_the_service_starts(context, url):
-    with pytest.raises(StartError, match="must begin with http:// or https:// and name a host"):
+    with pytest.raises(StartError, match="must start with http:// or https:// and contain a host"):
         async with build({"url": url}, context):
             pass
 

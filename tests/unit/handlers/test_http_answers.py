@@ -94,7 +94,7 @@ def test_too_many_requests_always_say_how_long_to_wait():
 def test_a_redirect_is_an_error_that_says_where_it_leads_in_the_log():
     error = refused(302, b"moved", Location="https://other.example")
     assert error.code == "INTERNAL_ERROR"
-    assert error.__notes__ == ["redirects are not followed; this one leads to 'https://other.example'"]
+    assert error.__notes__ == ["redirects are not followed; this one points to 'https://other.example'"]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_success_is_its_json_or_its_text(body, content_type, data):
 
 
 def test_json_that_is_none_is_an_error():
-    with pytest.raises(Error, match="is not the JSON that it says it is") as caught:
+    with pytest.raises(Error, match="has the content type JSON, but is not JSON") as caught:
         success(b"<html>", "application/json")
     assert "<html>" in caught.value.__notes__[0]
 

@@ -85,7 +85,7 @@ def test_a_line_that_is_not_of_the_protocol_is_named_by_its_number_and_shown_to_
     with pytest.raises(Error) as caught:
         lines.feed(b'{"progress": 1}\n\n' + line + b"\n")
     assert caught.value == Error(
-        "INTERNAL_ERROR", "Line 3 of the answer does not follow the protocol of JSON lines", {"line": 3}
+        "INTERNAL_ERROR", "Line 3 of the answer violates the protocol of JSON lines", {"line": 3}
     )
     (note,) = caught.value.__notes__
     assert why.lower() in note.lower()
@@ -96,7 +96,7 @@ def test_a_line_that_is_not_of_the_protocol_is_named_by_its_number_and_shown_to_
 def test_a_line_after_the_outcome_is_refused(lines):
     with pytest.raises(Error, match="Line 2") as caught:
         lines.feed(b'{"result": 1}\n{"progress": 1}\n')
-    assert "comes after the result" in caught.value.__notes__[0]
+    assert "follows the result" in caught.value.__notes__[0]
     with pytest.raises(Error, match="Line 4"):
         lines.feed(b"\nbye\n")
 

@@ -300,7 +300,7 @@ async def test_a_job_that_is_cancelled_while_its_process_starts_leaves_none(pool
 async def test_a_result_that_cannot_be_sent_is_a_clear_error(pool, jobs, request_of):
     with pytest.raises(ProcessFailed, match="returned a function that cannot be sent back"):
         await pool.run(jobs.unpicklable, {}, request_of())
-    with pytest.raises(ProcessFailed, match="returned cannot be read: ValueError"):
+    with pytest.raises(ProcessFailed, match="returned cannot be decoded: ValueError"):
         await pool.run(jobs.unreadable, {}, request_of())
     assert await pool.run(jobs.pid, {}, request_of())
 

@@ -54,7 +54,7 @@ async def test_of_many_addresses_only_the_public_ones_are_used():
     "address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fd00:ec2::254", "::ffff:10.0.0.1", "0.0.0.0"]
 )
 async def test_a_name_that_leads_inside_is_refused_with_the_way_out(address):
-    with pytest.raises(PrivateAddress, match=r"'metadata\.example\.com' leads to .*allow_private: true"):
+    with pytest.raises(PrivateAddress, match=r"'metadata\.example\.com' resolves to .*allow_private: true"):
         await PublicResolver(Zone([address])).resolve("metadata.example.com")
 
 

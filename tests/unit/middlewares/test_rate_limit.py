@@ -66,7 +66,7 @@ async def test_the_refusal_names_the_limit_and_when_to_come_back_and_that_is_tru
     assert [await passes(limiter, asked()) for _ in range(2)] == [None, None]
     error = await passes(limiter, asked())
     assert (error.code, error.retryable, error.details) == ("RATE_LIMITED", True, {"retry_after_ms": 600})
-    assert error.message == "Too many requests: this connection may ask for 100/1m; try again in 600ms"
+    assert error.message == "Too many requests: this connection may send 100/1m; try again in 600ms"
     await clock.advance(0.599)
     assert (await passes(limiter, asked())).details["retry_after_ms"] in (1, 2)
     await clock.advance(0.002)
@@ -92,5 +92,5 @@ async def test_the_component_builds_it(tmp_path):
         {"limit": "2/1h", "burst": 1, "per": "principal"}, BuildContext(base_dir=tmp_path, clock=clock)
     )
     assert await passes(built, asked()) is None
-    assert "you may ask for 2/1h" in (await passes(built, asked(connection="c2"))).message
+    assert "you may send 2/1h" in (await passes(built, asked(connection="c2"))).message
     assert component.immediate

@@ -152,7 +152,7 @@ async def test_middleware_wraps_in_the_order_it_was_set(router, connections):
     await router.route(websocket_event({"action": "echo", "id": "r1"}))
     assert lines == [
         "outer in",
-        "request r1 begins: action echo",
+        "request r1 starts: action echo",
         "inner in",
         "inner out",
         "request r1 ended after 0s: success True",

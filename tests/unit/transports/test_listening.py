@@ -21,20 +21,20 @@ def system_error(number: int) -> OSError:
     [
         (
             system_error(errno.EADDRINUSE),
-            "port 80 on somewhere is taken: stop the other program, or set server.port",
+            "port 80 on somewhere is already in use: stop the other program, or change server.port",
         ),
         (system_error(errno.EADDRNOTAVAIL), "server.host: somewhere is not an address of this machine"),
         (
             system_error(errno.EACCES),
-            "port 80 on somewhere may not be used by this user: set server.port to 1024 or more",
+            "this user may not listen on port 80 of somewhere: set server.port to 1024 or more",
         ),
         (
             socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
-            "server.host: somewhere is not a name that is known here: Name or service not known",
+            "server.host: the name somewhere cannot be resolved: Name or service not known",
         ),
         (
             system_error(errno.EMFILE),
-            "port 80 on somewhere cannot be listened on: [Errno 24] Too many open files",
+            "cannot listen on port 80 of somewhere: [Errno 24] Too many open files",
         ),
     ],
 )

@@ -181,7 +181,7 @@ async def test_a_port_that_is_taken_is_told_in_one_line(serve):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         message = await start_error(port=port)
-    assert f"port {port} on 127.0.0.1 is taken" in message
+    assert f"port {port} on 127.0.0.1 is already in use" in message
 
 
 async def test_an_unknown_host_is_told_in_one_line():
@@ -318,7 +318,7 @@ async def test_a_connection_that_only_sends_nonsense_is_closed_in_the_end(serve)
     assert [await hasty.recv() for _ in range(2)] == ["refused"] * 2
     with pytest.raises(ConnectionClosed) as ended:
         await hasty.recv()
-    assert (ended.value.rcvd.code, ended.value.rcvd.reason) == (1008, "too many messages that are no requests")
+    assert (ended.value.rcvd.code, ended.value.rcvd.reason) == (1008, "too many invalid messages")
     [(level, _, fields)] = server.log.lines
     assert (level, fields["connection_id"]) == ("warning", server.peers[1].id)
     # Closed once: what is refused afterwards changes nothing.
