@@ -11,7 +11,7 @@ from streamer.config.redaction import hide_options
 from streamer.config.settings import ActionSettings, ComponentUse, Settings
 from streamer.contracts.components import BuildContext, Component, Kind, is_context_manager
 from streamer.core.units import format_duration
-from streamer.engine.routing import Mode, is_queued, reason
+from streamer.engine.routes import Mode, is_queued, reason
 from streamer.handlers.functions import estimate_of
 from streamer.plugins.registry import Registry
 

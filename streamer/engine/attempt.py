@@ -22,7 +22,7 @@ from streamer.engine.outcomes import complete_message, stored_result, terminal_m
 from streamer.engine.progress import AttemptReporter
 from streamer.engine.routes import Route
 from streamer.engine.sizes import fitting
-from streamer.engine.waiting import STOP_GRACE, bounded, wait_up_to
+from streamer.engine.timeouts import STOP_GRACE, bounded, wait_up_to
 
 _LEFT_GRACE = STOP_GRACE - 1.0
 """Seconds in which a function that outlived its attempt should end before the claim is given back; less than a drain

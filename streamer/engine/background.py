@@ -11,15 +11,24 @@ class BackgroundTasks:
     """Keeps tasks from being collected before they have ended."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.running: set[asyncio.Future[Any]] = set()
+        """Those that have not ended."""
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs the coroutine in a task of its own."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.keep(asyncio.create_task(work))
+
+    def keep(self, task: asyncio.Future[Any]) -> None:
+        """The same for what runs already."""
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+
+    def cancel(self) -> None:
+        """Cancels all that run; `settle` waits for their ends."""
+        for task in list(self.running):
+            task.cancel()
 
     async def settle(self) -> None:
         """Returns when none runs any more."""
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
+        while self.running:
+            await asyncio.wait(set(self.running))

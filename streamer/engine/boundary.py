@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from streamer.core.errors import INTERNAL_ERROR, Error
 from streamer.core.foreign_code import describe, notes_of
+from streamer.core.messages import Request
 
 UNEXPECTED: Final = BaseException
 """What foreign code may raise without being allowed to: all there is. A panic of a Rust extension is no `Exception`,
@@ -27,6 +28,28 @@ def boundary_error(problem: BaseException, logger: Any, *, expose: bool, **conte
     if expose:
         return Error(INTERNAL_ERROR, describe(problem), {"exception": type(problem).__name__})
     return Error(INTERNAL_ERROR, "The request could not be completed")
+
+
+class ErrorBoundary:
+    """The same for requests that come over connections.
+
+    Args:
+        logger: gets text and traceback.
+        expose: put the exception's type and text into the answer (development only).
+    """
+
+    def __init__(self, logger: Any, *, expose: bool) -> None:
+        self._logger = logger
+        self._expose = expose
+
+    def error_of(self, problem: BaseException, request: Request) -> Error:
+        """The answer to an exception that this request has met."""
+        return self.error(problem, request.id, request.connection_id, request.action)
+
+    def error(self, problem: BaseException, request_id: str, connection_id: str, action: str) -> Error:
+        """The same for a message that is no `Request` yet."""
+        context = {"request_id": request_id, "connection_id": connection_id, "action": action}
+        return boundary_error(problem, self._logger, expose=self._expose, **context)
 
 
 class CancelledFromWithinError(RuntimeError):

@@ -13,8 +13,7 @@ from streamer.core.errors import FORBIDDEN, Error
 from streamer.core.messages import Request, Result
 from streamer.core.principal import Principal
 from streamer.engine.pipeline import AnyMiddleware, compose, is_immediate
-from streamer.engine.routes import Route
-from streamer.engine.routing import Mode
+from streamer.engine.routes import Mode, Route
 from streamer.engine.validation import Validator
 
 NAME: Final = "streamer.authenticate"

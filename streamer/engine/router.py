@@ -2,57 +2,42 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from msgspec import structs
-
 from streamer.contracts.connections import ConnectionManager, Peer
 from streamer.contracts.handlers import Handler
-from streamer.contracts.stores import Existing, Key, RequestStore
+from streamer.contracts.stores import RequestStore
 from streamer.core.clock import Clock, SystemClock
-from streamer.core.context import current_request
-from streamer.core.coroutines import DONE, Resumed
-from streamer.core.errors import (
-    Error,
-    StoreError,
-)
-from streamer.core.foreign_code import task_is_cancelled
+from streamer.core.errors import Error
 from streamer.core.ids import new_id
-from streamer.core.messages import Acknowledgment, Request
+from streamer.core.messages import Request
 from streamer.core.principal import Principal
 from streamer.core.units import as_seconds
 from streamer.engine import refusals
-from streamer.engine.boundary import (
-    UNEXPECTED,
-    CancelledFromWithinError,
-    default_logger,
-)
+from streamer.engine.background import BackgroundTasks
+from streamer.engine.boundary import UNEXPECTED, ErrorBoundary, default_logger
 from streamer.engine.codec import (
     ACTION_NAME,
     Codec,
     Envelope,
     MalformedError,
     encode_error,
-    encode_json,
     parse_wait,
     sendable_body,
 )
 from streamer.engine.delivery import Delivery
-from streamer.engine.direct_answers import DirectAnswers
+from streamer.engine.direct_requests import DirectRequests
 from streamer.engine.events import Authorizer, EventRouter
 from streamer.engine.log_throttle import LogThrottle
 from streamer.engine.pipeline import AnyMiddleware, check, compose
 from streamer.engine.routes import Route
 from streamer.engine.sizes import MAX_RESULT_SIZE
-from streamer.engine.storing import begin_storing, stored
-from streamer.engine.waiting import STOP_GRACE, bounded, wait_up_to
+from streamer.engine.submission import OnQueued, Submitter
+from streamer.engine.timeouts import STOP_GRACE, wait_up_to
 
 DEFAULT_THRESHOLD = 5.0
-OnQueued = Callable[[Request, Route], Awaitable[None] | None]
-"""Called with each request that has been stored and acknowledged."""
 
 
 class Router:
@@ -100,25 +85,25 @@ class Router:
         on_storing: Callable[[], None] | None = None,
     ) -> None:
         logger = default_logger() if logger is None else logger
-        self.store = store
         self.connections = connections
         self.clock = clock or SystemClock()
         self.logger = logger
         self.delivery = delivery or Delivery(connections, logger)
-        self._throttle = LogThrottle(logger, self.clock)
+        self._throttle = throttle = LogThrottle(logger, self.clock)
         self.routes = {} if routes is None else routes
         self.service_routes = {} if service_routes is None else service_routes
         self._lookup = {**self.routes, **self.service_routes}
         self._decode = (codec or Codec()).decode
         self._max_running = max_running
-        self._answers = answers = DirectAnswers(logger, max_result_size=max_result_size, expose_errors=expose_errors)
-        self._encode, self._failed, self._boundary = answers.encode, answers.failed, answers.boundary
+        self._tasks = tasks = BackgroundTasks()
+        self._boundary = boundary = ErrorBoundary(logger, expose=expose_errors)
+        self._direct = DirectRequests(tasks, boundary, logger, max_result_size=max_result_size)
+        self._submitter = Submitter(
+            store, self.delivery, tasks, boundary, throttle, on_queued=on_queued, on_storing=on_storing
+        )
         self._threshold = DEFAULT_THRESHOLD
         self._middleware: tuple[AnyMiddleware, ...] = ()
-        self._tasks: set[asyncio.Future[Any]] = set()
         self._draining = False
-        self._on_queued = on_queued
-        self._on_storing = on_storing
         self._events = self.events()
 
     # Declaring
@@ -193,19 +178,32 @@ class Router:
             return
         except UNEXPECTED as problem:
             # The schema's validator is an extension in Rust: it may panic.
-            failed = self._answers.unexpected(problem, request_id, peer.id, envelope.action)
+            failed = self._boundary.error(problem, request_id, peer.id, envelope.action)
             peer.send(encode_error(failed, request_id))
             return
         if peer.running >= self._max_running:
             peer.send(encode_error(refusals.too_many(self._max_running), request_id))
         elif queued:
-            peer.running += 1
-            self._begin_queueing(peer, route, request)
+            self._submitter.submit(peer, route, request)
         elif route.immediate:
-            self._step(peer, route, request)
+            self._direct.step(peer, route, request)
         else:
-            peer.running += 1
-            self._spawn(self._answer(peer, route, request))
+            self._direct.start(peer, route, request)
+
+    def _decide(self, envelope: Envelope, principal: Principal | None) -> tuple[Route, bool]:
+        route = self._lookup.get(envelope.action)
+        if route is None:
+            raise refusals.unknown_action(envelope.action, self._lookup)
+        if self._draining:
+            raise refusals.draining()
+        if route.permissions and (principal is None or not principal.may(route.permissions)):
+            raise refusals.forbidden(route.name, route.permissions, principal)
+        validator = route.validator
+        if validator is not None and not validator.is_valid(envelope.payload):
+            raise validator.error(envelope.payload)
+        if envelope.wait is None:
+            return route, route.queued
+        return route, route.queues(parse_wait(envelope.wait))
 
     def confirmed(self, peer: Peer, names: Sequence[str]) -> None:
         """Part of `FrameReceiver`: these requests' outcomes have reached their owner."""
@@ -233,7 +231,7 @@ class Router:
         return EventRouter(
             self.receive,
             self._decode,
-            self._tasks,
+            self._tasks.running,
             connections=self.connections,
             forget=self.delivery.forget,
             throttle=self._throttle,
@@ -249,193 +247,13 @@ class Router:
 
     async def settle(self) -> None:
         """Returns when no request is being answered or queued."""
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
+        await self._tasks.settle()
 
     async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound on the handlers, not on the caller
         """Waits so long for what is being answered, then cancels it; its clients get an error."""
         if await wait_up_to(timeout, self.settle(), self.clock):
             return
-        for task in list(self._tasks):
-            task.cancel()
+        self._tasks.cancel()
         if not await wait_up_to(STOP_GRACE, self.settle(), self.clock):
             # A handler that swallows its cancellation must not hold the service up.
-            self.logger.error("handlers of direct requests do not stop", count=len(self._tasks))
-
-    # Inside
-
-    def _decide(self, envelope: Envelope, principal: Principal | None) -> tuple[Route, bool]:
-        route = self._lookup.get(envelope.action)
-        if route is None:
-            raise refusals.unknown_action(envelope.action, self._lookup)
-        if self._draining:
-            raise refusals.draining()
-        if route.permissions and (principal is None or not principal.may(route.permissions)):
-            raise refusals.forbidden(route.name, route.permissions, principal)
-        validator = route.validator
-        if validator is not None and not validator.is_valid(envelope.payload):
-            raise validator.error(envelope.payload)
-        if envelope.wait is None:
-            return route, route.queued
-        return route, route.queues(parse_wait(envelope.wait))
-
-    def _step(self, peer: Peer, route: Route, request: Request) -> None:
-        """Runs the first step by hand: a handler that does not wait is answered without a task."""
-        try:
-            coroutine: Any = (
-                self._run(route, request) if route.pipeline.admit is not None else route.pipeline.direct(request)
-            )
-        except StopIteration as problem:
-            # Of a `process` that is no coroutine function: no return value, as it would look below.
-            peer.send(encode_error(self._boundary(problem, request), request.id))
-            return
-        except UNEXPECTED as problem:
-            peer.send(self._failed(problem, request))
-            return
-        try:
-            waits_for = coroutine.send(None)
-        except StopIteration as stop:
-            peer.send(self._encode(request, stop.value))
-        except UNEXPECTED as problem:
-            peer.send(self._failed(problem, request))
-        else:
-            peer.running += 1
-            self._spawn(self._answer(peer, route, request, Resumed(coroutine, waits_for)))
-
-    async def _run(self, route: Route, request: Request) -> Any:
-        if route.pipeline.admit is not None:
-            await route.pipeline.admit(request)
-        return await route.pipeline.direct(request)
-
-    async def _answer(self, peer: Peer, route: Route, request: Request, begun: Any = None) -> None:
-        current_request.set(request)
-        try:
-            if begun is None:
-                begun = self._run(route, request)
-            if route.timeout is None:
-                value = await begun
-            else:
-                value = await bounded(begun, route.timeout)
-            answer = self._encode(request, value)
-        except UNEXPECTED as problem:
-            if isinstance(problem, asyncio.CancelledError) and task_is_cancelled():
-                peer.send(encode_error(refusals.too_late(), request.id))
-                raise
-            answer = self._failed(problem, request)
-        finally:
-            peer.running -= 1
-        peer.send(answer)
-
-    def _begin_queueing(self, peer: Peer, route: Route, request: Request) -> None:
-        """Without a task, where the store's answer is all that has to be waited for, and that is a future."""
-        if route.pipeline.admit is not None or route.cancel_after is not None or peer.post is not None:
-            self._spawn(self._queue(peer, route, request, self._store(peer, route, request)))
-            return
-        key = self._subscribe(peer, request)
-        storing = begin_storing(self.store, request)
-        # However many wait for a slow disk: from when it is encoded for the store, nothing here keeps the payload.
-        request = structs.replace(request, payload=None)
-        if not isinstance(storing, asyncio.Future):
-            self._spawn(self._queue(peer, route, request, self._stored(peer, request, storing)))
-            return
-
-        def answered(storing: asyncio.Future[Existing | None]) -> None:
-            self._tasks.discard(storing)
-            if storing.cancelled():
-                # By a drain that waits no longer.
-                peer.running -= 1
-                self.delivery.unsubscribe(key, peer.id)
-                peer.send(encode_error(refusals.too_late(), request.id))
-                return
-            if storing.exception() is not None or storing.result() is not None:
-                self._spawn(self._queue(peer, route, request, self._stored(peer, request, storing)))
-                return
-            peer.running -= 1
-            peer.send(encode_json(Acknowledgment(request.id)))
-            waking = None if self._on_queued is None else self._on_queued(request, route)
-            for waiting in (self.delivery.acknowledged(key, peer.id), waking):
-                if waiting is not None and waiting is not DONE:
-                    self._keep(asyncio.ensure_future(waiting))
-
-        self._tasks.add(storing)
-        storing.add_done_callback(answered)
-
-    async def _queue(
-        self, peer: Peer, route: Route, request: Request, storing: Coroutine[Any, Any, tuple[bool, bool]]
-    ) -> None:
-        request = structs.replace(request, payload=None)
-        try:
-            ended, is_new = await storing
-        except Error as error:
-            refusal = error
-        except StoreError as problem:
-            self._throttle.error("a request could not be stored", request_id=request.id, error=str(problem))
-            refusal = refusals.not_stored()
-        except asyncio.CancelledError:
-            if task_is_cancelled():
-                peer.send(encode_error(refusals.too_late(), request.id))
-                raise
-            refusal = self._boundary(CancelledFromWithinError(), request)
-        except UNEXPECTED as problem:
-            refusal = self._boundary(problem, request)
-        else:
-            peer.send(encode_json(Acknowledgment(request.id)))
-            try:
-                await self._acknowledged(peer, route, request, ended=ended)
-            finally:
-                # It is stored, and must run whatever became of its acknowledgment.
-                if is_new and self._on_queued is not None and (waking := self._on_queued(request, route)) is not None:
-                    await waking
-            return
-        finally:
-            peer.running -= 1
-        peer.send(encode_error(refusal, request.id))
-
-    async def _store(self, peer: Peer, route: Route, request: Request) -> tuple[bool, bool]:
-        """Admits and stores. The connection follows the request from before, so that it misses nothing of it.
-
-        Returns whether the same request was sent before and has ended, and whether the request is new.
-        """
-        if route.pipeline.admit is not None:
-            await route.pipeline.admit(request)
-        self._subscribe(peer, request)
-        storing = begin_storing(self.store, request)
-        request = structs.replace(request, payload=None)
-        return await self._stored(peer, request, storing)
-
-    def _subscribe(self, peer: Peer, request: Request) -> Key:
-        request.address = peer.address
-        key = (request.owner, request.id)
-        self.delivery.subscribe(key, peer.id)
-        if self._on_storing is not None:
-            self._on_storing()
-        return key
-
-    async def _stored(self, peer: Peer, request: Request, storing: Awaitable[Existing | None]) -> tuple[bool, bool]:
-        try:
-            return await stored(request, storing)
-        except BaseException:
-            self.delivery.unsubscribe((request.owner, request.id), peer.id)
-            raise
-
-    async def _acknowledged(self, peer: Peer, route: Route, request: Request, *, ended: bool) -> None:
-        """The acknowledgment is on its way; what follows it may go now: the outcome of a request that had ended."""
-        key = (request.owner, request.id)
-        # What follows goes straight to the connection manager: the acknowledgment must be there first.
-        if peer.post is not None:
-            try:
-                posted = await peer.post()
-            except BaseException:
-                self.delivery.unsubscribe(key, peer.id)
-                raise
-            if not posted and route.cancel_after is None:
-                self.delivery.unsubscribe(key, peer.id)
-                return
-        await self.delivery.acknowledged(key, peer.id, ends_after=route.cancel_after, ended=ended)
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        self._keep(asyncio.create_task(coroutine))
-
-    def _keep(self, task: asyncio.Future[Any]) -> None:
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            self.logger.error("handlers of direct requests do not stop", count=len(self._tasks.running))

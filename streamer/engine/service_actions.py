@@ -19,8 +19,7 @@ from streamer.engine.delivery import Delivery
 from streamer.engine.log_throttle import LogThrottle
 from streamer.engine.owner_actions import LISTING, ONE_REQUEST, RESUMING, Cancel, ListOf, Resume, StatusOf
 from streamer.engine.pipeline import AnyMiddleware, compose
-from streamer.engine.routes import Route
-from streamer.engine.routing import Mode
+from streamer.engine.routes import Mode, Route
 from streamer.engine.service_limit import DEFAULT_LIMIT, ServiceActionLimit
 from streamer.engine.validation import Validator
 from streamer.engine.worker import Worker

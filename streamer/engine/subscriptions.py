@@ -12,7 +12,7 @@ from streamer.contracts.stores import Key
 from streamer.core.clock import Clock
 from streamer.core.coroutines import DONE
 from streamer.engine.subscribers import Send
-from streamer.engine.waiting import wait_up_to
+from streamer.engine.timeouts import wait_up_to
 
 RETRY: Final = 1.0
 """Seconds after which an orphaned request is looked at again that was not cleared."""

@@ -32,7 +32,7 @@ from streamer.engine.progress_writer import ProgressWriter
 from streamer.engine.routes import Route
 from streamer.engine.sizes import MAX_RESULT_SIZE
 from streamer.engine.slots import Slots, limits_of
-from streamer.engine.waiting import STOP_GRACE, wait_up_to
+from streamer.engine.timeouts import STOP_GRACE, wait_up_to
 
 
 class Worker:

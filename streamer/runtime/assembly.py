@@ -29,11 +29,12 @@ from streamer.engine.orphans import OrphanCanceller
 from streamer.engine.pipeline import AnyMiddleware
 from streamer.engine.renewal import NAME as RENEWAL
 from streamer.engine.renewal import Authenticate, Renew, renewal_route
-from streamer.engine.router import OnQueued, Router
+from streamer.engine.router import Router
 from streamer.engine.routes import Route
 from streamer.engine.sent_outcomes import SentOutcomes
 from streamer.engine.service_actions import for_service_actions, service_routes
 from streamer.engine.shared_subscribers import SharedSubscribers
+from streamer.engine.submission import OnQueued
 from streamer.engine.subscribers import Subscribers
 from streamer.engine.subscriptions import LocalSubscriptions
 from streamer.engine.worker import Worker

@@ -11,8 +11,7 @@ from streamer.contracts.components import Component
 from streamer.contracts.handlers import Handler
 from streamer.core.errors import StartError
 from streamer.engine.pipeline import AnyMiddleware, compose, is_immediate
-from streamer.engine.routes import RetryPolicy, Route
-from streamer.engine.routing import Mode
+from streamer.engine.routes import Mode, RetryPolicy, Route
 from streamer.engine.validation import SchemaError, Validator
 
 

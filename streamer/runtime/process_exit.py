@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from streamer.core.errors import StreamerError
-from streamer.engine.waiting import STOP_GRACE
+from streamer.engine.timeouts import STOP_GRACE
 from streamer.streams.standard import has_whole_process, stderr_sink
 
 EXIT_GRACE: Final = 2.0

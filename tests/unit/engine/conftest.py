@@ -19,8 +19,7 @@ from streamer.engine.delivery import Delivery
 from streamer.engine.delivery_tracker import DeliveryTracker
 from streamer.engine.pipeline import compose
 from streamer.engine.router import Router
-from streamer.engine.routes import Route
-from streamer.engine.routing import Mode
+from streamer.engine.routes import Mode, Route
 from streamer.engine.service_actions import service_routes
 from streamer.engine.subscriptions import LocalSubscriptions
 from streamer.engine.validation import Validator
@@ -90,6 +89,8 @@ class House:
             self.connections, self.logger, subscribers=self.subscriptions, queue=self.store, tracker=self.tracker
         )
         self.routes: dict[str, Route] = {}
+        self.adapter = RequestQueueAdapter(self.store, self.routes)
+        """What the router stores with; another is `router_options["store"]`."""
         self.worker_options = worker_options
         self.router_options: dict[str, Any] = {}
         self.expects = False
@@ -141,7 +142,7 @@ class House:
             own = service_routes(self.routes, self.store, worker, self.delivery, clock=self.clock, logger=self.logger)
             sizes = {name: options[name] for name in ("max_result_size",) if name in options}
             router_options = {
-                "store": RequestQueueAdapter(self.store, self.routes),
+                "store": self.adapter,
                 "on_queued": worker.queued,
                 "on_storing": worker.expect if self.expects else None,
                 "max_running": 8,

@@ -51,7 +51,7 @@ def connections():
 
 @pytest.fixture
 async def router(house, connections):
-    router = Router(house.router.store, connections, clock=house.clock, logger=house.logger)
+    router = Router(house.adapter, connections, clock=house.clock, logger=house.logger)
     router.handle("echo", EchoHandler(clock=house.clock))
     return router
 
@@ -69,16 +69,15 @@ async def test_a_body_that_is_no_text_is_answered_as_malformed(router, connectio
 
 async def test_the_acknowledgment_is_posted_before_what_a_worker_of_the_same_process_sends(house, router, connections):
     worker = Worker(house.store, router.routes, router.delivery, clock=house.clock, logger=house.logger, name="w")
-    enqueue = router.store.enqueue
+    enqueue = house.adapter.enqueue
 
-    class FinishesFirst:
-        async def enqueue(self, request):
-            stood = await enqueue(request)
-            await worker.step()
-            await settle()
-            return stood
+    async def finished_first(request):
+        existing = await enqueue(request)
+        await worker.step()
+        await settle()
+        return existing
 
-    router.store = FinishesFirst()
+    house.adapter.enqueue = finished_first
     router.set_async_threshold(0)
     router.handle("later", EchoHandler(clock=house.clock))
     await router.route(websocket_event({"action": "later", "id": "r"}))

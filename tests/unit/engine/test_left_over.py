@@ -10,7 +10,7 @@ from streamer.core.context import leave_running
 from streamer.engine.attempt_states import StopReason
 from streamer.engine.routes import RetryPolicy
 from streamer.engine.slots import Slots
-from streamer.engine.waiting import STOP_GRACE
+from streamer.engine.timeouts import STOP_GRACE
 
 TIMEOUT = 0.01
 

@@ -135,14 +135,14 @@ async def test_resuming_what_is_not_acknowledged_yet_on_this_connection_waits_fo
     house.worker  # noqa: B018 - declares the service's actions
     peer = house.peer()
     gate = asyncio.get_running_loop().create_future()
-    enqueue = house.router.store.enqueue
+    enqueue = house.adapter.enqueue
 
     async def slow(request):
-        stood = await enqueue(request)
+        existing = await enqueue(request)
         await gate
-        return stood
+        return existing
 
-    house.router.store.enqueue = slow
+    house.adapter.enqueue = slow
     house.send(peer, action="work", id="r")
     await house.settle()
     await ask(house, peer, "resume", {"request_id": "r"})

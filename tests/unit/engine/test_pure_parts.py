@@ -18,8 +18,7 @@ from streamer.core.transitions import Cancelled, advance
 from streamer.engine.delivery import Delivery
 from streamer.engine.outcomes import progress_message, stored_result, terminal_message
 from streamer.engine.pipeline import compose, is_immediate
-from streamer.engine.routes import RetryPolicy
-from streamer.engine.routing import Mode, is_queued, reason
+from streamer.engine.routes import Mode, RetryPolicy, is_queued, reason
 from streamer.engine.validation import SchemaError, Validator, pointer
 from streamer.testing import SendOnlyMock
 

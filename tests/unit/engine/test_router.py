@@ -103,7 +103,7 @@ async def test_expose_errors_shows_the_exception(house):
     async def breaks(request):
         raise KeyError("secret")
 
-    house.router._answers._expose = True
+    house.router_options["expose_errors"] = True
     house.declare("breaks", breaks, immediate=True)
     peer = house.peer()
     house.send(peer, action="breaks")
@@ -304,7 +304,7 @@ class TestQueueing:
             async def enqueue(self, _request):
                 return await stored
 
-        house.router.store = SlowStore()
+        house.router_options["store"] = SlowStore()
         house.declare("later", double, mode="async")
         peer = house.peer()
         house.send(peer, action="later", id="r")
@@ -324,17 +324,17 @@ class TestQueueing:
 
     async def test_the_acknowledgment_comes_first_even_if_the_work_is_done_before(self, house):
         house.declare("later", double, mode="async")
-        await house.start()
         answered = asyncio.get_running_loop().create_future()
-        enqueue = house.router.store.enqueue
+        enqueue = house.adapter.enqueue
 
         class LateAnswer:
             async def enqueue(self, request):
-                stood = await enqueue(request)
+                existing = await enqueue(request)
                 await answered
-                return stood
+                return existing
 
-        house.router.store = LateAnswer()
+        house.router_options["store"] = LateAnswer()
+        await house.start()
         peer = house.peer()
         house.send(peer, action="later", id="r", payload=4)
         await house.settle()
@@ -360,7 +360,7 @@ class TestQueueing:
             async def enqueue(self, _request):
                 raise problem
 
-        house.router.store = Broken()
+        house.router_options["store"] = Broken()
         house.declare("later", double, mode="async")
         peer = house.peer()
         house.send(peer, action="later", id="r")

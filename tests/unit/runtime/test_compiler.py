@@ -10,7 +10,7 @@ from streamer.contracts.handlers import HandlerFunc
 from streamer.contracts.middleware import Middleware
 from streamer.core.errors import StartError
 from streamer.core.messages import Request
-from streamer.engine.routing import Mode
+from streamer.engine.routes import Mode
 from streamer.runtime.compiler import compile_route
 
 

@@ -13,7 +13,7 @@ from streamer.core.clock import Clock
 from streamer.core.errors import StoreError
 from streamer.engine.orphans import OrphanCanceller
 from streamer.engine.routes import Route
-from streamer.engine.waiting import STOP_GRACE, wait_up_to
+from streamer.engine.timeouts import STOP_GRACE, wait_up_to
 from streamer.engine.worker import Worker
 from streamer_aws.functions.waking import Waker
 

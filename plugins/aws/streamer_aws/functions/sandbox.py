@@ -13,7 +13,7 @@ from streamer.contracts.components import Kind
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError
 from streamer.engine.attempt_states import StopReason
-from streamer.engine.waiting import STOP_GRACE, wait_up_to
+from streamer.engine.timeouts import STOP_GRACE, wait_up_to
 from streamer.runtime.configuration import read
 
 if TYPE_CHECKING:

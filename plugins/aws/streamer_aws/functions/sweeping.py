@@ -15,7 +15,7 @@ from streamer.core.records import RequestRecord
 from streamer.engine.delivery import Delivery
 from streamer.engine.orphans import OrphanCanceller
 from streamer.engine.outcomes import terminal_message
-from streamer.engine.waiting import wait_up_to
+from streamer.engine.timeouts import wait_up_to
 from streamer.engine.worker import Worker
 from streamer_aws.dynamodb.calls import all_of
 from streamer_aws.functions.processing import Processor, WakeUp, fits

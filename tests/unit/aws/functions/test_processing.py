@@ -12,8 +12,7 @@ from streamer.core.errors import Error, StoreUnavailable
 from streamer.core.records import Status
 from streamer.engine.attempt_states import StopReason
 from streamer.engine.orphans import OrphanCanceller
-from streamer.engine.routes import Route
-from streamer.engine.routing import Mode
+from streamer.engine.routes import Mode, Route
 from streamer.testing.clock import settle
 from streamer.testing.conformance import lease_of, record
 from streamer_aws.functions.processing import LONGEST, Processor, fits

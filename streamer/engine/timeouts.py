@@ -27,7 +27,7 @@ async def wait_up_to(seconds: float, wanted: Coroutine[Any, Any, Any], clock: Cl
         bound.cancel()
 
 
-async def bounded(begun: Awaitable[Any], limit: float) -> Any:
+async def bounded(started: Awaitable[Any], limit: float) -> Any:
     """What the awaitable gives, if it does within so many seconds.
 
     Raises:
@@ -36,7 +36,7 @@ async def bounded(begun: Awaitable[Any], limit: float) -> Any:
     try:
         async with asyncio.timeout(limit) as bound:
             may_be_interrupted(lambda: TIMEOUT if bound.expired() else "")
-            return await begun
+            return await started
     except TimeoutError as problem:
         if not bound.expired():
             raise

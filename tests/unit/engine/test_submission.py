@@ -10,7 +10,7 @@ from msgspec import structs
 from streamer.core.errors import CONFLICT, Error
 from streamer.core.messages import Request
 from streamer.engine.adapters import RequestQueueAdapter
-from streamer.engine.storing import begin_storing, stored
+from streamer.engine.submission import begin_storing, stored
 from streamer.stores.memory import MemoryStore
 from streamer.testing import ManualClock
 from streamer.testing.conformance import lease_of

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from streamer.core.foreign_code import task_is_cancelled
-from streamer.engine.waiting import wait_up_to
+from streamer.engine.timeouts import wait_up_to
 from streamer.testing import ManualClock
 from streamer.testing.clock import settle
 
