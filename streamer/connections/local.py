@@ -21,6 +21,11 @@ def _plain(value: Any) -> Any:
 _encode = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
+def encoded(message: Message) -> bytes:
+    """The message as JSON text."""
+    return message if isinstance(message, bytes) else _encode(message)
+
+
 class LocalConnections:
     """A `ConnectionManager` and `PeerRegistry`: the open connections by id, all in this process."""
 
@@ -46,7 +51,7 @@ class LocalConnections:
         peer = self._peers.get(connection_id)
         if peer is None:
             raise ConnectionGone(f"connection {connection_id} is not open")
-        data = message if isinstance(message, bytes) else _encode(message)
+        data = encoded(message)
         if replaces is None:
             peer.send(data)
         else:
@@ -61,7 +66,7 @@ class LocalConnections:
 
     async def broadcast(self, connection_ids: list[str], message: Message, /) -> list[str]:
         """The message is encoded once."""
-        data = message if isinstance(message, bytes) else _encode(message)
+        data = encoded(message)
         gone = []
         for connection_id in connection_ids:
             peer = self._peers.get(connection_id)

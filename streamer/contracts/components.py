@@ -134,8 +134,10 @@ class Component:
     """
     holds_sockets: bool = False
     """Connections: they are the sockets of this process's own server, so `streamer run` can serve them. The object is
-    also a `PeerRegistry`.
+    also a `PeerRegistry`; with `several_processes` it is a `SharedSockets`.
     """
+    watched: bool = False
+    """Stores for several processes: the object is a `WatchedQueue`."""
     claims_by_key: bool = False
     """Stores: the object is a `WokenQueue`."""
     operator: Factory | None = None
@@ -168,7 +170,7 @@ class Component:
     @property
     def capabilities(self) -> tuple[str, ...]:
         """The names of the declared capabilities, for listings and docs."""
-        declared = ("several_processes", "holds_sockets", "claims_by_key", "operator", "provision")
+        declared = ("several_processes", "holds_sockets", "watched", "claims_by_key", "operator", "provision")
         return tuple(name for name in declared if getattr(self, name))
 
 

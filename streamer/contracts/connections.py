@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from streamer.contracts.stores import Key
 from streamer.contracts.subscriptions import Subscriptions
 from streamer.core.principal import Principal
 
@@ -216,6 +218,24 @@ class PeerRegistry(Protocol):
 
     def remove(self, peer: Any, /) -> None:
         """The connection has ended."""
+        ...
+
+
+Forward = Callable[[Key, str, bytes, bool], None]
+"""Called with the request, the connection's id, the message, and whether it is the outcome. It returns at once and
+raises nothing."""
+
+
+class SharedSockets(SharedConnections, PeerRegistry, Protocol):
+    """Connections of several processes, some of them held here: what their component declares as `holds_sockets` and
+    `several_processes`. `streamer.connections.cluster.ClusterConnections` makes them of a `Bus` and `Subscriptions`.
+
+    A connection of this process has the `Peer`'s own id. When a process dies, the others end the subscriptions of its
+    connections by `Subscriptions.leave`.
+    """
+
+    def receiving(self, forward: Forward, /) -> AbstractAsyncContextManager[None]:
+        """Within the context, what other processes send to connections of this one is handed to `forward`."""
         ...
 
 

@@ -6,7 +6,7 @@ conformance suite for every implementation.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from streamer.core.attempts import Cause, LastReport
@@ -283,6 +283,20 @@ class RequestQueue(Protocol):
 
     async def close(self) -> None:
         """Finishes the current writes and closes the store. Later calls raise StoreUnavailable."""
+        ...
+
+
+class WatchedQueue(RequestQueue, Protocol):
+    """A queue of several processes that reports what one of them stores to the workers of the others."""
+
+    async def watch(self, wake: Callable[[], None], /) -> None:
+        """Calls `wake` soon after another process stored a request, or gave one back, until it is cancelled.
+
+        Calls may be lost, come late, or for nothing: workers look for themselves as well, every `poll_interval`.
+
+        Raises:
+            StoreError: the watch has failed; it can be begun again.
+        """
         ...
 
 

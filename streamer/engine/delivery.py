@@ -192,6 +192,12 @@ class Delivery:
             key, lambda connection_id: self._send_outcome(key, connection_id, message()), claimed_before
         )
 
+    def send_here(self, key: Key, connection_id: str, message: bytes, *, final: bool) -> Awaitable[None]:
+        """Sends a message of another process, which has claimed the outcome, to one connection of this process."""
+        if final:
+            return self._send_outcome(key, connection_id, message)
+        return self._outbox.send(key, connection_id, message, final=False)
+
     def turn(self, key: Key | None, connection_id: str) -> AbstractAsyncContextManager[None]:
         """Entered when the connection has taken what was sent before, and there is room for this request's outcome.
 

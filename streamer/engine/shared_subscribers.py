@@ -19,16 +19,29 @@ class SharedSubscribers:
         subscriptions: the stored ones.
         ends: ends the subscriptions of connections that have ended.
         logger: for what cannot be read or stored now.
+        holds_sockets: connections that are added here are sockets of this process: it learns what they are sent, and
+            that they end.
     """
 
-    def __init__(self, subscriptions: Subscriptions, ends: ConnectionEnds, logger: Any) -> None:
-        self.here: Mapping[str, Collection[Key]] = {}
+    def __init__(
+        self, subscriptions: Subscriptions, ends: ConnectionEnds, logger: Any, *, holds_sockets: bool = False
+    ) -> None:
+        self._here: dict[str, set[Key]] = {}
+        self.here: Mapping[str, Collection[Key]] = self._here
+        self._holds_sockets = holds_sockets
         self._subscriptions = subscriptions
         self._ends = ends
         self._logger = logger
 
     async def add(self, key: Key, connection_id: str, ends_after: float | None, /) -> None:
-        await self._subscriptions.add(key, connection_id, ends_after)
+        if self._holds_sockets:
+            # First: its outcome may come before the store has answered.
+            self._here.setdefault(connection_id, set()).add(key)
+        try:
+            await self._subscriptions.add(key, connection_id, ends_after)
+        except StoreError:
+            self.ended_here(key, connection_id)
+            raise
 
     async def each(self, key: Key, send: Send, /) -> None:
         """Progress that cannot be sent is not worth more than a line in the log."""
@@ -45,12 +58,23 @@ class SharedSubscribers:
         try:
             for connection_id in await self._subscriptions.of(key, claimed_before):
                 if await self._subscriptions.claim(key, connection_id, claimed_before):
+                    self.ended_here(key, connection_id)
                     await send(connection_id)
         except StoreError as problem:
             self._logger.warning("an outcome was not sent yet", request_id=key[1], error=str(problem))
 
     async def claim(self, key: Key, connection_id: str, /) -> bool:
+        self.ended_here(key, connection_id)
         return await self._subscriptions.claim(key, connection_id)
 
     async def leave(self, connection_id: str, /) -> None:
+        self._here.pop(connection_id, None)
         await self._ends.ended(connection_id)
+
+    def ended_here(self, key: Key, connection_id: str) -> None:
+        """The connection gets nothing more of the request."""
+        keys = self._here.get(connection_id)
+        if keys is not None:
+            keys.discard(key)
+            if not keys:
+                del self._here[connection_id]

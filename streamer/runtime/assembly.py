@@ -14,35 +14,32 @@ from streamer.config.redaction import hide
 from streamer.config.settings import ActionSettings, ComponentUse, Settings
 from streamer.contracts.auth import Authenticator
 from streamer.contracts.components import BuildContext, Component, Kind
-from streamer.contracts.connections import SharedConnections
 from streamer.contracts.stores import RequestQueue
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.health import Health
 from streamer.engine.adapters import RequestQueueAdapter
 from streamer.engine.causes import cause_of
 from streamer.engine.codec import Codec
-from streamer.engine.connection_ends import ConnectionEnds, OnOrphaned, left_to_sweep
+from streamer.engine.connection_ends import OnOrphaned
 from streamer.engine.delivery import Delivery
 from streamer.engine.delivery_tracker import DeliveryTracker
 from streamer.engine.orphan_watch import OrphanWatch
-from streamer.engine.orphans import OrphanCanceller
 from streamer.engine.pipeline import AnyMiddleware
 from streamer.engine.renewal import NAME as RENEWAL
 from streamer.engine.renewal import Authenticate, Renew, renewal_route
 from streamer.engine.router import Router
 from streamer.engine.routes import Route
-from streamer.engine.sent_outcomes import SentOutcomes
 from streamer.engine.service_actions import for_service_actions, service_routes
-from streamer.engine.shared_subscribers import SharedSubscribers
+from streamer.engine.shared_orphans import SharedOrphanWatch
 from streamer.engine.submission import OnQueued
-from streamer.engine.subscribers import Subscribers
-from streamer.engine.subscriptions import LocalSubscriptions
+from streamer.engine.wake_ups import WakeUps
 from streamer.engine.worker import Worker
 from streamer.handlers.functions import adapt
 from streamer.handlers.pools import Pools
 from streamer.middlewares.rate_limit import RateLimit
 from streamer.runtime.compiler import compile_route
 from streamer.runtime.component_factory import build, build_context, naming
+from streamer.runtime.messaging import Backends, Messaging
 from streamer.transports.expiry import TokenDeadlines
 
 Components = Mapping[tuple[Kind, str], Component]
@@ -63,8 +60,10 @@ class Service:
     """What its parts report."""
     pools: Pools
     """Where functions run; knows how many outlived their requests."""
-    orphan_watch: OrphanWatch | None = None
-    """Only where requests of an action end with their subscribers, and this process holds the connections."""
+    orphan_watch: OrphanWatch | SharedOrphanWatch | None = None
+    """Only where requests of an action end with their subscribers, and this process holds connections."""
+    wake_ups: WakeUps | None = None
+    """Only where the store reports what other processes store."""
     authenticator: Authenticator | None = None
     """None: nobody is asked."""
     deadlines: TokenDeadlines | None = None
@@ -82,7 +81,7 @@ async def open_service(
     actions: Collection[str] = (),
     generator: random.Random | None = None,
     on_queued: OnQueued | None = None,
-    on_orphaned: OnOrphaned = left_to_sweep,
+    on_orphaned: OnOrphaned | None = None,
 ) -> AsyncIterator[Service]:
     """Builds every component that the file uses, and binds every action to its validator, pipeline and handler.
 
@@ -95,7 +94,8 @@ async def open_service(
         actions: that the worker takes; all when empty.
         generator: of the jitter between attempts; one of its own when left out.
         on_queued: wakes what runs a request that was stored; this process's own worker when left out.
-        on_orphaned: where connections are shared, wakes what looks whether a request is orphaned.
+        on_orphaned: where connections are shared, wakes what looks whether a request is orphaned; this process itself,
+            where it holds connections, when left out.
 
     Raises:
         StartError: something that only a start can show, such as a store that another process holds.
@@ -127,20 +127,17 @@ async def open_service(
                     action, settings.service, component, handler, [*middlewares, *_rate_limits(action, clock)]
                 )
 
-        # What the component declares: its object is that of an outsider, which nothing else can say the type of.
-        shared: SharedConnections | None = connections if context.shared_connections else None
-        subscriptions = LocalSubscriptions(clock)
-        tracker = DeliveryTracker(store, clock=clock, logger=logger)
-        subscribers: Subscribers = subscriptions
-        sent = None
-        if shared is not None:
-            ends = ConnectionEnds(shared.subscriptions, on_orphaned, logger)
-            subscribers = SharedSubscribers(shared.subscriptions, ends, logger)
-            if shared.connected is not None:
-                store_looks = components[Kind.STORE, settings.backends.store.name].claims_by_key
-                mark_sent = store.mark_sent if store_looks else None
-                sent = SentOutcomes(shared.connected, mark_sent, clock=clock, logger=logger)
-        delivery = Delivery(connections, logger, subscribers=subscribers, queue=store, tracker=tracker, sent=sent)
+        backends = Backends(
+            store=store,
+            connections=connections,
+            store_component=components[Kind.STORE, settings.backends.store.name],
+            connections_component=components[Kind.CONNECTIONS, settings.backends.connections.name],
+        )
+        shared = backends.shared
+        messaging = Messaging(backends, on_orphaned=on_orphaned, clock=clock, logger=logger)
+        delivery = messaging.delivery
+        if messaging.forwarded is not None:
+            await stack.enter_async_context(connections.receiving(messaging.forwarded.receive))
         worker = Worker(
             store,
             routes,
@@ -182,7 +179,7 @@ async def open_service(
             handler = Authenticate(authenticator, renew)
             own[RENEWAL] = renewal_route(handler, authenticator, for_service_actions(middlewares))
         # A store of this process alone keeps the order of its calls; another would be asked in vain.
-        in_order = shared is None and not components[Kind.STORE, settings.backends.store.name].several_processes
+        in_order = shared is None and not backends.store_component.several_processes
         router = Router(
             RequestQueueAdapter(store, routes),
             connections,
@@ -198,21 +195,21 @@ async def open_service(
             on_queued=worker.queued if on_queued is None else on_queued,
             on_storing=worker.expect if in_order else None,
         )
-        orphan_watch = None
-        if shared is None and any(route.cancel_after is not None for route in routes.values()):
-            canceller = OrphanCanceller(subscriptions, worker, logger=logger)
-            orphan_watch = OrphanWatch(store, routes, subscriptions, canceller, clock=clock, logger=logger)
+        wake_ups = None
+        if backends.store_component.watched:
+            wake_ups = WakeUps(store, worker.wake, clock=clock, logger=logger)
         yield Service(
             settings=settings,
             store=store,
             connections=connections,
             delivery=delivery,
-            tracker=tracker,
+            tracker=messaging.tracker,
             router=router,
             worker=worker,
             health=context.health,
             pools=pools,
-            orphan_watch=orphan_watch,
+            orphan_watch=messaging.orphan_watch(worker, routes),
+            wake_ups=wake_ups,
             authenticator=authenticator,
             deadlines=deadlines,
         )

@@ -10,9 +10,9 @@ from typing import Any, Final
 from streamer.config.settings import Settings
 from streamer.contracts.auth import Authenticator
 from streamer.contracts.components import BuildContext, Component, Kind, is_context_manager
-from streamer.contracts.connections import ConnectionManager, PeerRegistry, SharedConnections
+from streamer.contracts.connections import ConnectionManager, PeerRegistry, SharedConnections, SharedSockets
 from streamer.contracts.middleware import Middleware
-from streamer.contracts.stores import RequestQueue, WokenQueue
+from streamer.contracts.stores import RequestQueue, WatchedQueue, WokenQueue
 from streamer.core.errors import PluginError, StreamerError
 from streamer.core.foreign_code import is_our_own, one_line
 from streamer.stores.boundary import StoreBoundary
@@ -30,6 +30,8 @@ def protocols_of(component: Component) -> list[type]:
         (component.claims_by_key, WokenQueue),
         (component.several_processes and component.kind is Kind.CONNECTIONS, SharedConnections),
         (component.holds_sockets, PeerRegistry),
+        (component.holds_sockets and component.several_processes, SharedSockets),
+        (component.watched, WatchedQueue),
     )
     base = _PROTOCOLS.get(component.kind)
     return [] if base is None else [base, *(protocol for given, protocol in declared if given)]

@@ -113,6 +113,8 @@ class ServerProcess:
         }
         if service.orphan_watch is not None:
             tasks["orphans"] = service.orphan_watch.run()
+        if service.wake_ups is not None:
+            tasks["wake-ups"] = service.wake_ups.run()
         return tasks
 
     def ready(self) -> None:

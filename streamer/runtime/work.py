@@ -66,7 +66,10 @@ class WorkerProcess:
         self._logger = logger
 
     def tasks(self) -> Mapping[str, Coroutine[Any, Any, Any]]:
-        return {"worker": self._service.worker.run()}
+        tasks: dict[str, Coroutine[Any, Any, Any]] = {"worker": self._service.worker.run()}
+        if self._service.wake_ups is not None:
+            tasks["wake-ups"] = self._service.wake_ups.run()
+        return tasks
 
     def ready(self) -> None:
         actions = sorted(self._actions) or len(self._service.router.routes)

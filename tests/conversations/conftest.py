@@ -30,6 +30,7 @@ CLIENTS = {
 HOMES = {
     "sqlite": list(CLIENTS),
     "memory": list(CLIENTS),
+    "two-gateways": list(CLIENTS),
     "aws": list(CLIENTS),
     # To a client it is the same as the one before; what differs is behind the functions.
     "aws-processes": ["websockets"],
@@ -82,7 +83,7 @@ async def home(
         url = os.environ.get(ACCOUNT[service_text])
         if not url:
             pytest.skip(f"{ACCOUNT[service_text]} is not set")
-        yield Home(request.param, url)
+        yield Home(request.param, (url,))
         return
     starter = Starter(
         tmp_path_factory.mktemp(request.param), service_class, lambda: request.getfixturevalue("ministack")
@@ -105,10 +106,12 @@ Opener = Callable[..., Any]
 @pytest_asyncio.fixture(loop_scope="module")
 async def open_client(home: Home, make: str, bridge: Bridge, request: pytest.FixtureRequest) -> AsyncIterator[Opener]:
     """`await open_client(client_id=…, token=…)` is a new client of the make, connected."""
+    relays: list[Relay] = []
     async with AsyncExitStack() as stack:
 
         async def open(client_id: str | None = None, token: str | None = None, **options: Any) -> Client:
-            relay = Relay(home.url)
+            relay = Relay(*home.urls[len(relays) % len(home.urls) :], *home.urls[: len(relays) % len(home.urls)])
+            relays.append(relay)
             await relay.start()
             stack.push_async_callback(relay.stop)
             if make in ("ws", "javascript"):

@@ -5,7 +5,8 @@ that sends and receives text and nothing else. Times and the ids that the servic
 compared, and of `seq` only that it rises. Nothing else may differ between homes but this:
 
 ============================  ==========================================  ==========================================
-what                          one process (`sqlite`, `memory`)            AWS (`aws`, `aws-processes`)
+what                          one process (`sqlite`, `memory`), and two   AWS (`aws`, `aws-processes`)
+                              gateways of one store (`two-gateways`)
 ============================  ==========================================  ==========================================
 a message over 128 KB         comes whole                                 comes in parts that clients join
 answers to requests that      come in the order of the requests, where    come in any order
@@ -230,7 +231,9 @@ async def test_two_connections_follow_one_request_and_each_hears_its_end_once(
         assert client.ends("r1") == 1
 
 
-async def test_the_next_connection_goes_on_where_the_last_was_cut(open_client: Open, gates: Gates, owner: str) -> None:
+async def test_the_next_connection_goes_on_where_the_last_was_cut(
+    open_client: Open, gates: Gates, owner: str, home: Home
+) -> None:
     client = await open_client(owner)
     await client.ask("steps", gates.payload, id="r1")
     await client.said("r1", "progress", percentage=25)
@@ -247,6 +250,8 @@ async def test_the_next_connection_goes_on_where_the_last_was_cut(open_client: O
     await client.nothing_more("r1")
     assert client.ends("r1") == 1
     assert len(client.relay.connections) == 2
+    # Where there are two gateways, the second one goes on with what the first has begun.
+    assert len({connection.target for connection in client.relay.connections}) == len(home.urls)
 
 
 async def test_what_ended_while_nobody_was_there_is_told_to_the_next_connection(

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from in_process.cluster import open_cluster
 
 from dialogue.relay import Message
 
 SITE = Path(__file__).parents[1] / "site"
 """Where the handlers' plugin is installed."""
+HUB_SITE = Path(__file__).parents[2] / "in_process/site"
+"""Where the plugin is installed that lets several processes in one share a queue and connections."""
 SECRET = "a shared secret of this test, long enough for HS256"
 REGION = "eu-central-1"
 
@@ -56,6 +59,7 @@ auth: {use: jwt, secret: "${JWT_SECRET}", algorithms: [HS256], tenants: [acme]}
 BACKENDS = {
     "sqlite": "{store: {use: sqlite, path: ./requests.db}}",
     "memory": "{store: memory}",
+    "two-gateways": "{store: {use: hub.queue, hub: HUB}, connections: {use: hub.bus, hub: HUB}}",
     "aws": "{store: {use: dynamodb, PLACE}, connections: {use: apigateway, progress_interval: 1ms, PLACE}}",
     "aws-processes": "{store: {use: dynamodb, PLACE}, connections: {use: apigateway, progress_interval: 1ms, PLACE}}",
 }
@@ -65,7 +69,8 @@ class Home(NamedTuple):
     """Where a service lives."""
 
     name: str
-    url: str
+    urls: tuple[str, ...]
+    """Of its gateways; a client that connects anew comes to the next one."""
 
     @property
     def is_aws(self) -> bool:
@@ -96,26 +101,40 @@ class Starter:
     @asynccontextmanager
     async def open(self, name: str, text: str) -> AsyncIterator[Home]:
         """A service of this configuration text."""
+        hub = self.folder.name.lower()
         place = f"prefix: {self.folder.name.lower()}-, region: {REGION}"
         if "\nauth:" not in text:
             text += "auth: {use: none, allow_anyone: true}\n"
         config = self.folder / "streamer.yaml"
-        config.write_text(text.replace("BACKENDS", BACKENDS[name].replace("PLACE", place)))
-        opened = self._on_aws(config, name) if name.startswith("aws") else self._on_this_machine(config)
-        async with opened as url:
-            yield Home(name, url)
+        config.write_text(text.replace("BACKENDS", BACKENDS[name].replace("PLACE", place).replace("HUB", hub)))
+        if name.startswith("aws"):
+            opened = self._on_aws(config, name)
+        elif name == "two-gateways":
+            opened = self._of_two_gateways(config, hub)
+        else:
+            opened = self._on_this_machine(config)
+        async with opened as urls:
+            yield Home(name, urls)
 
     @asynccontextmanager
-    async def _on_this_machine(self, config: Path) -> AsyncIterator[str]:
+    async def _on_this_machine(self, config: Path) -> AsyncIterator[tuple[str, ...]]:
         service = self.service_class(config, environment())
         try:
-            yield service.wait_ready().url
+            yield (service.wait_ready().url,)
         finally:
             status = service.stop()
         assert status == 0, "".join(service.raw)
 
     @asynccontextmanager
-    async def _on_aws(self, config: Path, name: str) -> AsyncIterator[str]:
+    async def _of_two_gateways(self, config: Path, hub: str) -> AsyncIterator[tuple[str, ...]]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(str(SITE))
+            patch.syspath_prepend(str(HUB_SITE))
+            async with open_cluster(config, environment(), hub) as cluster:
+                yield tuple(cluster.urls)
+
+    @asynccontextmanager
+    async def _on_aws(self, config: Path, name: str) -> AsyncIterator[tuple[str, ...]]:
         # What they need is not needed for the other homes.
         import structlog
 
@@ -147,7 +166,7 @@ class Starter:
                 # Sandboxes in this process read its environment.
                 for variable, value in emulator.environ.items():
                     patch.setenv(variable, value)
-                yield emulator.url
+                yield (emulator.url,)
 
 
 def environment() -> dict[str, str]:

@@ -41,9 +41,14 @@ class Joiner:
 
 
 class Connection:
-    """What the service has said on one connection."""
+    """What the service has said on one connection.
 
-    def __init__(self) -> None:
+    Args:
+        target: where it goes: a host and a port.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.target = target
         self.status: int | None = None
         """How the service answered the handshake."""
         self.messages: list[Message] = []
@@ -86,13 +91,13 @@ class Relay:
     """One port for one client; all its connections, oldest first.
 
     Args:
-        target: the service's address.
+        targets: the service's addresses. The first connection goes to the first of them, each new one to the next.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, *targets: str) -> None:
         self.connections: list[Connection] = []
         self.url = ""
-        self._target = urlsplit(target)
+        self._targets = [urlsplit(target) for target in targets]
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._passing: set[asyncio.Task[Any]] = set()
@@ -102,7 +107,7 @@ class Relay:
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         port = self._server.sockets[0].getsockname()[1]
-        self.url = self._target._replace(scheme="ws", netloc=f"127.0.0.1:{port}").geturl()
+        self.url = self._targets[0]._replace(scheme="ws", netloc=f"127.0.0.1:{port}").geturl()
 
     async def stop(self) -> None:
         assert self._server is not None
@@ -139,19 +144,20 @@ class Relay:
         task = asyncio.current_task()
         assert task is not None
         self._passing.add(task)
-        connection = Connection()
+        target = self._targets[len(self.connections) % len(self._targets)]
+        connection = Connection(target.netloc)
         self.connections.append(connection)
-        secure = self._target.scheme == "wss"
+        secure = target.scheme == "wss"
         far_reader, far_writer = await asyncio.open_connection(
-            self._target.hostname,
-            self._target.port or (443 if secure else 80),
+            target.hostname,
+            target.port or (443 if secure else 80),
             ssl=ssl.create_default_context() if secure else None,
         )
         self._writers |= {writer, far_writer}
         with contextlib.suppress(asyncio.IncompleteReadError):
             # A gateway tells services apart by the name that they are asked for under.
             head = await reader.readuntil(b"\r\n\r\n")
-            host = f"Host: {self._target.netloc}".encode()
+            host = f"Host: {target.netloc}".encode()
             far_writer.write(re.sub(rb"(?mi)^host:[^\r\n]*", host, head, count=1))
         await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer, connection))
         self._writers -= {writer, far_writer}
