@@ -313,7 +313,7 @@ class WokenQueue(RequestQueue, Protocol):
     Wake-ups can be lost, late or duplicated. `due` and `ended_undelivered` find the requests whose wake-up was lost.
     """
 
-    async def take(self, key: Key, worker: str, lease: float, /, *, lost: bool = True) -> Claims:
+    async def claim_one(self, key: Key, worker: str, lease: float, /, *, lost: bool = True) -> Claims:
         """Claims this request if it is due. The caller that claims it finds it in `records`; everybody else gets
         nothing.
 

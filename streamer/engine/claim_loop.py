@@ -133,9 +133,9 @@ class ClaimLoop:
             self._signal.brought(record.key)
         if self._ended:
             claims = claims._replace(records=[record for record in claims.records if record.key not in self._ended])
-        begun = await self._begin(claims)
+        started = await self._begin(claims)
         self._lost.claimed()
-        return begun
+        return started
 
     async def _try_step(self, failure: str) -> str:
         """Returns why the queue could not be read; empty when it could."""

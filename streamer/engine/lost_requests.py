@@ -23,7 +23,7 @@ class LostRequests:
         """By key and fencing number: whether it is the request's last attempt."""
         self._together = 1
 
-    def begun(self, record: RequestRecord) -> None:
+    def started(self, record: RequestRecord) -> None:
         """A claim of this worker begins to run."""
         if follows_loss(record):
             self._running[record.key, record.fence] = record.attempts >= record.max_attempts

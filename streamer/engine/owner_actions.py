@@ -76,13 +76,13 @@ class ListOf(BaseHandler):
 
     async def process(self, request: Request, /) -> Result:
         """One page."""
-        asked = request.payload or {}
-        status = asked.get("status")
-        sealed = asked.get("cursor")
+        params = request.payload or {}
+        status = params.get("status")
+        sealed = params.get("cursor")
         page = await self._queue.list(
             owner=request.owner,
             status=None if status is None else Status(status),
-            limit=asked.get("limit", 50),
+            limit=params.get("limit", 50),
             cursor=None if sealed is None else await self._opened(sealed, request.owner),
         )
         following = None if page.cursor is None else (await self._sealing()).seal(page.cursor, request.owner)
@@ -114,8 +114,10 @@ class Cancel(BaseHandler):
         try:
             record = await self._worker.cancel(key, "The owner cancelled the request")
         except TransitionRefused:
-            stood = await find(self._queue, request)
-            raise Error(CONFLICT, f"Request {stood.id!r} has already ended", {"status": stood.status.value}) from None
+            existing = await find(self._queue, request)
+            raise Error(
+                CONFLICT, f"Request {existing.id!r} has already ended", {"status": existing.status.value}
+            ) from None
         return Result(data={"request_id": record.id, "status": record.status.value})
 
 
@@ -139,9 +141,9 @@ class Resume(BaseHandler):
             return await self._resume(request, sent)
 
     async def _resume(self, request: Request, sent: Collection[Key]) -> Result:
-        asked = request.payload or {}
-        after = asked.get("after_seq", -1)
-        if "request_id" in asked:
+        params = request.payload or {}
+        after = params.get("after_seq", -1)
+        if "request_id" in params:
             record = await find(self._queue, request)
             found: Sequence[Key] = [record.key]
             at_once = set() if record.terminal else {record.key}

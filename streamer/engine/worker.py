@@ -179,7 +179,7 @@ class Worker:
                 same.stop(StopReason.LOST)
             attempt = RunningAttempt(self._services, record, self._ended, limit, after=self.slots.before(record.key))
             self.running[record.key] = attempt
-            self._lost.begun(record)
+            self._lost.started(record)
             attempt.start()
         if claims.abandoned:
             # After what was claimed has begun: a connection that takes nothing must not delay it.

@@ -212,7 +212,7 @@ async def _sqlite(options: Options, context: BuildContext) -> AsyncIterator[Any]
     store = await SqliteStore.open(
         path,
         clock=context.clock,
-        on_mend=context.logger.warning,
+        warn=context.logger.warning,
         on_trouble=lambda trouble: context.health.report("store", trouble),
         max_pending=parse_size(options.get("max_pending", "64MiB")),
         max_reading=parse_size(options.get("max_reading", "16MiB")),

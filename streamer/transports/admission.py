@@ -43,11 +43,11 @@ class Admission:
             return self._refused(problem)
         return Resumed(coroutine, waits_for)
 
-    async def finish(self, begun: Awaitable[Principal]) -> Principal | Answered:
+    async def finish(self, started: Awaitable[Principal]) -> Principal | Answered:
         """Finishes, in a task, what `begin` has started."""
         try:
             async with asyncio.timeout(self._timeout):
-                return self._told(await begun)
+                return self._told(await started)
         except TimeoutError:
             return TOO_SLOW
         except BaseException as problem:

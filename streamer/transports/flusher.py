@@ -22,12 +22,12 @@ class Flusher:
     the last iteration wrote to at most one connection, the first message of an iteration is written immediately.
     """
 
-    __slots__ = ("_begun", "_call_soon", "_direct", "_peers", "_wrote")
+    __slots__ = ("_call_soon", "_direct", "_peers", "_scheduled", "_wrote")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._call_soon = loop.call_soon
         self._peers: list[Flushable] = []
-        self._begun = False
+        self._scheduled = False
         self._direct = True
         self._wrote = False
 
@@ -36,8 +36,8 @@ class Flusher:
 
         Returns True when it must be written now; otherwise the connection's `flush` is called when the iteration ends.
         """
-        if not self._begun:
-            self._begun = True
+        if not self._scheduled:
+            self._scheduled = True
             self._call_soon(self._end)
             if self._direct:
                 self._wrote = True
@@ -48,7 +48,7 @@ class Flusher:
     def _end(self) -> None:
         peers = self._peers
         self._peers = []
-        self._begun = False
+        self._scheduled = False
         self._direct = len(peers) + self._wrote <= 1
         self._wrote = False
         for peer in peers:

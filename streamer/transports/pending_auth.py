@@ -41,22 +41,22 @@ class PendingAuth(WebSocketPeer):
 
     Args:
         shared: of the transport.
-        begun: the result of `Admission.begin`.
+        started: the result of `Admission.begin`.
         admission: finishes it.
         held: all waiting connections of the transport.
     """
 
-    __slots__ = ("_admission", "_all_held", "_begun", "_pending", "_task")
+    __slots__ = ("_admission", "_all_held", "_pending", "_started", "_task")
 
     def __init__(
         self,
         shared: Shared,
-        begun: Awaitable[Principal],
+        started: Awaitable[Principal],
         admission: Admission,
         held: set[PendingAuth],
     ) -> None:
         super().__init__(shared, None)
-        self._begun: Awaitable[Principal] | None = begun
+        self._started: Awaitable[Principal] | None = started
         self._admission = admission
         self._all_held = held
         self._pending: WSTransport | None = None
@@ -68,9 +68,9 @@ class PendingAuth(WebSocketPeer):
         self._pending = transport
         transport.underlying_transport.pause_reading()
         self._all_held.add(self)
-        begun, self._begun = self._begun, None
-        assert begun is not None, "the library says once that it is connected"
-        self._task = self._shared.loop.create_task(self._decide(transport, begun), name="held handshake")
+        started, self._started = self._started, None
+        assert started is not None, "the library says once that it is connected"
+        self._task = self._shared.loop.create_task(self._decide(transport, started), name="held handshake")
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Called by the library. A client may send nothing before it has its answer."""
@@ -94,9 +94,9 @@ class PendingAuth(WebSocketPeer):
         assert self._pending is not None, "once it is open it is closed as every connection is"
         self._pending.disconnect(graceful=False)
 
-    async def _decide(self, transport: WSTransport, begun: Awaitable[Principal]) -> None:
-        decided = await self._admission.finish(begun)
-        del begun
+    async def _decide(self, transport: WSTransport, started: Awaitable[Principal]) -> None:
+        decided = await self._admission.finish(started)
+        del started
         self._all_held.discard(self)
         self._task = None
         if isinstance(decided, Principal):

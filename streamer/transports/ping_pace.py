@@ -22,26 +22,26 @@ class Asking(Protocol):
 class PingPace:
     """The connections that were pinged recently; one timer for all of them, and none without pings."""
 
-    __slots__ = ("_asked", "_call_later")
+    __slots__ = ("_call_later", "_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._asked: set[Asking] = set()
+        self._waiting: set[Asking] = set()
         self._call_later = loop.call_later
 
     def begin(self, peer: Asking) -> bool:
         """Whether the connection may be pinged now; if not, its `ask` is called when the pause has ended."""
-        asked = self._asked
-        if peer in asked:
+        waiting = self._waiting
+        if peer in waiting:
             return False
-        if not asked:
+        if not waiting:
             self._begin_pause()
-        asked.add(peer)
+        waiting.add(peer)
         return True
 
     def _begin_pause(self) -> None:
         self._call_later(PAUSE, self._end)
 
     def _end(self) -> None:
-        asked, self._asked = self._asked, set()
-        for peer in asked:
+        waiting, self._waiting = self._waiting, set()
+        for peer in waiting:
             peer.ask()

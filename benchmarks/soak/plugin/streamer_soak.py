@@ -11,7 +11,7 @@ from streamer import Error, Request, handler, hookimpl
 
 
 async def flaky(request: Request) -> dict[str, Any]:
-    """Fails in its first attempt, in a way that another may mend."""
+    """Fails in its first attempt, in a way that another may fix."""
     request.progress.report(30, "trying")
     await asyncio.sleep(0.02)
     if request.attempt == 1:

@@ -154,7 +154,7 @@ def _take_by_index(
         place, number = turn
         row = list(state.execute(_GET_NUMBER, (number,)).fetchone())
         state.change(_CLAIM, _begin(row, number, token, event))
-        state.begun(place)
+        state.started(place)
         state.times.add_lease((place.action, place.priority), event.lease_until)
         taken.append(row)
     return taken
@@ -206,7 +206,7 @@ def _in_line_rows(state: State, turns: list[FairKey]) -> dict[FairKey, Any]:
     for place, count in Counter(turns).items():
         rows[place] = iter(state.execute(_OLDEST, (*place, count)).fetchall())
     for place in turns:
-        state.begun(place)
+        state.started(place)
     return rows
 
 

@@ -224,7 +224,7 @@ class State(Backlog):
         self.count(place.owner, place.tenant, -1)
         self._undo.append((self.enter, place))
 
-    def begun(self, place: FairKey) -> None:
+    def started(self, place: FairKey) -> None:
         """Removes a record whose turn `lines` or `wheel` gave out."""
         self.count(place.owner, place.tenant, -1)
         self._undo.append((self.enter, place))

@@ -78,7 +78,7 @@ class SqliteStore:
         max_pending: int = MAX_PENDING,
         max_reading: int = MAX_READING,
         operator: bool = False,
-        on_mend: Callable[[str], object] | None = None,
+        warn: Callable[[str], object] | None = None,
         on_trouble: Callable[[str | None], object] | None = None,
     ) -> Self:
         """Opens the file, creating it if necessary, for exclusive use by this service.
@@ -94,7 +94,7 @@ class SqliteStore:
             max_reading: maximum bytes of records that are read at one time; beyond them reading waits.
             operator: open an existing file that a running service may use, for reading and single changes: no lock is
                 taken, and a running service is not disturbed.
-            on_mend: called with one line for the log each time the writer process died and was replaced, and for each
+            warn: called with one line for the log each time the writer process died and was replaced, and for each
                 file that other users could read.
             on_trouble: called with the reason, on one line, when nothing can be stored: the disk is full, or the file
                 was deleted, replaced or damaged; called with None when it can be stored again.
@@ -109,8 +109,8 @@ class SqliteStore:
         path = Path(path).resolve()
         if not operator:
             for line in make_private(path):
-                if on_mend is not None:
-                    on_mend(line)
+                if warn is not None:
+                    warn(line)
         writer = WriterProcess(
             path,
             now=time.now,
@@ -119,7 +119,7 @@ class SqliteStore:
             max_queued_per_address=max_queued_per_address,
             operator=operator,
             max_pending=max_pending,
-            on_mend=on_mend,
+            warn=warn,
             on_trouble=on_trouble,
         )
         await writer.open()

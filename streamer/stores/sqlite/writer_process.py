@@ -57,7 +57,7 @@ class WriterProcess:
             own.
         operator: open it next to a running service.
         max_pending: bytes of unanswered operations beyond which no request is accepted.
-        on_mend: called with one line each time the writer was replaced.
+        warn: called with one line each time the writer was replaced.
         on_trouble: called with the reason, on one line, when writes are refused; called with None when they are
             accepted again.
     """
@@ -72,7 +72,7 @@ class WriterProcess:
         max_queued_per_address: int | None,
         operator: bool,
         max_pending: int,
-        on_mend: Callable[[str], object] | None = None,
+        warn: Callable[[str], object] | None = None,
         on_trouble: Callable[[str | None], object] | None = None,
     ) -> None:
         self.failed = asyncio.Event()
@@ -88,7 +88,7 @@ class WriterProcess:
             "session": secrets.token_hex(8),
         }
         self._now = now
-        self._on_mend = on_mend
+        self._warn = warn
         self._on_trouble = on_trouble
         self._loop = asyncio.get_running_loop()
         self._number = 0
@@ -293,8 +293,8 @@ class WriterProcess:
                 self._mending = None
                 # A new writer reports problems itself.
                 self._troubled(None)
-                if self._on_mend is not None:
-                    self._on_mend(f"the writer process of {self._path} {end}; it was replaced and nothing is lost")
+                if self._warn is not None:
+                    self._warn(f"the writer process of {self._path} {end}; it was replaced and nothing is lost")
                 return
             problem = end = self._end()
         self._failure = f"the writer process of {self._path} died and cannot be replaced: {problem}"

@@ -36,10 +36,10 @@ class Times(Suite):
     async def test_until_the_very_instant_it_may_begin(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(record(clock, expires_at=clock.now() + 5))
         await clock.advance(4.5)
-        begun = await self.claim_one(store)
+        claimed = await self.claim_one(store)
         await clock.advance(LEASE - 1)
         assert await self.ended(store) == [], "a running request does not expire"
-        await store.complete(lease_of(begun), seq=1, result=b"1")
+        await store.complete(lease_of(claimed), seq=1, result=b"1")
 
     @pytest.mark.parametrize(
         ("limit", "limits"), [(0, {}), (5, {"free_slots": {"work": 0}}), (5, {"tenant_limit": 0})], ids=str

@@ -149,12 +149,12 @@ def lost(name, attempts=2):
 def test_each_that_survives_makes_room_for_one_more_until_none_is_left():
     requests = LostRequests()
     assert requests.limits() == {"lost_limit": 1, "lost_running": 0}
-    requests.begun(lost("a"))
+    requests.started(lost("a"))
     requests.claimed()
     assert requests.limits() == {"lost_limit": 0, "lost_running": 1}
     requests.ended(lost("a"))
     assert requests.limits() == {"lost_limit": 2, "lost_running": 0}
-    requests.begun(lost("b"))
+    requests.started(lost("b"))
     requests.claimed()
     assert requests.limits() == {"lost_limit": 1, "lost_running": 1}
     requests.ended(lost("b"))
@@ -165,15 +165,15 @@ def test_each_that_survives_makes_room_for_one_more_until_none_is_left():
 def test_beside_one_in_its_last_attempt_runs_no_other():
     requests = LostRequests()
     for name in "abc":
-        requests.begun(lost(name))
+        requests.started(lost(name))
         requests.ended(lost(name))
-    requests.begun(lost("last", attempts=3))
+    requests.started(lost("last", attempts=3))
     assert requests.limits() == {"lost_limit": 0, "lost_running": 1}
 
 
 def test_what_was_never_lost_does_not_count():
     requests = LostRequests()
     fresh = RequestRecord(owner="o", id="a", action="work", created_at=0.0, updated_at=0.0, due_at=0.0)
-    requests.begun(fresh)
+    requests.started(fresh)
     requests.ended(fresh)
     assert requests.limits() == {"lost_limit": 1, "lost_running": 0}

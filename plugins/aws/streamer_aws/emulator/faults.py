@@ -126,18 +126,18 @@ class Faults:
             "happened": {fault.value: count for fault, count in self.happened.items()},
         }
 
-    def plan_described(self, asked: Any) -> None:
+    def plan_described(self, params: Any) -> None:
         """Asks for a fault that is described as JSON: the arguments of `plan`.
 
         Raises:
             ValueError: it is not described so.
         """
-        if not isinstance(asked, Mapping) or "fault" not in asked:
+        if not isinstance(params, Mapping) or "fault" not in params:
             raise ValueError('a fault is described as {"fault": "gone", "count": 1}')
-        unknown = set(asked) - {"fault", "count", "share", "subject", "after"}
+        unknown = set(params) - {"fault", "count", "share", "subject", "after"}
         if unknown:
             raise ValueError(f"{', '.join(sorted(map(repr, unknown)))}: no such key of a fault")
-        self.plan(**asked)
+        self.plan(**params)
 
 
 def _is_number(value: Any) -> bool:

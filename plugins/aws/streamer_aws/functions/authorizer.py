@@ -123,8 +123,8 @@ class GatewayAuthorizer:
         token = token_of(headers.get("authorization", []), offered, query)
         if not isinstance(token, str):
             return token or NO_TOKEN
-        begun = self._admission.begin(token)
-        admitted = begun if isinstance(begun, Principal | Answered) else await self._admission.finish(begun)
+        started = self._admission.begin(token)
+        admitted = started if isinstance(started, Principal | Answered) else await self._admission.finish(started)
         return ConnectionInfo(admitted.owner, admitted) if isinstance(admitted, Principal) else admitted
 
     async def _names(self) -> OwnerNames:

@@ -123,14 +123,14 @@ class Processor:
         """Takes its identifier away as soon as the table has the say. Returns whether it is to run alone, later."""
         try:
             if wake_up.action:
-                return await self._take(wake_up, ends_at - self._clock.monotonic(), failed, lost=lost)
+                return await self._claim_one(wake_up, ends_at - self._clock.monotonic(), failed, lost=lost)
             await self._orphans.look(wake_up.key)
             failed.discard(wake_up.identifier)
         except StoreError as problem:
             self._logger.error("a wake-up must come again", request_id=wake_up.key[1], error=str(problem))
         return False
 
-    async def _take(self, wake_up: WakeUp, limit: float, failed: set[str], *, lost: bool) -> bool:
+    async def _claim_one(self, wake_up: WakeUp, limit: float, failed: set[str], *, lost: bool) -> bool:
         worker = self._worker
         route = worker.routes.get(wake_up.action)
         if route is not None and not fits(route, limit):
@@ -140,7 +140,7 @@ class Processor:
             )  # fmt: skip
             failed.discard(wake_up.identifier)
             return False
-        claims = await self._queue.take(wake_up.key, worker.name, self._lease, lost=lost)
+        claims = await self._queue.claim_one(wake_up.key, worker.name, self._lease, lost=lost)
         failed.discard(wake_up.identifier)
         await worker.begin(claims, limit)
         retry_at = await worker.ended(wake_up.key)

@@ -103,7 +103,7 @@ class Claimer:
             taken, [record for record in ended if record is not None], min(times, default=None), self._others()
         )
 
-    async def take(self, key: Key, worker: str, lease: float, *, lost: bool) -> Claims:
+    async def claim_one(self, key: Key, worker: str, lease: float, *, lost: bool) -> Claims:
         """Part of `WokenQueue`. What was just stored is taken by one call, which reads nothing before."""
         now = self._writer.now()
         event = Claimed(now, worker, now + lease)

@@ -88,8 +88,8 @@ class DynamoStore:
             worker, limit, lease, free_slots, tenant_limit, tenants, lost_limit, lost_running
         )
 
-    async def take(self, key: Key, worker: str, lease: float, /, *, lost: bool = True) -> Claims:
-        return await self._claimer.take(key, worker, lease, lost=lost)
+    async def claim_one(self, key: Key, worker: str, lease: float, /, *, lost: bool = True) -> Claims:
+        return await self._claimer.claim_one(key, worker, lease, lost=lost)
 
     async def due(self, stored_before: float, /, limit: int = 500, *, without: Collection[str] = ()) -> list[Waiting]:
         return await self._sweeper.due(self._writer.now(), stored_before, limit, without)

@@ -43,7 +43,7 @@ async def ended(house, *names):
     for name in names:
         await house.store.enqueue(record(house.clock, name))
         await house.subscriptions.add((OWNER, name), "c1")
-        (taken,) = (await house.store.take((OWNER, name), "w1", 30.0)).records
+        (taken,) = (await house.store.claim_one((OWNER, name), "w1", 30.0)).records
         await house.store.complete(lease_of(taken), seq=5, result=OUTCOME)
         await house.delivery.terminal((OWNER, name), lambda: b'{"type":"complete"}')
 

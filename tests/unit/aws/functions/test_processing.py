@@ -140,14 +140,14 @@ async def test_only_what_the_table_could_not_be_asked_about_comes_again(house, p
     house.declare("work", work)
     for name in ("r1", "r2"):
         await stored(house, name)
-    take = house.store.take
+    take = house.store.claim_one
 
     async def broken(key, worker, lease, /, **more):
         if key[1] == "r2":
             raise StoreUnavailable("not now")
         return await take(key, worker, lease, **more)
 
-    house.store.take = broken
+    house.store.claim_one = broken
     answer = await processor.process(queue_event("r1", "r2"), 60.0)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m-r2"}]}
     assert [await state(house, name) for name in ("r1", "r2")] == [Status.COMPLETED, Status.PENDING]
@@ -281,7 +281,7 @@ async def test_what_was_lost_runs_when_all_others_of_its_batch_have_ended(house,
     for name in ("lost1", "lost2", "new1", "new2"):
         await stored(house, name)
     for name in ("lost1", "lost2"):
-        await house.store.take((OWNER, name), "dead", 30.0)
+        await house.store.claim_one((OWNER, name), "dead", 30.0)
     house.clock.jump(31)
     assert await processor.process(queue_event("lost1", "new1", "lost2", "new2"), 60.0) == NOTHING_FAILED
     assert sorted(order[:2]) == ["new1", "new2"]
@@ -296,7 +296,7 @@ async def test_what_was_lost_and_has_no_time_left_is_left_to_the_sweep(house, pr
     house.declare("work", slow)
     for name in ("lost1", "lost2", "lost3"):
         await stored(house, name)
-        await house.store.take((OWNER, name), "dead", 30.0)
+        await house.store.claim_one((OWNER, name), "dead", 30.0)
     house.clock.jump(31)
     processing = asyncio.create_task(processor.process(queue_event("lost1", "lost2", "lost3"), 60.0))
     while not processing.done():
@@ -396,7 +396,7 @@ async def test_a_dead_sandboxes_request_is_sent_for_or_ended(house, sweep):
     await stored(house, "deadly", max_attempts=1)
     await house.subscriptions.add((OWNER, "deadly"), "c1")
     for name in ("again", "deadly"):
-        await house.store.take((OWNER, name), "dead", 30.0)
+        await house.store.claim_one((OWNER, name), "dead", 30.0)
     house.clock.jump(31)
     found = await sweep.run(60.0)
     assert (found["ended"], found["woken"]) == (1, 1)
@@ -409,7 +409,7 @@ async def test_an_outcome_that_a_dying_sandbox_did_not_tell_is_told(house, sweep
     for name in ("ended_undelivered", "half told"):
         await stored(house, name)
         await house.subscriptions.add((OWNER, name), "c1")
-        (taken,) = (await house.store.take((OWNER, name), "dead", 30.0)).records
+        (taken,) = (await house.store.claim_one((OWNER, name), "dead", 30.0)).records
         await house.store.complete(lease_of(taken), seq=5, result=b'{"success":true,"result":1}')
     await house.subscriptions.claim((OWNER, "half told"), "c1")
     assert (await sweep.run(60.0))["told"] == 0
@@ -452,11 +452,11 @@ async def test_connections_that_take_nothing_do_not_hold_up_what_is_due(house, s
     for name in names:
         await stored(house, name)
         await house.subscriptions.add((OWNER, name), "full")
-        (taken,) = (await house.store.take((OWNER, name), "dead", 30.0)).records
+        (taken,) = (await house.store.claim_one((OWNER, name), "dead", 30.0)).records
         await house.store.complete(lease_of(taken), seq=5, result=b'{"success":true,"result":1}')
     await stored(house, "deadly", max_attempts=1)
     await house.subscriptions.add((OWNER, "deadly"), "full")
-    await house.store.take((OWNER, "deadly"), "dead", 30.0)
+    await house.store.claim_one((OWNER, "deadly"), "dead", 30.0)
     await stored(house, "gone")
     await house.subscriptions.add((OWNER, "gone"), "full", 1.0)
     await house.subscriptions.leave("full")

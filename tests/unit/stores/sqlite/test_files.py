@@ -55,7 +55,7 @@ class TestModes:
             Path(f"{path}{end}").chmod(0o644)
         await store.close()
         lines = []
-        store = await SqliteStore.open(path, clock=clock, on_mend=lines.append)
+        store = await SqliteStore.open(path, clock=clock, warn=lines.append)
         assert set(modes(path).values()) == {0o600}
         await store.close()
         assert f"{path} could be read by others (mode 0644); its mode is 0600 now" in lines

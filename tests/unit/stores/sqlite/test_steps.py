@@ -81,7 +81,7 @@ STORY = {
 async def test_a_writer_killed_there_changes_no_answer_and_no_record(step, path, clock, writer_program):
     arm = writer_program(DYING, STEP=step)
     told = []
-    store = await SqliteStore.open(path, clock=clock, on_mend=told.append)
+    store = await SqliteStore.open(path, clock=clock, warn=told.append)
     model = MemoryStore(clock)
     for name, act in STORY.items():
         expected = await act(model, clock)

@@ -47,11 +47,11 @@ class TestADeath:
 
     async def test_of_an_idle_writer_is_mended_too_as_often_as_it_happens(self, path, clock, monkeypatch):
         monkeypatch.setattr(writer_process, "RESPAWN_DELAYS", (0.0, 0.0))
-        mended = asyncio.Queue()
-        store = await SqliteStore.open(path, clock=clock, on_mend=mended.put_nowait)
+        warnings = asyncio.Queue()
+        store = await SqliteStore.open(path, clock=clock, warn=warnings.put_nowait)
         for _ in range(4):
             os.kill(store.writer_pid, signal.SIGKILL)
-            assert "was killed by signal 9" in await mended.get()
+            assert "was killed by signal 9" in await warnings.get()
         assert await store.enqueue(record(clock)) is None
         await store.close()
 
