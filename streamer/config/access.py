@@ -17,6 +17,12 @@ HOW_TO_FIX: Final = (
 )
 
 
+HOW_TO_CLOSE: Final = (
+    "set admin.token: ${STREAMER_ADMIN_TOKEN}, and in the environment STREAMER_ADMIN_TOKEN=$(openssl rand -hex 32); or "
+    "remove admin.host, so that only this machine can reach it"
+)
+
+
 def check_access(document: Document, served: Callable[[str], bool]) -> None:
     """Adds a problem for a server that other machines can reach without authentication, and for actions that nobody may
     use.
@@ -53,6 +59,28 @@ def check_access(document: Document, served: Callable[[str], bool]) -> None:
         if isinstance(action, Mapping) and action.get("permissions"):
             message = "clients have no permissions without authentication; set auth, or remove the permissions"
             document.problem("permissions-without-auth", ("actions", name, "permissions"), message)
+
+
+def check_admin(document: Document) -> None:
+    """Adds a problem for an admin port that other machines can reach and that has no token, and for one with two."""
+    admin = document.data.get("admin")
+    if not isinstance(admin, Mapping) or admin.get("enabled") is not True:
+        return
+    has_token = admin.get("token") is not None or admin.get("token_file") is not None
+    host, place = admin.get("host", "127.0.0.1"), ("admin", "host")
+    if isinstance(host, str) and not document.is_broken(place) and needs_token(host, has_token=has_token):
+        source = document.source(place)
+        message = (
+            f"other machines can reach {shown(host, hidden=bool(source))}{source}, and the admin port has no token"
+        )
+        document.problem("admin-without-token", place, f"{message}; {HOW_TO_CLOSE}")
+    if admin.get("token") is not None and admin.get("token_file") is not None:
+        document.problem("bad-value", ("admin", "token_file"), "there is a token already; remove it or the file")
+
+
+def needs_token(host: str, *, has_token: bool) -> bool:
+    """Whether the admin port must not be opened on this host: other machines can reach it, and it has no token."""
+    return not has_token and not is_loopback(host)
 
 
 def is_open(host: str, options: Mapping[str, Any]) -> bool:

@@ -18,7 +18,9 @@ _NEVER: Final = frozenset({"ws", "wss"})
 
 
 def check_addresses(document: Document) -> None:
-    """Adds a problem for each origin that no browser sends, and for a host that cannot be listened on."""
+    """Adds a problem for each origin that no browser sends, and for hosts that cannot be listened on."""
+    for section in ("server", "admin"):
+        _check_host(document, document.data.get(section), (section, "host"))
     server = document.data.get("server")
     if not isinstance(server, Mapping):
         return
@@ -29,7 +31,10 @@ def check_addresses(document: Document) -> None:
         if problem is not None:
             source = document.source(place)
             document.problem("bad-value", place, f"{shown(origin, hidden=bool(source))}{source} {problem}")
-    host, place = server.get("host"), ("server", "host")
+
+
+def _check_host(document: Document, section: object, place: Place) -> None:
+    host = section.get("host") if isinstance(section, Mapping) else None
     problem = host_problem(host) if isinstance(host, str) and host and not document.is_broken(place) else None
     if problem is not None:
         source = document.source(place)

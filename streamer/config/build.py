@@ -14,6 +14,7 @@ from streamer.config.redaction import secret_places
 from streamer.config.schemas import LoadedSchema
 from streamer.config.settings import (
     ActionSettings,
+    AdminSettings,
     BackendSettings,
     ComponentUse,
     LogSettings,
@@ -105,6 +106,9 @@ def build(
     server = section(data.get("server", {}), shape["server"])
     if (tls := server.pop("tls", None)) is not None:
         server["tls"] = TlsSettings(**{name: located(path.parent, file) for name, file in tls.items()})
+    admin = section(data.get("admin", {}), shape["admin"])
+    if (token_file := admin.get("token_file")) is not None:
+        admin["token_file"] = located(path.parent, token_file)
     backends = data.get("backends", {})
     settings = Settings(
         path=path,
@@ -115,6 +119,7 @@ def build(
             connections=component_use(backends.get("connections", "local"), Kind.CONNECTIONS, components),
         ),
         worker=WorkerSettings(**section(data.get("worker", {}), shape["worker"])),
+        admin=AdminSettings(**admin),
         plugins=plugin_settings(data),
         logs=LogSettings(**section(data.get("logs", {}), shape["logs"])),
         auth=component_use(data.get("auth", "none"), Kind.AUTH, components),
@@ -141,6 +146,8 @@ def _secret_places(settings: Settings, components: Components) -> Iterator[Place
     ]
     for kind, use, place in uses:
         yield from secret_places(use.options, components[kind, use.name].options, place)
+    if settings.admin.token is not None:
+        yield ("admin", "token")
 
 
 def _action(

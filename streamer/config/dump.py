@@ -52,6 +52,7 @@ def dump(settings: Settings) -> str:
         "server": _section(settings.server, shape["server"]),
         "backends": {"store": _use(settings.backends.store), "connections": _use(settings.backends.connections)},
         "worker": _section(settings.worker, shape["worker"]),
+        "admin": _section(settings.admin, shape["admin"]),
         "auth": _use(settings.auth),
         "plugins": _section(settings.plugins, shape["plugins"]),
         "logs": _section(settings.logs, shape["logs"]),
@@ -61,6 +62,8 @@ def dump(settings: Settings) -> str:
     if settings.server.tls is not None:
         tls = settings.server.tls
         shown["server"]["tls"] = {"cert": str(tls.cert), "key": str(tls.key)}
+    if settings.admin.token_file is not None:
+        shown["admin"]["token_file"] = str(settings.admin.token_file)
     hidden = hide(shown, settings.secrets, settings.secret_places)
     values = _escaped(hidden)
     text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)

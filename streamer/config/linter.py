@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from streamer.config.access import check_access
+from streamer.config.access import check_access, check_admin
 from streamer.config.addresses import check_addresses
 from streamer.config.build import with_defaults
 from streamer.config.document import Document, Place
@@ -63,6 +63,7 @@ class Linter:
         check(self._document, data, file_schema(), ())
         if not isinstance(data, Mapping):
             return
+        self.secrets.update(secret_places(data.get("admin"), file_schema()["properties"]["admin"], ("admin",)))
         backends = data.get("backends", {})
         if isinstance(backends, Mapping):
             self._use(backends.get("store", "sqlite"), Kind.STORE, ("backends", "store"))
@@ -73,6 +74,7 @@ class Linter:
             for index, use in enumerate(middleware):
                 self._use(use, Kind.MIDDLEWARE, ("middleware", index))
         check_access(self._document, self._served)
+        check_admin(self._document)
         check_addresses(self._document)
         actions = data.get("actions")
         if isinstance(actions, Mapping):

@@ -35,6 +35,7 @@ CODES: Final = {
     "outside-reference": "A $ref in a schema's file points outside the folders that the configuration names",
     "bad-option": "The options of a component are valid, but cannot be used; for example, a key file is missing",
     "open-to-anyone": "Other machines can connect without authentication, and auth does not allow that explicitly",
+    "admin-without-token": "Other machines can reach the admin port, and it has no token",
     "permissions-without-auth": "An action requires permissions, but no client can have any",
     "estimate-over-timeout": "An action's estimated duration is not below its timeout",
 }

@@ -134,6 +134,18 @@ class WorkerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdminSettings:
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: int = 8081
+    token: str | None = None
+    """None: no token, or that of `token_file`."""
+    token_file: Path | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names of the header `Host` that are allowed besides `host`, `localhost` and IP addresses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetrySettings:
     max_attempts: int = 3
     initial: float = 1.0
@@ -217,6 +229,7 @@ class Settings:
     server: ServerSettings = ServerSettings()
     backends: BackendSettings = BackendSettings()
     worker: WorkerSettings = WorkerSettings()
+    admin: AdminSettings = AdminSettings()
     plugins: PluginSettings = PluginSettings()
     logs: LogSettings = LogSettings()
     auth: ComponentUse = ComponentUse(name="none")

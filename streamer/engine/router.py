@@ -23,7 +23,6 @@ from streamer.engine.codec import (
     Codec,
     Envelope,
     MalformedError,
-    encode_error,
     parse_wait,
     sendable_body,
 )
@@ -31,7 +30,9 @@ from streamer.engine.delivery import Delivery
 from streamer.engine.direct_requests import DirectRequests
 from streamer.engine.events import Authorizer, EventRouter
 from streamer.engine.log_throttle import LogThrottle
+from streamer.engine.observing import RouterObserver
 from streamer.engine.pipeline import AnyMiddleware, check, compose
+from streamer.engine.refusing import send_refusal
 from streamer.engine.routes import Route
 from streamer.engine.sizes import MAX_RESULT_SIZE
 from streamer.engine.submission import OnQueued, Submitter
@@ -65,6 +66,7 @@ class Router:
         service_routes: the service's own actions.
         on_queued: called after each acknowledgment: wakes a worker. What it returns is awaited, unless it is None.
         on_storing: called before each request is given to the store: a worker of this process may claim right after it.
+        observer: makes the parts that are observed; nothing is observed when left out.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Router:
         service_routes: Mapping[str, Route] | None = None,
         on_queued: OnQueued | None = None,
         on_storing: Callable[[], None] | None = None,
+        observer: RouterObserver | None = None,
     ) -> None:
         logger = default_logger() if logger is None else logger
         self.connections = connections
@@ -97,9 +100,18 @@ class Router:
         self._max_running = max_running
         self._tasks = tasks = BackgroundTasks()
         self._boundary = boundary = ErrorBoundary(logger, expose=expose_errors)
-        self._direct = DirectRequests(tasks, boundary, logger, max_result_size=max_result_size)
+        self._refuse = send_refusal if observer is None else observer.refuse
+        direct_requests = DirectRequests if observer is None else observer.direct_requests
+        self._direct = direct_requests(tasks, boundary, logger, max_result_size=max_result_size)
         self._submitter = Submitter(
-            store, self.delivery, tasks, boundary, throttle, on_queued=on_queued, on_storing=on_storing
+            store,
+            self.delivery,
+            tasks,
+            boundary,
+            throttle,
+            on_queued=on_queued,
+            on_storing=on_storing,
+            refuse=self._refuse,
         )
         self._threshold = DEFAULT_THRESHOLD
         self._middleware: tuple[AnyMiddleware, ...] = ()
@@ -149,7 +161,7 @@ class Router:
         try:
             envelope = self._decode(frame)
         except MalformedError as problem:
-            peer.send(encode_error(problem.error, problem.request_id))
+            self._refuse(peer, "", problem.error, problem.request_id)
             peer.refused()
             return
         request_id = envelope.id
@@ -171,7 +183,7 @@ class Router:
             if validate is not None:
                 check(validate, request)
         except Error as error:
-            peer.send(encode_error(error, request_id))
+            self._refuse(peer, envelope.action, error, request_id)
             # Of a handler's own check, and so perhaps anything.
             if not sendable_body(error).retryable:
                 peer.refused(refusals.weight(error))
@@ -179,10 +191,10 @@ class Router:
         except UNEXPECTED as problem:
             # The schema's validator is an extension in Rust: it may panic.
             failed = self._boundary.error(problem, request_id, peer.id, envelope.action)
-            peer.send(encode_error(failed, request_id))
+            self._refuse(peer, envelope.action, failed, request_id)
             return
         if peer.running >= self._max_running:
-            peer.send(encode_error(refusals.too_many(self._max_running), request_id))
+            self._refuse(peer, envelope.action, refusals.too_many(self._max_running), request_id)
         elif queued:
             self._submitter.submit(peer, route, request)
         elif route.immediate:

@@ -17,9 +17,10 @@ from streamer.core.messages import Acknowledgment, Request
 from streamer.engine import refusals
 from streamer.engine.background import BackgroundTasks
 from streamer.engine.boundary import UNEXPECTED, CancelledFromWithinError, ErrorBoundary
-from streamer.engine.codec import encode_error, encode_json
+from streamer.engine.codec import encode_json
 from streamer.engine.delivery import Delivery
 from streamer.engine.log_throttle import LogThrottle
+from streamer.engine.refusing import Refuse, send_refusal
 from streamer.engine.routes import Route
 
 OnQueued = Callable[[Request, Route], Awaitable[None] | None]
@@ -37,6 +38,7 @@ class Submitter:
         throttle: for a store that does not answer.
         on_queued: called after each acknowledgment: wakes a worker. What it returns is awaited, unless it is None.
         on_storing: called before each request is given to the store: a worker of this process may claim right after it.
+        refuse: sends errors instead of acknowledgments.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Submitter:
         *,
         on_queued: OnQueued | None,
         on_storing: Callable[[], None] | None,
+        refuse: Refuse = send_refusal,
     ) -> None:
         self._store = store
         self._delivery = delivery
@@ -57,6 +60,7 @@ class Submitter:
         self._throttle = throttle
         self._on_queued = on_queued
         self._on_storing = on_storing
+        self._refuse = refuse
 
     def submit(self, peer: Peer, route: Route, request: Request) -> None:
         """Begins. There is no task where only the store must be waited for, and its answer is a future."""
@@ -80,7 +84,7 @@ class Submitter:
                 # By a drain that waits no longer.
                 peer.running -= 1
                 self._delivery.unsubscribe(key, peer.id)
-                peer.send(encode_error(refusals.too_late(), request.id))
+                self._refuse(peer, request.action, refusals.too_late(), request.id)
                 return
             if storing.exception() is not None or storing.result() is not None:
                 self._tasks.start(self._finish(peer, route, request, self._stored(peer, request, storing)))
@@ -108,7 +112,7 @@ class Submitter:
             refusal = refusals.not_stored()
         except asyncio.CancelledError:
             if task_is_cancelled():
-                peer.send(encode_error(refusals.too_late(), request.id))
+                self._refuse(peer, request.action, refusals.too_late(), request.id)
                 raise
             refusal = self._boundary.error_of(CancelledFromWithinError(), request)
         except UNEXPECTED as problem:
@@ -124,7 +128,7 @@ class Submitter:
             return
         finally:
             peer.running -= 1
-        peer.send(encode_error(refusal, request.id))
+        self._refuse(peer, request.action, refusal, request.id)
 
     async def _admit_and_store(self, peer: Peer, route: Route, request: Request) -> tuple[bool, bool]:
         """As `stored`."""

@@ -23,6 +23,7 @@ from streamer.engine.codec import Codec
 from streamer.engine.connection_ends import OnOrphaned
 from streamer.engine.delivery import Delivery
 from streamer.engine.delivery_tracker import DeliveryTracker
+from streamer.engine.observing import Observer
 from streamer.engine.orphan_watch import OrphanWatch
 from streamer.engine.pipeline import AnyMiddleware
 from streamer.engine.renewal import NAME as RENEWAL
@@ -82,6 +83,7 @@ async def open_service(
     generator: random.Random | None = None,
     on_queued: OnQueued | None = None,
     on_orphaned: OnOrphaned | None = None,
+    observer: Observer | None = None,
 ) -> AsyncIterator[Service]:
     """Builds every component that the file uses, and binds every action to its validator, pipeline and handler.
 
@@ -96,6 +98,7 @@ async def open_service(
         on_queued: wakes what runs a request that was stored; this process's own worker when left out.
         on_orphaned: where connections are shared, wakes what looks whether a request is orphaned; this process itself,
             where it holds connections, when left out.
+        observer: wraps what it observes; nothing is observed when left out.
 
     Raises:
         StartError: something that only a start can show, such as a store that another process holds.
@@ -106,6 +109,8 @@ async def open_service(
         context = _context(settings, components, logger, clock)
         builder = _Builder(stack, components, context)
         store = await builder.build(Kind.STORE, settings.backends.store)
+        if observer is not None:
+            store = observer.queue(store)
         connections = await builder.build(Kind.CONNECTIONS, settings.backends.connections)
         authenticator = await builder.build(Kind.AUTH, settings.auth)
         middlewares: list[AnyMiddleware] = [await builder.build(Kind.MIDDLEWARE, use) for use in settings.middleware]
@@ -178,6 +183,8 @@ async def open_service(
                 renew = shared.connected.renew
             handler = Authenticate(authenticator, renew)
             own[RENEWAL] = renewal_route(handler, authenticator, for_service_actions(middlewares))
+        if observer is not None:
+            observer.declare([*routes, *own])
         # A store of this process alone keeps the order of its calls; another would be asked in vain.
         in_order = shared is None and not backends.store_component.several_processes
         router = Router(
@@ -194,6 +201,7 @@ async def open_service(
             service_routes=own,
             on_queued=worker.queued if on_queued is None else on_queued,
             on_storing=worker.expect if in_order else None,
+            observer=observer,
         )
         wake_ups = None
         if backends.store_component.watched:

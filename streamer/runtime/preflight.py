@@ -11,11 +11,12 @@ from streamer.config.document import Place
 from streamer.config.settings import ComponentUse, Settings
 from streamer.contracts.components import Component, Kind, is_context_manager
 from streamer.contracts.middleware import Middleware
-from streamer.core.errors import StreamerError
+from streamer.core.errors import StartError, StreamerError
 from streamer.core.foreign_code import one_line, safe_text
 from streamer.engine.pipeline import AnyMiddleware
 from streamer.handlers.functions import adapt
 from streamer.handlers.pools import Pools
+from streamer.runtime.admin_port import admin_token
 from streamer.runtime.assembly import Components
 from streamer.runtime.compiler import compile_route
 from streamer.runtime.component_factory import build_context, missing_members, naming, protocols_of
@@ -52,6 +53,10 @@ def examine(settings: Settings, components: Components) -> Iterator[Refusal]:
         except TlsProblem as problem:
             place: Place = ("server", "tls", problem.field) if problem.field else ("server", "tls")
             yield Refusal("bad-option", place, problem.reason)
+    try:
+        admin_token(settings.admin)
+    except StartError as problem:
+        yield Refusal("bad-option", ("admin",), str(problem))
     yield from _Examiner(settings, components).run()
 
 

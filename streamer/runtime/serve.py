@@ -15,6 +15,7 @@ from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError
 from streamer.core.owners import OWNER_KEY, OwnerNames, new_key
 from streamer.engine.retention import Retention
+from streamer.runtime.admin_port import admin_port, observer_for, transport_parts
 from streamer.runtime.assembly import Components, Service, open_service
 from streamer.runtime.connection_budget import fit, warn
 from streamer.runtime.lifecycle import Lifecycle, run_process
@@ -53,15 +54,23 @@ async def _serve(
     _require_sockets(settings, components)
     fitted = dataclasses.replace(settings, server=fit(settings, limit))
     lifecycle = Lifecycle(settings.server.drain_timeout, logger)
+    observer = observer_for(settings.admin, clock)
     start = StartRetry(wait, clock, logger, lifecycle.stop)
     async with contextlib.AsyncExitStack() as stack:
         service = await start.until_free(
-            lambda: stack.enter_async_context(open_service(fitted, components, logger=logger, clock=clock))
+            lambda: stack.enter_async_context(
+                open_service(fitted, components, logger=logger, clock=clock, observer=observer)
+            )
+        )
+        draining = lifecycle.stop.is_set
+        await start.until_free(
+            lambda: stack.enter_async_context(
+                admin_port(observer, service, components, draining=draining, clock=clock, logger=logger)
+            )
         )
         transport = WebSocketTransport(
             fitted.server,
-            receiver=service.router,
-            registry=service.connections,
+            **transport_parts(observer, service),
             clock=clock,
             logger=logger,
             authenticator=service.authenticator,

@@ -10,6 +10,7 @@ from streamer.config.settings import Settings
 from streamer.contracts.components import Kind
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError
+from streamer.runtime.admin_port import admin_port, observer_for
 from streamer.runtime.assembly import Components, Service, open_service
 from streamer.runtime.lifecycle import Lifecycle, run_process
 from streamer.subprocesses.descriptors import raise_limit
@@ -44,9 +45,14 @@ async def _work(
 ) -> None:
     _require_several_processes(settings, components)
     lifecycle = Lifecycle(settings.server.drain_timeout, logger)
+    observer = observer_for(settings.admin, clock)
     async with contextlib.AsyncExitStack() as stack:
         service = await stack.enter_async_context(
-            open_service(settings, components, logger=logger, clock=clock, actions=actions)
+            open_service(settings, components, logger=logger, clock=clock, actions=actions, observer=observer)
+        )
+        draining = lifecycle.stop.is_set
+        await stack.enter_async_context(
+            admin_port(observer, service, components, draining=draining, clock=clock, logger=logger)
         )
         await lifecycle.run(WorkerProcess(service, actions, logger), service.store)
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from picows import WSUpgradeResponse
 
@@ -49,6 +49,14 @@ _SILENT: Final = logging.Logger("picows.server", logging.CRITICAL + 1)  # noqa: 
 _QUIET: Final = logging.LoggerAdapter(_SILENT, {})
 
 
+class PeerTypes(NamedTuple):
+    """What connections are made of."""
+
+    open: type[WebSocketPeer]
+    pending: type[PendingAuth]
+    """Those whose token takes a while to check."""
+
+
 class WebSocketTransport:
     """Accepts WebSockets on one port and passes their messages to a receiver.
 
@@ -62,6 +70,7 @@ class WebSocketTransport:
         deadlines: when the connections' authentication expires, if renewals change it. Default: a new one.
         health: decides the answer of `/healthz`. Default: always healthy.
         owners: makes owners from `client_id`s. Default: with a new key.
+        peer_types: the classes of its connections. Default: the plain ones.
 
     Attributes:
         port: the port; before `start` the configured one, which may be 0.
@@ -79,8 +88,10 @@ class WebSocketTransport:
         deadlines: TokenDeadlines | None = None,
         health: Health | None = None,
         owners: OwnerNames | None = None,
+        peer_types: PeerTypes | None = None,
     ) -> None:
         self.port = settings.port
+        self._peer_types = peer_types or PeerTypes(WebSocketPeer, PendingAuth)
         self._settings = settings
         self._client_files = client_files.load() if settings.serve_client else client_files.NONE
         self._receiver = receiver
@@ -137,7 +148,7 @@ class WebSocketTransport:
         try:
             self.port = await acceptor.start()
         except OSError as problem:
-            raise cannot_listen(settings, problem) from None
+            raise cannot_listen(settings.host, settings.port, problem) from None
         self._acceptor = acceptor
         self._heartbeat = asyncio.create_task(
             Heartbeat(settings, self._shared.peers, self._clock).run(), name="heartbeat"
@@ -219,7 +230,7 @@ class WebSocketTransport:
         if self._admission is None:
             client_id = decision.client_id
             owner = None if client_id is None else self._owners.client(client_id)
-            peer = WebSocketPeer(shared, owner)
+            peer = self._peer_types.open(shared, owner)
             peer.address = self._owners.address(house)
             return self._let_in(peer, house, response)
         return self._admit(self._admission, request, offered, house, response)
@@ -250,6 +261,6 @@ class WebSocketTransport:
         if isinstance(decided, Answered):
             return decided
         if isinstance(decided, Principal):
-            return self._let_in(WebSocketPeer(self._shared, None, decided), house, response)
-        peer = PendingAuth(self._shared, decided, admission, self._held)
-        return self._let_in(peer, house, SilentResponse(response))
+            return self._let_in(self._peer_types.open(self._shared, None, decided), house, response)
+        pending = self._peer_types.pending(self._shared, decided, admission, self._held)
+        return self._let_in(pending, house, SilentResponse(response))

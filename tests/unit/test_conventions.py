@@ -29,9 +29,10 @@ LAYERS = {
     "middlewares": 3,
     "handlers": 3,
     "auth": 3,
-    "runtime": 4,
-    "testing": 5,
-    "cli": 6,  # the way in: it starts all the others
+    "admin": 4,  # it wraps parts of the engine and of the transports; the runtime decides whether it is there
+    "runtime": 5,
+    "testing": 6,
+    "cli": 7,  # the way in: it starts all the others
 }
 AWS = ROOT.parent / "plugins/aws/streamer_aws"
 """Our own plugin, which keeps the same rules; it is read where it lies, installed or not."""
@@ -421,6 +422,7 @@ def test_every_module_says_what_it_is(path):
             "picows",
             "h11",
             "aiohttp",
+            "prometheus_client",
             "structlog",
             "rich",
             "jwt",
@@ -436,7 +438,8 @@ def test_a_library_has_few_importers(library):
         "jsonschema_rs": {"config", "engine", "plugins"},
         "picows": {"transports", "client"},
         "h11": {"transports"},
-        "aiohttp": {"handlers", "auth", "streamer_aws"},
+        "aiohttp": {"admin", "handlers", "auth", "streamer_aws"},
+        "prometheus_client": {"admin"},
         "structlog": {"runtime", "engine"},
         "rich": {"cli"},
         "jwt": {"auth"},

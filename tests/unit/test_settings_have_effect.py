@@ -18,6 +18,7 @@ RECORDS = [
     settings.TlsSettings,
     settings.BackendSettings,
     settings.WorkerSettings,
+    settings.AdminSettings,
     settings.RateLimitSettings,
     settings.RetrySettings,
     settings.ActionSettings,

@@ -22,7 +22,9 @@ NOT_NEEDED = {
     "referencing",  # follows the references of a schema
     "rich.console",  # shows progress and tracebacks on terminals
     "pygments",
-    "aiohttp",  # for the handler `http` and for keys behind a URL
+    "aiohttp",  # for the handler `http`, for keys behind a URL and for the admin port
+    "prometheus_client",
+    "streamer.admin",
     "aiobotocore",
     "streamer.client.client",
     "streamer.testing",

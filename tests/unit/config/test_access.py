@@ -2,6 +2,8 @@
 
 import pytest
 
+from streamer.config import dump
+
 ANYONE = "auth: {use: none, allow_anyone: true}\n"
 
 
@@ -96,3 +98,46 @@ def test_connections_that_others_hold_need_authentication_or_a_word_whatever_the
     assert "open-to-anyone: backends.connections: everybody can reach the connections 'apigateway'" in problem
     assert problem.endswith("with auth: {use: none, allow_anyone: true}")
     assert not any("open-to-anyone" in one for one in problems_of(text + ANYONE))
+
+
+@pytest.mark.parametrize(
+    "admin",
+    ["{}", "{enabled: true}", "{host: 0.0.0.0}", "{enabled: true, host: '::1'}",
+     "{enabled: true, host: 0.0.0.0, token: '${TOKEN}'}", "{enabled: true, host: 0.0.0.0, token_file: ./token}"],
+)  # fmt: skip
+def test_an_admin_port_that_is_off_local_or_has_a_token_is_fine(settings_of, admin):
+    settings = settings_of(f"version: 1\nadmin: {admin}\n", TOKEN="t" * 32)
+    assert settings.admin.token in (None, "t" * 32)
+    assert settings.admin.token_file in (None, settings.base_dir / "token")
+
+
+def test_an_admin_port_for_others_needs_a_token(problems_of):
+    (problem,) = problems_of("version: 1\nadmin: {enabled: true, host: 10.0.0.1}\n")
+    assert problem.startswith(
+        "streamer.yaml:2:30: admin-without-token: admin.host: other machines can reach '10.0.0.1'"
+    )
+    assert "STREAMER_ADMIN_TOKEN=$(openssl rand -hex 32)" in problem
+
+
+def test_an_admin_port_has_one_token_and_a_long_one_that_no_message_shows(problems_of):
+    (problem,) = problems_of(f"version: 1\nadmin: {{enabled: true, token: {'t' * 32}, token_file: a}}\n")
+    assert "bad-value: admin.token_file: there is a token already" in problem
+    for problem in (
+        *problems_of("version: 1\nadmin: {enabled: true, token: hunter2}\n"),
+        *problems_of("version: 1\nadmin: {enabled: true, token: '${TOKEN}'}\n", TOKEN="hunter2"),
+    ):
+        assert "admin.token" in problem
+        assert "hunter2" not in problem
+        assert "32" in problem
+
+
+def test_the_host_of_the_admin_port_is_checked_as_the_servers(problems_of):
+    (problem,) = problems_of("version: 1\nadmin: {host: '127.0.0.1:9'}\n")
+    assert "bad-value: admin.host: '127.0.0.1:9' is not an address" in problem
+
+
+def test_the_token_of_the_admin_port_is_hidden(settings_of):
+    for written in ("'${TOKEN}'", "t" * 32):
+        settings = settings_of(f"version: 1\nadmin: {{enabled: true, token: {written}}}\n", TOKEN="t" * 32)
+        assert "t" * 32 not in dump(settings)
+        assert "  token: '***'\n" in dump(settings)

@@ -8,7 +8,6 @@ import socket
 
 import pytest
 
-from streamer.config.settings import ServerSettings
 from streamer.transports.listening import cannot_listen
 
 
@@ -39,4 +38,4 @@ def system_error(number: int) -> OSError:
     ],
 )
 def test_each_cause_is_told_in_one_line_with_the_way_out(problem, message):
-    assert str(cannot_listen(ServerSettings(host="somewhere", port=80), problem)) == message
+    assert str(cannot_listen("somewhere", 80, problem)) == message

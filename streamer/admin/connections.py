@@ -1,0 +1,152 @@
+"""Observes a transport: its open connections, what they send and are sent, and how they end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from streamer.admin.counting import OTHER, Counts
+from streamer.contracts.connections import FrameReceiver, Peer, PeerRegistry
+from streamer.core.clock import Clock
+from streamer.transports.peer import WebSocketPeer
+from streamer.transports.pending_auth import PendingAuth
+from streamer.transports.websocket import PeerTypes
+
+_NO_CLOSE_FRAME: Final = 1006
+"""What a connection counts as that ended without a close frame (RFC 6455, section 7.1.5)."""
+_CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, _NO_CLOSE_FRAME, 1007, 1008, 1009, 1011, 3001, 3008, 3500})
+"""Those that have a label of their own. A client may send any code, and must not add a series."""
+
+
+class Connections:
+    """The open connections of one transport.
+
+    Args:
+        counts: where they are counted.
+        clock: the service's.
+
+    Attributes:
+        peers: by id, in the order in which they were opened, each with the time of its opening (wall clock).
+    """
+
+    def __init__(self, counts: Counts, clock: Clock) -> None:
+        self.peers: dict[str, tuple[Any, float]] = {}
+        self._counts = counts
+        self._clock = clock
+        self._closing: set[str] = set()
+
+    def receiver(self, receiver: FrameReceiver) -> FrameReceiver:
+        """The receiver of messages, observed."""
+        return ObservedReceiver(receiver, self._counts)
+
+    def registry(self, registry: PeerRegistry) -> PeerRegistry:
+        """What hears of connections, observed."""
+        return ObservedRegistry(registry, self)
+
+    def peer_types(self) -> PeerTypes:
+        """Connections whose messages are counted."""
+        counted = {"__slots__": (), "counts": self._counts, "ended": self.ended}
+        return PeerTypes(
+            type("ObservedPeer", (ObservedSending, WebSocketPeer), counted),
+            type("ObservedPendingPeer", (ObservedSending, PendingAuth), counted),
+        )
+
+    def opened(self, peer: Any) -> None:
+        """The connection is open."""
+        self._counts.opened += 1
+        self.peers[peer.id] = (peer, self._clock.now())
+
+    def closing(self, peer: Any) -> None:
+        """Nothing more can be sent to the connection."""
+        if self.peers.pop(peer.id, None) is not None:
+            self._closing.add(peer.id)
+
+    def ended(self, connection_id: str, handshake: Any) -> None:
+        """The socket has ended; one that never was a connection is not counted."""
+        if connection_id in self._closing or connection_id in self.peers:
+            self._closing.discard(connection_id)
+            self._counts.closed[close_label(handshake)] += 1
+
+
+class ObservedReceiver:
+    """Counts messages of clients. Part of `FrameReceiver`.
+
+    Args:
+        receiver: gets every message.
+        counts: where they are counted.
+    """
+
+    def __init__(self, receiver: FrameReceiver, counts: Counts) -> None:
+        self._counts = counts
+        self._receive = receiver.receive
+        # Nothing to count there: no call in between.
+        self.confirmed: Callable[[Peer, Sequence[str]], None] = receiver.confirmed
+        self.waits: Callable[[Peer], bool] = receiver.waits
+        self.disconnected: Callable[[Peer], None] = receiver.disconnected
+
+    def receive(self, peer: Peer, frame: bytes, /) -> None:
+        counts = self._counts
+        counts.messages_in += 1
+        counts.bytes_in += len(frame)
+        self._receive(peer, frame)
+
+
+class ObservedRegistry:
+    """Keeps the open connections where the admin port finds them. Part of `PeerRegistry`.
+
+    Args:
+        registry: hears of every connection.
+        connections: gets those that are open.
+    """
+
+    def __init__(self, registry: PeerRegistry, connections: Connections) -> None:
+        self._registry = registry
+        self._connections = connections
+
+    def add(self, peer: Any, /) -> None:
+        self._registry.add(peer)
+        self._connections.opened(peer)
+
+    def remove(self, peer: Any, /) -> None:
+        self._connections.closing(peer)
+        self._registry.remove(peer)
+
+
+class ObservedSending:
+    """Counts what a connection is sent, and how it ended. A base in front of the transport's own classes."""
+
+    __slots__ = ()
+    counts: Counts
+    ended: Callable[[str, Any], None]
+    id: str
+    closed: bool
+
+    def send(self, data: bytes, /) -> None:
+        if not self.closed:
+            counts = self.counts
+            counts.messages_out += 1
+            counts.bytes_out += len(data)
+        super().send(data)  # type: ignore[misc]  # of the class behind this one
+
+    def _send_final(self, name: str, data: bytes) -> None:
+        if not self.closed:
+            self.counts.messages_out += 1
+            self.counts.bytes_out += len(data)
+        super()._send_final(name, data)  # type: ignore[misc]  # as above
+
+    def on_ws_disconnected(self, transport: Any) -> None:
+        self.ended(self.id, transport.close_handshake)
+        super().on_ws_disconnected(transport)  # type: ignore[misc]  # as above
+
+
+def close_label(handshake: Any) -> str:
+    """The close code of the side that closed first.
+
+    Args:
+        handshake: what the library knows of the closing; None where there was no close frame.
+    """
+    if handshake is None:
+        return str(_NO_CLOSE_FRAME)
+    first = handshake.recv if handshake.recv_then_sent or handshake.sent is None else handshake.sent
+    code = _NO_CLOSE_FRAME if first is None else int(first.code)
+    return str(code) if code in _CLOSE_CODES else OTHER
