@@ -31,6 +31,6 @@ class Bus(Protocol):
     def listen(self, address: str, receive: Receive, /) -> AbstractAsyncContextManager[None]:
         """Within the context, messages to this address are received: all that are published after it was entered.
 
-        One process listens at one address. A connection that breaks is opened again by the bus itself.
+        No two processes listen at one address. A connection that breaks is opened again by the bus itself.
         """
         ...

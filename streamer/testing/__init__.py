@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import Any
 
 _PLACES = {
+    "BusConformance": "conformance.buses",
+    "ConnectionsConformance": "conformance.connections",
     "FailingMock": "mocks",
     "ManualClock": "clock",
     "MockConnectionManager": "mocks",
@@ -21,6 +23,8 @@ _PLACES = {
     "SendOnlyMock": "mocks",
     "StorageConformance": "conformance.storages",
     "StoreConformance": "conformance",
+    "SubscriptionsConformance": "conformance.subscriptions",
+    "WakeUpsConformance": "conformance.wake_ups",
     "store_machine": "property",
     "websocket_event": "events",
 }

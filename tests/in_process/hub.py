@@ -29,7 +29,7 @@ class InProcessBus:
 
     @asynccontextmanager
     async def listen(self, address: str, receive: Receive, /) -> AsyncIterator[None]:
-        assert address not in self._listeners, "one process listens at one address"
+        assert address not in self._listeners, "no two processes listen at one address"
         self._listeners[address] = receive
         try:
             yield

@@ -65,6 +65,8 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
 
 def test_the_names_for_testers_are_these_and_each_can_be_imported():
     assert set(streamer.testing.__all__) == {
+        "BusConformance",
+        "ConnectionsConformance",
         "FailingMock",
         "ManualClock",
         "MockConnectionManager",
@@ -76,6 +78,8 @@ def test_the_names_for_testers_are_these_and_each_can_be_imported():
         "SendOnlyMock",
         "StorageConformance",
         "StoreConformance",
+        "SubscriptionsConformance",
+        "WakeUpsConformance",
         "store_machine",
         "websocket_event",
     }
