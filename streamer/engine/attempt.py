@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from streamer.contracts.stores import Lease
+from streamer.contracts.stores import Lease, RequestQueue
+from streamer.core.attempts import Cause
+from streamer.core.clock import Clock
 from streamer.core.context import current_leftovers, current_request, may_be_interrupted
 from streamer.core.errors import INVALID_ACTION, Error, LeaseLost, StoreError
 from streamer.core.foreign_code import is_being_closed, task_is_cancelled
 from streamer.core.messages import ErrorMessage, Request, Result
 from streamer.core.records import RequestRecord, Status
-from streamer.engine.attempt_services import AttemptServices
 from streamer.engine.attempt_states import AttemptState, StopReason
+from streamer.engine.background import BackgroundTasks
 from streamer.engine.boundary import UNEXPECTED, CancelledFromWithinError, boundary_error, log_notes
 from streamer.engine.codec import NOT_JSON, encode_json, sendable_body
+from streamer.engine.delivery import Delivery
+from streamer.engine.leases import LeaseKeeper
+from streamer.engine.outcome_writer import OutcomeWriter
 from streamer.engine.outcomes import complete_message, stored_result, terminal_message
 from streamer.engine.progress import AttemptReporter
+from streamer.engine.progress_writer import ProgressWriter
 from streamer.engine.routes import Route
 from streamer.engine.sizes import fitting
 from streamer.engine.timeouts import STOP_GRACE, bounded, wait_up_to
@@ -27,6 +35,28 @@ from streamer.engine.timeouts import STOP_GRACE, bounded, wait_up_to
 _LEFT_GRACE = STOP_GRACE - 1.0
 """Seconds in which a function that outlived its attempt should end before the claim is given back; less than a drain
 waits for the whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptServices:
+    """What all attempts of one worker use. Made once by the worker."""
+
+    queue: RequestQueue
+    routes: Mapping[str, Route]
+    delivery: Delivery
+    clock: Clock
+    logger: Any
+    outcomes: OutcomeWriter
+    progress: ProgressWriter
+    leases: LeaseKeeper
+    background: BackgroundTasks
+    max_result_size: int
+    expose_errors: bool
+    """Send the text of unexpected exceptions to clients (development only)."""
+    causes: Callable[[BaseException], Cause]
+    """Makes of an exception what operators find with the attempt that it ended."""
+    generator: random.Random
+    """Of the jitter between attempts."""
 
 
 class RunningAttempt:

@@ -14,8 +14,7 @@ from streamer.core.attempts import Cause
 from streamer.core.clock import Clock
 from streamer.core.messages import Request
 from streamer.core.records import RequestRecord
-from streamer.engine.attempt import RunningAttempt
-from streamer.engine.attempt_services import AttemptServices
+from streamer.engine.attempt import AttemptServices, RunningAttempt
 from streamer.engine.attempt_states import AttemptState, StopReason
 from streamer.engine.background import BackgroundTasks
 from streamer.engine.causes import cause_of

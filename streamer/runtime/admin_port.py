@@ -14,7 +14,7 @@ from streamer.contracts.components import Kind
 from streamer.core.clock import Clock
 from streamer.core.errors import StartError
 from streamer.runtime.assembly import Components, Service
-from streamer.transports.listening import cannot_listen
+from streamer.transports.listen_errors import cannot_listen
 
 if TYPE_CHECKING:
     from streamer.admin.observer import ServiceObserver

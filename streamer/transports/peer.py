@@ -106,7 +106,7 @@ class WebSocketPeer(Sender):
         transport.response.headers.clear()
         shared = self._shared
         shared.peers.add(self)
-        shared.crowd.add(self.address_block, self.owner)
+        shared.connection_limits.add(self.address_block, self.owner)
         shared.empty.clear()
         try:
             shared.registry.add(self)
@@ -120,7 +120,7 @@ class WebSocketPeer(Sender):
         self._forget()
         shared = self._shared
         shared.peers.discard(self)
-        shared.crowd.remove(self.address_block, self.owner)
+        shared.connection_limits.remove(self.address_block, self.owner)
         if not shared.peers:
             shared.empty.set()
         self._tell(shared.receiver.disconnected)

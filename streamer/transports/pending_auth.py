@@ -101,7 +101,7 @@ class PendingAuth(WebSocketPeer):
         self._task = None
         if isinstance(decided, Principal):
             # Other connections of the same owner may have opened meanwhile.
-            decided = self._shared.crowd.full(self.address_block, decided.owner) or decided
+            decided = self._shared.connection_limits.full(self.address_block, decided.owner) or decided
         if isinstance(decided, Answered):
             transport.underlying_transport.write(encode_answer(decided))
             transport.disconnect()

@@ -28,7 +28,7 @@ class Shared:
 
     __slots__ = (
         "begin",
-        "crowd",
+        "connection_limits",
         "empty",
         "lingering",
         "little",
@@ -55,7 +55,7 @@ class Shared:
         max_message_size: int,
         max_buffered: int,
         refuses: Callable[[str, int], float],
-        crowd: ConnectionLimits,
+        connection_limits: ConnectionLimits,
     ) -> None:
         self.receiver = receiver
         self.registry = registry
@@ -63,7 +63,7 @@ class Shared:
         self.logger = logger
         self.max_message_size = max_message_size
         self.max_buffered = max_buffered
-        self.crowd = crowd
+        self.connection_limits = connection_limits
         self.refuses = refuses
         """Counts invalid messages of a connection; positive when there were too many."""
         # Bound once here, because otherwise each connection would keep its own bound methods.

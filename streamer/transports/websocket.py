@@ -33,7 +33,7 @@ from streamer.transports.expiry import Expiry, TokenDeadlines
 from streamer.transports.handshake import decide
 from streamer.transports.heartbeat import Heartbeat
 from streamer.transports.http_request import HttpRequest
-from streamer.transports.listening import cannot_listen
+from streamer.transports.listen_errors import cannot_listen
 from streamer.transports.peer import WebSocketPeer
 from streamer.transports.pending_auth import PendingAuth, SilentResponse
 from streamer.transports.sender import CLOSE_GRACE
@@ -113,7 +113,7 @@ class WebSocketTransport:
         self._draining = False
         self._acceptor: Acceptor | None = None
         self._callers = Callers(settings.trusted_proxies, settings.forwarded_header)
-        self._crowd = ConnectionLimits(settings, clock)
+        self._limits = ConnectionLimits(settings, clock)
         self._shared: Shared
         self._heartbeat: asyncio.Task[None]
 
@@ -133,7 +133,7 @@ class WebSocketTransport:
             max_message_size=settings.max_message_size,
             max_buffered=settings.max_buffered,
             refuses=self._refuses,
-            crowd=self._crowd,
+            connection_limits=self._limits,
         )
         acceptor = Acceptor(
             settings,
@@ -220,9 +220,9 @@ class WebSocketTransport:
         )
         if isinstance(decision, Answered):
             return decision
-        house = self._household(address, request)
-        if (crowded := self._crowd.arrives(house)) is not None:
-            return crowded
+        block = self._address_block_of(address, request)
+        if (refusal := self._limits.arrives(block)) is not None:
+            return refusal
         offered = offered_subprotocols(request.headers.getall("Sec-WebSocket-Protocol", []))
         # Also chosen without authentication: a browser fails a handshake whose offer is not accepted.
         chosen = (("Sec-WebSocket-Protocol", SUBPROTOCOL),) if SUBPROTOCOL in offered else ()
@@ -231,20 +231,20 @@ class WebSocketTransport:
             client_id = decision.client_id
             owner = None if client_id is None else self._owners.client(client_id)
             peer = self._peer_types.open(shared, owner)
-            peer.address = self._owners.address(house)
-            return self._let_in(peer, house, response)
-        return self._admit(self._admission, request, offered, house, response)
+            peer.address = self._owners.address(block)
+            return self._let_in(peer, block, response)
+        return self._admit(self._admission, request, offered, block, response)
 
-    def _household(self, address: Address, request: HttpRequest) -> str:
+    def _address_block_of(self, address: Address, request: HttpRequest) -> str:
         if self._callers.trusts(address):
             headers = request.headers.getall(self._settings.forwarded_header, [])
             address = self._callers.of(address, headers)
         return address_block(address)
 
-    def _let_in(self, peer: WebSocketPeer, house: str, response: WSUpgradeResponse) -> Answered | Upgrade:
-        peer.address_block = house
-        if (crowded := self._crowd.full(house, peer.owner)) is not None:
-            return crowded
+    def _let_in(self, peer: WebSocketPeer, block: str, response: WSUpgradeResponse) -> Answered | Upgrade:
+        peer.address_block = block
+        if (refusal := self._limits.full(block, peer.owner)) is not None:
+            return refusal
         return Upgrade(peer, response)
 
     def _admit(
@@ -252,7 +252,7 @@ class WebSocketTransport:
         admission: Admission,
         request: HttpRequest,
         offered: list[str],
-        house: str,
+        block: str,
         response: WSUpgradeResponse,
     ) -> Answered | Upgrade:
         query = request.target.partition("?")[2]
@@ -261,6 +261,6 @@ class WebSocketTransport:
         if isinstance(decided, Answered):
             return decided
         if isinstance(decided, Principal):
-            return self._let_in(self._peer_types.open(self._shared, None, decided), house, response)
+            return self._let_in(self._peer_types.open(self._shared, None, decided), block, response)
         pending = self._peer_types.pending(self._shared, decided, admission, self._held)
-        return self._let_in(pending, house, SilentResponse(response))
+        return self._let_in(pending, block, SilentResponse(response))

@@ -8,12 +8,12 @@ from streamer.testing import ManualClock
 from streamer.transports.connection_limits import ConnectionLimits
 
 
-def crowd(clock=None, **settings):
+def limits_of(clock=None, **settings):
     return ConnectionLimits(ServerSettings(**settings), clock or ManualClock())
 
 
 def test_an_owner_has_so_many_connections_wherever_they_come_from():
-    made = crowd(max_connections_per_principal=2)
+    made = limits_of(max_connections_per_principal=2)
     for house in "ab":
         assert made.full(house, "principal:/me") is None
         made.add(house, "principal:/me")
@@ -27,7 +27,7 @@ def test_an_owner_has_so_many_connections_wherever_they_come_from():
 
 
 def test_connections_without_an_owner_of_their_own_are_not_counted_and_nothing_stays_behind():
-    made = crowd(max_connections_per_principal=1)
+    made = limits_of(max_connections_per_principal=1)
     for number in range(100):
         made.add("a", f"connection:{number}")
     assert made.full("a", "connection:new") is None
@@ -38,7 +38,7 @@ def test_connections_without_an_owner_of_their_own_are_not_counted_and_nothing_s
 
 
 def test_an_address_has_so_many_connections_whoever_they_belong_to():
-    made = crowd(max_connections_per_address=2)
+    made = limits_of(max_connections_per_address=2)
     made.add("a", "client:1")
     assert made.arrives("a") is None
     made.add("a", "client:2")
@@ -51,7 +51,7 @@ def test_an_address_has_so_many_connections_whoever_they_belong_to():
 
 async def test_an_address_begins_so_many_connections_in_a_time_and_is_told_when_the_next_may_come():
     clock = ManualClock()
-    made = crowd(clock, connection_rate=Rate(2, 10.0))
+    made = limits_of(clock, connection_rate=Rate(2, 10.0))
     assert [made.arrives("a") for _ in range(2)] == [None, None]
     refused = made.arrives("a")
     assert (refused.status, dict(refused.headers)) == (429, {"Retry-After": "5"})
@@ -63,7 +63,7 @@ async def test_an_address_begins_so_many_connections_in_a_time_and_is_told_when_
 
 
 def test_without_limits_for_addresses_any_number_may_come():
-    made = crowd()
+    made = limits_of()
     for number in range(2000):
         assert made.arrives("a") is None
         made.add("a", f"connection:{number}")

@@ -65,7 +65,7 @@ async def test_a_decision_that_fails_is_answered_and_logged(serve, upgrade, monk
     def fail(*_):
         raise RuntimeError("secret reason")
 
-    monkeypatch.setattr(server.transport._crowd, "arrives", fail)
+    monkeypatch.setattr(server.transport._limits, "arrives", fail)
     status, _, body = await server.http(upgrade())
     assert status == 500
     assert b"secret" not in body

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from streamer.transports.listening import cannot_listen
+from streamer.transports.listen_errors import cannot_listen
 
 
 def system_error(number: int) -> OSError:
