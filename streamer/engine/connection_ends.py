@@ -34,7 +34,9 @@ class ConnectionEnds:
             for key, after in await self._subscriptions.leave(connection_id):
                 await self._on_orphaned(key, after)
         except StoreError as problem:
-            self._logger.warning("an end was not written down", connection_id=connection_id, error=str(problem))
+            self._logger.warning(
+                "the end of a connection was not stored", connection_id=connection_id, error=str(problem)
+            )
 
 
 async def left_to_sweep(_key: Key, _after: float) -> None:

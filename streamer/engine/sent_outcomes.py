@@ -43,4 +43,4 @@ class SentOutcomes:
             await asyncio.gather(*noting)
         except StoreError as problem:
             # The worst that follows is that an owner gets an outcome twice.
-            self._logger.warning("a delivery was not noted", request_id=key[1], error=str(problem))
+            self._logger.warning("a delivery was not recorded", request_id=key[1], error=str(problem))

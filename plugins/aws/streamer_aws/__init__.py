@@ -1,7 +1,7 @@
-"""AWS: the entry points that Lambda calls, and an emulator of all that calls and surrounds them there.
+"""AWS: the entry points for Lambda, and an emulator of the AWS services around them.
 
-A function's handler is `streamer_aws.connect`, `.disconnect`, `.default`, `.processor` or `.sweep`. Taking one of these
-names out of this module opens the service that `STREAMER_CONFIG` names, so that Lambda does it while a sandbox begins.
+A function's handler is `streamer_aws.connect`, `.disconnect`, `.default`, `.processor` or `.sweep`. Reading one of
+these names from this module opens the service of `STREAMER_CONFIG`, so that Lambda does this while a sandbox starts.
 """
 
 from __future__ import annotations

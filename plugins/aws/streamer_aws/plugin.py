@@ -1,4 +1,4 @@
-"""What this plugin offers. The file names it without a prefix: these names are older than the plugin."""
+"""The plugin's components. The file uses their names without a prefix, since these are older than the plugin."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def streamer_commands() -> list[Component]:
             name="sam",
             prefixed=False,
             factory=_command("sam"),
-            summary="An AWS SAM template and the package that it deploys",
+            summary="An AWS SAM template and its deployment package",
         ),
         Component(
             kind=Kind.EMULATOR,

@@ -41,7 +41,7 @@ def test_its_names_have_no_prefix_for_files_are_older_than_the_plugin():
 
 
 @pytest.mark.parametrize(
-    ("section", "more"), [("", ""), ("plugins: {block: [streamer-aws]}", ", and let 'plugins' load it")]
+    ("section", "more"), [("", ""), ("plugins: {block: [streamer-aws]}", ", and allow it in 'plugins'")]
 )
 def test_a_file_that_needs_it_says_what_to_install(tmp_path, section, more):
     path = tmp_path / "streamer.yaml"

@@ -46,7 +46,7 @@ def test_tables_are_made_checked_and_deleted(folder, ministack):
     (folder / "streamer.yaml").write_text(CLOUD.format(url=ministack))
     missing = run("check")
     assert missing.exit_code == 1
-    assert missing.stderr == "cli-requests: it is not there; 'streamer backend create' makes it\n"
+    assert missing.stderr == "cli-requests: the table does not exist; 'streamer backend create' creates it\n"
     assert "does not exist; 'streamer backend create' creates it" in run("migrate").stderr
     assert run("create").output == "cli-requests: created\n"
     assert run("create").output == "cli-requests: already exists\n"

@@ -284,7 +284,7 @@ async def test_a_follower_that_cannot_be_written_down_is_told_in_the_log(deliver
     subscribers.broken.add("leave")
     delivery.forget("c1")
     await delivery.settle()
-    assert logger.lines[-1][:2] == ("warning", "an end was not written down")
+    assert logger.lines[-1][:2] == ("warning", "the end of a connection was not stored")
 
 
 async def test_who_attaches_hears_the_state_first_and_then_follows(delivery, subscribers, connections):

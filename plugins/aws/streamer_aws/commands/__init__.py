@@ -1,1 +1,1 @@
-"""Commands of the program `streamer`, each imported when it is named."""
+"""The plugin's commands, each imported when it is used."""

@@ -1,4 +1,4 @@
-"""`streamer emulate`: another platform on this machine."""
+"""`streamer emulate aws`: AWS on this machine."""
 
 from __future__ import annotations
 
@@ -28,23 +28,25 @@ MISSING = "the emulator needs packages that are not installed: pip install 'stre
     short_help="API Gateway, Lambda, SQS and DynamoDB, on loopback.",
     epilog=examples(
         "streamer emulate aws --config aws.yaml",
-        "streamer emulate aws --processes --sandboxes 4     # as real as it gets",
-        "streamer emulate aws --limit lifetime=60           # every connection is cut after a minute",
+        "streamer emulate aws --processes --sandboxes 4     # most like AWS",
+        "streamer emulate aws --limit lifetime=60           # closes every connection after a minute",
         "streamer emulate aws --endpoint-url http://127.0.0.1:4566",
         'curl -d \'{"fault": "gone"}\' http://127.0.0.1:3001/_emulator/faults',
     ),
 )
 @config_option
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=3001, show_default=True, help="Listen there; 0: any free port."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=3001,
+    show_default=True,
+    help="The port to listen on; 0 means any free port.",
 )
-@click.option("--stage", default="local", show_default=True, help="The path that clients connect to.")
-@click.option(
-    "--region", help="What the service believes to run in; as the store's options or AWS_REGION say when left out."
-)
+@click.option("--stage", default="local", show_default=True, help="The path of the WebSocket endpoint.")
+@click.option("--region", help="The region that the service sees. Default: the store's options or AWS_REGION.")
 @click.option(
     "--endpoint-url",
-    help="A service that speaks DynamoDB, SQS and S3; ministack is installed and started when left out.",
+    help="A service with the APIs of DynamoDB, SQS and S3. Default: ministack is installed and started.",
 )
 @click.option(
     "--wake",
@@ -56,18 +58,22 @@ MISSING = "the emulator needs packages that are not installed: pip install 'stre
 @click.option(
     "--processes/--in-process",
     default=False,
-    help="Sandboxes are real processes with Lambda's own runtime, frozen between invocations (Linux only); or, "
-    "quicker, objects of this process (the default).",
+    help="Run sandboxes as processes with Lambda's own runtime, frozen between invocations (Linux only), or, "
+    "faster, as objects in this process (the default).",
 )
 @click.option(
-    "--sandboxes", type=click.IntRange(1), default=8, show_default=True, help="Of each function, how many at most."
+    "--sandboxes",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="Maximum number of sandboxes for each function.",
 )
 @click.option(
     "--limit",
     "limits",
     multiple=True,
     metavar="NAME=NUMBER",
-    help="Another limit than AWS's, in bytes or seconds; may be repeated. A wrong name lists them all.",
+    help="Override a limit of AWS, in bytes or seconds; can be repeated. An unknown name lists all limits.",
 )
 def command(
     *,
@@ -81,12 +87,12 @@ def command(
     sandboxes: int,
     limits: tuple[str, ...],
 ) -> None:
-    """Serve what the configuration file declares as AWS would: API Gateway's WebSocket front, Lambda functions, the
-    queue or the stream that wakes them, and the schedule; DynamoDB, SQS and S3 behind them are ministack's.
+    """Serve the configured actions as AWS would: with API Gateway's WebSocket API, Lambda functions, the queue or the
+    stream that wakes them, and the schedule. ministack emulates DynamoDB, SQS and S3.
 
-    It listens on loopback only, and is as strict as AWS: sizes, times, rates, and posts to connections that are gone.
-    Nobody's credentials are read. Faults are asked for at /_emulator/faults while it runs. Ctrl-C ends everything;
-    what was in the tables is then gone, unless --endpoint-url keeps it.
+    The emulator listens on loopback only, and enforces the limits of AWS: sizes, times, rates, and posts to closed
+    connections. It reads no AWS credentials. Faults can be requested at /_emulator/faults. Ctrl-C ends everything; the
+    tables are deleted, unless --endpoint-url keeps them.
     """
     from streamer.cli.config_file import read
     from streamer.runtime.logs import configure, take_over
@@ -97,27 +103,29 @@ def command(
     store = settings.backends.store
     if store.name != "dynamodb":
         raise click.ClickException(
-            f"{config_path}: the store is {store.name!r}; on AWS it is 'backends: {{store: {{use: dynamodb}}}}'"
+            f"{config_path}: the store is {store.name!r}; AWS requires 'backends: {{store: {{use: dynamodb}}}}'"
         )
     connections = settings.backends.connections
     if connections.name != "apigateway":
         raise click.ClickException(
-            f"{config_path}: the connections are {connections.name!r}; on AWS they are "
+            f"{config_path}: the connections are {connections.name!r}; AWS requires "
             "'backends: {connections: {use: apigateway}}'"
         )
     for kind, options in (("store", store.options), ("connections", connections.options)):
         for name in ("endpoint_url", "endpoint"):
             if name in options:
                 raise click.ClickException(
-                    f"{config_path}: backends.{kind} has its own {name!r}, which would go around the emulator; leave "
-                    "it out, and give --endpoint-url where another DynamoDB than the emulator's own is meant"
+                    f"{config_path}: backends.{kind} sets {name!r}, which would bypass the emulator; remove "
+                    "it, and use --endpoint-url for another DynamoDB than the emulator's own"
                 )
     try:
         from streamer_aws.emulator.emulator import Plan
     except ImportError as problem:
         raise click.ClickException(f"{MISSING} ({problem})") from problem
     if processes and importlib.util.find_spec("awslambdaric") is None:
-        raise click.ClickException("--processes needs awslambdaric, which is for Linux: pip install awslambdaric")
+        raise click.ClickException(
+            "--processes requires awslambdaric, which is available for Linux: pip install awslambdaric"
+        )
     logger = configure(settings.logs.level, settings.logs.format, secrets=settings.secrets)
     plan = Plan(
         config=config_path,
@@ -138,15 +146,15 @@ def command(
 
 def _in_process(environ: Mapping[str, str]) -> Any:
     entry_points = importlib.import_module("streamer_aws")
-    # The file's variables are filled from the user's own environment, as a real process would have it.
+    # The file's variables are filled from the user's own environment, as for a real process.
     return entry_points.Sandbox(Path(environ["STREAMER_CONFIG"]), {**os.environ, **environ})
 
 
 def _limits(given: tuple[str, ...]) -> Limits:
-    """AWS's limits, with these others.
+    """AWS's limits, with these overrides.
 
     Raises:
-        click.UsageError: there is no such limit, or it is not a number above 0.
+        click.UsageError: the limit is unknown, or its value is not a number above 0.
     """
     from streamer_aws.emulator.limits import Limits
 
@@ -156,7 +164,7 @@ def _limits(given: tuple[str, ...]) -> Limits:
     for one in given:
         name, _, number = one.partition("=")
         if name not in kinds:
-            raise click.UsageError(f"--limit {one}: there are {', '.join(kinds)}")
+            raise click.UsageError(f"--limit {one}: the limits are {', '.join(kinds)}")
         with contextlib.suppress(ValueError):
             changed[name] = kinds[name](number)
         if not changed.get(name, 0) > 0:
@@ -173,7 +181,7 @@ async def _run(plan: Plan, logger: Any) -> None:
     from streamer_aws.emulator import ministack
     from streamer_aws.emulator.emulator import open_emulator, without_aws
 
-    # For all that runs inside this process: nothing here may reach an account.
+    # For all code in this process: nothing here may reach an AWS account.
     own = without_aws(os.environ)
     os.environ.clear()
     os.environ.update(own)
@@ -199,7 +207,7 @@ async def _run(plan: Plan, logger: Any) -> None:
     serving = asyncio.ensure_future(serve())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not serving.done():
-        # Wherever it is: an installation is not worth waiting for either.
+        # During both: an installation must be interruptible too.
         logger.info("stopping")
         serving.cancel()
     stopping.cancel()

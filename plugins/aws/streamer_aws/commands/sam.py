@@ -1,4 +1,4 @@
-"""`streamer export sam`: the service for AWS."""
+"""`streamer export sam`: exports the service for AWS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ from streamer.cli.output import note, say_text
     ),
 )
 @config_option
-@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file instead.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file instead of standard output.",
+)
 @click.option(
     "--wake",
     type=click.Choice(["sqs", "streams"]),
@@ -34,28 +39,28 @@ from streamer.cli.output import note, say_text
     type=click.Choice(["3.11", "3.12", "3.13"]),
     default="3.13",
     show_default=True,
-    help="The version of Python that the functions run under.",
+    help="The Python version of the functions.",
 )
 @click.option(
     "--package",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Build the deployable folder here; it is replaced when it is there. Without it, the template names ./package.",
+    help="Build the deployment package in this folder, replacing it. Default: the template refers to ./package.",
 )
 @click.option(
     "--include",
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="PATH",
-    help="A file or folder that the service needs in the package, from the configuration's folder; may be repeated.",
+    help="A file or folder that the package must contain, relative to the configuration's folder; can be repeated.",
 )
 def command(
     *, config_path: Path, output: Path | None, wake: Any, python: str, package: Path | None, include: tuple[Path, ...]
 ) -> None:
     """Print an AWS SAM template of the whole service: WebSocket API, functions, tables, queue, roles and alarms.
 
-    The backends must be those of AWS: `store: {use: dynamodb}` and `connections: {use: apigateway}`. Each `${NAME}` of
-    the file becomes a parameter; one in a secret place has NoEcho and no default, and its value is written nowhere.
+    The backends must be `store: {use: dynamodb}` and `connections: {use: apigateway}`. Each `${NAME}` in the file
+    becomes a parameter. A parameter for a secret has NoEcho and no default, and the secret is not written anywhere.
     """
     from streamer.cli.config_file import read
     from streamer.config.document import read_document
@@ -65,12 +70,12 @@ def command(
     from streamer_aws.sam.template import Choices, render, template
 
     if include and package is None:
-        raise click.UsageError("--include is for the folder that --package builds")
+        raise click.UsageError("--include requires --package")
     settings, registry = read(config_path)
     raw = read_document(config_path).data
     place = Path() if output is None else output.parent
     code = "./package" if package is None else Path(os.path.relpath(package, place)).as_posix()
-    # Before anything is built: the file may be one that cannot be exported.
+    # Before anything is built: the file may not be exportable.
     text = render(template(settings, raw, Choices(code=code, python=python, wake=wake)))
     told = list(notes(settings, raw))
     if package is not None:
@@ -82,12 +87,14 @@ def command(
         made = build(package.absolute(), settings, plugins, python=python, include=include)
         told += left_out(settings, raw, made.files)
         if made.size > LARGEST:
-            told.append(f"{package}: it has {made.size >> 20} MB, and Lambda takes {LARGEST >> 20}; block some plugins")
-        note(f"{package} is made: {made.size >> 20} MB")
+            told.append(
+                f"{package}: it has {made.size >> 20} MB, but Lambda accepts {LARGEST >> 20}; block some plugins"
+            )
+        note(f"{package}: created, {made.size >> 20} MB")
     for one in told:
         note(f"note: {one}")
     if output is None:
         say_text(text)
         return
     output.write_text(text, encoding="utf-8")
-    note(f"{output} is written")
+    note(f"{output}: written")

@@ -1,1 +1,1 @@
-"""Connections that API Gateway holds: messages are posted to it, and what is known of them is kept in DynamoDB."""
+"""Connections that API Gateway holds: messages are posted to it, and information about them is stored in DynamoDB."""

@@ -1,4 +1,4 @@
-"""The connections as the file declares them: `backends.connections: {use: apigateway}`. It imports late."""
+"""The component `backends.connections: {use: apigateway}`. Its imports are delayed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streamer.core.units import parse_duration
 from streamer_aws.connections.table import connections_definition, subscriptions_definition
 
 ENDPOINT_VARIABLE: Final = "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI"
-"""The AWS tools' own variable for where messages are posted to."""
+"""The variable of the AWS tools for the endpoint of posts."""
 
 OPTIONS: Final[dict[str, Any]] = {
     "type": "object",
@@ -22,33 +22,33 @@ OPTIONS: Final[dict[str, Any]] = {
             "type": "string",
             "pattern": "^[A-Za-z0-9_.-]{0,200}$",
             "default": "streamer-",
-            "description": "What the tables' names begin with: `<prefix>connections` and `<prefix>subscriptions`.",
+            "description": "Prefix of the tables' names: `<prefix>connections` and `<prefix>subscriptions`.",
         },
         "region": {
             "type": "string",
             "minLength": 1,
-            "description": "Where the tables and the API are; as the environment says (AWS_REGION) when left out.",
+            "description": "Region of the tables and the API. Default: the environment (AWS_REGION).",
             "examples": ["eu-central-1"],
         },
         "endpoint": {
             "type": "string",
             "pattern": "^https?://",
-            "description": "The API's stage, where messages are posted to. When left out, the environment "
-            "(AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI) or the event that brought a message says it.",
+            "description": "URL of the API's stage, for posting messages. Default: the environment "
+            "(AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI), or the event that brought a message.",
             "examples": ["https://abcdef1234.execute-api.eu-central-1.amazonaws.com/live"],
         },
         "endpoint_url": {
             "type": "string",
             "pattern": "^https?://",
-            "description": "Another service that speaks DynamoDB, such as an emulator.",
+            "description": "URL of another service with the API of DynamoDB, such as an emulator.",
             "examples": ["http://127.0.0.1:4566"],
         },
         "progress_interval": {
             "type": "string",
             "format": "duration",
             "default": "1s",
-            "description": "Between two progress messages of one request, where `worker.progress_interval` is less: "
-            "each is paid for, and counts against the account's rate.",
+            "description": "Minimum time between two progress messages of a request, if worker.progress_interval is less: "
+            "each message is billed, and counts against the account's rate.",
         },
     },
     "additionalProperties": False,
@@ -56,12 +56,12 @@ OPTIONS: Final[dict[str, Any]] = {
 
 
 def component() -> Component:
-    """What the registry is told of them."""
+    """The plugin's component."""
     return Component(
         kind=Kind.CONNECTIONS,
         name="apigateway",
         factory=_build,
-        summary="Connections that API Gateway holds, for functions on Lambda and workers anywhere",
+        summary="Connections that API Gateway holds, for Lambda functions and workers anywhere",
         options=OPTIONS,
         prefixed=False,
         several_processes=True,
@@ -70,7 +70,7 @@ def component() -> Component:
 
 
 def definitions(options: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The tables of these options, as CreateTable is asked for them."""
+    """The tables of these options, as requests for CreateTable."""
     prefix = options.get("prefix", "streamer-")
     return [connections_definition(f"{prefix}connections"), subscriptions_definition(f"{prefix}subscriptions")]
 

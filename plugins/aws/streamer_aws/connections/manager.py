@@ -1,4 +1,4 @@
-"""Messages to connections that API Gateway holds: each is a call."""
+"""Sends messages to connections that API Gateway holds; each message is a call."""
 
 from __future__ import annotations
 
@@ -23,44 +23,46 @@ from streamer_aws.connections.subscriptions import SubscriptionRows
 from streamer_aws.connections.table import BY_TENANT, BY_USER
 
 MAX_MESSAGE: Final = 128 * 1024
-"""Bytes of one message, API Gateway's own limit; longer ones go out in parts."""
+"""Maximum bytes of one message in API Gateway; longer ones are sent in parts."""
 TRIES: Final = 8
 ANSWER_TRIES: Final = 2
-"""Of an answer that is refused as too fast: a function waits for it, and there are only so many functions."""
+"""Tries for an answer that is refused as too fast: the function waits meanwhile, and the number of functions is
+limited.
+"""
 FULL_FOR: Final = 5.0
-"""Seconds for which a connection that took nothing is not asked again, but for outcomes, once each."""
+"""Seconds for which nothing is sent to a connection that accepted nothing, except outcomes, once each."""
 MOST_FULL: Final = 1000
-"""Connections of which this is remembered at one time."""
+"""Maximum number of such connections that are remembered."""
 FIRST_DELAY: Final = 0.1
 LONGEST_DELAY: Final = 2.0
-"""Seconds, each drawn at random from nothing up to the delay: some five on average for all tries together."""
+"""Seconds, each drawn at random between zero and the delay: some five on average for all tries together."""
 AT_ONCE: Final = 32
-"""Posts under way for one broadcast."""
+"""Concurrent posts of one broadcast."""
 _TOO_FAST: Final = frozenset({"LimitExceededException", "TooManyRequestsException", "ThrottlingException"})
 _SERVER_FAULT: Final = 500
 
 
 class NotPosted(NotSent):
-    """API Gateway did not take a message: it fails, refuses, or asked for fewer calls until all tries were used up."""
+    """API Gateway did not accept a message: it failed, refused, or asked for fewer calls until no tries were left."""
 
 
 class _Full(NotPosted):
-    """The same, as often as it was tried."""
+    """API Gateway asked for fewer calls until no tries were left."""
 
 
 class ApiGatewayConnections:
-    """Part of `ConnectionManager` and `ConnectionDirectory`, for connections whose messages come to many processes.
+    """A `ConnectionManager` and `ConnectionDirectory`, for connections whose messages arrive in many processes.
 
     Args:
-        open_client: makes a client of `apigatewaymanagementapi` for an endpoint.
-        endpoint: of the stage, `https://{api}.execute-api.{region}.amazonaws.com/{stage}`;
-            None: `use_endpoint` says it.
+        open_client: creates a client of `apigatewaymanagementapi` for an endpoint.
+        endpoint: of the stage, `https://{api}.execute-api.{region}.amazonaws.com/{stage}`; None: `use_endpoint` sets
+            it.
         rows: of the connections.
         subscriptions: of the requests.
-        clock: for the waiting.
-        logger: for what concerns nobody's request.
-        progress_interval: seconds between two progress messages of one request: each is paid for, and counts against
-            the account's rate.
+        clock: for waits.
+        logger: for errors that concern no request.
+        progress_interval: minimum seconds between two progress messages of one request: each is billed, and counts
+            against the account's rate.
         generator: of the jitter.
     """
 
@@ -89,24 +91,24 @@ class ApiGatewayConnections:
         self._opening = asyncio.Lock()
         self._turns: dict[str, tuple[asyncio.Lock, int]] = {}
         self._full: dict[str, float] = {}
-        """Until when a connection counts as one that takes nothing."""
+        """Until when a connection counts as one that accepts nothing."""
 
     def use_endpoint(self, url: str) -> None:
-        """Where to post to, where nothing else has said so. What came first stays."""
+        """Sets the endpoint, unless it is already set."""
         if self._endpoint is None:
             self._endpoint = url
 
     async def send(
         self, connection_id: str, message: Message, /, *, replaces: str | None = None, final: bool = False
     ) -> None:
-        """Part of `ConnectionManager`. Progress that comes too fast for API Gateway is dropped: newer one follows.
+        """Progress that is too fast for API Gateway is dropped: newer progress follows.
 
-        A connection that does not take an answer is closed, as nobody else would tell its client that it misses one.
-        Outcomes are kept by the store, and sent again.
+        A connection that does not accept an answer is closed, so that its client learns that it misses one. Outcomes
+        are kept by the store, and sent again.
 
         Raises:
-            ConnectionGone: no such connection any more; it is forgotten.
-            NotPosted: API Gateway does not take it.
+            ConnectionGone: the connection has ended; its information is deleted.
+            NotPosted: API Gateway does not accept the message.
         """
         data = message if isinstance(message, bytes) else _encode(message)
         answer, passing = replaces is None, replaces is not None and not final
@@ -116,7 +118,7 @@ class ApiGatewayConnections:
                 if passing:
                     return
                 if answer:
-                    raise NotPosted(f"connection {connection_id} takes no messages: its client does not read them")
+                    raise NotPosted(f"connection {connection_id} accepts no messages: its client does not read them")
                 tries = 1
             try:
                 for part in split(data, MAX_MESSAGE):
@@ -129,10 +131,10 @@ class ApiGatewayConnections:
                 raise
 
     def room(self, connection_id: str, /) -> None:
-        """Part of `ConnectionManager`: every message is a call that is waited for, and nothing waits beyond it."""
+        """Every message is a call that is awaited, so nothing is buffered."""
 
     async def broadcast(self, connection_ids: list[str], message: Message, /) -> list[str]:
-        """Part of `ConnectionManager`. The message is encoded once; what cannot be posted to one is told in the log."""
+        """The message is encoded once; a failed post is logged."""
         data = message if isinstance(message, bytes) else _encode(message)
         gate = asyncio.Semaphore(AT_ONCE)
 
@@ -143,14 +145,14 @@ class ApiGatewayConnections:
                 except ConnectionGone:
                     return False
                 except NotPosted as problem:
-                    self._logger.warning("not broadcast to", connection_id=connection_id, error=str(problem))
+                    self._logger.warning("broadcast failed", connection_id=connection_id, error=str(problem))
                 return True
 
         there = await asyncio.gather(*map(one, connection_ids))
         return [name for name, is_there in zip(connection_ids, there, strict=True) if not is_there]
 
     async def is_active(self, connection_id: str, /) -> bool:
-        """Part of `ConnectionManager`: asks API Gateway."""
+        """Asks API Gateway."""
         try:
             await self._call("get_connection", connection_id)
         except ConnectionGone:
@@ -164,10 +166,10 @@ class ApiGatewayConnections:
         return await self.connected.found(BY_TENANT, "tenant", tenant_id) if tenant_id else []
 
     async def close(self, connection_id: str, /) -> None:
-        """Ends a connection. Nothing happens where there is none.
+        """Closes a connection. Does nothing if it does not exist.
 
         Raises:
-            NotPosted: API Gateway does not do it.
+            NotPosted: API Gateway does not close it.
         """
         try:
             await self._call("delete_connection", connection_id, patience=ANSWER_TRIES)
@@ -175,7 +177,7 @@ class ApiGatewayConnections:
             return
 
     async def aclose(self) -> None:
-        """Gives up the client."""
+        """Closes the client."""
         self._client = None
         await self._stack.aclose()
 
@@ -190,13 +192,13 @@ class ApiGatewayConnections:
 
     def _note_full(self, connection_id: str) -> None:
         if len(self._full) >= MOST_FULL:
-            # In the order in which they were noted; the oldest is over first.
+            # In the order in which they were added; the oldest expires first.
             del self._full[next(iter(self._full))]
         self._full[connection_id] = self._clock.monotonic() + FULL_FOR
 
     @asynccontextmanager
     async def _turn(self, connection_id: str) -> AsyncIterator[None]:
-        """What is sent to one connection goes out in the order of the calls."""
+        """Messages to one connection are sent in the order of the calls."""
         lock, waiting = self._turns.get(connection_id, (None, 0))
         if lock is None:
             lock = asyncio.Lock()
@@ -218,13 +220,13 @@ class ApiGatewayConnections:
             try:
                 await self.connected.remove(connection_id)
             except StoreError as problem:
-                self._logger.warning("a connection was not forgotten", error=str(problem))
+                self._logger.warning("a closed connection was not deleted", error=str(problem))
             raise
 
     async def _call(
         self, operation: str, connection_id: str, *, passing: bool = False, patience: int = TRIES, **parameters: Any
     ) -> None:
-        """Calls API Gateway again while that may help; no more than `patience` times where it is too fast."""
+        """Repeats a call to API Gateway while that may help; at most `patience` times when it is too fast."""
         tries = refused = 0
         while True:
             client = await self._connected()
@@ -247,7 +249,7 @@ class ApiGatewayConnections:
             except (HTTPClientError, Unheard) as problem:
                 failure = f"API Gateway cannot be reached at {self._endpoint}: {problem}"
             except BotoCoreError as problem:
-                raise NotPosted(f"API Gateway cannot be asked: {problem}") from problem
+                raise NotPosted(f"cannot call API Gateway: {problem}") from problem
             else:
                 return
             tries += 1
@@ -259,7 +261,7 @@ class ApiGatewayConnections:
     def _refusal(self, operation: str, code: str, problem: ClientError) -> str:
         if code in ("ForbiddenException", "AccessDeniedException", "MissingAuthenticationTokenException"):
             return (
-                f"API Gateway refuses {operation} at {self._endpoint} ({code}): is that the address of the API's "
+                f"API Gateway refuses {operation} at {self._endpoint} ({code}): is this the address of the API's "
                 "stage, and may this role call execute-api:ManageConnections on it?"
             )
         return f"API Gateway refuses {operation} at {self._endpoint}: {problem}"
@@ -269,7 +271,7 @@ class ApiGatewayConnections:
             if self._client is None:
                 if self._endpoint is None:
                     raise NotPosted(
-                        "nothing says where API Gateway is: set AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI, or "
+                        "the address of API Gateway is unknown: set AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI, or "
                         "'endpoint' of backends.connections, to the https:// address of the API's stage"
                     )
                 self._client = await self._stack.enter_async_context(self._open_client(self._endpoint))
@@ -279,7 +281,7 @@ class ApiGatewayConnections:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"a message may not hold a {type(value).__name__}")
+    raise TypeError(f"a message may not contain a {type(value).__name__}")
 
 
 _encode = msgspec.json.Encoder(enc_hook=_plain).encode

@@ -1,4 +1,4 @@
-"""What is known of each connection, one item each."""
+"""Stores information about each connection, one item each."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from streamer_aws.dynamodb.keeping import keep
 from streamer_aws.dynamodb.values import Item, as_json, before, number, text
 
 LIFETIME: Final = 2 * 3600
-"""Seconds that API Gateway keeps a connection at most."""
+"""Maximum lifetime of a connection in API Gateway, in seconds."""
 SLACK: Final = 600
-"""Seconds more for which it is known: clocks differ, and nothing is lost by it."""
+"""Additional seconds for which it is stored, since clocks differ."""
 MOST_UNCONFIRMED: Final = 100
-"""Outcomes of one connection that are noted until its next message. Each note costs what the item is large."""
+"""Maximum outcomes of one connection that are stored until its next message. The cost of each depends on the size of
+the item.
+"""
 
 _principal: Final = msgspec.json.Decoder(Principal)
 
 
 class ConnectionRows:
-    """Part of `ConnectionRegistry`.
+    """A `ConnectionRegistry` in a table.
 
     Args:
         calls: to the table of connections.
@@ -53,7 +55,7 @@ class ConnectionRows:
         await self._calls.make("put_item", TableName=self._calls.table, Item=item)
 
     async def get(self, connection_id: str, /) -> ConnectionInfo | None:
-        """Part of `ConnectionRegistry`: strongly consistent, as the first message comes right after the beginning."""
+        """Strongly consistent, because the first message arrives right after the connection opened."""
         answer = await self._calls.make(
             "get_item", TableName=self._calls.table, Key=_key(connection_id), ConsistentRead=True
         )
@@ -90,7 +92,7 @@ class ConnectionRows:
             TableName=self._calls.table,
             Key=_key(connection_id),
             UpdateExpression=expression,
-            # One that has ended must not come back as an item that nobody deletes.
+            # An ended connection must not be stored again as an item that nobody deletes.
             ConditionExpression=f"attribute_exists(#connection_id){condition}",
             ExpressionAttributeNames={"#unconfirmed": "unconfirmed", "#connection_id": "connection_id"},
             ExpressionAttributeValues={":outcomes": {"SS": outcomes}, **(values or {})},
@@ -117,7 +119,7 @@ class ConnectionRows:
         return await keep(self._calls, _key(f"streamer:{name}"), value)
 
     async def found(self, by: str, attribute: str, value: str) -> list[str]:
-        """The connections that an index has under a value: as it was a moment ago."""
+        """The connections with a value in an index; slightly out of date."""
         items = await self._calls.pages(
             IndexName=by,
             KeyConditionExpression="#attribute = :value",
@@ -128,9 +130,9 @@ class ConnectionRows:
 
 
 def confirmed_by(outcomes: Collection[str], sent_at: float) -> dict[str, str]:
-    """Which of the outcomes a message shows to have arrived that the client sent at that time: those sent before.
+    """Which of the outcomes a message confirms that the client sent at that time: those sent before it.
 
-    Returns the id of each one's request by its name.
+    Returns the id of each one's request, by the outcome's name.
     """
     until = before(sent_at)
     found = {}

@@ -1,4 +1,4 @@
-"""Which connection is subscribed to which request, one item for each pair."""
+"""Stores which connections are subscribed to which requests, one item for each pair."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from streamer_aws.dynamodb.calls import Calls, Refused, all_of
 from streamer_aws.dynamodb.values import LAST, Item, before, number, text
 
 LEFT: Final = "~left"
-"""Stands in the place of a connection where a request was left. No connection is called so."""
+"""Replaces the connection's id where a request was left. No connection has this id."""
 BACK: Final = "~connection#"
-"""Stands in the place of a request where the requests of a connection are kept that end with it. An index would lag
-behind, and what a connection left within a second or two of its beginning would run on for nobody."""
+"""Replaces the request's key in the items that list a connection's requests which end with their subscribers. An index
+would lag behind, and requests left within a second or two of their start would run for nobody.
+"""
 _LONGEST_SORT: Final = 1000
-"""Bytes of a name in the second part of the key, which holds 1,024."""
+"""Maximum bytes of a name in the second part of the key, which can have 1,024."""
 _LONGEST: Final = 2000
-"""Bytes of a request's name in the key, which holds 2,048; a longer one is told by its hash."""
+"""Maximum bytes of a request's key, which can have 2,048; a longer one is replaced by its hash."""
 _WEEK: Final = 7 * 86400
 
 
@@ -40,7 +41,7 @@ class SubscriptionRows:
     async def add(self, key: Key, connection_id: str, /, ends_after: float | None = None) -> None:
         gone_at = number(int(self._clock.now()) + LIFETIME + SLACK)
         if ends_after is not None:
-            # First, so that no end of the connection from now on passes it over.
+            # Written first, so that the end of the connection cannot miss it.
             item: Item = {
                 **_back(connection_id, key),
                 "owner": text(key[0]),
@@ -79,7 +80,7 @@ class SubscriptionRows:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except Refused as refused:
-            # Ours after all when its first answer was lost and it was made again.
+            # It is ours if the first answer was lost and the call was repeated.
             return refused.item is not None and refused.item.get("told_by") == text(me)
         return True
 
@@ -121,7 +122,7 @@ class SubscriptionRows:
         await self.drop(key, LEFT)
 
     async def _leave(self, connection_id: str, item: Item) -> tuple[Key, float]:
-        """Twice is once: what was done only in part is done again by whoever says once more that it has ended."""
+        """Can be repeated: a partial failure is completed when the end is reported again."""
         key = (item["owner"]["S"], item["id"]["S"])
         after = float(item["ends_after"]["N"])
         now = self._clock.now()
@@ -161,7 +162,7 @@ def _row(key: Key, connection_id: str) -> Item:
 
 
 def _back(connection_id: str, key: Key) -> Item:
-    """The key of what says, by connection, that a request ends with it."""
+    """The key of the item that lists, by connection, a request that ends with it."""
     name = _name(key)
     if len(name.encode()) > _LONGEST_SORT:
         name = hashlib.blake2b(name.encode(), digest_size=32).hexdigest()
@@ -169,7 +170,7 @@ def _back(connection_id: str, key: Key) -> Item:
 
 
 def _name(key: Key) -> str:
-    # A length keeps apart what two owners and ids could otherwise be read as.
+    # The length distinguishes owners and ids that would otherwise read the same.
     name = f"{len(key[0])}#{key[0]}#{key[1]}"
     if len(name.encode()) <= _LONGEST:
         return name

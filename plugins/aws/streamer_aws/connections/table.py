@@ -1,4 +1,4 @@
-"""The two tables: who is connected, and who follows which request. Pure.
+"""The two tables: connections, and their subscriptions to requests. Pure functions.
 
 | table | key | index | what it finds |
 | --- | --- | --- | --- |
@@ -19,12 +19,12 @@ LEAVING: Final = "leaving"
 
 
 def connections_definition(name: str) -> dict[str, Any]:
-    """What CreateTable is asked for: who is connected."""
+    """The request for CreateTable: connections."""
     return _definition(name, ("connection_id", None), (index(BY_USER, "user", None), index(BY_TENANT, "tenant", None)))
 
 
 def subscriptions_definition(name: str) -> dict[str, Any]:
-    """What CreateTable is asked for: who follows which request."""
+    """The request for CreateTable: subscriptions."""
     return _definition(
         name,
         ("request", "connection_id"),

@@ -1,1 +1,1 @@
-"""DynamoDB: calls, values and tables, for everything here that keeps something there."""
+"""DynamoDB: calls, values and tables, for all parts of the plugin that store data in it."""

@@ -1,4 +1,4 @@
-"""Calls to DynamoDB: tried again while that may help, and their errors told in words."""
+"""Calls to DynamoDB, with retries and readable errors."""
 
 from __future__ import annotations
 
@@ -24,51 +24,51 @@ THROTTLED: Final = frozenset(
         "TransactionConflictException",
     }
 )
-"""Answers that mean: too fast; the same call may be made a little later."""
+"""Errors that mean: too fast; the same call may succeed a little later."""
 PASSING: Final = frozenset({"InternalFailure", "InternalServerError", "ServiceUnavailable"})
-"""Faults on the other side that pass by themselves."""
+"""Temporary errors of DynamoDB."""
 TRIES: Final = 8
 TRIES_UNHEARD: Final = 3
-"""When nothing answers: each try lasts as long as the client's timeouts."""
+"""Tries when there is no response: each lasts as long as the client's timeouts."""
 FIRST_DELAY: Final = 0.05
 LONGEST_DELAY: Final = 1.0
-"""Seconds, each drawn at random from nothing up to the delay: 3.5 at the most for all tries together."""
+"""Seconds, each drawn at random between zero and the delay: 3.5 at most for all tries together."""
 AT_ONCE: Final = 32
-"""Calls under way for one operation on many requests."""
+"""Concurrent calls of one operation on many requests."""
 BATCH: Final = 100
-"""Keys of one BatchGetItem, DynamoDB's own limit."""
+"""Maximum keys of one BatchGetItem."""
 
 
 class Refused(Exception):
-    """The condition of a write did not hold. It stays in this package."""
+    """The condition of a write was false. It does not leave this package."""
 
     def __init__(self, item: Item | None) -> None:
         super().__init__()
         self.item = item
-        """What stands there; None for nothing."""
+        """The existing item; None if there is none."""
 
 
 class TooLarge(Exception):
-    """DynamoDB takes no item of this size. It stays in this package."""
+    """The item is too large for DynamoDB. It does not leave this package."""
 
 
 class Throttled(StoreUnavailable):
-    """DynamoDB asked for fewer calls until all tries were used up."""
+    """DynamoDB asked for fewer calls until no tries were left."""
 
 
 class TableMissing(StoreUnavailable):
-    """There is no such table, or it lacks an index."""
+    """The table does not exist, or lacks an index."""
 
 
 class Calls:
     """The calls of one store.
 
     Args:
-        client: aiobotocore's, without retries of its own.
-        table: that the calls are about; of S3, the bucket.
-        clock: for the waiting.
+        client: aiobotocore's, without its own retries.
+        table: the table of the calls; for S3, the bucket.
+        clock: for waits.
         generator: of the jitter.
-        service: what it is called in errors.
+        service: its name in errors.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Calls:
         self._idle.set()
 
     async def close(self) -> None:
-        """Refuses all calls from now on, and returns when those that are under way have ended."""
+        """Refuses all further calls, and returns when the current ones have ended."""
         self._closed = True
         await self._idle.wait()
 
@@ -100,13 +100,13 @@ class Calls:
             raise StoreClosed("the store is closed")
 
     async def make(self, operation: str, **parameters: Any) -> Any:
-        """The answer of one call.
+        """The response of one call.
 
         Raises:
-            Refused: the write's condition does not hold.
-            TooLarge: the item is over DynamoDB's limit.
-            Throttled: it was too fast for DynamoDB, for all tries.
-            StoreUnavailable: anything else; it says what to do.
+            Refused: the write's condition is false.
+            TooLarge: the item exceeds DynamoDB's limit.
+            Throttled: it was too fast for DynamoDB, in all tries.
+            StoreUnavailable: any other error; the message says what to do.
         """
         tries = unheard = 0
         while True:
@@ -121,7 +121,7 @@ class Calls:
                 failure = StoreUnavailable(f"{self._service} cannot be reached: {problem}")
                 unheard += 1
             except BotoCoreError as problem:
-                raise StoreUnavailable(f"{self._service} cannot be asked: {problem}") from problem
+                raise StoreUnavailable(f"cannot call {self._service}: {problem}") from problem
             finally:
                 self._under_way -= 1
                 if not self._under_way:
@@ -132,7 +132,7 @@ class Calls:
             await self.wait(tries)
 
     async def wait(self, tries: int) -> None:
-        """Returns after a while, longer after more tries."""
+        """Returns after a delay that grows with the number of tries."""
         longest = min(FIRST_DELAY * 2 ** (tries - 1), LONGEST_DELAY)
         await self._clock.sleep(self._generator.uniform(0.0, longest))
 
@@ -150,12 +150,12 @@ class Calls:
     async def get_many(
         self, keys: Iterable[Item], *, attributes: Sequence[str] = (), consistent: bool = True
     ) -> list[Item]:
-        """The items that there are of these keys, in no order.
+        """The existing items with these keys, unordered.
 
         Args:
             keys: of the table.
-            attributes: what to read of each; everything when empty.
-            consistent: as of their last write; else as they were a moment ago, which costs half.
+            attributes: to read of each; all when empty.
+            consistent: strongly consistent reads; otherwise they may be slightly out of date, and cost half.
         """
         how: dict[str, Any] = {"ConsistentRead": consistent}
         if attributes:
@@ -170,7 +170,7 @@ class Calls:
             items += answer["Responses"].get(self.table, [])
             unprocessed = answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", [])
             left += unprocessed
-            # An answer ends at 16 MB, which is no reason to wait; one that brings next to nothing is throttled.
+            # A response ends at 16 MB, which is no reason to wait; a response with almost no items means throttling.
             if len(unprocessed) == len(asked):
                 tries += 1
                 if tries == TRIES:
@@ -179,7 +179,7 @@ class Calls:
         return items
 
     def _judged(self, problem: ClientError) -> StoreUnavailable:
-        """What to raise when the tries are used up. What no trying can help is raised at once."""
+        """The exception when no tries are left. Errors that a retry cannot fix are raised immediately."""
         error = problem.response.get("Error", {})
         code, message = error.get("Code", ""), error.get("Message", "")
         if code == "ConditionalCheckFailedException":
@@ -187,14 +187,16 @@ class Calls:
         if code == "ValidationException" and "item size" in message.lower():
             raise TooLarge from problem
         if code in THROTTLED:
-            return Throttled(f"DynamoDB throttles the table {self.table!r} ({code}); it takes fewer calls than come")
+            return Throttled(
+                f"DynamoDB throttles the table {self.table!r} ({code}); it accepts fewer calls than are made"
+            )
         status = problem.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code in PASSING or status >= 500:  # noqa: PLR2004 - HTTP's server errors
             return StoreUnavailable(f"{self._service} fails: {code}: {message}")
         if code == "ResourceNotFoundException":
             raise TableMissing(
-                f"the table {self.table!r}, or one of its indexes, is not there: 'streamer backend check' says what "
-                "is, 'streamer backend create' makes it"
+                f"the table {self.table!r}, or one of its indexes, does not exist: 'streamer backend check' shows the "
+                "problem, 'streamer backend create' creates the table"
             ) from problem
         raise StoreUnavailable(
             f"{self._service} refuses {problem.operation_name} on {self.table!r}: {code}: {message}"
@@ -202,7 +204,7 @@ class Calls:
 
 
 async def all_of(work: Iterable[Awaitable[Result]]) -> list[Result]:
-    """The results in order, so many at once as is good. The first failure is raised when all have ended."""
+    """The results in order, with limited concurrency. The first exception is raised when all have ended."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def gated(one: Awaitable[Result]) -> Result:
@@ -210,7 +212,7 @@ async def all_of(work: Iterable[Awaitable[Result]]) -> list[Result]:
             await gate.acquire()
         except asyncio.CancelledError:
             if isinstance(one, Coroutine):
-                # It never begins.
+                # It never starts.
                 one.close()
             raise
         try:

@@ -1,4 +1,4 @@
-"""The client that everything here speaks to DynamoDB with. Imported only when a service declares this store."""
+"""Creates the clients for DynamoDB and other services. Imported only when a service uses this store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streamer.core.errors import StoreUnavailable
 
 CONNECT_TIMEOUT: Final = 2.0
 READ_TIMEOUT: Final = 5.0
-"""Seconds. A sandbox that slept has stale connections; nothing here waits long for one of them."""
+"""Seconds. A sandbox that was frozen has stale connections, which must time out quickly."""
 CONNECTIONS: Final = 64
 
 
@@ -23,33 +23,33 @@ CONNECTIONS: Final = 64
 async def connect(
     region: str | None = None, endpoint_url: str | None = None, service: str = "dynamodb"
 ) -> AsyncIterator[Any]:
-    """A client of DynamoDB, with the credentials that the AWS tools would use.
+    """A client of DynamoDB, with the credentials of the AWS tools.
 
     Args:
-        region: of the table; None: as the environment says.
-        endpoint_url: of another service that speaks DynamoDB; None: AWS's own.
-        service: another than DynamoDB, by its name in the library.
+        region: of the table; None: from the environment.
+        endpoint_url: of another service with the API of DynamoDB; None: AWS's own.
+        service: another service than DynamoDB, by its name in the library.
 
     Raises:
-        StoreUnavailable: nothing says in which region.
+        StoreUnavailable: no region is configured.
     """
     config = AioConfig(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
         max_pool_connections=CONNECTIONS,
-        # `Calls` tries again, with errors that say more.
+        # `Calls` retries, with better errors.
         retries={"total_max_attempts": 1},
-        # Emulators have no name of their own for each bucket.
+        # Emulators have no host name for each bucket.
         s3=None if endpoint_url is None else {"addressing_style": "path"},
     )
-    # The library itself reads AWS_DEFAULT_REGION only.
+    # The library itself reads only AWS_DEFAULT_REGION.
     region = region or os.environ.get("AWS_REGION")
     making = get_session().create_client(service, region_name=region, endpoint_url=endpoint_url, config=config)
     try:
         client = await making.__aenter__()
     except BotoCoreError as problem:
         raise StoreUnavailable(
-            f"AWS cannot be used: {problem} Set 'region' in the store's options, or AWS_REGION"
+            f"cannot use AWS: {problem} Set 'region' in the store's options, or AWS_REGION"
         ) from problem
     try:
         yield client

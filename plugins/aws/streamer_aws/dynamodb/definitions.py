@@ -1,4 +1,4 @@
-"""What tables are to be like, as CreateTable is asked for them, and how one that exists differs from that. Pure."""
+"""The required tables, as requests for CreateTable, and their differences from existing ones. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TTL_ATTRIBUTE: Final = "gone_at"
 
 
 def differences(description: dict[str, Any], ttl: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """What is not as this version needs it, one sentence each.
+    """The differences from what this version needs, one sentence each.
 
     Args:
         description: `Table` of DescribeTable.
@@ -19,17 +19,19 @@ def differences(description: dict[str, Any], ttl: dict[str, Any], wanted: dict[s
     found = []
     if _sorted_keys(description) != _sorted_keys(wanted):
         key = ", ".join(part["AttributeName"] for part in wanted["KeySchema"])
-        found.append(f"its key is not ({key}); it is another table, or of another version")
+        found.append(f"its key is not ({key}); it is a different table, or of another version")
     for kind in ("LocalSecondaryIndexes", "GlobalSecondaryIndexes"):
         there = {one["IndexName"]: one for one in description.get(kind, [])}
         for one in wanted.get(kind, []):
             found += _index_differences(one, there.get(one["IndexName"]))
     if "StreamSpecification" in wanted and not description.get("StreamSpecification", {}).get("StreamEnabled"):
-        found.append("its stream is off: processors that Streams are to wake stay asleep")
+        found.append("its stream is disabled: it cannot wake processors")
     if ttl.get("TimeToLiveStatus") not in ("ENABLED", "ENABLING") or ttl.get("AttributeName") != TTL_ATTRIBUTE:
-        found.append(f"its TTL is not on the attribute {TTL_ATTRIBUTE!r}: what has ended stays, and is paid for")
+        found.append(
+            f"its TTL is not on the attribute {TTL_ATTRIBUTE!r}: ended requests are never deleted, and are billed"
+        )
     if description.get("TableStatus") != "ACTIVE":
-        found.append(f"it is {description.get('TableStatus')}, not ACTIVE yet")
+        found.append(f"its status is {description.get('TableStatus')}, not ACTIVE")
     return found
 
 
@@ -42,12 +44,12 @@ def _index_differences(wanted: dict[str, Any], there: dict[str, Any] | None) -> 
     projected = set(there["Projection"].get("NonKeyAttributes", ()))
     missing = set(wanted["Projection"].get("NonKeyAttributes", ())) - projected
     if missing and there["Projection"]["ProjectionType"] != "ALL":
-        return [f"the index {name!r} leaves out {', '.join(sorted(missing))}"]
+        return [f"the index {name!r} lacks the attributes {', '.join(sorted(missing))}"]
     return []
 
 
 def index(name: str, partition: str, sort: str | None, attributes: tuple[str, ...] = ()) -> dict[str, Any]:
-    """An index, as CreateTable is asked for it; it holds the keys, and these attributes."""
+    """An index, as a request for CreateTable; it contains the keys, and these attributes."""
     projection: dict[str, Any] = {"ProjectionType": "INCLUDE" if attributes else "KEYS_ONLY"}
     if attributes:
         projection["NonKeyAttributes"] = list(attributes)

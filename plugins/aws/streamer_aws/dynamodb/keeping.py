@@ -1,4 +1,4 @@
-"""Small values that belong to a table as a whole, each an item of its own."""
+"""Stores small values of a table as a whole, one item each."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from streamer_aws.dynamodb.values import Item, data
 
 
 async def keep(calls: Calls, key: Item, value: bytes, *, replace: bool = False) -> bytes:
-    """Keeps the value in the item with that key, in which no index finds anything.
+    """Stores the value in the item with that key, which no index contains.
 
-    Returns what is kept now: what was kept before, unless it is to be replaced.
+    Returns the value that is now stored: the previous one, unless it is replaced.
 
     Raises:
-        StoreUnavailable: the table does not answer.
+        StoreUnavailable: the table does not respond.
     """
     item = {**key, "kept": data(value)}
     if replace:
         await calls.make("put_item", TableName=calls.table, Item=item)
         return value
-    # Read first: it is there at all times but one.
+    # Read first: it exists, except the first time.
     found = await _read(calls, key)
     if found is not None:
         return found
@@ -31,7 +31,7 @@ async def keep(calls: Calls, key: Item, value: bytes, *, replace: bool = False) 
     try:
         await calls.make("put_item", TableName=calls.table, Item=item, **parameters)
     except Refused:
-        # Another process was quicker; or it was ourselves, and the answer was lost.
+        # Another process was faster; or it was this one, and the response was lost.
         found = await _read(calls, key)
     return value if found is None else found
 

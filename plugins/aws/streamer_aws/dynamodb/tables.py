@@ -1,4 +1,4 @@
-"""Makes, checks, upgrades and deletes tables."""
+"""Creates, checks, upgrades and deletes tables."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from streamer_aws.dynamodb.definitions import TTL_ATTRIBUTE, differences
 
 POLL: Final = 2.0
 PATIENCE: Final = 150
-"""Looks at a table that is being made: five minutes."""
+"""Number of polls of a table that is being created: five minutes."""
 
 
 async def create(client: Any, definition: dict[str, Any], clock: Clock) -> bool:
-    """Makes the table, and returns when it can be used. False when it was there already; then it is left as it is.
+    """Creates the table, and returns when it can be used. False when it already exists; then it is not changed.
 
     Raises:
-        StoreUnavailable: it cannot be made, or is not ready after five minutes.
+        StoreUnavailable: it cannot be created, or is not ready after five minutes.
     """
     name = definition["TableName"]
     calls = Calls(client, name, clock)
@@ -31,16 +31,16 @@ async def create(client: Any, definition: dict[str, Any], clock: Clock) -> bool:
 
 
 async def check(client: Any, definition: dict[str, Any], clock: Clock) -> list[str]:
-    """What is wrong with the table of this definition, one sentence each; empty when it is as it must be.
+    """The problems of the table with this definition, one sentence each; empty when it is correct.
 
     Raises:
-        StoreUnavailable: it cannot be asked.
+        StoreUnavailable: DynamoDB does not respond.
     """
     name = definition["TableName"]
     calls = Calls(client, name, clock)
     description = await _description(calls)
     if description is None:
-        return ["it is not there; 'streamer backend create' makes it"]
+        return ["the table does not exist; 'streamer backend create' creates it"]
     ttl = await calls.make("describe_time_to_live", TableName=name)
     return differences(description, ttl["TimeToLiveDescription"], definition)
 
@@ -49,8 +49,8 @@ async def migrate(client: Any, definition: dict[str, Any], clock: Clock) -> list
     """Adds what this version needs and an existing table lacks: indexes, stream, TTL. Returns what was added.
 
     Raises:
-        StoreError: the table does not exist, or differs in what no change of it can bring.
-        StoreUnavailable: a change is refused, or is not done after five minutes.
+        StoreError: the table does not exist, or has differences that cannot be changed.
+        StoreUnavailable: a change is refused, or is not finished after five minutes.
     """
     name = definition["TableName"]
     calls = Calls(client, name, clock)
@@ -62,7 +62,7 @@ async def migrate(client: Any, definition: dict[str, Any], clock: Clock) -> list
     existing = {one["IndexName"] for one in indexes}
     for index in definition["GlobalSecondaryIndexes"]:
         if index["IndexName"] not in existing:
-            # One index in each call: DynamoDB makes no two at the same time.
+            # One index in each call: DynamoDB cannot create two at the same time.
             indexes.append(index)
             await _change(
                 calls,
@@ -70,25 +70,25 @@ async def migrate(client: Any, definition: dict[str, Any], clock: Clock) -> list
                 AttributeDefinitions=_attributes(definition, indexes),
                 GlobalSecondaryIndexUpdates=[{"Create": index}],
             )
-            done.append(f"the index {index['IndexName']!r} is added")
+            done.append(f"added the index {index['IndexName']!r}")
     if "StreamSpecification" in definition and not description.get("StreamSpecification", {}).get("StreamEnabled"):
         await _change(calls, clock, StreamSpecification=definition["StreamSpecification"])
-        done.append("its stream is on")
+        done.append("enabled its stream")
     ttl = await calls.make("describe_time_to_live", TableName=name)
     if ttl["TimeToLiveDescription"].get("TimeToLiveStatus") not in ("ENABLED", "ENABLING"):
         await _enable_ttl(calls)
-        done.append(f"its TTL is on the attribute {TTL_ATTRIBUTE!r}")
+        done.append(f"set its TTL to the attribute {TTL_ATTRIBUTE!r}")
     remaining = await check(client, definition, clock)
     if remaining:
         raise StoreError(
-            f"the table {name!r} cannot be upgraded in place: {'; '.join(remaining)}; give the backend another prefix, "
+            f"cannot upgrade the table {name!r} in place: {'; '.join(remaining)}; set another prefix, "
             "or delete the table"
         )
     return done
 
 
 async def delete(client: Any, name: str, clock: Clock) -> bool:
-    """Deletes the table with all that is in it. False when there was none.
+    """Deletes the table with its content. False when it did not exist.
 
     Raises:
         StoreUnavailable: it cannot be deleted.
@@ -105,8 +105,8 @@ class Table:
 
     Args:
         client: aiobotocore's, open while this is used.
-        definition: as CreateTable is asked for it.
-        clock: for the waiting.
+        definition: as a request for CreateTable.
+        clock: for waits.
     """
 
     def __init__(self, client: Any, definition: dict[str, Any], clock: Clock) -> None:
@@ -134,7 +134,7 @@ async def _change(calls: Calls, clock: Clock, **changes: Any) -> None:
 
 
 def _attributes(definition: dict[str, Any], indexes: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """The definitions of the attributes that keys use: DynamoDB takes no others."""
+    """The definitions of the attributes in keys: DynamoDB accepts no others."""
     keyed = [definition, *definition.get("LocalSecondaryIndexes", []), *indexes]
     used = {key["AttributeName"] for one in keyed for key in one["KeySchema"]}
     return [one for one in definition["AttributeDefinitions"] if one["AttributeName"] in used]
@@ -153,11 +153,11 @@ async def _until_ready(calls: Calls, clock: Clock) -> None:
             if all(one.get("IndexStatus", "ACTIVE") == "ACTIVE" for one in indexes):
                 return
         await clock.sleep(POLL)
-    raise StoreUnavailable(f"the table {calls.table!r} is not ready yet; look again with 'streamer backend check'")
+    raise StoreUnavailable(f"the table {calls.table!r} is not ready yet; check again with 'streamer backend check'")
 
 
 async def _description(calls: Calls) -> dict[str, Any] | None:
-    # Listing would be the way without an error, but may bring thousands of names of others.
+    # Listing would avoid an error, but may return thousands of other names.
     try:
         described = await calls.make("describe_table", TableName=calls.table)
     except TableMissing:

@@ -1,4 +1,4 @@
-"""Values as DynamoDB's own protocol writes them. Pure."""
+"""Values in the format of DynamoDB's protocol. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import msgspec
 Value = Mapping[str, Any]
 """A value with its type: `{"S": "text"}`."""
 Item = dict[str, Any]
-"""Values by the names of their attributes."""
+"""Values by attribute name."""
 
 LEAST: Final = 1e-120
-"""DynamoDB keeps no number that is nearer to nothing."""
+"""The smallest positive number in DynamoDB."""
 LAST: Final = "~"
-"""Sorts behind everything that a place may hold."""
+"""Sorts after every possible place."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -26,7 +26,7 @@ def text(value: str) -> Value:
 
 
 def number(value: float) -> Value:
-    """A number's value; a float comes back as the same float, unless it is too near to nothing for DynamoDB."""
+    """A number's value; a float is read back as the same float, unless it is too small for DynamoDB."""
     return {"N": repr(value) if abs(value) > LEAST else "0"}
 
 
@@ -36,7 +36,7 @@ def data(value: bytes) -> Value:
 
 
 def as_json(value: Any) -> Value:
-    """The value of what is kept as JSON text."""
+    """The value of JSON text."""
     return {"S": _encode(value).decode()}
 
 
@@ -46,5 +46,5 @@ def before(moment: float) -> str:
 
 
 def micros(moment: float) -> int:
-    """Whole microseconds of a time; never below nothing, so that digits sort as numbers do."""
+    """Whole microseconds of a time; never negative, so that the digits sort like the numbers."""
     return max(int(moment * 1_000_000), 0)

@@ -1,4 +1,4 @@
-"""AWS on one machine, as far as this package uses it: API Gateway's WebSocket front, Lambda, and what wakes it.
+"""AWS on one machine, as far as this package uses it: API Gateway's WebSocket API, Lambda, and its event sources.
 
-Strict where AWS is strict: what breaks there breaks here, before there is an account.
+It enforces the limits of AWS: code that would fail there fails here, without an account.
 """

@@ -1,4 +1,6 @@
-"""The whole: gateway, functions, mappings, schedule and what is behind them, opened and closed together."""
+"""The whole emulator: gateway, functions, mappings, schedule and the services behind them, opened and closed
+together.
+"""
 
 from __future__ import annotations
 
@@ -46,33 +48,33 @@ class Plan:
     connections: Mapping[str, Any] = field(default_factory=dict)
     """Options of the connections `apigateway`."""
     endpoint_url: str
-    """Of the service that speaks DynamoDB, SQS and S3."""
+    """Of the service with the APIs of DynamoDB, SQS and S3."""
     region: str = "us-east-1"
     port: int = 0
-    """0: any free."""
+    """0: any free port."""
     stage: str = "local"
     wake: Literal["sqs", "streams"] = "sqs"
     handlers: Callable[[Mapping[str, str]], Handlers] | str = "streamer_aws"
-    """Given a sandbox's environment, its handlers; or the module whose functions real processes run."""
+    """Creates the handlers for a sandbox's environment; or the module whose functions real processes run."""
     sandboxes: int = 100
-    """Of each function, at most."""
+    """Maximum per function."""
     processors: int = 10
-    """Batches from the queue at the same time."""
+    """Concurrent batches from the queue."""
     limits: Limits = field(default_factory=Limits)
     seed: int | None = None
-    """Of the faults that take a share."""
+    """Of the choice of occasions for faults with a share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Emulator:
-    """One that runs."""
+    """A running emulator."""
 
     url: str
-    """Where clients connect to."""
+    """The address for clients."""
     http_url: str
-    """Where the faults are asked for: `<http_url>/_emulator/faults`."""
+    """The address for faults: `<http_url>/_emulator/faults`."""
     environ: Mapping[str, str]
-    """What sandboxes, and anything else that is to work on the same tables, need in their environment."""
+    """The environment of sandboxes, and of every other process that must use the same tables."""
     faults: Faults
     gateway: Gateway
     functions: Mapping[str, Function]
@@ -82,11 +84,11 @@ class Emulator:
 
 @asynccontextmanager
 async def open_emulator(plan: Plan, *, clock: Clock, logger: Any) -> AsyncIterator[Emulator]:
-    """Makes the tables and the queue, and serves until the context ends. Connections are then closed with 1001.
+    """Creates the tables and the queue, and serves until the context ends. Connections are then closed with 1001.
 
     Raises:
         PortInUse: another program listens there.
-        StoreUnavailable: the tables cannot be made.
+        StoreUnavailable: the tables cannot be created.
     """
     faults = Faults(plan.seed)
     async with AsyncExitStack() as stack:
@@ -135,7 +137,7 @@ async def open_emulator(plan: Plan, *, clock: Clock, logger: Any) -> AsyncIterat
             "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": f"http://{place}/{plan.stage}",
             "STREAMER_CONFIG": str(plan.config.absolute()),
         }
-        # Where a stream wakes the processor for what is new, the queue is for what is to run later or again.
+        # If a stream wakes the processor for new requests, the queue is for delayed and repeated ones.
         environ["STREAMER_QUEUE_URL" if plan.wake == "sqs" else "STREAMER_RETRY_QUEUE_URL"] = queue.url
         for name in NAMES:
             functions[name] = _function(name, plan, environ, faults, clock, logger)
@@ -181,7 +183,7 @@ async def open_emulator(plan: Plan, *, clock: Clock, logger: Any) -> AsyncIterat
 
 
 def without_aws(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment without the user's own profile, region and credentials, which are no business of an emulator."""
+    """The environment without the user's own AWS profile, region and credentials."""
     return {name: value for name, value in environ.items() if not name.startswith("AWS_")}
 
 

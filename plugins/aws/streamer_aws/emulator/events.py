@@ -1,6 +1,6 @@
-"""The events that functions are given, field by field. Pure.
+"""The events for functions, field by field. Pure functions.
 
-Sources: API Gateway's "Lambda proxy integrations for WebSocket APIs", Lambda's pages on SQS, on DynamoDB Streams and on
+Sources: API Gateway's "Lambda proxy integrations for WebSocket APIs", and Lambda's pages on SQS, DynamoDB Streams and
 schedules.
 """
 
@@ -31,11 +31,11 @@ class Peer:
 
 
 def connect_event(peer: Peer, headers: Sequence[tuple[str, str]], query: str, now: float) -> dict[str, Any]:
-    """Asked before the connection exists; the only event with headers and query.
+    """Sent before the connection is accepted; the only event with headers and query.
 
     Args:
         peer: the connection.
-        headers: of the handshake, as they came.
+        headers: of the handshake, unchanged.
         query: of its URL, undecoded.
         now: wall-clock seconds.
     """
@@ -59,7 +59,7 @@ def message_event(peer: Peer, body: str, now: float) -> dict[str, Any]:
 
 
 def disconnect_event(peer: Peer, status: int, reason: str, now: float) -> dict[str, Any]:
-    """After the end of a connection, as often as not."""
+    """Sent after the end of a connection, but not always."""
     context = _context(peer, "$disconnect", "DISCONNECT", now)
     context["disconnectStatusCode"] = status
     context["disconnectReason"] = reason
@@ -132,14 +132,14 @@ def stream_event(records: Iterable[Mapping[str, Any]], arn: str) -> dict[str, An
     """A batch from a shard, in the shard's order.
 
     Args:
-        records: as `json_record` makes them.
+        records: from `json_record`.
         arn: the stream's.
     """
     return {"Records": [{**record, "eventSourceARN": arn} for record in records]}
 
 
 def json_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record of GetRecords as functions see it: JSON, its time in seconds."""
+    """A record of GetRecords as functions get it: JSON, with its time in seconds."""
     made: dict[str, Any] = dict(record)
     change = dict(record["dynamodb"])
     moment = change.get("ApproximateCreationDateTime")
@@ -150,7 +150,7 @@ def json_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def scheduled_event(rule: str, region: str, now: float) -> dict[str, Any]:
-    """What a schedule sends."""
+    """The event of a schedule."""
     return {
         "version": "0",
         "id": request_id(),

@@ -1,4 +1,4 @@
-"""Faults on demand: what happens on AWS now and then happens here when it is asked for."""
+"""Faults on demand: rare failures of AWS that can be requested here."""
 
 from __future__ import annotations
 
@@ -10,54 +10,56 @@ from enum import StrEnum
 from typing import Any, Final
 
 LONGEST: Final = 900
-"""Seconds that an invocation can last."""
+"""Maximum seconds of an invocation."""
 
 
 class Fault(StrEnum):
-    """What can go wrong, and what `subject` it happens to."""
+    """The faults, each with its `subject`."""
 
     GONE = "gone"
-    """A post is answered 410, and the connection lives on. Subject: the connection's id."""
+    """A post is answered with 410, and the connection stays open. Subject: the connection's id."""
     TOO_FAST = "too_fast"
-    """A post is answered 429. Subject: the connection's id."""
+    """A post is answered with 429. Subject: the connection's id."""
     DUPLICATE_POST = "duplicate_post"
-    """A post is delivered twice, as when an SDK repeats one whose answer it missed. Subject: the connection's id."""
+    """A post is delivered twice, as when an SDK repeats a call whose response was lost. Subject: the connection's
+    id.
+    """
     LOST_DISCONNECT = "lost_disconnect"
     """No `$disconnect` is sent. Subject: the connection's id."""
     DUPLICATE_EVENT = "duplicate_event"
-    """A batch is given to the processor twice. Subject: `sqs` or `streams`."""
+    """The processor gets a batch twice. Subject: `sqs` or `streams`."""
     LOST_WAKE_UP = "lost_wake_up"
-    """A batch never reaches the processor, and counts as done. Subject: `sqs` or `streams`."""
+    """A batch never reaches the processor, and counts as processed. Subject: `sqs` or `streams`."""
     KILLED_SANDBOX = "killed_sandbox"
-    """The sandbox is killed inside an invocation. Subject: the function's name."""
+    """The sandbox is killed during an invocation. Subject: the function's name."""
     THROTTLED = "throttled"
     """DynamoDB answers ProvisionedThroughputExceededException. Subject: the operation, such as `UpdateItem`."""
     CONFLICT = "conflict"
     """DynamoDB answers TransactionConflictException. Subject: the operation."""
     LOST_ANSWER = "lost_answer"
-    """DynamoDB does what it is asked, and the answer is lost on the way (500). Subject: the operation."""
+    """DynamoDB executes the call, and the response is lost (500). Subject: the operation."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Plan:
-    """One fault that was asked for."""
+    """One requested fault."""
 
     fault: Fault
     count: int | None
-    """How often it will still happen; None: until it is cleared."""
+    """How many more times it happens; None: until it is cleared."""
     share: float
-    """Of the occasions on which it could happen."""
+    """The fraction of the occasions."""
     subject: str
-    """What it happens to; empty: anything."""
+    """Its subject; empty: any."""
     after: float
     """Seconds into the invocation, for `KILLED_SANDBOX`."""
 
 
 class Faults:
-    """What was asked for, and what has happened.
+    """The requested faults, and those that have happened.
 
     Args:
-        seed: of the choice which occasions a `share` takes.
+        seed: of the choice of occasions for a `share`.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -74,24 +76,24 @@ class Faults:
         subject: str = "",
         after: float = 0.0,
     ) -> None:
-        """Asks for a fault.
+        """Requests a fault.
 
         Args:
             fault: which.
             count: how often; None: until `clear`.
-            share: the part of the occasions that it takes, more than 0 and at most 1.
-            subject: what it happens to, as `Fault` says for each; empty: anything.
+            share: the fraction of the occasions, more than 0 and at most 1.
+            subject: see `Fault`; empty: any.
             after: seconds into the invocation, for `KILLED_SANDBOX`.
 
         Raises:
-            ValueError: there is no such fault, or a number is out of its range.
+            ValueError: the fault is unknown, or a number is out of its range.
         """
         if isinstance(count, bool) or not (count is None or (isinstance(count, int) and count > 0)):
-            raise ValueError(f"count is {count!r}; it is a number from 1, or null: until it is cleared")
+            raise ValueError(f"count is {count!r}; use a number from 1, or null: until it is cleared")
         if not _is_number(share) or not 0 < share <= 1:
-            raise ValueError(f"share is {share!r}; it is a number above 0 and up to 1")
+            raise ValueError(f"share is {share!r}; use a number above 0 and up to 1")
         if not _is_number(after) or not 0 <= after <= LONGEST:
-            raise ValueError(f"after is {after!r}; it is a number of seconds from 0 to {LONGEST}")
+            raise ValueError(f"after is {after!r}; use a number of seconds from 0 to {LONGEST}")
         self._plans.append(Plan(fault=_known(fault), count=count, share=share, subject=str(subject), after=after))
 
     def take(self, fault: Fault, subject: str) -> Plan | None:
@@ -107,11 +109,11 @@ class Faults:
         return None
 
     def clear(self) -> None:
-        """Nothing goes wrong any more."""
+        """Clears all faults."""
         self._plans.clear()
 
     def described(self) -> dict[str, Any]:
-        """What is planned and what has happened, as JSON."""
+        """Requested faults and those that have happened, as JSON."""
         return {
             "planned": [
                 {
@@ -127,16 +129,16 @@ class Faults:
         }
 
     def plan_described(self, params: Any) -> None:
-        """Asks for a fault that is described as JSON: the arguments of `plan`.
+        """Requests a fault described as JSON: the arguments of `plan`.
 
         Raises:
-            ValueError: it is not described so.
+            ValueError: the description is invalid.
         """
         if not isinstance(params, Mapping) or "fault" not in params:
-            raise ValueError('a fault is described as {"fault": "gone", "count": 1}')
+            raise ValueError('describe a fault as {"fault": "gone", "count": 1}')
         unknown = set(params) - {"fault", "count", "share", "subject", "after"}
         if unknown:
-            raise ValueError(f"{', '.join(sorted(map(repr, unknown)))}: no such key of a fault")
+            raise ValueError(f"{', '.join(sorted(map(repr, unknown)))}: unknown key of a fault")
         self.plan(**params)
 
 
@@ -148,4 +150,4 @@ def _known(fault: Fault | str) -> Fault:
     try:
         return Fault(fault)
     except ValueError:
-        raise ValueError(f"{fault!r} is no fault; there are {', '.join(Fault)}") from None
+        raise ValueError(f"{fault!r} is not a fault; the faults are {', '.join(Fault)}") from None

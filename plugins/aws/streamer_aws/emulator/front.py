@@ -1,4 +1,4 @@
-"""One port for sockets and for HTTP: who asks for an upgrade gets one protocol, everybody else the other."""
+"""One port for WebSockets and plain HTTP: the first request of a connection decides which protocol it gets."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Final
 
 MAX_HEAD: Final = 64 * 1024
-"""Bytes of a request's first line and headers; nobody's are longer."""
+"""Maximum bytes of a request's first line and headers."""
 
 
 class Front(asyncio.Protocol):
-    """Reads the head of a connection's first request, then hands the connection over.
+    """Reads the head of a connection's first request, then passes the connection on.
 
     Args:
-        socket: makes the protocol of a connection whose first request asks for a WebSocket.
-        http: makes the protocol of any other.
+        socket: creates the protocol of a connection whose first request is a WebSocket handshake.
+        http: creates the protocol of any other.
     """
 
     def __init__(self, socket: Callable[[], asyncio.Protocol], http: Callable[[], asyncio.Protocol]) -> None:

@@ -1,4 +1,4 @@
-"""Lambda: functions whose sandboxes take one invocation at a time, and die when they take too long."""
+"""Lambda functions: a sandbox runs one invocation at a time, and is killed when it takes too long."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NAMES: Final = ("connect", "disconnect", "default", "processor", "sweep")
 """The functions of a service, each a handler of `streamer_aws`."""
 
 Invoke = Callable[[str, dict[str, Any]], Awaitable[Any]]
-"""Calls the function of that name with an event; raises what `Function.invoke` raises."""
+"""Calls the function with that name with an event; raises as `Function.invoke`."""
 
 
 class FunctionError(StreamerError):
     """An invocation that ended without an answer: the handler raised, took too long, or its sandbox died.
 
     Args:
-        kind: as Lambda names it, such as `Sandbox.Timedout` or the exception's class.
+        kind: the name of the error in Lambda, such as `Sandbox.Timedout`, or the exception's class.
         message: what went wrong.
     """
 
@@ -39,7 +39,7 @@ class FunctionError(StreamerError):
 
 
 class Throttled(StreamerError):
-    """As many invocations as are allowed run already."""
+    """The maximum number of invocations is running already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Invocation:
 
 
 class Sandbox(Protocol):
-    """One execution environment of one function. It is given one invocation at a time."""
+    """One execution environment of one function. It runs one invocation at a time."""
 
     def invoke(self, event: bytes, invocation: Invocation) -> Coroutine[Any, Any, bytes]:
         """The handler's answer as JSON.
@@ -65,7 +65,7 @@ class Sandbox(Protocol):
         ...
 
     async def kill(self) -> None:
-        """Ends it now, inside an invocation or not; that invocation ends with FunctionError, or is cancelled."""
+        """Kills it now; a running invocation ends with FunctionError, or is cancelled."""
         ...
 
     async def close(self) -> None:
@@ -74,18 +74,18 @@ class Sandbox(Protocol):
 
 
 class Function:
-    """One function and its sandboxes, made when they are needed and kept for the next invocation.
+    """One function and its sandboxes, which are created when needed and kept for later invocations.
 
     Args:
         name: one of `NAMES`.
-        make: makes a sandbox.
+        make: creates a sandbox.
         timeout: seconds of an invocation; then its sandbox is killed.
-        sandboxes: how many exist at most. Who comes while all are busy waits, as for a cold start.
-        concurrency: how many may run and wait; who comes then is throttled.
+        sandboxes: the maximum number. When all are busy, an invocation waits, as for a cold start.
+        concurrency: the maximum number of running and waiting invocations; others are throttled.
         region: for its ARN.
-        faults: what goes wrong on demand.
+        faults: on demand.
         clock: time.
-        logger: told how invocations fail.
+        logger: for failed invocations.
     """
 
     def __init__(
@@ -116,14 +116,14 @@ class Function:
         self._closing = Tasks()
 
     async def invoke(self, event: dict[str, Any]) -> Any:
-        """The answer of the handler, after its JSON.
+        """The answer of the handler, converted to JSON and back.
 
         Raises:
-            Throttled: too many run already.
+            Throttled: too many invocations are running.
             FunctionError: it raised, took too long, or its sandbox died.
         """
         if self._inside >= self._concurrency:
-            raise Throttled(f"{self.name}: {self._concurrency} invocations run already")
+            raise Throttled(f"{self.name}: {self._concurrency} invocations are already running")
         self._inside += 1
         try:
             async with self._free:
@@ -144,7 +144,7 @@ class Function:
         try:
             if not await done_within(self._clock, limit, running):
                 if plan is not None and plan.after <= self.timeout:
-                    raise FunctionError("Runtime.ExitError", "the sandbox was killed, as was asked for")
+                    raise FunctionError("Runtime.ExitError", "the sandbox was killed by a requested fault")
                 raise FunctionError("Sandbox.Timedout", f"Task timed out after {self.timeout:.2f} seconds")
             try:
                 answer = running.result()
@@ -159,7 +159,7 @@ class Function:
             if healthy:
                 self._idle.append(sandbox)
             else:
-                # Whoever waits for the answer need not wait for the end of the sandbox too.
+                # A caller that waits for the answer need not wait for the end of the sandbox too.
                 self._closing.start(_end(sandbox, running))
 
     async def _sandbox(self) -> Sandbox:
@@ -168,7 +168,7 @@ class Function:
         self.cold_starts += 1
         making = asyncio.ensure_future(self._make())
         try:
-            # Whole or not at all: what is given up half-made could not be ended by anybody.
+            # Completed even if the caller gives up: a half-created sandbox could not be ended.
             return await asyncio.shield(making)
         except asyncio.CancelledError:
             self._closing.start(_unwanted(making))
@@ -177,14 +177,14 @@ class Function:
             raise FunctionError("Runtime.InitError", f"{type(problem).__name__}: {problem}") from problem
 
     async def close(self) -> None:
-        """Ends all sandboxes; nothing may be invoked any more."""
+        """Ends all sandboxes; no further invocations are allowed."""
         await self._closing.finish()
         while self._idle:
             await self._idle.pop().close()
 
 
 class SandboxDied(StreamerError):
-    """The sandbox ended inside an invocation, by itself or by somebody's hand."""
+    """The sandbox ended during an invocation, by itself or by a kill."""
 
 
 async def _unwanted(making: Awaitable[Sandbox]) -> None:
@@ -200,4 +200,4 @@ async def _end(sandbox: Sandbox, running: asyncio.Task[bytes]) -> None:
 def _binary(value: Any) -> str:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    raise TypeError(f"{type(value).__name__} is no JSON")
+    raise TypeError(f"{type(value).__name__} is not JSON")

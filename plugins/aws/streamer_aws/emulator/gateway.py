@@ -26,23 +26,23 @@ REFUSALS: Final = range(400, 600)
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One that `$connect` let in."""
+    """A connection that `$connect` accepted."""
 
     peer: Peer
     socket: Socket
 
 
 class Gateway:
-    """Accepts sockets, and calls a function for each thing that happens on them.
+    """Accepts sockets, and calls a function for each of their events.
 
-    Messages of one socket are given to functions as they come: at the same time, and so in no order.
+    Messages of one socket are passed to functions as they arrive: concurrently, and so in no particular order.
 
     Args:
         invoke: calls a function: `connect`, `disconnect` or `default`.
-        limits: what is allowed.
-        faults: what goes wrong on demand.
+        limits: of API Gateway.
+        faults: on demand.
         clock: time.
-        stage: the path that clients connect to, without its slash.
+        stage: the path of the WebSocket endpoint, without its slash.
     """
 
     def __init__(self, invoke: Invoke, *, limits: Limits, faults: Faults, clock: Clock, stage: str) -> None:
@@ -56,7 +56,7 @@ class Gateway:
         self._tasks = Tasks()
         self._ids: dict[Socket, str] = {}
         self._sockets: WeakSet[Socket] = WeakSet()
-        # What AWS allows at once is a second's worth.
+        # AWS allows bursts of a second's worth.
         self._connects = Buckets(Rate(limits.connects, 1.0), limits.connects)
         self._requests = Buckets(Rate(limits.requests, 1.0), limits.requests)
 
@@ -69,11 +69,11 @@ class Gateway:
         return made
 
     def may_request(self) -> bool:
-        """Whether the account's rate lets one more message or post through now; it is counted."""
+        """Whether the account's rate allows another message or post now; counts it."""
         return not self._requests.take("", self._clock.monotonic())
 
     async def close(self) -> None:
-        """Ends all connections, without their `$disconnect`."""
+        """Ends all connections, without calling `$disconnect`."""
         connections = list(self.connections.values())
         self.connections.clear()
         self._ids.clear()
@@ -112,7 +112,7 @@ class Gateway:
         if status in REFUSALS:
             socket.refuse(status, _body(_REASONS.get(status, "Forbidden")))
             return
-        # From here on it can be posted to, and not a moment earlier.
+        # From here on it can be posted to, but not earlier.
         if socket.accept(_subprotocol(answer)):
             self.connections[peer.connection_id] = Connection(peer, socket)
             self._ids[socket] = peer.connection_id
@@ -131,7 +131,7 @@ class Gateway:
             _tell(socket, event, "Too Many Requests")
 
     async def _message(self, socket: Socket, event: dict[str, Any]) -> None:
-        # The answer's body goes nowhere: no route response is declared.
+        # The answer's body is ignored: no route response is declared.
         answer = await self._ask("default", event)
         if isinstance(answer, Exception) and socket.is_open:
             _tell(
@@ -154,7 +154,9 @@ class Gateway:
     # Functions
 
     async def _ask(self, name: str, event: dict[str, Any]) -> Any:
-        """The function's answer, or the exception instead of one. What takes too long runs on, unheard."""
+        """The function's answer, or the exception instead of one. A function that takes too long continues, and its
+        answer is ignored.
+        """
         call = self._tasks.start(self._outcome(name, event))
         if await done_within(self._clock, self.limits.integration_timeout, call):
             return call.result()
@@ -177,7 +179,7 @@ _REASONS: Final[dict[int, str]] = {
 
 
 def _status(answer: Any) -> int:
-    """What the handshake is answered with; 502 for what is no answer at all."""
+    """The answer to the handshake; 502 for an invalid one."""
     if isinstance(answer, TimeoutError):
         return HTTPStatus.GATEWAY_TIMEOUT
     if isinstance(answer, Throttled):
@@ -189,7 +191,7 @@ def _status(answer: Any) -> int:
 
 
 def _subprotocol(answer: dict[str, Any]) -> str | None:
-    """The only header of the answer that the client sees."""
+    """The only header of the answer that the client gets."""
     for name, value in (answer.get("headers") or {}).items():
         if name.lower() == "sec-websocket-protocol":
             return str(value)

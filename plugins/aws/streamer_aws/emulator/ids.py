@@ -1,4 +1,4 @@
-"""Ids as AWS makes them."""
+"""Ids in the formats of AWS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 BYTES_OF_AN_ID: Final = 11
 ACCOUNT: Final = "000000000000"
-"""The account that emulators use."""
+"""The account id of emulators."""
 
 
 def gateway_id() -> str:
@@ -19,7 +19,7 @@ def gateway_id() -> str:
 
 
 def is_gateway_id(text: str) -> bool:
-    """Whether it has the form of one. An id whose `=` was lost or encoded twice on the way has not."""
+    """Whether it has the format of one. An id whose `=` was lost or encoded twice does not."""
     try:
         return len(base64.b64decode(text, altchars=b"-_", validate=True)) == BYTES_OF_AN_ID
     except (binascii.Error, ValueError):

@@ -1,7 +1,7 @@
-"""Sandboxes inside this process: quick, for tests by the thousand.
+"""Sandboxes inside this process: fast, for thousands of tests.
 
-They are unlike Lambda in three things: what runs in one that is killed sees its own cancellation (and can write
-nothing any more), none is frozen between its invocations, and all share one interpreter. `processes` has real ones.
+They differ from Lambda in three points: code in a killed sandbox sees its own cancellation (and can no longer write
+anything), no sandbox is frozen between its invocations, and all share one interpreter. `processes` has real ones.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Handlers(Protocol):
         ...
 
     async def kill(self) -> None:
-        """The end of the sandbox in the midst of an invocation."""
+        """The end of the sandbox during an invocation."""
         ...
 
 
 class Context:
-    """The context object that a handler is given.
+    """The context object of a handler.
 
     Args:
         invocation: the call.
@@ -88,13 +88,13 @@ class InProcess:
     async def invoke(self, event: bytes, invocation: Invocation) -> bytes:
         try:
             answer = await self._handler(orjson.loads(event), Context(invocation, self._clock))
-            # As the runtime does: what is no JSON is an error of the function.
+            # As in Lambda's runtime: a result that is not JSON is an error of the function.
             return orjson.dumps(answer)
         except Exception as problem:
             raise FunctionError(type(problem).__name__, str(problem)) from problem
 
     async def kill(self) -> None:
-        """Part of `Sandbox`. The invocation is cancelled by the function; what it began besides ends here."""
+        """The invocation is cancelled by the function; everything else that it started ends here."""
         await self._handlers.kill()
 
     async def close(self) -> None:

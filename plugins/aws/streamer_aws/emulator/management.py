@@ -1,4 +1,4 @@
-"""The HTTP side: `@connections` of API Gateway, and the faults of the emulator."""
+"""The HTTP API: `@connections` of API Gateway, and the faults of the emulator."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from streamer_aws.emulator.gateway import Connection, Gateway
 from streamer_aws.emulator.ids import is_gateway_id
 
 MAX_BODY: Final = 8 * 1024 * 1024
-"""Bytes that are read at all, to say that they are too many."""
+"""Bytes that are read in order to report that there are too many."""
 SIGNED: Final = "AWS4-HMAC-SHA256 "
 
 
 def management(gateway: Gateway) -> web.Application:
-    """The application that answers everything that is no WebSocket."""
+    """The application for all plain HTTP requests."""
     app = web.Application(client_max_size=MAX_BODY)
     side = _Management(gateway)
     place = f"/{gateway.stage}/@connections/{{id}}"
@@ -38,7 +38,7 @@ class _Management:
         self._gateway = gateway
 
     async def post(self, request: web.Request) -> web.Response:
-        # First of all, so that the connection cannot end between the look for it and the message.
+        # First of all, so that the connection cannot end between looking it up and sending the message.
         data = await request.read()
         refused, connection = self._find(request)
         if refused is not None or connection is None:
@@ -85,7 +85,7 @@ class _Management:
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
     def _find(self, request: web.Request) -> tuple[web.Response | None, Connection | None]:
-        """Why the call is refused, or its connection; None where there is none."""
+        """Why the call is refused, or its connection; None if there is none."""
         if not request.headers.get("Authorization", "").startswith(SIGNED):
             return _error(
                 HTTPStatus.FORBIDDEN, "MissingAuthenticationTokenException", "Missing Authentication Token"

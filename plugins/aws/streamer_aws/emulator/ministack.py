@@ -1,6 +1,6 @@
-"""DynamoDB, SQS and S3 on this machine: ministack, in an environment and a process of its own.
+"""DynamoDB, SQS and S3 on this machine: ministack, in a separate environment and process.
 
-It cannot live in ours: it pins another botocore than aiobotocore does.
+It cannot be installed in ours, since it pins another botocore than aiobotocore.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from streamer_aws.emulator.waiting import done_within
 VERSION: Final = "1.5.33"
 REQUIREMENT: Final = f"ministack=={VERSION}"
 LOOK: Final = 0.05
-"""Seconds between two looks whether it answers."""
+"""Seconds between two polls whether it responds."""
 LAST_WORDS: Final = 10.0
 """Seconds that it gets to end."""
 PATIENCE: Final = 600
-"""Looks at a process that has just been started: half a minute."""
+"""Number of polls of a new process: half a minute."""
 
 
 def default_home(environ: Mapping[str, str]) -> Path:
-    """Where its environment is kept: in the user's cache directory, one for each version."""
+    """The folder of its environment: in the user's cache directory, one for each version."""
     cache = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "~")).expanduser() / ".cache"
     return Path(cache) / "streamer" / f"ministack-{VERSION}"
 
 
 async def install(home: Path, tell: Callable[[str], Any], requirement: str = REQUIREMENT) -> Path:
-    """Its program; on first use the environment is made, which needs the package index.
+    """Its program; on first use the environment is created, which needs the package index.
 
     Args:
         home: of the environment.
-        tell: told in one line that it takes a while.
+        tell: called with one line when this takes a while.
         requirement: what pip installs.
 
     Raises:
@@ -68,10 +68,10 @@ async def install(home: Path, tell: Callable[[str], Any], requirement: str = REQ
             raise StartError(f"{command[0]}: {problem.strerror}") from problem
         said, _ = await process.communicate()
         if process.returncode:
-            lines = said.decode(errors="replace").strip().splitlines() or ["it does not say why"]
+            lines = said.decode(errors="replace").strip().splitlines() or ["without an error message"]
             raise StartError(
-                f"{requirement} cannot be installed into {home}: {lines[-1]}; or give --endpoint-url of a service "
-                "that speaks DynamoDB and SQS"
+                f"cannot install {requirement} into {home}: {lines[-1]}; or use --endpoint-url for a service "
+                "with the APIs of DynamoDB and SQS"
             )
     done.touch()
     return program
@@ -79,7 +79,7 @@ async def install(home: Path, tell: Callable[[str], Any], requirement: str = REQ
 
 @asynccontextmanager
 async def running(program: Path, region: str, clock: Clock) -> AsyncIterator[str]:
-    """The address of a new one, on loopback and empty; it ends with the context.
+    """The address of a new, empty instance on loopback; it ends with the context.
 
     Raises:
         StartError: it does not start.
@@ -134,8 +134,8 @@ async def _answers(url: str, process: asyncio.subprocess.Process, log: IO[bytes]
                 break
             await clock.sleep(LOOK)
     log.seek(0)
-    lines = log.read().decode(errors="replace").strip().splitlines() or ["it says nothing"]
-    raise StartError(f"ministack does not answer at {url}: {lines[-1]}")
+    lines = log.read().decode(errors="replace").strip().splitlines() or ["without output"]
+    raise StartError(f"ministack does not respond at {url}: {lines[-1]}")
 
 
 def _log(folder: str) -> IO[bytes]:

@@ -1,7 +1,7 @@
-"""Sandboxes as real processes: `awslambdaric` runs the handler against a Runtime API that is served here.
+"""Sandboxes as real processes: `awslambdaric` runs the handler with a Runtime API that is served here.
 
-A process is stopped between its invocations, as Lambda freezes a sandbox: nothing in it runs on, its connections age.
-Source: "Using the Lambda runtime API for custom runtimes", version 2018-06-01.
+A process is stopped between its invocations, as Lambda freezes a sandbox: nothing in it continues, and its connections
+become stale. Source: "Using the Lambda runtime API for custom runtimes", version 2018-06-01.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ runpy.run_module("awslambdaric", run_name="__main__", alter_sys=True)
 """The runtime, after PR_SET_PDEATHSIG with SIGKILL: a frozen process would not notice that the emulator was killed."""
 STDERR: Final = 2
 MAX_BODY: Final = 8 * 1024 * 1024
-"""Bytes of an answer; Lambda's own limit is 6 MB."""
+"""Maximum bytes of an answer; Lambda's own limit is 6 MB."""
 
 
 class Process:
@@ -37,9 +37,9 @@ class Process:
 
     Args:
         handler: what it runs, such as `streamer_aws.default`.
-        environ: all of its environment; the address of the API is added.
+        environ: its whole environment, to which the address of the API is added.
         name: the function's.
-        timeout: of the function, in seconds; the process is told.
+        timeout: of the function, in seconds; the process gets it.
     """
 
     def __init__(self, handler: str, environ: Mapping[str, str], *, name: str, timeout: float) -> None:
@@ -85,9 +85,9 @@ class Process:
             PROGRAM,
             self._handler,
             stdin=asyncio.subprocess.DEVNULL,
-            # The runtime writes its log there; ours is on standard error too.
+            # The runtime writes its log to standard output; ours is on standard error.
             stdout=STDERR,
-            # A group of its own: Ctrl-C is for the emulator.
+            # In its own group: Ctrl-C is for the emulator.
             process_group=0,
             env={
                 **self._environ,
@@ -115,12 +115,12 @@ class Process:
                     return answer.result()
         finally:
             asking.cancel()
-        # A handler that cannot even be loaded has said why before its process ended.
+        # A handler that cannot be imported has printed the reason before its process ended.
         said = answer.exception() if answer.done() else None
         raise SandboxDied(f"the process ended with status {self._ending.result()}{f' ({said})' if said else ''}")
 
     async def kill(self) -> None:
-        """Part of `Sandbox`: SIGKILL."""
+        """Sends SIGKILL."""
         assert self._ending is not None
         assert self._runner is not None
         self._signal(signal.SIGKILL)
@@ -130,7 +130,7 @@ class Process:
         await self._runner.cleanup()
 
     async def close(self) -> None:
-        """Part of `Sandbox`. As on Lambda, where a function without extensions is not told either."""
+        """As on Lambda, where a function without extensions is not notified either."""
         await self.kill()
 
     def _signal(self, number: signal.Signals) -> None:
@@ -142,7 +142,7 @@ class Process:
 
     async def _next(self, _request: web.Request) -> web.StreamResponse:
         waiting: asyncio.Future[web.Response] = asyncio.get_running_loop().create_future()
-        # The whole request is here, so the process does nothing but wait: from now on it does not even that.
+        # The request is complete, so the process only waits: now it is stopped.
         self._signal(signal.SIGSTOP)
         await self._asks.put(waiting)
         return await waiting

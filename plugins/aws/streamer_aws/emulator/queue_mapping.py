@@ -1,6 +1,7 @@
 """Lambda's event source mapping of an SQS queue.
 
-Source: "Using Lambda with Amazon SQS": batches, `ReportBatchItemFailures`, and what of a batch is deleted when.
+Source: "Using Lambda with Amazon SQS": batches, `ReportBatchItemFailures`, and which messages of a batch are deleted
+when.
 """
 
 from __future__ import annotations
@@ -17,26 +18,26 @@ from streamer_aws.emulator.limits import Limits
 from streamer_aws.emulator.waiting import Tasks
 
 PAUSE: Final = 1.0
-"""Seconds after a failed look at the queue."""
+"""Seconds after a failed poll of the queue."""
 
 
 class QueueMapping:
-    """Takes batches from a queue and gives them to the processor; deletes what it did not report as failed.
+    """Reads batches from a queue and passes them to the processor; deletes messages that it did not report as failed.
 
-    What failed is left where it is: the queue shows it again when its visibility timeout is over, and moves it to
-    the dead-letter queue when it was received too often.
+    Failed messages are left in the queue, which shows them again after the visibility timeout, and moves them to the
+    dead-letter queue when they were received too often.
 
     Args:
         client: of SQS.
         url: the queue's.
         arn: the queue's.
         invoke: calls the processor.
-        concurrency: batches that are worked on at the same time.
+        concurrency: concurrent batches.
         limits: the batch and the wait.
         region: of the queue.
-        faults: what goes wrong on demand.
+        faults: on demand.
         clock: time.
-        logger: told of a queue that cannot be asked, and of answers that are none.
+        logger: for a queue that does not respond, and for invalid answers.
     """
 
     def __init__(
@@ -66,13 +67,13 @@ class QueueMapping:
         self._tasks = Tasks()
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Runs until it is cancelled."""
         try:
             while True:
                 async with self._free:
                     messages = await self._receive()
                 if messages:
-                    # Taken only for what has come, so that nothing is received that would then wait here.
+                    # Taken only for received messages, so that nothing is received that would then wait here.
                     await self._free.acquire()
                     self._tasks.start(self._work(messages))
         finally:
@@ -88,7 +89,7 @@ class QueueMapping:
                 MessageAttributeNames=["All"],
             )
         except Exception as problem:  # noqa: BLE001 - any failure of the network or the service; it is asked again
-            self._logger.warning("the queue cannot be asked", queue=self._url, error=str(problem))
+            self._logger.warning("cannot read the queue", queue=self._url, error=str(problem))
             await self._clock.sleep(PAUSE)
             return []
         found: list[dict[str, Any]] = answer.get("Messages", [])
@@ -111,7 +112,7 @@ class QueueMapping:
             self._free.release()
 
     async def _process(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The messages that are done with."""
+        """The processed messages."""
         if self._faults.take(Fault.LOST_WAKE_UP, "sqs"):
             return messages
         event = queue_event(messages, self._arn, self._region)
@@ -124,16 +125,16 @@ class QueueMapping:
             raise answer
         failed = failures(answer, {message["MessageId"] for message in messages})
         if failed is None:
-            self._logger.error("the processor's batchItemFailures are none: the whole batch counts as failed")
+            self._logger.error("the processor's batchItemFailures are invalid: the whole batch counts as failed")
             return []
         return [message for message in messages if message["MessageId"] not in failed]
 
 
 def failures(answer: Any, known: Collection[str]) -> set[str] | None:
-    """The identifiers that the processor reported as failed; None when it answered what counts as a failure of all.
+    """The identifiers that the processor reported as failed; None when the answer means that all failed.
 
     Args:
-        answer: of the function; None, an empty object, and empty or missing `batchItemFailures` are success.
+        answer: of the function; None, an empty object, and empty or missing `batchItemFailures` mean success.
         known: the identifiers of the batch.
     """
     reported = answer.get("batchItemFailures") if isinstance(answer, Mapping) else None

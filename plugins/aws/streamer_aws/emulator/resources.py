@@ -1,4 +1,4 @@
-"""What the template would have made: the tables, the queue and its dead-letter queue."""
+"""The resources of the template: the tables, the queue and its dead-letter queue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streamer_aws.store.component import definitions as requests_definitions
 from streamer_aws.store.component import table_name
 
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "emulated", "AWS_SECRET_ACCESS_KEY": "emulated"}
-"""What sandboxes sign with. Nobody's own credentials are looked for, so nothing can reach an account."""
+"""The credentials of sandboxes. No other credentials are read, so no account can be reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ async def client(service: str, region: str, endpoint_url: str, read_timeout: flo
 
 
 async def make_tables(store: Mapping[str, Any], connections: Mapping[str, Any], dynamodb: Any, clock: Clock) -> str:
-    """The ARN of the stream of the requests' table; what is not there yet of the tables is made.
+    """The ARN of the stream of the requests' table; creates missing tables.
 
     Args:
         store: options of the store.
@@ -54,7 +54,7 @@ async def make_tables(store: Mapping[str, Any], connections: Mapping[str, Any], 
         clock: time.
 
     Raises:
-        StoreUnavailable: one cannot be made.
+        StoreUnavailable: a table cannot be created.
     """
     for definition in [*requests_definitions(store), *connections_definitions(connections)]:
         await tables.create(dynamodb, definition, clock)
@@ -64,19 +64,21 @@ async def make_tables(store: Mapping[str, Any], connections: Mapping[str, Any], 
 
 
 async def make_bucket(options: Mapping[str, Any], region: str, endpoint_url: str) -> None:
-    """The bucket of what is too large for the table, where the store's options name one that is not there."""
+    """Creates the bucket for content that is too large for the table, if the store's options name one that does not
+    exist.
+    """
     name = options.get("bucket")
     if name is None:
         return
     async with client("s3", region, endpoint_url) as s3:
         if name not in {bucket["Name"] for bucket in (await s3.list_buckets())["Buckets"]}:
-            # In us-east-1 it must not be named.
+            # In us-east-1 the region must not be given.
             place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
             await s3.create_bucket(Bucket=name, **place)
 
 
 async def make_queue(name: str, sqs: Any, limits: Limits) -> Queue:
-    """The queue and, as `<name>-dead`, its dead-letter queue; left as they are when they are there."""
+    """The queue and its dead-letter queue, `<name>-dead`; existing ones are not changed."""
     dead = await _queue(sqs, f"{name}-dead", {"MessageRetentionPeriod": str(14 * 24 * 3600)})
     return await _queue(
         sqs,

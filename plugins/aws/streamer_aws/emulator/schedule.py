@@ -1,4 +1,4 @@
-"""EventBridge's schedule: calls a function again and again."""
+"""EventBridge's schedule: calls a function periodically."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from streamer_aws.emulator.functions import FunctionError, Invoke, Throttled
 
 
 async def run_schedule(name: str, every: float, *, invoke: Invoke, region: str, clock: Clock) -> None:
-    """Calls the function at each interval until it is cancelled. One that fails is called again at the next.
+    """Calls the function at each interval until it is cancelled. A failed call is not repeated before the next
+    interval.
 
     Args:
         name: of the function.
@@ -24,5 +25,5 @@ async def run_schedule(name: str, every: float, *, invoke: Invoke, region: str, 
         try:
             await invoke(name, scheduled_event(name, region, clock.now()))
         except (FunctionError, Throttled):
-            # The function's own log has said it.
+            # The function has already logged it.
             continue

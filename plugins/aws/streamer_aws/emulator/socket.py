@@ -1,4 +1,4 @@
-"""One WebSocket as the gateway holds it: strict about frames, silent by itself, closed when its time is over."""
+"""One WebSocket as the gateway holds it: strict about frames, sends no pings, and is closed at its time limits."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ UNSUPPORTED: Final = 1003
 NOT_UTF8: Final = 1007
 ABNORMAL: Final = 1006
 CLOSE_PATIENCE: Final = 5.0
-"""Seconds that a client gets to end its side."""
+"""Seconds that a client gets to close its side."""
 
 
 class Socket(asyncio.Protocol):
-    """One connection: its handshake is decided by somebody else, its messages are handed on whole.
+    """One connection: another object decides its handshake, and its messages are passed on whole.
 
     Args:
         limits: of frames, messages and times.
         clock: time.
-        on_request: told of a handshake; it answers by `accept` and `listen`, or by `refuse`.
-        on_message: told of each message.
-        on_end: told once how an accepted connection ended: code and reason.
+        on_request: called with a handshake; it answers with `accept` and `listen`, or with `refuse`.
+        on_message: called with each message.
+        on_end: called once when an accepted connection ended, with code and reason.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class Socket(asyncio.Protocol):
         self._hanging_up = False
         self._timers: list[asyncio.Task[None]] = []
 
-    # Part of asyncio.Protocol.
+    # Called by the loop, as an asyncio.Protocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        # A head that was refused is all that is read of its connection.
+        # After a refused head, nothing more is read from its connection.
         if self._protocol.handshake_exc is None:
             self._protocol.receive_data(data)
             self._work_off()
@@ -86,7 +86,7 @@ class Socket(asyncio.Protocol):
         for timer in self._timers:
             timer.cancel()
 
-    # For whoever decides about it.
+    # The code that decides about it sees this.
 
     @property
     def source_ip(self) -> str:
@@ -102,12 +102,12 @@ class Socket(asyncio.Protocol):
 
     @property
     def waiting_bytes(self) -> int:
-        """What the client has not read yet and the system does not hold any more."""
+        """The data that the client has not read and the system no longer buffers."""
         assert self._transport is not None
         return self._transport.get_write_buffer_size()
 
     def accept(self, subprotocol: str | None = None) -> bool:
-        """Answers the handshake with 101. False when the client has gone meanwhile."""
+        """Answers the handshake with 101. False when the client has disconnected meanwhile."""
         assert self._response is not None
         assert self._transport is not None
         if self._has_gone:
@@ -123,11 +123,11 @@ class Socket(asyncio.Protocol):
 
     @property
     def _has_gone(self) -> bool:
-        """Whether the client has left, or said goodbye, before its handshake was answered."""
+        """Whether the client has disconnected, or sent a close frame, before its handshake was answered."""
         return self._ended or self._protocol.eof_sent
 
     def listen(self) -> None:
-        """Begins to take messages of an accepted connection."""
+        """Starts to accept messages of an accepted connection."""
         assert self._transport is not None
         for frame in self._early:
             self._take(frame)
@@ -159,18 +159,18 @@ class Socket(asyncio.Protocol):
             self._finish(code, reason)
 
     def end(self) -> None:
-        """Hangs up when what was sent has left, whatever the client does."""
+        """Disconnects when everything is sent, whatever the client does."""
         if self._transport is not None:
             self._transport.close()
 
-    # What comes in.
+    # Receiving.
 
     def _work_off(self) -> None:
         for event in self._protocol.events_received():
             if isinstance(event, Request):
                 self._begin(event)
             elif isinstance(event, Frame):
-                # A client that does not wait for the answer to its handshake.
+                # The client did not wait for the answer to its handshake.
                 self._early.append(event) if not self._accepted else self._take(event)
         self._flush()
         if self._accepted and self._protocol.state is not State.OPEN:
@@ -211,11 +211,11 @@ class Socket(asyncio.Protocol):
         self._finish(code, reason)
 
     def _closing(self) -> tuple[int, str]:
-        """Why the connection is not open any more: what we said to a broken client, else what the client said."""
+        """Why the connection is closed: our reason for a broken client, otherwise the client's reason."""
         close = self._protocol.close_sent or self._protocol.close_rcvd
         return (ABNORMAL, "Connection Closed Abnormally") if close is None else (close.code, close.reason)
 
-    # What goes out.
+    # Sending.
 
     def _flush(self) -> None:
         transport = self._transport
@@ -224,8 +224,8 @@ class Socket(asyncio.Protocol):
             if data:
                 transport.write(data)
             else:
-                # Only half: closing while the other side still writes could cost it our last frame.
-                with contextlib.suppress(OSError):  # the other side has gone already
+                # Only half: closing while the other side still writes could lose our last frame.
+                with contextlib.suppress(OSError):  # The other side has already disconnected.
                     transport.write_eof()
         if self._protocol.close_expected() and not self._hanging_up:
             self._hanging_up = True
@@ -241,7 +241,7 @@ class Socket(asyncio.Protocol):
             if self._accepted:
                 self._on_end(self, code, reason)
 
-    # Time.
+    # Time limits.
 
     async def _watch_idle(self) -> None:
         while (left := self._active + self._limits.idle - self._clock.monotonic()) > 0:

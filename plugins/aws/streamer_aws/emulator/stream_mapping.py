@@ -1,7 +1,8 @@
 """Lambda's event source mapping of a DynamoDB stream.
 
-Source: "Using Lambda with Amazon DynamoDB": each shard in its order, a batch again and again until it succeeds, in
-halves if it fails, and only so often; of a partial failure everything from the lowest failed record on comes again.
+Source: "Using Lambda with Amazon DynamoDB": each shard in its order, a batch repeated until it succeeds, in halves if
+it fails, and only a limited number of times; after a partial failure, everything from the lowest failed record on is
+repeated.
 """
 
 from __future__ import annotations
@@ -23,24 +24,24 @@ from streamer_aws.emulator.waiting import Tasks
 PAUSE: Final = 1.0
 """Seconds after a failed call of the stream, or of the function."""
 LOOK_FOR_SHARDS: Final = 5.0
-"""Seconds between two looks for shards that have come."""
+"""Seconds between two polls for new shards."""
 
 Records = Sequence[dict[str, Any]]
 
 
 class StreamMapping:
-    """Reads every shard of a stream and gives its records to the processor, in order, a batch at a time.
+    """Reads every shard of a stream and passes its records to the processor, in order, one batch at a time.
 
     Args:
         client: of DynamoDB Streams.
         arn: the stream's.
         invoke: calls the processor.
-        pattern: which records it is for, as in Lambda's filter criteria; values are compared, nothing else. None: all.
-        bisect: whether a batch that fails is tried again in halves.
+        pattern: selects records, as in Lambda's filter criteria; only equality is supported. None: all.
+        bisect: whether a failed batch is repeated in halves.
         limits: the batch, the pause and the retries.
-        faults: what goes wrong on demand.
+        faults: on demand.
         clock: time.
-        logger: told of records that are given up.
+        logger: for records that are given up.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class StreamMapping:
         logger: Any,
     ) -> None:
         self.given_up: list[dict[str, Any]] = []
-        """Records that failed too often: what the on-failure destination is told of."""
+        """Records that failed too often: the on-failure destination gets them."""
         self._client = client
         self._arn = arn
         self._invoke = invoke
@@ -69,7 +70,7 @@ class StreamMapping:
         self._logger = logger
 
     async def run(self) -> None:
-        """Until it is cancelled. It begins with the oldest record that there is."""
+        """Runs until it is cancelled, starting with the oldest record."""
         shards: dict[str, asyncio.Task[None]] = {}
         tasks = Tasks()
         try:
@@ -81,7 +82,7 @@ class StreamMapping:
                         if shard["ShardId"] not in shards and (parent is None or parent.done()):
                             shards[shard["ShardId"]] = tasks.start(self._read(shard["ShardId"]))
                 except Exception as problem:  # noqa: BLE001 - any failure of the network or the service; it is asked again
-                    self._logger.warning("the stream cannot be asked", stream=self._arn, error=str(problem))
+                    self._logger.warning("cannot read the stream", stream=self._arn, error=str(problem))
                 await self._clock.sleep(LOOK_FOR_SHARDS)
         finally:
             await tasks.stop()
@@ -103,7 +104,7 @@ class StreamMapping:
                 await self._work(wanted[first : first + self._limits.batch])
 
     async def _batches(self, shard: str) -> AsyncIterator[Records]:
-        """What the shard holds, as it comes, until it is closed. The checkpoint is what was asked for last."""
+        """The shard's records, as they arrive, until it is closed. The checkpoint is what was read last."""
         checkpoint: str | None = None
         iterator: str | None = None
         while True:
@@ -111,14 +112,14 @@ class StreamMapping:
                 iterator = iterator or await self._iterator(shard, checkpoint)
                 answer = await self._client.get_records(ShardIterator=iterator)
             except ClientError as problem:
-                # An iterator lives for fifteen minutes, which one batch may take.
+                # An iterator is valid for fifteen minutes, which one batch may take.
                 iterator = None
                 if problem.response["Error"]["Code"] != "ExpiredIteratorException":
-                    self._logger.warning("the shard cannot be read", shard=shard, error=str(problem))
+                    self._logger.warning("cannot read the shard", shard=shard, error=str(problem))
                     await self._clock.sleep(PAUSE)
                 continue
             except Exception as problem:  # noqa: BLE001 - any failure of the network; it is asked again
-                self._logger.warning("the shard cannot be read", shard=shard, error=str(problem))
+                self._logger.warning("cannot read the shard", shard=shard, error=str(problem))
                 await self._clock.sleep(PAUSE)
                 continue
             records: Records = answer["Records"]
@@ -151,7 +152,7 @@ class StreamMapping:
             if failed is None:
                 return
             if failed:
-                # Those before it are done, and what is left counts its failures anew.
+                # The records before it are processed, and the rest counts its failures from zero.
                 records, retries = records[failed:], 0
             if retries >= self._limits.stream_retries:
                 self.given_up.extend(records)
@@ -165,7 +166,7 @@ class StreamMapping:
                 records, retries = records[middle:], 0
 
     async def _first_failed(self, records: Records) -> int | None:
-        """The place in the batch of the first record that is reported as failed; None: all are done.
+        """The index in the batch of the first record that is reported as failed; None: all are processed.
 
         Raises:
             FunctionError: the whole batch failed.
@@ -179,7 +180,7 @@ class StreamMapping:
         numbers = [_number(record) for record in records]
         failed = failures(answer, numbers)
         if failed is None:
-            raise FunctionError("BatchItemFailures", "they name what is not in the batch")
+            raise FunctionError("BatchItemFailures", "they contain an identifier that is not in the batch")
         return min(map(numbers.index, failed)) if failed else None
 
     async def _call(self, event: dict[str, Any]) -> Any:
@@ -187,12 +188,12 @@ class StreamMapping:
             try:
                 return await self._invoke("processor", event)
             except Throttled:
-                # Not the records' fault: it is tried until there is room.
+                # The records are not the cause: repeated until there is capacity.
                 await self._clock.sleep(PAUSE)
 
 
 def matches(pattern: Mapping[str, Any] | None, value: Any) -> bool:
-    """Whether a record is one that the pattern wants: every key that it names holds one of the values listed for it.
+    """Whether the pattern selects a record: every key in it has one of the values listed for it.
 
     Args:
         pattern: nested objects that end in lists of values, as in EventBridge's patterns; None: everything.

@@ -1,4 +1,4 @@
-"""A proxy in front of DynamoDB: it counts the calls, and refuses those that a fault was asked for."""
+"""A proxy in front of DynamoDB: it counts the calls, and makes them fail when a fault was requested."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ HOP_BY_HOP: Final = frozenset({"connection", "keep-alive", "transfer-encoding", 
 
 
 class Proxy:
-    """Hands calls on to a service that speaks DynamoDB.
+    """Passes calls on to a service with the API of DynamoDB.
 
     Args:
         target: its address.
-        session: what it is spoken to with.
-        faults: which calls go wrong.
+        session: for the calls.
+        faults: which calls fail.
     """
 
     def __init__(self, target: str, session: aiohttp.ClientSession, faults: Faults) -> None:
         self.calls: Counter[str] = Counter()
-        """How often each operation was asked for, those that were refused too."""
+        """How often each operation was called, including failed calls."""
         self._target = target.rstrip("/")
         self._session = session
         self._faults = faults
 
     def application(self) -> web.Application:
-        """What serves it."""
+        """The application."""
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_route("*", "/{path:.*}", self._handle)
         return app
@@ -60,7 +60,7 @@ class Proxy:
                 self._target + request.raw_path,
                 data=await request.read(),
                 headers={
-                    # The host too: it is signed.
+                    # Including the host, which is signed.
                     name: value
                     for name, value in request.headers.items()
                     if name.lower() not in HOP_BY_HOP

@@ -1,4 +1,4 @@
-"""Waiting with a bound, by the clock that tests can move."""
+"""Waits with a time limit, with a clock that tests can move."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streamer.core.clock import Clock
 Answer = TypeVar("Answer")
 
 GRACE: Final = 0.1
-"""Seconds that the answers under way get when an HTTP server ends. To aiohttp 0 would mean for ever."""
+"""Seconds for unfinished responses when an HTTP server ends. For aiohttp, 0 would mean forever."""
 
 
 async def done_within(clock: Clock, seconds: float, task: asyncio.Future[Any]) -> bool:
@@ -25,13 +25,13 @@ async def done_within(clock: Clock, seconds: float, task: asyncio.Future[Any]) -
 
 
 class Tasks:
-    """Tasks that nobody waits for, kept until they end."""
+    """Background tasks, kept until they end."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
-        """Runs it in the background. Whoever does not await the task has to handle its errors inside."""
+        """Runs it in the background. It must handle its own errors unless the task is awaited."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -47,7 +47,7 @@ class Tasks:
 
 
 async def stop_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancels them and waits for their end; how they end is nobody's concern any more."""
+    """Cancels them and waits for their end; their results are ignored."""
     running = list(tasks)
     for task in running:
         task.cancel()

@@ -1,1 +1,1 @@
-"""The functions that Lambda calls, and the service inside of them."""
+"""The functions for Lambda, and the service inside them."""

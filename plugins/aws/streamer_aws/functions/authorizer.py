@@ -1,4 +1,4 @@
-"""Who may come in through API Gateway, and who it was that did."""
+"""Authenticates connections of API Gateway, and stores their principals."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from streamer_aws.connections.rows import confirmed_by
 
 _FORBIDDEN_ORIGIN: Final = Answered(HTTPStatus.FORBIDDEN, "this origin is not among server.allowed_origins\n")
 _NOT_NOW: Final = Answered(
-    HTTPStatus.SERVICE_UNAVAILABLE, "the connection could not be written down; try again\n", (("Retry-After", "1"),)
+    HTTPStatus.SERVICE_UNAVAILABLE, "the connection could not be stored; try again\n", (("Retry-After", "1"),)
 )
 
 
 class GatewayAuthorizer:
-    """Part of `Authorizer`: decides at `$connect`, and writes down what the events of messages do not bring.
+    """An `Authorizer` that decides at `$connect`, and stores the information that later events lack.
 
     Args:
-        connections: of API Gateway; `connected` and `subscriptions` are asked, and `close` for whom is not wanted.
-        authenticator: asked at `$connect`; None lets everybody in.
-        server: origins and times; what concerns sockets is the gateway's own.
+        connections: of API Gateway; uses `connected`, `subscriptions` and `close`.
+        authenticator: used at `$connect`; None accepts everybody.
+        server: origins and time limits; the gateway handles sockets itself.
         clock: time.
-        logger: for what the client need not know.
-        leave: told of connections that have ended.
-        delivered: told of the requests whose outcomes a client has shown to have; None where no messages come.
+        logger: for errors that the client need not know.
+        leave: called with connections that have ended.
+        delivered: called with the requests whose outcomes a client has confirmed; None where no messages arrive.
     """
 
     def __init__(
@@ -75,12 +75,12 @@ class GatewayAuthorizer:
                 admitted = self._not_now(problem)
         if isinstance(admitted, Answered):
             return {"statusCode": int(admitted.status), "headers": dict(admitted.headers), "body": admitted.body}
-        # Chosen without authentication, too: a browser ends a connection whose offer nobody takes.
+        # Also chosen without authentication: a browser fails a handshake whose offer is not accepted.
         chosen = {"Sec-WebSocket-Protocol": SUBPROTOCOL} if SUBPROTOCOL in offered else {}
         return {"statusCode": 200, "headers": chosen}
 
     async def identify(self, event: Mapping[str, Any], /) -> ConnectionInfo | None:
-        """Part of `Authorizer`. Who is not known any more, or has proved itself too long ago, must connect again."""
+        """An unknown connection, or one whose authentication has expired, must connect again."""
         connection_id = event["requestContext"]["connectionId"]
         known = await self._connected.get(connection_id)
         if known is not None and not self._expired(known.principal):
@@ -97,12 +97,14 @@ class GatewayAuthorizer:
         return None
 
     async def disconnect(self, event: Mapping[str, Any], /) -> None:
-        """Part of `Authorizer`. What cannot be written down now is forgotten later, by its age."""
+        """If this fails, the connection is deleted later, by its age."""
         connection_id = event["requestContext"]["connectionId"]
         try:
             await self._connected.remove(connection_id)
         except StoreError as problem:
-            self._logger.warning("an end was not written down", connection_id=connection_id, error=str(problem))
+            self._logger.warning(
+                "the end of a connection was not stored", connection_id=connection_id, error=str(problem)
+            )
         await self._leave(connection_id)
 
     async def _admit(
@@ -129,16 +131,16 @@ class GatewayAuthorizer:
 
     async def _names(self) -> OwnerNames:
         if self._owners is None:
-            # Behind API Gateway only this place makes names of secrets: the key is where it reads and writes anyway.
+            # The owner key is in the store, which this function reads and writes anyway.
             self._owners = OwnerNames(await self._connected.keep(OWNER_KEY, new_key()))
         return self._owners
 
     def _not_now(self, problem: StoreError) -> Answered:
-        self._logger.error("a connection could not be written down", error=str(problem))
+        self._logger.error("a connection could not be stored", error=str(problem))
         return _NOT_NOW
 
     async def _confirm(self, connection_id: str, known: ConnectionInfo, event: Mapping[str, Any]) -> None:
-        """A client that sends a message is there: it has what was sent to it before."""
+        """A client that sends a message has received everything that was sent to it before."""
         sent_at = event["requestContext"].get("requestTimeEpoch", self._clock.now() * 1000) / 1000
         confirmed = confirmed_by(known.unconfirmed, sent_at)
         if not confirmed or self._delivered is None:
@@ -149,8 +151,8 @@ class GatewayAuthorizer:
                 self._connected.confirm(connection_id, confirmed),
             )
         except StoreError as problem:
-            # The worst that follows is that an owner hears of an outcome twice.
-            self._logger.warning("a delivery was not noted", connection_id=connection_id, error=str(problem))
+            # At worst, an owner gets an outcome twice.
+            self._logger.warning("a delivery was not recorded", connection_id=connection_id, error=str(problem))
 
     def _expired(self, principal: Principal | None) -> bool:
         return (
@@ -161,7 +163,7 @@ class GatewayAuthorizer:
 
 
 def _headers(event: Mapping[str, Any]) -> dict[str, list[str]]:
-    """By name in small letters. Both forms are optional."""
+    """By lower-case name. Both forms are optional."""
     found: dict[str, list[str]] = {}
     for name, values in (event.get("multiValueHeaders") or {}).items():
         found.setdefault(name.lower(), []).extend(values)

@@ -1,4 +1,4 @@
-"""The handlers that Lambda calls. Importing this opens the service, so that it happens in the sandbox's init phase."""
+"""The handlers for Lambda. Importing this module opens the service, so that it happens in the sandbox's init phase."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Handler = Callable[[dict[str, Any], Any], Any]
 def _path() -> Path:
     name = os.environ.get(CONFIG)
     if not name:
-        raise StartError(f"{CONFIG} is not set: it names the service's file")
+        raise StartError(f"{CONFIG} is not set; set it to the path of the service's file")
     return Path(os.environ.get("LAMBDA_TASK_ROOT", "")) / name
 
 
@@ -36,10 +36,10 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def made(name: str) -> Handler:
-    """The handler of that name, its part of the service opened.
+    """The handler with that name, with its part of the service opened.
 
     Raises:
-        StreamerError: the service cannot start, in one line.
+        StreamerError: the service cannot start; the message is one line.
     """
     opening = _sandbox.open_edge if name in ("connect", "disconnect") else _sandbox.open_runtime
     asyncio.set_event_loop(_loop)

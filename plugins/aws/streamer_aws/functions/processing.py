@@ -1,4 +1,4 @@
-"""What a processor does with a batch of wake-ups, from the queue or from the table's stream."""
+"""Processes a batch of wake-ups, from the queue or from the table's stream."""
 
 from __future__ import annotations
 
@@ -18,41 +18,40 @@ from streamer.engine.worker import Worker
 from streamer_aws.functions.waking import Waker
 
 LONGEST: Final = 870.0
-"""Seconds that an attempt in a function may take at most: Lambda ends the function after 900, and there must be time to
-begin, and to write down how it ended.
+"""Maximum seconds of an attempt in a function: Lambda ends the function after 900, and starting the attempt and storing
+its outcome take time.
 """
 MARGIN: Final = STOP_GRACE + 5.0
-"""Seconds before the function's end at which its handlers are stopped, so that it can write down how that ended."""
+"""Seconds before the function's end at which its handlers are stopped, so that this can be stored."""
 
 
 class WakeUp(NamedTuple):
     """One record of a batch."""
 
     identifier: str
-    """What the mapping calls it, when it is to come again."""
+    """Its identifier in the batch, for reporting a failure."""
     key: Key
     action: str
-    """Empty where nobody is to run it, but to look whether it was left."""
+    """Empty when the request must not be run, but checked for being orphaned."""
 
 
 class Processor:
-    """Runs what it is woken for.
+    """Runs the requests of wake-ups.
 
-    The table decides: whoever claims a request runs it, and a wake-up that comes late, twice or for nothing does
-    nothing. So a batch's record fails only when the table could not be asked; then it comes again.
+    The table decides: the process that claims a request runs it, and a late, duplicate or unnecessary wake-up does
+    nothing. So a record of a batch fails only when the table could not be reached; then it is delivered again.
 
-    A request whose sandbox died may be what killed it. It runs when all others of the batch have ended, and without any
-    other of its kind.
+    A request whose sandbox died may have caused that. It runs when all others of the batch have ended, one at a time.
 
     Args:
         queue: the table.
         worker: runs the handlers; nothing else may claim for it.
         waker: for the next attempts.
-        orphans: looks after what was left.
+        orphans: cancels orphaned requests.
         lease: seconds of a claim.
-        concurrency: how many run at one time.
+        concurrency: the maximum number of concurrent requests.
         clock: time.
-        logger: for what goes wrong.
+        logger: for errors.
     """
 
     def __init__(
@@ -77,7 +76,7 @@ class Processor:
         self._logger = logger
 
     async def process(self, event: Mapping[str, Any], remaining: float) -> dict[str, Any]:
-        """Returns when everything in the batch has ended, or been given back because the time is over.
+        """Returns when every request of the batch has ended, or was returned because the time is over.
 
         Args:
             event: of the mapping.
@@ -88,7 +87,7 @@ class Processor:
         return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in failed]}
 
     async def run(self, wake_ups: list[WakeUp], remaining: float) -> list[str]:
-        """The same for wake-ups that were read. Returns the identifiers of those that must come again."""
+        """The same for parsed wake-ups. Returns the identifiers of those that must be delivered again."""
         worker = self._worker
         limit = max(remaining - MARGIN, remaining / 2)
         failed = {wake_up.identifier for wake_up in wake_ups}
@@ -96,7 +95,7 @@ class Processor:
         async with worker.attending():
             work = asyncio.create_task(self._all(wake_ups, ends_at, failed))
             try:
-                # Each handler has its own bound within this time; who does not keep to it is given back.
+                # Each handler has its own limit within this time; a request that exceeds it is returned.
                 if not await wait_up_to(limit + 1.0, asyncio.wait({work}), self._clock):
                     await worker.drain(0.0)
                     await wait_up_to(1.0, asyncio.wait({work}), self._clock)
@@ -115,19 +114,19 @@ class Processor:
 
         await asyncio.gather(*map(one, wake_ups))
         for wake_up in lost:
-            # One for which there is no time any more is found by the sweep.
+            # The sweep finds requests that there is no time left for.
             if self._clock.monotonic() < ends_at:
                 await self._one(wake_up, ends_at, failed, lost=True)
 
     async def _one(self, wake_up: WakeUp, ends_at: float, failed: set[str], *, lost: bool) -> bool:
-        """Takes its identifier away as soon as the table has the say. Returns whether it is to run alone, later."""
+        """Removes its identifier once the table has decided. Returns whether the request must run alone, later."""
         try:
             if wake_up.action:
                 return await self._claim_one(wake_up, ends_at - self._clock.monotonic(), failed, lost=lost)
             await self._orphans.look(wake_up.key)
             failed.discard(wake_up.identifier)
         except StoreError as problem:
-            self._logger.error("a wake-up must come again", request_id=wake_up.key[1], error=str(problem))
+            self._logger.error("a wake-up will be delivered again", request_id=wake_up.key[1], error=str(problem))
         return False
 
     async def _claim_one(self, wake_up: WakeUp, limit: float, failed: set[str], *, lost: bool) -> bool:
@@ -149,7 +148,7 @@ class Processor:
         return claims.next_due is not None
 
     def _read(self, record: Mapping[str, Any]) -> WakeUp | None:
-        """None for what says nothing that can be done, now or later: it must not come again, and hold others up."""
+        """None for an invalid record: it must neither be delivered again nor block others."""
         try:
             if "dynamodb" in record:
                 change = record["dynamodb"]
@@ -162,13 +161,13 @@ class Processor:
             action = "" if body.get("left") else body["action"]
             return WakeUp(record["messageId"], (body["owner"], body["id"]), action)
         except (KeyError, TypeError, AttributeError, ValueError) as problem:
-            self._logger.error("a wake-up cannot be read, and is dropped", error=repr(problem))
+            self._logger.error("an invalid wake-up was dropped", error=repr(problem))
             return None
 
 
 def fits(route: Route, seconds: float = LONGEST) -> bool:
-    """Whether a function that lives so long may take requests of the action; the others are a worker's.
+    """Whether a function with this time limit may claim requests of the action; a worker runs the others.
 
-    An action without a timeout is bounded by what the function has, once its estimate is within that.
+    An action without a timeout is limited by the function's, if its estimate is below that.
     """
     return (route.estimate if route.timeout is None else route.timeout) <= seconds

@@ -1,4 +1,4 @@
-"""A service inside one sandbox of Lambda: opened when it is first needed, kept for the next invocation."""
+"""A service inside one sandbox of Lambda: opened when it is first needed, kept for later invocations."""
 
 from __future__ import annotations
 
@@ -31,11 +31,13 @@ if TYPE_CHECKING:
 QUEUE_URL: Final = "STREAMER_QUEUE_URL"
 """Of the queue of wake-ups; without it a stream wakes the processors."""
 RETRY_QUEUE_URL: Final = "STREAMER_RETRY_QUEUE_URL"
-"""Where a stream wakes the processors: of the queue of what is to run later or again, which no stream can tell."""
+"""With a stream that wakes the processors: the queue for delayed and repeated requests, which a stream cannot
+announce.
+"""
 
 
 class EdgeRuntime(NamedTuple):
-    """What `$connect` and `$disconnect` need: no handlers, no store, no plugin's code beyond the authenticator's."""
+    """What `$connect` and `$disconnect` need: no handlers, no store, and no plugins except the authenticator's."""
 
     authorizer: GatewayAuthorizer
     connections: Any
@@ -54,13 +56,13 @@ class Runtime(NamedTuple):
 class Sandbox:
     """The entry points as coroutines, over one service that is opened once.
 
-    Everything is awaited before an entry point returns: between invocations nothing runs.
+    Everything is awaited before an entry point returns, since nothing runs between invocations.
 
     Args:
         config_path: the service's file.
-        environ: fills the file's variables and names the queue; the process's own when left out.
+        environ: fills the file's variables and contains the queue's URL. Default: the process's own.
         clock: time.
-        logger: for what concerns the whole service; as the file says when left out.
+        logger: for the service as a whole. Default: as configured in the file.
     """
 
     def __init__(
@@ -82,13 +84,13 @@ class Sandbox:
         self._runtime: Runtime | None = None
 
     async def connect(self, event: Mapping[str, Any], _context: Any = None) -> dict[str, Any]:
-        """`$connect`: lets in whom the file lets in, and writes down who it is."""
+        """`$connect`: accepts or refuses the connection, and stores its principal."""
         edge = await self.open_edge()
         _learn_endpoint(edge.connections, event, self._environ)
         return await edge.authorizer.connect(event)
 
     async def disconnect(self, event: Mapping[str, Any], _context: Any = None) -> dict[str, Any]:
-        """`$disconnect`: forgets the connection. It may never come; then its age does."""
+        """`$disconnect`: deletes the connection. If it is never called, the connection expires."""
         edge = await self.open_edge()
         await edge.authorizer.disconnect(event)
         return {"statusCode": 200}
@@ -116,13 +118,13 @@ class Sandbox:
         return found
 
     async def close(self) -> None:
-        """Gives up everything; no entry point may be called any more."""
+        """Closes everything; no entry point may be called any longer."""
         await self._stack.aclose()
 
     async def kill(self) -> None:
-        """Ends it as Lambda does: what runs is cut off, and writes nothing any more.
+        """Ends it as Lambda does: running handlers are cancelled, and can no longer write.
 
-        A function in a thread runs on to its end, as nothing can stop a thread.
+        A function in a thread continues to its end, because threads cannot be stopped.
         """
         if self._runtime is not None:
             service = self._runtime.service
@@ -133,10 +135,10 @@ class Sandbox:
         await self.close()
 
     async def open_edge(self) -> EdgeRuntime:
-        """What connections need to begin and to end.
+        """What connections need to open and to end.
 
         Raises:
-            StreamerError: the service cannot start, in one line.
+            StreamerError: the service cannot start; the message is one line.
         """
         async with self._opening:
             if self._edge is None:
@@ -147,7 +149,7 @@ class Sandbox:
         """The whole service.
 
         Raises:
-            StreamerError: the service cannot start, in one line.
+            StreamerError: the service cannot start; the message is one line.
         """
         async with self._opening:
             if self._runtime is None:
@@ -163,13 +165,13 @@ class Sandbox:
             backends = settings.backends
             if not registry.components[Kind.CONNECTIONS, backends.connections.name].several_processes:
                 raise StartError(
-                    f"{self._path}: the connections are {backends.connections.name!r}, which are those of one process; "
-                    "behind API Gateway they are 'backends: {connections: {use: apigateway}}'"
+                    f"{self._path}: the connections are {backends.connections.name!r}, which belong to one process; "
+                    "API Gateway requires 'backends: {connections: {use: apigateway}}'"
                 )
             if not registry.components[Kind.STORE, backends.store.name].claims_by_key:
                 raise StartError(
                     f"{self._path}: the store is {backends.store.name!r}, which cannot claim the one request that a "
-                    "function is woken for; on AWS it is 'backends: {store: {use: dynamodb}}'"
+                    "function is woken for; AWS requires 'backends: {store: {use: dynamodb}}'"
                 )
             self._file = settings, registry
         settings, registry = self._file
@@ -225,7 +227,7 @@ class Sandbox:
             wakes = bool(self._environ.get(QUEUE_URL))
 
             def on_queued(request: Request, route: Route) -> Awaitable[None] | None:
-                # Without the queue the table's stream wakes the processors.
+                # Without the queue, the table's stream wakes the processors.
                 return waker.wake((request.owner, request.id), request.action) if wakes and fits(route) else None
 
             service = await stack.enter_async_context(
@@ -283,7 +285,9 @@ def _remaining(context: Any) -> float:
 
 
 def _learn_endpoint(connections: Any, event: Mapping[str, Any], environ: Mapping[str, str]) -> None:
-    """Where to post to, from an event: a template that told its functions would refer to them in a circle."""
+    """The endpoint for posts, from an event: if the template passed it to its functions, its references would be
+    circular.
+    """
     context = event["requestContext"]
     region = environ.get("AWS_REGION", "us-east-1")
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"

@@ -1,4 +1,6 @@
-"""What the schedule does once a minute: finds what lost wake-ups, dead sandboxes and broken deliveries left behind."""
+"""The scheduled function, once a minute: finds requests whose wake-up was lost, whose sandbox died, or whose outcome
+was not delivered.
+"""
 
 from __future__ import annotations
 
@@ -22,36 +24,36 @@ from streamer_aws.functions.processing import Processor, WakeUp, fits
 from streamer_aws.functions.waking import Waker
 
 GRACE: Final = 60.0
-"""Seconds after which nobody is on the way any more to a request, while few wake-ups wait."""
+"""Seconds after which a request without a worker has lost its wake-up, while few wake-ups wait."""
 LONG_GRACE: Final = 15 * 60.0
-"""The same while many wait: theirs is among them in all likelihood, and another would only make them more."""
+"""The same while many wait: then the wake-up is probably among them, and another would only add to them."""
 MANY: Final = 100
 TELLING: Final = 15.0
-"""Seconds in which whoever ended a request has told its subscribers."""
+"""Seconds in which the process that ended a request has sent its outcome."""
 LOOK_BACK: Final = 10 * 60.0
-"""Seconds for which it is tried to tell what was not told; then it waits for its owner to resume."""
+"""Seconds for which sending an outcome is retried; then it waits for its owner to resume."""
 SENDING: Final = 40.0
-"""Seconds of one sweep in which messages are sent, at most. What was not sent then is left to the next sweep."""
+"""Maximum seconds of one sweep in which messages are sent. The next sweep sends the rest."""
 MARGIN: Final = 5.0
-"""Seconds before the function's end at which nothing is sent any more."""
+"""Seconds before the function's end at which nothing is sent any longer."""
 
 
 class Sweep:
-    """One look at everything.
+    """One sweep.
 
-    Nothing is sent to any connection before all that is due has been sent for: a gateway that takes no messages must
-    not hold up the requests of others.
+    Processors are woken for all due requests before any message is sent: a gateway that accepts no messages must not
+    delay other requests.
 
     Args:
         queue: the table.
-        worker: ends what cannot run any more.
-        processor: runs what is due, where no queue of wake-ups is there.
+        worker: ends requests that cannot run any longer.
+        processor: runs due requests, if there is no queue of wake-ups.
         delivery: sends outcomes.
         waker: wakes processors.
-        orphans: cancels what is orphaned.
+        orphans: cancels orphaned requests.
         lease: seconds of a claim.
         clock: time.
-        logger: for what goes wrong.
+        logger: for errors.
     """
 
     def __init__(
@@ -78,7 +80,7 @@ class Sweep:
         self._logger = logger
 
     async def run(self, remaining: float) -> dict[str, int]:
-        """What was found, by kind. What fails is looked at again by the next sweep, and does not keep from the rest.
+        """What was found, by kind. Failed parts are repeated by the next sweep, and do not affect the others.
 
         Args:
             remaining: seconds until the function is killed.
@@ -91,7 +93,7 @@ class Sweep:
             try:
                 found[name] = await what()
             except StoreError as problem:
-                self._logger.error("a sweep is not whole", part=name, error=str(problem))
+                self._logger.error("a sweep is incomplete", part=name, error=str(problem))
 
         await look("ended", lambda: self._end(abandoned))
         if self._waker.url:
@@ -99,7 +101,7 @@ class Sweep:
         try:
             await self._queue.count_queued()
         except StoreError as problem:
-            self._logger.error("a sweep is not whole", part="counted", error=str(problem))
+            self._logger.error("a sweep is incomplete", part="counted", error=str(problem))
         sending = asyncio.gather(
             all_of(self._delivery.terminal(one.key, partial(terminal_message, one)) for one in abandoned),
             look("told", self._untold),
@@ -108,17 +110,17 @@ class Sweep:
         seconds = max(min(remaining - MARGIN, SENDING), 0.0)
         if not await wait_up_to(seconds, asyncio.wait({sending}), self._clock):
             sending.cancel()
-            self._logger.warning("a sweep has not sent everything; the next one goes on", seconds=seconds)
+            self._logger.warning("a sweep has not sent everything; the next one continues", seconds=seconds)
         await asyncio.gather(sending, return_exceptions=True)
         if not self._waker.url:
-            # Last, as it takes as long as the handlers do.
+            # Last, because it takes as long as the handlers.
             await look("woken", lambda: self._process(ends_at - self._clock.monotonic()))
         if any(found.values()):
             self._logger.info("swept", **found)
         return found
 
     async def _end(self, abandoned: list[RequestRecord]) -> int:
-        """What waited too long, or whose worker died in its last attempt."""
+        """Requests that waited too long, or whose worker died in their last attempt."""
         claims = await self._queue.claim(self._worker.name, 0, self._lease)
         for record in claims.abandoned:
             self._worker.log_abandoned(record)
@@ -129,7 +131,7 @@ class Sweep:
         now = self._clock.now()
         claimed_before = now - TELLING
         keys = await self._queue.ended_undelivered(now - LOOK_BACK, claimed_before)
-        # In another order each time: those whose connections take nothing must not keep the rest from their turn.
+        # In a different order each time: connections that accept nothing must not block the others.
         keys = random.sample(keys, len(keys))
 
         async def one(key: Key) -> None:

@@ -1,4 +1,4 @@
-"""Wake-ups of processors: a message in a queue for each request that there is to run."""
+"""Wakes processors: sends a message to a queue for each request to run."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import orjson
 from streamer.contracts.stores import Key, Waiting
 
 MAX_DELAY: Final = 900
-"""Seconds that a queue holds a message back at most. What is due later is found by the sweep."""
+"""Maximum delay of a message in a queue, in seconds. The sweep finds requests that are due later."""
 BATCH: Final = 10
-"""Messages of one call, the queue's own limit."""
+"""Maximum messages of one call."""
 
 
 class Waker:
-    """Sends wake-ups. Whatever goes wrong with one: the sweep finds what nobody was woken for.
+    """Sends wake-ups. If one fails, the sweep finds its request.
 
     Args:
         url: of the queue; empty where a stream wakes the processors.
-        region: of the queue; None: as the environment says.
-        logger: for what goes wrong.
+        region: of the queue; None: from the environment.
+        logger: for errors.
     """
 
     def __init__(self, url: str, *, region: str | None, logger: Any) -> None:
@@ -36,12 +36,12 @@ class Waker:
         self._opening = asyncio.Lock()
 
     async def wake(self, key: Key, action: str, after: float = 0.0) -> None:
-        """A processor takes the request, in so many seconds."""
+        """A processor claims the request after this many seconds."""
         if self.url and after <= MAX_DELAY:
             await self._send([_entry(0, {"owner": key[0], "id": key[1], "action": action}, after)])
 
     async def wake_all(self, waiting: Sequence[Waiting]) -> int:
-        """Processors take the requests. Returns how many were sent for."""
+        """Processors claim the requests. Returns how many wake-ups were sent."""
         bodies = [{"owner": key[0], "id": key[1], "action": action} for key, action in waiting]
         batches = [bodies[start : start + BATCH] for start in range(0, len(bodies), BATCH)]
         sent = await asyncio.gather(
@@ -50,12 +50,12 @@ class Waker:
         return sum(sent)
 
     async def look_at_left(self, key: Key, after: float) -> None:
-        """The processor looks, in so many seconds, whether anybody follows the request."""
+        """After this many seconds, the processor checks whether the request has subscribers."""
         if self.url and after <= MAX_DELAY:
             await self._send([_entry(0, {"owner": key[0], "id": key[1], "left": True}, after)])
 
     async def backlog(self) -> int:
-        """About how many wake-ups wait; more than any number when that cannot be told."""
+        """The approximate number of waiting wake-ups; infinite when it is unknown."""
         try:
             client = await self._connected()
             answer = await client.get_queue_attributes(
@@ -63,11 +63,11 @@ class Waker:
             )
             return int(answer["Attributes"]["ApproximateNumberOfMessages"])
         except Exception as problem:  # noqa: BLE001 - the library's errors have no common base, and none may end a sweep
-            self._logger.warning("the queue of wake-ups does not answer", url=self.url, error=str(problem))
+            self._logger.warning("the queue of wake-ups does not respond", url=self.url, error=str(problem))
             return 1 << 30
 
     async def close(self) -> None:
-        """Gives up the client."""
+        """Closes the client."""
         self._client = None
         await self._stack.aclose()
 

@@ -1,1 +1,1 @@
-"""The service for other places: from streamer.yaml to what a provider's own tools deploy."""
+"""Exports a service: from streamer.yaml to an AWS SAM template and package."""

@@ -1,4 +1,4 @@
-"""What wakes a person. Pure."""
+"""The alarms. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PERIOD: Final = 60
 
 
 def alarms(*, wake: str) -> dict[str, Any]:
-    """The resources: failures of each function, throttles of all functions and of all tables, the age of the oldest
+    """The resources: alarms for failures of each function, throttling of functions and tables, the age of the oldest
     message, and dead letters.
     """
     made: dict[str, Any] = {}
@@ -37,18 +37,18 @@ def alarms(*, wake: str) -> dict[str, Any]:
     if wake == "sqs":
         age = _metric("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", {"Fn::GetAtt": [QUEUE, "QueueName"]})
         made["OldestMessage"] = _alarm(
-            "The oldest message of the queue is older than it may be (seconds)", age, {"Ref": "OldestMessageAge"}
+            "The oldest message of the queue exceeds the maximum age (seconds)", age, {"Ref": "OldestMessageAge"}
         )
     else:
         age = _of_function("IteratorAge", "processor", "Maximum")
         made["OldestMessage"] = _sum(
-            "The oldest record of the stream is older than it may be (seconds)",
+            "The oldest record of the stream exceeds the maximum age (seconds)",
             [age],
             expression="m1 / 1000",
             threshold={"Ref": "OldestMessageAge"},
         )
     dead = _metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", {"Fn::GetAtt": [DEAD, "QueueName"]})
-    made["DeadLetters"] = _alarm("What the processor could not work on lies in the dead-letter queue", dead)
+    made["DeadLetters"] = _alarm("The dead-letter queue has messages that the processor could not process", dead)
     return made
 
 
@@ -101,7 +101,7 @@ def _resource(description: str, threshold: Any, about: Mapping[str, Any]) -> dic
             "ComparisonOperator": "GreaterThanThreshold",
             "EvaluationPeriods": 1,
             "Threshold": threshold,
-            # Silence is what a service without work looks like.
+            # A service without requests has no data points.
             "TreatMissingData": "notBreaching",
             "AlarmActions": {"Fn::If": [CONDITION, [{"Ref": TOPIC}], {"Ref": "AWS::NoValue"}]},
             **about,

@@ -1,4 +1,4 @@
-"""What an export refuses."""
+"""The errors of an export."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from streamer.core.errors import StreamerError
 
 
 class ExportError(StreamerError):
-    """The file cannot be exported as it is; the message says what to change."""
+    """The file cannot be exported; the message says what to change."""

@@ -1,4 +1,4 @@
-"""The five functions with their roles and logs. Pure."""
+"""The five functions with their roles and logs. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ QUEUE: Final = "Queue"
 RETRY_QUEUE: Final = "RetryQueue"
 DEAD: Final = "DeadLetterQueue"
 RESERVED: Final = "HasMessageConcurrency"
-"""The condition that the sandboxes which answer messages have a bound."""
+"""The condition for reserved concurrency of the functions that answer messages."""
 
 NAMES: Final = ("connect", "disconnect", "default", "processor", "sweep")
-"""As the functions of `streamer_aws` are called."""
+"""Named after the functions of `streamer_aws`."""
 POSTING: Final = frozenset({"default", "processor", "sweep"})
-"""Those that send to connections. While `connect` runs its connection cannot be sent to, and with `disconnect` it has
-ended."""
+"""Those that send to connections. While `connect` runs, its connection cannot receive messages, and for `disconnect` it
+has ended.
+"""
 SENDING: Final = frozenset({"disconnect", "default", "processor", "sweep"})
 """Those that wake the processor through the queue."""
 
 CONFIG: Final = "service/streamer.yaml"
-"""From the function's own folder."""
+"""Relative to the function's own folder."""
 
 
 def queue_of(wake: str) -> str:
-    """The logical name of the queue: of all wake-ups, or of those that the stream does not bring."""
+    """The logical name of the queue: of all wake-ups, or of those that the stream does not announce."""
     return QUEUE if wake == "sqs" else RETRY_QUEUE
 
 
@@ -49,10 +50,10 @@ def functions(
 
     Args:
         timeouts: seconds, by function.
-        extra: statements of its role that depend on what wakes the processor, by function.
-        events: what invokes it, by function; the routes are the API's.
+        extra: additional statements of each role, which depend on what wakes the processor, by function.
+        events: event sources, by function; the API has the routes.
         wake: `sqs` or `streams`.
-        bucket: of what is too large for the table, as the template writes it; None for none.
+        bucket: of large payloads and results, as an expression of the template; None for none.
     """
     made: dict[str, Any] = {}
     for name in NAMES:
@@ -61,7 +62,7 @@ def functions(
         if name in POSTING:
             statements.append(_posting())
         if name in SENDING:
-            # The sweep asks how many wake-ups wait before it sends more.
+            # The sweep checks how many wake-ups wait before it sends more.
             actions = ["sqs:SendMessage", *(["sqs:GetQueueAttributes"] if name == "sweep" else [])]
             statements.append(allow(actions, {"Fn::GetAtt": [queue_of(wake), "Arn"]}))
         if bucket is not None and name in POSTING:
@@ -85,7 +86,7 @@ def functions(
             reserved = {"Fn::If": [RESERVED, {"Ref": "MessageConcurrency"}, {"Ref": "AWS::NoValue"}]}
             properties["ReservedConcurrentExecutions"] = reserved
         if name == "sweep":
-            # The next one comes in a minute: one that failed is not run again, and does not pile up.
+            # The next one runs in a minute: a failed one is not repeated, so that they do not pile up.
             properties["EventInvokeConfig"] = {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
         if name in events:
             properties["Events"] = events[name]
@@ -94,7 +95,7 @@ def functions(
 
 
 def environment(variables: Mapping[str, Any], *, wake: str) -> dict[str, Any]:
-    """What every function finds in its environment: the configuration is one file, and each of them reads it whole."""
+    """The environment of every function: each of them reads the whole configuration file."""
     made: dict[str, Any] = {
         "STREAMER_CONFIG": CONFIG,
         "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": {
@@ -111,7 +112,7 @@ def allow(actions: list[str], resource: Any) -> dict[str, Any]:
 
 
 def _posting() -> dict[str, Any]:
-    # Every method: to send is a POST, to ask whether a connection is there a GET, to close it a DELETE.
+    # All methods: sending is a POST, checking a connection a GET, closing it a DELETE.
     place = (
         f"arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{{API}}}/{STAGE}/*/@connections/*"
     )

@@ -1,5 +1,5 @@
-"""What a person should know of a file before it is deployed. Nothing here hinders the export. Pure but for looking
-whether files are there.
+"""Notes about a file before it is deployed. They do not prevent the export. Pure functions, except for checking whether
+files exist.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def notes(settings: Settings, raw: Any) -> Iterator[str]:
     """
     yield from misfits(settings)
     if settings.auth.name == "none":
-        yield "auth: there is none, so everybody who learns the URL may connect"
+        yield "auth: clients are not authenticated, so everybody who knows the URL may connect"
     if "region" in settings.backends.store.options:
         region = settings.backends.store.options["region"]
-        yield f"backends.store.region: the functions look for the tables in {region}, so deploy there"
+        yield f"backends.store.region: the functions use tables in {region}, so deploy there"
     for place, text in texts(raw):
         if place in settings.secret_places and "${" not in text:
-            yield f"{spell(place)}: the secret itself is in the file, and so in the package; write ${{NAME}} instead"
+            yield f"{spell(place)}: the file and the package contain the secret itself; write ${{NAME}} instead"
 
 
 def left_out(settings: Settings, raw: Any, packed: Collection[Path]) -> Iterator[str]:
@@ -39,7 +39,7 @@ def left_out(settings: Settings, raw: Any, packed: Collection[Path]) -> Iterator
     Args:
         settings: of the checked file.
         raw: the same file's data before the environment was filled in.
-        packed: the files that are in it, absolute.
+        packed: the files in the package, absolute.
     """
     within = {folder for path in packed for folder in (path, *path.parents)}
     for place, text in texts(raw):
@@ -47,4 +47,4 @@ def left_out(settings: Settings, raw: Any, packed: Collection[Path]) -> Iterator
             continue
         path = located(settings.base_dir, text)
         if path.is_relative_to(settings.base_dir) and path.exists() and path.resolve() not in within:
-            yield f"{spell(place)}: {text!r} is not in the package; if it is needed there, give --include {text}"
+            yield f"{spell(place)}: {text!r} is not in the package; if it is needed, add --include {text}"

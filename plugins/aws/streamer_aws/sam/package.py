@@ -1,7 +1,7 @@
-"""The deployable folder: this project, the plugins and all that they need as Lambda runs it, and the service's files.
+"""The deployment package: this project, the plugins and their dependencies for Lambda, and the service's files.
 
-pip chooses the wheels for Lambda's platform whatever this machine is. What is installed here from a folder is built
-from that folder; everything else is taken from the package index in the version that is installed here.
+pip chooses wheels for Lambda's platform, whatever this machine is. Distributions that are installed here from a folder
+are built from that folder; all others come from the package index, in the version that is installed here.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from streamer_aws.sam.errors import ExportError
 
 OWN: Final = "streamer-router"
 PLUGIN: Final = "streamer-aws"
-"""This plugin, which the functions' entry points belong to."""
+"""This plugin, which contains the functions' entry points."""
 SERVICE: Final = "service"
-"""The folder inside of the package that the configuration lies in; what it names by relative paths lies beside it."""
+"""The folder of the configuration inside the package; files with relative paths are next to it."""
 MARK: Final = ".streamer-package"
-"""Tells a folder that was made here, and may be replaced, from any other."""
+"""Marks a folder that was created here and may be replaced."""
 LARGEST: Final = 250 * 1024 * 1024
-"""Bytes; a larger package Lambda refuses."""
+"""Bytes; Lambda refuses a larger package."""
 PLATFORMS: Final = ("manylinux2014_x86_64", "manylinux_2_28_x86_64")
-"""Of wheels. The second needs the newer system under Python 3.12 and later."""
+"""Of wheels. The second requires the newer system of Python 3.12 and later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """What was made."""
+    """The created package."""
 
     files: frozenset[Path]
-    """The service's own files that went in, where they come from."""
+    """The service's own files in it, by their original paths."""
     size: int
     """Bytes of everything."""
 
@@ -47,27 +47,30 @@ class Package:
 def build(
     folder: Path, settings: Settings, plugins: Iterable[str], *, python: str, include: Sequence[Path] = ()
 ) -> Package:
-    """Makes the folder, or makes it anew when it was made by this.
+    """Creates the folder, or replaces one that was created by this function.
 
     Args:
-        folder: where; its parent is made as well.
+        folder: the folder; its parent is created too.
         settings: of the checked file.
-        plugins: distributions beside this project's own.
+        plugins: distributions in addition to this project's own.
         python: version of the functions' runtime, such as `3.13`.
-        include: further files and folders that the service needs; relative ones from the configuration's folder.
+        include: additional files and folders of the service; relative ones start from the configuration's folder.
 
     Raises:
-        ExportError: the folder is somebody else's, a file lies where it cannot be packed, or pip failed.
+        ExportError: the folder belongs to something else, a file cannot be packed because of its location, or pip
+            failed.
     """
     if folder.exists() and not (folder / MARK).exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ExportError(f"{folder}: it is there and was not made by this command; name another, or empty it")
+        raise ExportError(
+            f"{folder} already exists and was not created by this command; choose another folder, or empty it"
+        )
     files = service_files(settings, include)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         made = Path(temporary, "package")
         _install(made, Path(temporary, "wheels"), plugins, python)
         _copy(settings, files, made / SERVICE)
-        (made / MARK).write_text("made by 'streamer export sam --package', which replaces it as a whole\n")
+        (made / MARK).write_text("created by 'streamer export sam --package', which replaces it completely\n")
         if folder.exists():
             shutil.rmtree(folder)
         made.rename(folder)
@@ -76,10 +79,10 @@ def build(
 
 
 def service_files(settings: Settings, include: Sequence[Path] = ()) -> list[Path]:
-    """What goes in beside the configuration: the files of its schemas, and what is asked for. Absolute, in order.
+    """The files next to the configuration: its schemas, and the included ones. Absolute, in order.
 
     Raises:
-        ExportError: one is not there, or lies outside of the configuration's folder.
+        ExportError: a file does not exist, or is outside of the configuration's folder.
     """
     found: set[Path] = set()
     for action in settings.actions.values():
@@ -92,23 +95,23 @@ def service_files(settings: Settings, include: Sequence[Path] = ()) -> list[Path
     for written in include:
         path = settings.base_dir / written
         if not path.exists():
-            raise ExportError(f"--include {written}: {path} is not there")
+            raise ExportError(f"--include {written}: {path} does not exist")
         found |= {each for each in path.rglob("*") if each.is_file()} if path.is_dir() else {path}
     for path in sorted(found):
         if not path.resolve().is_relative_to(settings.base_dir.resolve()):
             raise ExportError(
-                f"{path}: it lies outside of {settings.base_dir}, so its relative path would lead nowhere on Lambda; "
-                "move it below that folder"
+                f"{path} is outside of {settings.base_dir}, so its relative path would be invalid on Lambda; "
+                "move it into that folder"
             )
     return sorted(found)
 
 
 def requirements(distributions: Iterable[str], wheels: Path) -> list[str]:
-    """What pip is asked for: a version of the index, or a wheel of what is installed here from a folder or a file.
+    """The requirements for pip: a version from the index, or a wheel of what is installed here from a folder or a file.
 
     Args:
         distributions: installed ones.
-        wheels: an empty folder for the wheels that are built.
+        wheels: an empty folder for built wheels.
 
     Raises:
         ExportError: a wheel cannot be built.
@@ -147,7 +150,7 @@ def _copy(settings: Settings, files: Iterable[Path], folder: Path) -> None:
     for path in files:
         target = folder / path.relative_to(settings.base_dir)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # With its mode: a program that a `command` starts stays one.
+        # With its mode, so that the program of a `command` stays executable.
         shutil.copy(path, target)
 
 

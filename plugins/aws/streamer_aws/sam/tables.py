@@ -1,4 +1,4 @@
-"""The three tables of the template, and what each function may do with them. Pure."""
+"""The three tables of the template, and each function's permissions for them. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ CONNECTIONS: Final = "ConnectionsTable"
 SUBSCRIPTIONS: Final = "SubscriptionsTable"
 
 GRANTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
-    # The key of the owners' names is read there.
+    # Reads the key for owners' names.
     "connect": {CONNECTIONS: ("GetItem", "PutItem")},
-    # What a connection leaves is noted for the sweep.
+    # Stores the requests that a connection leaves, for the sweep.
     "disconnect": {CONNECTIONS: ("DeleteItem",), SUBSCRIPTIONS: ("Query", "PutItem", "DeleteItem")},
     "default": {
-        # The store asks for one item when it is opened, so that a missing table is told at the start.
+        # The store reads one item when it is opened, so that the start fails if the table is missing.
         REQUESTS: ("GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem"),
         CONNECTIONS: ("GetItem", "UpdateItem", "DeleteItem"),
         SUBSCRIPTIONS: ("Query", "PutItem", "UpdateItem", "DeleteItem"),
@@ -42,13 +42,13 @@ def tables(names: Mapping[str, Any]) -> dict[str, Any]:
     """The resources.
 
     Args:
-        names: of the tables, as the template writes them, by logical name.
+        names: of the tables, as expressions of the template, by logical name.
     """
     requests = definition("")
     del requests["StreamSpecification"]["StreamEnabled"]
     described = {
         REQUESTS: (requests, "Retain"),
-        # What is in them ends with the connections, and the connections with the stack.
+        # The data is only useful while the connections exist, and these end with the stack.
         CONNECTIONS: (connections_definition(""), "Delete"),
         SUBSCRIPTIONS: (subscriptions_definition(""), "Delete"),
     }
@@ -59,7 +59,7 @@ def tables(names: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def statements(function: str) -> list[dict[str, Any]]:
-    """What the function's role may do with the tables; with their indexes, where it may query at all."""
+    """The permissions of the function's role for the tables, including their indexes where it may query."""
     made = []
     for table, actions in GRANTS[function].items():
         made.append(_allowed(actions, {"Fn::GetAtt": [table, "Arn"]}))

@@ -1,7 +1,7 @@
-"""The environment's part in a file: which variables it names, and how a template asks for them. Pure.
+"""The environment variables in a file, and their parameters in a template. Pure functions.
 
-A variable becomes a parameter of the template. What the environment holds where the template is made is never read: the
-same file gives the same template everywhere, and no secret can get into it.
+A variable becomes a parameter of the template. The current environment is never read: the same file gives the same
+template everywhere, without secrets.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ FairKey = tuple[str | int, ...]
 
 _REFERENCE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}\n]*))?\}", re.ASCII)
 _SETTABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]+", re.ASCII)
-"""What Lambda takes as a variable's name."""
+"""Valid names of variables on Lambda."""
 _GIVEN: Final = frozenset(
     {
-        # By Lambda, which lets nobody else set them.
+        # Set by Lambda, which does not allow others to set them.
         *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_EXECUTION_ENV", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
         *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION"),
         *("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME"),
         *("AWS_LAMBDA_LOG_STREAM_NAME", "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"),
-        # By the template.
+        # Set by the template.
         *("STREAMER_CONFIG", "STREAMER_QUEUE_URL", "STREAMER_RETRY_QUEUE_URL"),
         "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI",
     }
@@ -36,25 +36,25 @@ _GIVEN: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variable:
-    """A variable of the environment that the file names."""
+    """A variable of the environment in the file."""
 
     name: str
     default: str | None
-    """None: the file has none, or several that differ, or it is secret."""
+    """None: it has no default, or several different ones, or is secret."""
     secret: bool
     parameter: str
     """The logical name of its parameter."""
 
 
 def variables(raw: Any, secret_places: AbstractSet[FairKey]) -> tuple[Variable, ...]:
-    """Every variable that a function must be given, in the order of the names.
+    """Every variable that a function needs, in the order of the names.
 
     Args:
         raw: the file's data before anything was filled in.
         secret_places: `Settings.secret_places`.
 
     Raises:
-        ExportError: Lambda takes no variable of such a name.
+        ExportError: Lambda does not allow the name of a variable.
     """
     defaults: dict[str, set[str | None]] = {}
     secret: set[str] = set()
@@ -67,7 +67,7 @@ def variables(raw: Any, secret_places: AbstractSet[FairKey]) -> tuple[Variable, 
     for name in names:
         if not _SETTABLE.fullmatch(name):
             raise ExportError(
-                f"${{{name}}}: Lambda takes names of two or more characters that begin with a letter; rename it"
+                f"${{{name}}}: Lambda requires names of at least two characters that start with a letter; rename it"
             )
     parameters: dict[str, str] = {}
     for name in names:
@@ -84,7 +84,8 @@ def variables(raw: Any, secret_places: AbstractSet[FairKey]) -> tuple[Variable, 
 
 
 def substituted(text: str, known: tuple[Variable, ...], place: str) -> Any:
-    """A text of the file as the template writes it: itself, or `Fn::Sub` with the parameters of its variables.
+    """A text of the file as an expression of the template: the text itself, or `Fn::Sub` with the parameters of its
+    variables.
 
     Args:
         text: before anything was filled in.
@@ -92,13 +93,13 @@ def substituted(text: str, known: tuple[Variable, ...], place: str) -> Any:
         place: for the error.
 
     Raises:
-        ExportError: it names a variable that only a running function has.
+        ExportError: it contains a variable that only a running function has.
     """
     parameters = {variable.name: variable.parameter for variable in known}
     for name, _ in _references(text):
         if name not in parameters:
             raise ExportError(
-                f"{place}: ${{{name}}} is known only where a function runs, so nothing can be named by it; take another"
+                f"{place}: ${{{name}}} is known only inside a running function; use another variable in names"
             )
 
     def parameter(match: re.Match[str]) -> str:
@@ -109,7 +110,7 @@ def substituted(text: str, known: tuple[Variable, ...], place: str) -> Any:
 
 
 def definitions(known: tuple[Variable, ...]) -> dict[str, Any]:
-    """The template's parameters. A secret is never shown, and has no default: whoever deploys gives it."""
+    """The template's parameters. A secret is never shown, and has no default: it must be entered at deployment."""
     made: dict[str, Any] = {}
     for variable in known:
         described: dict[str, Any] = {"Type": "String", "Description": f"{variable.name} of the service's file"}
@@ -142,7 +143,7 @@ def _references(text: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _parameter(name: str, taken: set[str]) -> str:
-    # CloudFormation allows letters and digits only, so two names may come to the same.
+    # CloudFormation allows only letters and digits, so two names may become equal.
     plain = "Env" + "".join(part[:1].upper() + part[1:].lower() for part in name.split("_"))
     number = 1
     while (made := plain if number == 1 else f"{plain}{number}") in taken:

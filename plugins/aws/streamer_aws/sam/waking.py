@@ -1,4 +1,6 @@
-"""What wakes the processor: a queue with its dead-letter queue, or the stream of the requests' table. Pure."""
+"""What wakes the processor: a queue with its dead-letter queue, or the stream of the requests' table. Pure
+functions.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +12,21 @@ from streamer_aws.sam.tables import REQUESTS
 from streamer_aws.sam.timing import visibility
 
 BATCH: Final = 10
-"""Messages or records that one processor may be given at most."""
+"""Maximum messages or records per invocation."""
 RECEIVES: Final = 5
-"""How often one is handed out before it counts as dead."""
+"""How often a message is delivered before it counts as dead."""
 RETRIERS: Final = 10
-"""Processors that run for the queue at one time, at most, where a stream wakes the others."""
+"""Maximum concurrent processors for the queue, where a stream wakes the others."""
 KEPT: Final = 14 * 86400
-"""Seconds, the longest that SQS keeps a message."""
+"""Maximum seconds that SQS keeps a message."""
 
 
 def queues(queue: Any, dead: Any, timeout: int, *, wake: str) -> dict[str, Any]:
     """The resources.
 
     Args:
-        queue: its name, as the template writes it.
-        dead: that of the dead-letter queue; for streams, of the place where given-up batches are told.
+        queue: its name, as an expression of the template.
+        dead: that of the dead-letter queue; for streams, of the destination of failed batches.
         timeout: seconds of the processor.
         wake: `sqs` or `streams`.
     """
@@ -45,10 +47,10 @@ def queues(queue: Any, dead: Any, timeout: int, *, wake: str) -> dict[str, Any]:
 
 
 def event(*, wake: str) -> dict[str, Any]:
-    """What invokes the processor.
+    """The event sources of the processor.
 
     Args:
-        wake: `sqs`, or `streams`; then a queue wakes it too, for what is to run later or again.
+        wake: `sqs`, or `streams`; then a queue also wakes it, for delayed and repeated requests.
     """
     of_queue = {
         "Type": "SQS",
@@ -68,7 +70,7 @@ def event(*, wake: str) -> dict[str, Any]:
             "Type": "DynamoDB",
             "Properties": {
                 "Stream": {"Fn::GetAtt": [REQUESTS, "StreamArn"]},
-                # From the oldest record: what was stored before the mapping was there is not passed over.
+                # From the oldest record, so that requests stored before the mapping existed are not missed.
                 "StartingPosition": "TRIM_HORIZON",
                 "BatchSize": {"Ref": "BatchSize"},
                 "FilterCriteria": {"Filters": [{"Pattern": pattern}]},
@@ -85,7 +87,7 @@ def event(*, wake: str) -> dict[str, Any]:
 
 
 def statements(*, wake: str) -> list[dict[str, Any]]:
-    """What the mapping does under the processor's role."""
+    """The permissions that the mapping uses in the processor's role."""
     actions = ["ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes"]
     receiving = allow([f"sqs:{action}" for action in actions], {"Fn::GetAtt": [queue_of(wake), "Arn"]})
     if wake == "sqs":
@@ -94,30 +96,30 @@ def statements(*, wake: str) -> list[dict[str, Any]]:
     return [
         receiving,
         allow([f"dynamodb:{action}" for action in reading], {"Fn::GetAtt": [REQUESTS, "StreamArn"]}),
-        # It takes no narrower resource.
+        # This action does not support narrower resources.
         allow(["dynamodb:ListStreams"], "*"),
         allow(["sqs:SendMessage"], {"Fn::GetAtt": [DEAD, "Arn"]}),
     ]
 
 
 def processors(*, wake: str) -> dict[str, Any]:
-    """The parameter that says how many processors run at one time."""
+    """The parameter for the number of concurrent processors."""
     if wake == "sqs":
-        text = "Processors that run at one time, at most"
+        text = "Maximum number of concurrent processors"
         return {"Type": "Number", "Default": 10, "MinValue": 2, "MaxValue": 1000, "Description": text}
-    text = "Processors that run at one time for each shard of the stream, at most"
+    text = "Maximum number of concurrent processors for each shard of the stream"
     return {"Type": "Number", "Default": 10, "MinValue": 1, "MaxValue": 10, "Description": text}
 
 
 def batch_size(concurrency: int) -> dict[str, Any]:
-    """The parameter that says how many requests share a sandbox.
+    """The parameter for the number of requests that share a sandbox.
 
     Args:
-        concurrency: requests that one processor works on at one time.
+        concurrency: concurrent requests of one processor.
     """
     text = (
-        "Requests that one processor is given at once. More than one is cheaper for work that only waits; but what "
-        "exhausts the memory, or ends the process, then takes an attempt of the others too"
+        "Requests per invocation of the processor. More than one is cheaper for work that waits; but a request that "
+        "exhausts the memory, or ends the process, also costs the others an attempt"
     )
     return {"Type": "Number", "Default": 1, "MinValue": 1, "MaxValue": min(BATCH, concurrency), "Description": text}
 

@@ -1,9 +1,9 @@
-"""Payloads and results that are too large for an item: in an S3 bucket, by reference, where one is declared.
+"""Payloads and results that are too large for an item: stored in an S3 bucket, if one is configured.
 
-The item then holds the object's name in `payload_at` or `result_at`. An object is written before the item that names
-it, and never changed. Nothing here deletes one: the bucket needs a lifecycle rule that does, later than any request is
-kept (the time in the queue and `worker.result_ttl`). A request whose payload was deleted too early is not run; it ends
-as one whose workers died.
+The item then has the object's name in `payload_at` or `result_at`. An object is written before the item that refers to
+it, and never changed. Nothing here deletes objects: the bucket needs a lifecycle rule that does, later than any request
+is kept (the time in the queue and `worker.result_ttl`). A request whose payload was deleted too early is not run; it
+ends like one whose workers died.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from streamer_aws.store.items import Layout, Stored, size, to_item
 MAX_ITEM: Final = 400 * 1024
 """Bytes of an item, DynamoDB's own limit."""
 RESERVED: Final = 32 * 1024
-"""Bytes of an item that are kept free when it is stored: for errors, progress and the history of its attempts."""
+"""Bytes of an item that are reserved when it is stored: for errors, progress and the history of its attempts."""
 
 
 class Objects:
-    """Whole objects of S3, as `Calls` makes its calls.
+    """Whole objects of S3, with the retries of `Calls`.
 
     Args:
         client: aiobotocore's, for S3.
@@ -47,22 +47,22 @@ class Objects:
 
 
 class Blobs:
-    """Puts away what is too large, and brings it back.
+    """Moves large content to S3, and reads it back.
 
     Args:
-        client: aiobotocore's, for S3; None where no bucket is declared.
+        client: aiobotocore's, for S3; None where no bucket is configured.
         bucket: its name.
-        clock: for waiting before a call is made again.
+        clock: for waits between retries.
     """
 
     def __init__(self, client: Any, bucket: str, clock: Clock) -> None:
         self._calls = None if client is None else Calls(Objects(client), bucket, clock, service="S3")
 
     async def item(self, stored: Stored, layout: Layout) -> Item:
-        """The item of a new record, its payload put away where it must be.
+        """The item of a new record, with its payload moved to S3 if necessary.
 
         Raises:
-            TooLarge: it must be, and no bucket is declared.
+            TooLarge: it is necessary, and no bucket is configured.
         """
         item = to_item(stored, layout)
         if size(item) <= MAX_ITEM - RESERVED:
@@ -74,11 +74,11 @@ class Blobs:
         return item
 
     async def put(self, key: Key, content: bytes) -> str:
-        """The name of the object that now holds this content.
+        """The name of the object that now has this content.
 
         Raises:
-            TooLarge: no bucket is declared.
-            StoreUnavailable: S3 does not take it.
+            TooLarge: no bucket is configured.
+            StoreUnavailable: S3 does not accept it.
         """
         if self._calls is None:
             raise TooLarge
@@ -88,16 +88,16 @@ class Blobs:
         return name
 
     async def whole(self, stored: Stored) -> RequestRecord:
-        """The record with what was put away.
+        """The record including its content in S3.
 
         Raises:
-            StoreUnavailable: it is not there, or S3 does not answer, or no bucket is declared any more.
+            StoreUnavailable: the object does not exist, S3 does not respond, or no bucket is configured any longer.
         """
         record = stored.record
         for field, name in stored.away.items():
             if self._calls is None:
                 raise StoreUnavailable(
-                    f"the {field} of request {record.id!r} is in S3: declare 'bucket' in the store's options again"
+                    f"the {field} of request {record.id!r} is in S3: set 'bucket' in the store's options again"
                 )
             content = await self._calls.make("fetch_object", Bucket=self._calls.table, Key=name)
             record = msgspec.structs.replace(record, **{field: content})

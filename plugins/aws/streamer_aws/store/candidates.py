@@ -1,4 +1,4 @@
-"""What a claim may take, as the index shows it: entries, the lines they stand in, and whose turn it is. Pure."""
+"""The candidates of a claim, from the index: entries, their lines, and fair turns. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from streamer_aws.dynamodb.values import Item
 from streamer_aws.store.items import joined
 
 REMEMBERED: Final = 10_000
-"""How many turns a process remembers; a line that was served longer ago stands where its oldest record does."""
+"""How many turns a process remembers; a line that was served longer ago is ordered by its oldest record."""
 
 
 class Entry(NamedTuple):
-    """A record as the index shows it: it was so a moment ago."""
+    """A record as the index shows it, slightly out of date."""
 
     owner: str
     id: str
@@ -34,12 +34,12 @@ class Entry(NamedTuple):
 
     @property
     def line(self) -> FairKey:
-        """Where it waits for its turn."""
+        """Its line."""
         return FairKey(self.action, self.priority, self.tenant, self.owner)
 
     @property
     def waits(self) -> bool:
-        """Whether it is queued, and not in the hands of a worker or of one that died."""
+        """Whether it waits, and is not claimed by a worker."""
         return self.status is not Status.PROCESSING
 
     @property
@@ -49,7 +49,7 @@ class Entry(NamedTuple):
 
     @property
     def expired_lease(self) -> ExpiredLease:
-        """The same as one whose worker's lease ran out."""
+        """The same as a record with an expired lease."""
         return ExpiredLease(self.due_at, self, self.action, self.priority, self.tenant, self.last)
 
     @property
@@ -83,10 +83,10 @@ def to_entry(item: Item) -> Entry:
 
 
 class Turns:
-    """Who was served last, as far as this process served them.
+    """The lines that were served last by this process.
 
-    Whoever was served goes behind all who wait by then; whoever comes stands behind those who wait already. So a line
-    stands where it was served last, or where its oldest record came, whichever is later.
+    A line that was served moves behind all that wait by then; a new one is placed behind those that already wait. So a
+    line's position is when it was last served, or when its oldest record arrived, whichever is later.
     """
 
     def __init__(self) -> None:
@@ -113,8 +113,8 @@ class Turns:
         """The line had its turn.
 
         Args:
-            line: it.
-            at: in the order of the numbers that new records get.
+            line: the line.
+            at: in the order of the numbers of new records.
         """
         for name in _names(line):
             self._served[name] = at
@@ -124,7 +124,7 @@ class Turns:
 
 
 def choose(entries: Iterable[Entry], limit: int, capacity: Capacity, turns: Turns, now: float) -> list[Entry]:
-    """Up to `limit` of them in the order in which they are to begin; they are counted in `capacity`."""
+    """Up to `limit` of them in the order in which they must start; they are counted in `capacity`."""
     waiting: dict[FairKey, list[Entry]] = {}
     leases = []
     for entry in entries:
@@ -140,7 +140,7 @@ def choose(entries: Iterable[Entry], limit: int, capacity: Capacity, turns: Turn
 
 
 def _names(line: FairKey) -> tuple[tuple[str | int, ...], ...]:
-    """Of whom it is a turn: the action, the tenant within it, the owner within that."""
+    """The levels of a turn: the action, the tenant within it, the owner within that."""
     action = (line.priority, line.action)
     tenant = (*action, line.tenant)
     return action, tenant, (*tenant, line.owner)

@@ -1,4 +1,4 @@
-"""Claims: candidates from the index, decided by one conditional write each."""
+"""Claims: candidates from the index, each decided by one conditional write."""
 
 from __future__ import annotations
 
@@ -23,23 +23,25 @@ from streamer_aws.store.table import EXPIRIES
 from streamer_aws.store.writing import Writer
 
 ROUNDS: Final = 3
-"""How often a claim chooses anew when others took what it had chosen."""
+"""How often a claim chooses again when other processes claimed its choices."""
 EXPIRY_INTERVAL: Final = 1.0
-"""Seconds between two looks for what has waited too long and stands behind what a claim sees anyway."""
+"""Seconds between two searches for expired requests that a claim does not see anyway."""
 EXPIRIES_AT_ONCE: Final = 100
 _NOTHING: Final = Claims([], [], None)
 FOREIGN_INTERVAL: Final = 5.0
-"""Seconds after which a service is told to look after what it follows: others may have run or ended it meanwhile."""
+"""Seconds after which a service must check the requests of its subscribers: other services may have run or ended them
+meanwhile.
+"""
 
 
 class Claimer:
-    """Takes what is due.
+    """Claims due requests.
 
     Args:
         calls: to the table.
-        writer: of what is not a plain claim.
+        writer: for everything except plain claims.
         layout: of the indexes.
-        clock: for the time between two looks at what others do.
+        clock: for the time between two checks of other services' changes.
     """
 
     def __init__(self, calls: Calls, writer: Writer, layout: Layout, clock: Clock) -> None:
@@ -89,7 +91,7 @@ class Claimer:
                     taken.append(record)
                     self._turns.served(entry.line, self._writer.new_number())
                     used.count(entry, record)
-            # What was chosen and lost to others must not take the slots of what is still there.
+            # Choices that other processes claimed must not use up the slots of the rest.
             capacity = used.capacity()
             tried = {entry.place for entry in chosen}
             ready = [entry for entry in ready if entry.place not in tried]
@@ -104,7 +106,7 @@ class Claimer:
         )
 
     async def claim_one(self, key: Key, worker: str, lease: float, *, lost: bool) -> Claims:
-        """Part of `WokenQueue`. What was just stored is taken by one call, which reads nothing before."""
+        """A new request is claimed by one call, without reading it before."""
         now = self._writer.now()
         event = Claimed(now, worker, now + lease)
         seen, unread = (Status.PENDING, 0), True
@@ -126,7 +128,7 @@ class Claimer:
         return _NOTHING
 
     async def _settle(self, record: RequestRecord, event: Claimed) -> Claims:
-        """What is no plain claim: a lease ran out, or the request waited too long."""
+        """Everything except plain claims: a lease expired, or the request waited too long."""
         failures: list[StoreUnavailable] = []
         if expired(record, event.at):
             ended = await self._end(record.key, Expired(event.at), failures)
@@ -142,7 +144,7 @@ class Claimer:
         return _NOTHING if ended is None else Claims([], [ended], None)
 
     def _others(self) -> bool:
-        """Whether it is time to look at what other services have done: the table does not say when they did."""
+        """Whether to check the changes of other services: the table does not announce them."""
         now = self._clock.monotonic()
         if now - self._told_at < FOREIGN_INTERVAL:
             return False
@@ -156,7 +158,7 @@ class Claimer:
         return {(entry.owner, entry.id): entry for lane in lanes for entry in lane}
 
     async def _take(self, entry: Entry, event: Claimed, failures: list[StoreUnavailable]) -> RequestRecord | None:
-        """The record, now ours; None where another was quicker, or the table failed."""
+        """The record, now claimed by us; None when another process was faster, or the table failed."""
         key = (entry.owner, entry.id)
         if not entry.waits:
             return await self._end(key, event, failures)
@@ -165,16 +167,16 @@ class Claimer:
         except Refused:
             return None
         except StoreUnavailable as problem:
-            # What else was claimed at the same time must not be given up for it.
+            # Other records that were claimed at the same time must not be lost because of it.
             failures.append(problem)
             return None
         return await self._whole(to_stored(item))
 
     async def _write(self, key: Key, seen: tuple[Status, int], event: Claimed, *, unread: bool = False) -> Item:
-        """The item, now ours.
+        """The item, now claimed by us.
 
         Raises:
-            Refused: it does not stand as it was seen.
+            Refused: it has changed.
             StoreUnavailable: the table failed.
         """
         version = self._writer.new_version()
@@ -182,7 +184,7 @@ class Claimer:
         try:
             item: Item = (await self._calls.make("update_item", **parameters))["Attributes"]
         except Refused as refused:
-            # Ours after all when its first answer was lost and it was made again.
+            # It is ours if the first response was lost and the call was repeated.
             if refused.item is None or refused.item["version"]["S"] != version:
                 raise
             item = refused.item
@@ -190,27 +192,29 @@ class Claimer:
         return item
 
     async def _end(self, key: Key, event: Event, failures: list[StoreUnavailable]) -> RequestRecord | None:
-        """The record after the event; None where it is not for it as it is by now, or the table failed."""
+        """The record after the event; None when its current state does not allow it, or the table failed."""
         try:
             stored = await self._writer.apply(key, event)
         except (TransitionRefused, Error):
-            # The index lags behind: it has ended by now, or is no longer there.
+            # The index lags behind: it has ended meanwhile, or was deleted.
             return None
         except StoreUnavailable as problem:
             failures.append(problem)
             return None
-        # Whoever is told that it has ended needs no payload.
+        # Reporting its end does not need the payload.
         return await self._whole(stored) if isinstance(event, Claimed) else stored.record
 
     async def _whole(self, stored: Stored) -> RequestRecord | None:
-        """The claimed record; None without its payload. It stays claimed: when its lease ran out it is tried again."""
+        """The claimed record; None without its payload. It stays claimed, and is attempted again when its lease
+        expires.
+        """
         try:
             return await self._writer.blobs.whole(stored)
         except StoreUnavailable:
             return None
 
     async def _overdue(self, now: float) -> list[Key]:
-        """Keys of what has waited too long, wherever it stands."""
+        """Keys of requests that waited too long, in all lanes."""
         if self._looked_at is not None and 0 <= now - self._looked_at < EXPIRY_INTERVAL:
             return []
         self._looked_at = now
@@ -233,7 +237,7 @@ class Claimer:
 
 
 class _Used:
-    """What a claim may still take, counted down by what it really took.
+    """What a claim may still take, counted down by what it actually took.
 
     Args:
         free_slots: as in `RequestQueue.claim`, and so the others.
@@ -258,7 +262,7 @@ class _Used:
         return Capacity(self._free_slots, self._tenant_limit, self._tenants, self._lost_limit, self._lost_running)
 
     def count(self, entry: Entry, record: RequestRecord) -> None:
-        """One more runs."""
+        """Counts one more running request."""
         if record.action in self._free_slots:
             self._free_slots[record.action] -= 1
         if record.tenant:

@@ -1,4 +1,4 @@
-"""The store as the file declares it: `backends.store: {use: dynamodb}`. What it needs is imported when it is used."""
+"""The component `backends.store: {use: dynamodb}`. Its imports are delayed."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ OPTIONS: Final[dict[str, Any]] = {
             "type": "string",
             "pattern": "^[A-Za-z0-9_.-]{0,200}$",
             "default": "streamer-",
-            "description": "What the tables' names begin with; the queue's is `<prefix>requests`.",
+            "description": "Prefix of the tables' names; the queue's table is `<prefix>requests`.",
         },
         "region": {
             "type": "string",
             "minLength": 1,
-            "description": "Where the tables are; as the environment says (AWS_REGION) when left out.",
+            "description": "Region of the tables. Default: the environment (AWS_REGION).",
             "examples": ["eu-central-1"],
         },
         "endpoint_url": {
             "type": "string",
             "pattern": "^https?://",
-            "description": "Another service that speaks DynamoDB, such as an emulator.",
+            "description": "URL of another service with the API of DynamoDB, such as an emulator.",
             "examples": ["http://127.0.0.1:4566"],
         },
         "bucket": {
             "type": "string",
             "minLength": 3,
-            "description": "An S3 bucket for payloads and results over DynamoDB's 400 KB, which are refused when left "
-            "out. It needs a lifecycle rule that deletes what is older than any request is kept.",
+            "description": "S3 bucket for payloads and results over DynamoDB's 400 KB, which are otherwise "
+            "refused. It needs a lifecycle rule that deletes objects later than any request is kept.",
         },
         "shards": {
             "type": "integer",
             "minimum": 1,
             "maximum": 64,
             "default": 1,
-            "description": "In how many parts the indexes are kept. Each takes some 200 requests a second and costs "
-            "two more reads per claim. Raise it at any time; lower it only while the queue is empty.",
+            "description": "Number of shards of the indexes. Each handles some 200 requests per second and costs "
+            "two more reads per claim. It can be increased at any time, and decreased only while the queue is empty.",
         },
     },
     "additionalProperties": False,
@@ -50,7 +50,7 @@ OPTIONS: Final[dict[str, Any]] = {
 
 
 def component() -> Component:
-    """What the registry is told of it."""
+    """The plugin's component."""
     return Component(
         kind=Kind.STORE,
         name="dynamodb",
@@ -70,7 +70,7 @@ def table_name(options: Mapping[str, Any]) -> str:
 
 
 def definitions(options: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The tables of these options, as CreateTable is asked for them."""
+    """The tables of these options, as requests for CreateTable."""
     from streamer_aws.store.table import definition  # noqa: PLC0415 - only who makes or checks tables needs it
 
     return [definition(table_name(options))]
@@ -78,10 +78,10 @@ def definitions(options: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 @asynccontextmanager
 async def client_of(options: Mapping[str, Any], service: str = "dynamodb") -> AsyncIterator[Any]:
-    """A client as these options describe it.
+    """A client with these options.
 
     Raises:
-        StoreUnavailable: nothing says in which region.
+        StoreUnavailable: no region is configured.
     """
     from streamer_aws.dynamodb.connecting import connect  # noqa: PLC0415 - half a second, for those who need it
 
@@ -112,7 +112,7 @@ async def _build(options: Mapping[str, Any], context: BuildContext) -> AsyncIter
             ended_undelivered=context.shared_connections,
         )
         try:
-            # A table that is not there, or may not be read, is told by the start and not by the first request.
+            # A missing or unreadable table is reported at the start and not by the first request.
             await store.get(("streamer", "start"))
             yield store
         finally:

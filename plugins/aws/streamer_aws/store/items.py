@@ -1,4 +1,4 @@
-"""A record as an item of the table, and back; and the keys by which the indexes find it. Pure."""
+"""Converts a record to an item of the table, and back; and the keys by which the indexes find it. Pure functions."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from streamer.core.records import QUEUED, RequestRecord, Status
 from streamer_aws.dynamodb.values import Item, Value, as_json, before, data, micros, number, text
 
 READY: Final = "ready"
-"""Lane of what is PENDING: by priority, action, tenant and owner, then in the order in which it was stored."""
+"""Lane of PENDING records: by priority, action, tenant and owner, then in the order in which they were stored."""
 TIMED: Final = "timed"
-"""Lane of what waits for a time: the end of a lease, or the next attempt."""
+"""Lane of records that wait for a time: the end of a lease, or the next attempt."""
 ENDED: Final = "ended"
-"""Lane of what has ended, by when it did."""
+"""Lane of ended records, by the time of their end."""
 UNTOLD: Final = "ended_undelivered"
-"""Beside the expiries: what has ended and whose owner was not told, by when it ended."""
+"""In the index of expiries: ended records whose outcome was not delivered, by the time of their end."""
 
 _TEXTS: Final = ("owner", "id", "action", "connection_id", "address", "worker", "message")
 _BYTES: Final = ("payload", "progress_metadata", "result")
@@ -41,31 +41,32 @@ _JSON: Final[dict[str, Any]] = {
 
 
 class Stored(NamedTuple):
-    """A record with what the table knows of it besides."""
+    """A record with the additional attributes of its item."""
 
     record: RequestRecord
     number: int
-    """Rises with each record that a process stores: the order among those made at the same time."""
+    """Increases with each record that a process stores: the order among those created at the same time."""
     version: str
-    """Of its last write; every write gives it a new one."""
+    """Of its last write; every write assigns a new one."""
     away: Mapping[str, str] = MappingProxyType({})
-    """What is too large for an item, `payload` or `result`, by the names of the objects that hold it. It is empty in
-    the record."""
+    """The names of the objects with the content that is too large for an item, by field: `payload` or `result`. The
+    record's field is empty.
+    """
 
 
 class Layout(NamedTuple):
-    """What the keys of the indexes depend on besides the record."""
+    """What the keys of the indexes depend on, in addition to the record."""
 
     shards: int
-    """In how many parts each lane is kept."""
+    """The number of shards of each lane."""
     retention: float
     """Seconds for which an ended record is kept."""
     ended_undelivered: bool = False
-    """Whether it can be asked what has ended and was not told. It costs two more writes of an index a request."""
+    """Whether ended and undelivered records can be queried. It costs two more writes of an index per request."""
 
 
 def to_item(stored: Stored, layout: Layout) -> Item:
-    """The item of a record, with its keys in the indexes. What is None or empty is left out."""
+    """The item of a record, with its keys in the indexes. None and empty values are left out."""
     record, sequence, version, away = stored
     item: Item = {name: text(value) for name in _TEXTS if (value := getattr(record, name))}
     item |= {name: data(value) for name in _BYTES if (value := getattr(record, name)) and name not in away}
@@ -83,7 +84,7 @@ def to_item(stored: Stored, layout: Layout) -> Item:
 
 
 def keys(stored: Stored, layout: Layout) -> Item:
-    """Where the indexes keep the record; what is missing, it does not stand in."""
+    """The record's keys in the indexes; it is not in the others."""
     record, sequence, version, _ = stored
     shard = shard_of(record.owner, record.id, layout.shards)
     moment = f"{micros(record.created_at):020d}#{sequence:020d}"
@@ -119,12 +120,12 @@ def to_stored(item: Item) -> Stored:
 
 
 def gone(item: Item, now: float) -> bool:
-    """Whether the item has outlived its time; the table deletes it days later."""
+    """Whether the item has expired; the table deletes it days later."""
     return "gone_at" in item and float(item["gone_at"]["N"]) <= now
 
 
 def gone_at(ended: float, retention: float) -> int:
-    """The second from which a record that ended then is gone. Whole, since DynamoDB's TTL takes nothing else."""
+    """The second from which a record that ended then is expired. Whole, as DynamoDB's TTL requires."""
     return math.ceil(ended + retention)
 
 
@@ -141,28 +142,30 @@ def _size(value: Value) -> int:
 
 
 def shard_of(owner: str, request_id: str, shards: int) -> int:
-    """The part of each lane that a record is in for all its life."""
+    """The shard of a record, which never changes."""
     return int(_hashed(owner, request_id), 16) % shards
 
 
 def ready(record: RequestRecord, sequence: int, version: str) -> str:
-    """A place in the READY lane. Hashes, since keys of an index hold 1,024 bytes and names may be longer."""
+    """A place in the READY lane. Hashes, because keys of an index are limited to 1,024 bytes and names may be
+    longer.
+    """
     line = line_of(record.priority, record.action, record.tenant, record.owner)
     return f"{'#'.join(line)}#{sequence:020d}#{version}"
 
 
 def line_of(priority: int, action: str, tenant: str, owner: str) -> tuple[str, str, str, str]:
-    """The parts of a place in the READY lane that all records of one line share: higher priority sorts first."""
+    """The prefix of a place in the READY lane that all records of one line share: higher priority sorts first."""
     return f"{10**9 - priority:010d}", _hashed(action), _hashed(tenant), _hashed(owner)
 
 
 def timed(moment: float, version: str) -> str:
-    """A place in a lane that is ordered by time; the version makes it one that no other record has."""
+    """A place in a lane that is ordered by time; the version makes it unique."""
     return f"{before(moment)}#{version}"
 
 
 def joined(record_number: int, due_at: float, now: float) -> int:
-    """Since when a record stands in its line, in microseconds: since it was stored, or fell due again."""
+    """Since when a record is in its line, in microseconds: since it was stored, or became due again."""
     return max(record_number, micros(min(due_at, now)))
 
 

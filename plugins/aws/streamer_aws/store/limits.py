@@ -1,4 +1,4 @@
-"""What is said where something does not fit, or is not there; and a record that takes less capacity. Pure."""
+"""The errors for content that does not fit, or does not exist; and a shortened record. Pure functions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from streamer.queue.common import FULL_RETRY_AFTER_MS, not_found
 from streamer_aws.store.blobs import MAX_ITEM, RESERVED
 
 MESSAGE: Final = 1000
-"""Characters of an error's message that are kept where room is short."""
+"""Characters of an error's message that are kept when space is short."""
 
 
 def lightened(record: RequestRecord) -> RequestRecord:
-    """The record without what takes room and nobody needs to go on: what earlier attempts ended with, and details."""
+    """The record without details and errors of earlier attempts, which are not needed to continue."""
     error = record.error
     return msgspec.structs.replace(
         record,
@@ -31,36 +31,36 @@ def lightened(record: RequestRecord) -> RequestRecord:
 
 
 def missing(key: Key, event: Event) -> Exception:
-    """The error of a request that is not there, for whoever wanted to write this."""
+    """The error of a write to a request that does not exist."""
     if isinstance(event, Progressed | Completed | Failed | Released):
         return LeaseLost(f"request {key[1]!r} no longer exists")
     return not_found(key[1])
 
 
 def overloaded() -> Error:
-    """The error of a table that throttles."""
+    """The error of a throttled table."""
     return Error(
         OVERLOADED,
-        "The queue's table takes no more at this time; send it again later",
+        "The queue's table is throttled; send it again later",
         {"retry_after_ms": FULL_RETRY_AFTER_MS},
     )
 
 
 def too_large(there: int) -> Error:
-    """The error of a request of so many bytes."""
+    """The error of a request with this size in bytes."""
     return Error(
         VALIDATION_ERROR,
-        f"The request takes {there:,} bytes in the queue, which holds {MAX_ITEM - RESERVED:,} of one at most "
-        "(a DynamoDB item has 400 KB); declare a bucket for more, or send what is large by reference",
+        f"The request needs {there:,} bytes in the queue, but the limit is {MAX_ITEM - RESERVED:,} "
+        "(a DynamoDB item has 400 KB); configure a bucket, or send large content by reference",
         {"size": there, "limit": MAX_ITEM - RESERVED},
     )
 
 
 def too_large_result(there: int) -> Error:
-    """The error of a result of so many bytes."""
+    """The error of a result with this size in bytes."""
     return Error(
         VALIDATION_ERROR,
-        f"The result takes {there:,} bytes, which do not fit beside the request's payload into the queue "
-        "(a DynamoDB item has 400 KB); declare a bucket for more, or let the handler return what is large by reference",
+        f"The result needs {there:,} bytes, which do not fit into the queue together with the request's payload "
+        "(a DynamoDB item has 400 KB); configure a bucket, or return large content by reference",
         {"size": there, "limit": MAX_ITEM},
     )

@@ -1,8 +1,8 @@
-"""Whether one more request may wait: of everybody together, and of one owner.
+"""Decides whether another request may wait: the limits of all owners together, and of one owner.
 
-An exact count would make every write two, and all of them meet at one item. So the number is an estimate (see
-`queue_count`): several processes may let in more than `max_queued` by what the others stored since it was last counted.
-Only what is known refuses a request, never that something could not be counted.
+An exact count would need a second write for each request, all of them to one item. So the number is an estimate (see
+`queue_count`): several processes may exceed `max_queued` by what the others stored since it was last counted. Only a
+known count refuses a request, never a failed one.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from streamer_aws.store.table import OPEN_BY_OWNER
 
 COUNT_INTERVAL: Final = READ_INTERVAL
 OWNER_FULL_FOR: Final = 2.0
-"""Seconds for which an owner whose share was full is not counted anew."""
+"""Seconds for which an owner at the limit is not counted again."""
 MOST_FULL: Final = 1000
-"""Owners of which this is remembered at one time."""
+"""Maximum number of such owners that are remembered."""
 
 __all__ = ["COUNT_INTERVAL", "FULL_INTERVAL", "QueueCapacity"]
 
 
 class QueueCapacity:
-    """What still fits.
+    """The remaining capacity.
 
     Args:
         calls: to the table.
         layout: of the indexes.
         clock: time.
-        max_queued: how many may wait.
-        max_queued_per_owner: how many of one owner; None: as many as there is room for.
+        max_queued: the limit of waiting requests.
+        max_queued_per_owner: the limit of one owner; None: no limit of its own.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class QueueCapacity:
         self._max_queued = max_queued
         self._max_queued_per_owner = max_queued_per_owner
         self._entering: Counter[Key] = Counter()
-        """What is being stored just now: a count may know it, or not yet."""
+        """Requests that are being stored: a count may include them, or not."""
         self._full_owners: dict[str, float] = {}
-        """Until when their shares count as full."""
+        """Until when these owners count as being at the limit."""
 
     async def enter(self, key: Key) -> None:
-        """One more is about to be stored; say `left` if it is not, `entered` when it is.
+        """A request is about to be stored; call `left` if it is not, `entered` when it is.
 
         Raises:
             Error: OVERLOADED.
@@ -64,13 +64,13 @@ class QueueCapacity:
             raise queue_full(self._max_queued)
         self.count.more(1)
         self._entering[key] += 1
-        # Nobody can have more than all have: an owner is counted only once that many wait at all.
+        # No owner can have more than all owners together: an owner is counted only when that many wait in total.
         if self._max_queued_per_owner is None or self.count.queued <= self._max_queued_per_owner:
             return
         try:
             full = await self._full(key[0], self._max_queued_per_owner)
         except StoreUnavailable:
-            # Nobody is refused because of a count; the write itself says whether the table takes more.
+            # A failed count refuses nobody; the write itself shows whether the table accepts more.
             return
         except BaseException:
             self.left(key)
@@ -80,22 +80,22 @@ class QueueCapacity:
             raise owner_full(self._max_queued_per_owner)
 
     def left(self, key: Key) -> None:
-        """What was to enter did not."""
+        """The request was not stored."""
         self.count.more(-1)
         self.entered(key)
 
     def entered(self, key: Key) -> None:
-        """What was to enter is stored."""
+        """The request is stored."""
         self._entering[key] -= 1
         if not self._entering[key]:
             del self._entering[key]
 
     def less(self, count: int) -> None:
-        """So many wait no longer."""
+        """This many requests no longer wait."""
         self.count.more(-count)
 
     def changed(self, before: Status, after: Status) -> None:
-        """A record went from one state to another."""
+        """A record's state changed."""
         self.count.more((after in QUEUED) - (before in QUEUED))
 
     async def _full(self, owner: str, limit: int) -> bool:
@@ -111,9 +111,10 @@ class QueueCapacity:
         return full
 
     async def _counts_as_full(self, owner: str, limit: int) -> bool:
-        """Whether the owner has more than that waiting, together with what is entering.
+        """Whether the owner has more waiting requests than that, including those that are being stored.
 
-        What the owner has open or was not told of is more than what waits; only where that is too much, it is read.
+        First counts the owner's unfinished and undelivered requests, which are at least the waiting ones; their states
+        are read only if there are too many.
         """
         keys = await self._calls.pages(
             IndexName=OPEN_BY_OWNER,

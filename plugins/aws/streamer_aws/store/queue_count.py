@@ -1,7 +1,7 @@
-"""How many requests wait, counted by one process for all.
+"""The number of waiting requests, counted by one process for all.
 
-The count is an item of the table. Whoever finds it too old may count anew, one at a time; everybody else takes what it
-says, and what it has itself written since. A count that fails refuses nobody.
+The count is an item of the table. A process that finds it too old may count again, one process at a time; all others
+use the stored count, and add what they have written since. A failed count refuses nobody.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from streamer_aws.store.items import READY, TIMED, Layout
 from streamer_aws.store.table import LANES
 
 READ_INTERVAL: Final = 10.0
-"""Seconds between two looks of a process at the count."""
+"""Seconds between two reads of the count by a process."""
 FULL_INTERVAL: Final = 5.0
-"""The same while the queue is full, and after which it is counted anew then: it may have room by now."""
+"""The same while the queue is full, and the age after which it is counted again then: it may have capacity by now."""
 AGE: Final = 10.0
-"""Seconds after which the count is too old, where no sweep counts once a minute."""
+"""Seconds after which the count is too old, without a sweep that counts once a minute."""
 SWEPT_AGE: Final = 150.0
-"""The same where one does: two sweeps have not come."""
+"""The same with a sweep: two sweeps were missed."""
 LEASE: Final = 30.0
-"""Seconds in which whoever counts has done so, or died."""
+"""Seconds in which a counting process has finished, or died."""
 _KEY: Final[Item] = {"owner": text("streamer"), "id": text("queue-count")}
 _QUEUED: Final = {":pending": text(Status.PENDING.value), ":retrying": text(Status.RETRYING.value)}
 
@@ -39,7 +39,7 @@ class QueueCount:
         calls: to the table.
         layout: of the indexes.
         clock: time.
-        enough: how many are as good as any more: a count stops there.
+        enough: a count stops at this number.
         swept: a sweep counts once a minute.
     """
 
@@ -52,16 +52,16 @@ class QueueCount:
         self._known = 0
         self._read_at: float | None = None
         self._changes: deque[list[float]] = deque()
-        """Of this process since then: when, and by how much."""
+        """Changes by this process since then: when, and by how much."""
         self._reading = asyncio.Lock()
 
     @property
     def queued(self) -> int:
-        """As far as is known."""
+        """The current estimate."""
         return self._known + int(sum(change for _, change in self._changes))
 
     def more(self, count: int) -> None:
-        """This process has let so many more wait, or fewer."""
+        """This process has added this many waiting requests, or removed them."""
         now = self._clock.monotonic()
         if self._changes and now - self._changes[-1][0] < 1.0:
             self._changes[-1][1] += count
@@ -69,7 +69,7 @@ class QueueCount:
             self._changes.append([now, count])
 
     async def refresh(self) -> None:
-        """Looks at the count if that is due, and counts where nobody else does. It never fails."""
+        """Reads the count if necessary, and counts if no other process does. It never fails."""
         first = self._read_at is None
         if not first and (not self._due() or self._reading.locked()):
             return
@@ -80,18 +80,20 @@ class QueueCount:
                 await self._refresh()
             except StoreUnavailable:
                 if self.queued >= self._enough:
-                    # Nobody knows whether it is still full; the requests' own writes say whether the table takes more.
+                    # It is unknown whether the queue is still full; the requests' own writes show whether the table
+                    # accepts more.
                     self._known = 0
                     self._changes.clear()
             self._read_at = self._clock.monotonic()
 
     async def count(self) -> int:
-        """Counts, and writes it down for all.
+        """Counts, and stores the count for all.
 
         Raises:
-            StoreUnavailable: the table does not answer.
+            StoreUnavailable: the table does not respond.
         """
-        # What is written while the count goes on may be in it or not: it is counted twice rather than not at all.
+        # The count may or may not include requests that are written meanwhile: counting them twice is better than not
+        # at all.
         began, wall = self._clock.monotonic(), self._clock.now()
         counted = await self._sum_up()
         await self._calls.make(
@@ -148,7 +150,7 @@ class QueueCount:
         return sum(await all_of(map(self._sum, lanes)))
 
     async def _sum(self, lane: str) -> int:
-        """How many of a lane are queued; once that is too many already, it asks no further."""
+        """How many requests of a lane are waiting; stops at the limit."""
         found = 0
         start: dict[str, Any] = {}
         while True:

@@ -1,4 +1,4 @@
-"""Looking at the records: by owner, by id, page by page, and how many there are."""
+"""Reads records: by owner, by id, in pages, and their numbers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from streamer_aws.store.writes import key_of
 
 _MADE: Final = re.compile(r"\d{20,}#\d{20,}#[0-9a-f]{16}")
 MOST: Final = 100
-"""Requests of one page at most: as many as one BatchGetItem reads."""
+"""Maximum requests of one page: as many as one BatchGetItem reads."""
 LOOKED_AT: Final = 200
-"""Requests that are looked at for one page at most."""
+"""Maximum requests that are examined for one page."""
 UNSETTLED_AT_ONCE: Final = 1000
 """Keys of one query, some 100 KB."""
 SUMMARY: Final = (
@@ -32,7 +32,7 @@ SUMMARY: Final = (
     "delivered_at", "due_at", "expires_at", "attempts", "max_attempts", "priority", "fence", "worker", "percentage",
     "message", "seq", "error",
 )  # fmt: skip
-"""What a listing reads of an item: no payload, no result, no history."""
+"""The attributes of a listing: no payload, no result, no history."""
 
 
 class Reader:
@@ -48,9 +48,10 @@ class Reader:
         self._layout = layout
 
     async def undelivered(self, owner: str, limit: int, now: float) -> list[Key]:
-        """Part of `RequestQueue`: strongly consistent, so that what was acknowledged a moment ago is there.
+        """Strongly consistent, so that a request that was acknowledged a moment ago is included.
 
-        Only of what is older than ended records are kept the items are read: it may be gone, and still be in the index.
+        Items are read only for records that are older than ended ones are kept: they may be deleted and still be in the
+        index.
         """
         found: list[Item] = []
         start: dict[str, Any] = {}
@@ -93,9 +94,9 @@ class Reader:
     async def page(
         self, owner: str | None, status: Status | None, action: str | None, limit: int, cursor: str | None, now: float
     ) -> Page:
-        """Part of `RequestQueue.list`: a few calls, whatever is stored.
+        """A few calls, however much is stored.
 
-        A filter reads what it leaves out, too, but no more than `LOOKED_AT` for a page, which may then be short.
+        A filter also reads what it excludes, but at most `LOOKED_AT` for a page, which may then be short.
         """
         if limit <= 0:
             return Page([], None)
@@ -104,7 +105,7 @@ class Reader:
         found: list[Item] = []
         looked_at = 0
         while True:
-            # One more than is wanted shows whether there are more.
+            # One more than requested shows whether there are more.
             count = limit + 1 - len(found) if status is None and action is None else MOST
             keys, after = await self._listed(owner, after, count)
             looked_at += len(keys)
@@ -120,14 +121,14 @@ class Reader:
                 return Page(_summaries(found), _encode(after) if after else None)
 
     async def counts(self, now: float) -> dict[Status, int]:
-        """Part of `RequestQueue`: it reads the whole index, some 5,000 read units for 100,000 records."""
+        """It reads the whole index, some 5,000 read units for 100,000 records."""
         lanes = [f"{lane}#{shard}" for lane in (READY, TIMED, ENDED) for shard in range(self._layout.shards)]
         pages = await all_of(self._statuses(lane, now) for lane in lanes)
         counted = sum(pages, Counter[str]())
         return {status: counted[status.value] for status in Status}
 
     async def ended(self, finished_before: float, now: float) -> list[Key]:
-        """Keys of what ended before then. What is gone is left to the table's TTL, which costs nothing."""
+        """Keys of records that ended before then. The table's TTL deletes expired ones, free of charge."""
         oldest = now - self._layout.retention
         if finished_before <= oldest:
             return []
@@ -138,7 +139,7 @@ class Reader:
         return [(item["owner"]["S"], item["id"]["S"]) for lane in lanes for item in lane]
 
     async def _listed(self, owner: str | None, after: str, count: int) -> tuple[list[Item], str]:
-        """So many keys older than a place, newest first, and the place behind them; empty at the end."""
+        """This many keys older than a place, newest first, and the place after them; empty at the end."""
         if owner is None:
             names = [("listing", f"all#{shard}") for shard in range(self._layout.shards)]
         else:
@@ -180,7 +181,7 @@ class Reader:
     async def _items(
         self, keys: Sequence[Item], order: str, now: float, attributes: tuple[str, ...], *, consistent: bool = False
     ) -> list[Item]:
-        """The items of the keys that are still there and have the attribute, in its order."""
+        """The items of the keys that still exist and have the attribute, in its order."""
         items = await self._calls.get_many(
             (key_of((key["owner"]["S"], key["id"]["S"])) for key in keys),
             attributes=("owner", "id", "gone_at", *attributes),

@@ -1,10 +1,10 @@
-"""Reading the lanes for a claim, no further than it needs.
+"""Reads the lanes for a claim, no further than necessary.
 
-A lane may hold a hundred thousand records of one owner. Its places begin with priority, action, tenant and owner, so
-a line of which enough was seen is left by one query that begins behind it; so are an action and a tenant at their
-limit. `PAGES` queries a lane and claim are made at most. Where they do not reach to the end, the next claim begins with
-the most urgent again; it goes on where this one stopped once it comes to the priority in which it did. So over several
-claims every line of a priority has its turn, but no longer exactly in order.
+A lane may have a hundred thousand records of one owner. Its places start with priority, action, tenant and owner, so a
+line of which enough was read is skipped by a query that starts after it; so are an action and a tenant at their limit.
+A claim makes at most `PAGES` queries per lane. If they do not reach the end, the next claim starts with the most urgent
+records again, and continues where this one stopped once it reaches the same priority. So over several claims every line
+of a priority has its turn, but not exactly in order.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PAGES: Final = 4
 
 
 class Scanner:
-    """Reads one shard's lanes.
+    """Reads the lanes of one shard.
 
     Args:
         calls: to the table.
@@ -38,7 +38,9 @@ class Scanner:
         self._resume = {READY: "", TIMED: ""}
 
     async def ready(self, wanted: int, capacity: Capacity) -> list[Entry]:
-        """What is PENDING: of each line as many as could be wanted, those without room left out as far as possible."""
+        """PENDING records: as many of each line as could be claimed, skipping lines without capacity as far as
+        possible.
+        """
         entries: list[Entry] = []
         seen: Counter[FairKey] = Counter()
         after, resume = "", self._resume[READY]
@@ -57,7 +59,7 @@ class Scanner:
         return entries
 
     async def timed(self, now: float, capacity: Capacity) -> list[Entry]:
-        """What waits for a time: what is due, and what is due next of all that has capacity."""
+        """Records that wait for a time: those that are due, and what is due next of all that has capacity."""
         entries: list[Entry] = []
         after = ""
         for page in range(PAGES):
@@ -88,12 +90,12 @@ class Scanner:
 
 
 def _level(place: str) -> str:
-    """The part of a place in the READY lane that says how urgent it is."""
+    """The part of a place in the READY lane that encodes its priority."""
     return place.partition("#")[0]
 
 
 def _behind(last: Entry, seen: int, wanted: int, capacity: Capacity) -> str:
-    """The place behind which to go on, given the last entry of a page and how many of its line were seen."""
+    """The place after which to continue, given the last entry of a page and how many of its line were read."""
     parts = last.place.split("#")
     if not capacity.for_action(last.action):
         return "#".join([*parts[:2], LAST])

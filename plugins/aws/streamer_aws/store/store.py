@@ -25,24 +25,25 @@ from streamer_aws.store.sweeping import Sweeper
 from streamer_aws.store.writing import Writer
 
 KEEPER: Final = "streamer"
-"""The owner of what belongs to the store as a whole. No request's owner is called so."""
+"""The owner of items that belong to the store as a whole. No request has this owner."""
 
 
 class DynamoStore:
-    """Part of `WokenQueue`, on one table that any number of processes share. Its package says what it cannot keep.
+    """A `WokenQueue` on one table that any number of processes share. The package's docstring lists its weaker
+    promises.
 
     Args:
-        client: aiobotocore's DynamoDB client; whoever made it closes it.
-        table: name of the table, made by `tables.create`.
+        client: aiobotocore's DynamoDB client; its creator closes it.
+        table: name of the table, created by `tables.create`.
         clock: time.
-        max_queued: how many records may wait; one more is OVERLOADED. Approximate, see `room`.
-        max_queued_per_owner: how many of one owner; None: as many as there is room for. Once as many
-            wait at all it costs a read per request, and more at the limit.
-        retention: seconds for which an ended record is kept; then it is as good as deleted, and later it is.
-        shards: in how many parts the indexes are kept.
-        bucket: for what is too large for an item; None: it is refused.
-        s3: aiobotocore's S3 client, where there is a bucket.
-        ended_undelivered: it can be asked what has ended and was not told.
+        max_queued: the limit of waiting records; one more is OVERLOADED. Approximate, see `queue_capacity`.
+        max_queued_per_owner: the limit of one owner; None: no limit of its own. Once that many wait in total, it costs
+            a read per request, and more at the limit.
+        retention: seconds for which an ended record is kept; then it counts as deleted, and is deleted later.
+        shards: the number of shards of the indexes.
+        bucket: for content that is too large for an item; None: it is refused.
+        s3: aiobotocore's S3 client, if there is a bucket.
+        ended_undelivered: ended and undelivered records can be queried.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class DynamoStore:
         return await self._sweeper.due(self._writer.now(), stored_before, limit, without)
 
     async def ended_undelivered(self, ended_after: float, ended_before: float, /, limit: int = 500) -> list[Key]:
-        """Part of `WokenQueue`: nothing, unless the store was made so that it can be asked."""
+        """Nothing, unless the store was created with `ended_undelivered`."""
         return await self._sweeper.ended_undelivered(ended_after, ended_before, limit)
 
     async def mark_sent(self, keys: Sequence[Key], /) -> None:
@@ -114,11 +115,10 @@ class DynamoStore:
         await self._writer.update_progress(claim, event)
 
     async def complete(self, claim: Lease, /, *, seq: int, result: bytes, progress: LastReport | None = None) -> None:
-        """Part of `RequestQueue`.
-
-        Raises:
-            LeaseLost: as there.
-            Error: VALIDATION_ERROR, the result does not fit beside the payload into an item; the request still runs.
+        """Raises:
+        LeaseLost: as in the protocol.
+        Error: VALIDATION_ERROR: the result does not fit into an item with the payload; the request is still
+            running.
         """
         await self._writer.complete(claim, Completed(self._writer.now(), claim.fence, seq, result, progress))
 
@@ -178,7 +178,7 @@ class DynamoStore:
         return await keep(self._calls, {"owner": text(KEEPER), "id": text(name)}, value, replace=replace)
 
     async def failed(self) -> None:
-        """Part of `RequestQueue`: a table that does not answer now may answer again."""
+        """A table that does not respond now may respond later."""
         await asyncio.get_running_loop().create_future()
 
     async def close(self) -> None:

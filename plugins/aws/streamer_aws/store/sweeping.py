@@ -1,4 +1,4 @@
-"""Finding what lost wake-ups, dead workers and broken deliveries left behind."""
+"""Finds requests whose wake-up was lost, whose worker died, or whose outcome was not delivered."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from streamer_aws.store.items import READY, TIMED, UNTOLD, Layout
 from streamer_aws.store.table import EXPIRIES, LANES
 
 PAGES: Final = 40
-"""Queries of a lane that one look makes at most: some 400,000 entries that are not what it looks for."""
+"""Maximum queries of a lane in one search: some 400,000 entries that it does not look for."""
 
 
 Wanted = Callable[[Item], bool]
 
 
 class Sweeper:
-    """Looks at the indexes for what stands there too long.
+    """Searches the indexes for records that have been there too long.
 
     Args:
         calls: to the table.
@@ -84,7 +84,7 @@ class Sweeper:
         )
 
     async def _some(self, limit: int, wanted: Wanted, **parameters: Any) -> list[Item]:
-        """So many items of a query, or a few more; fewer where too much else stands there."""
+        """About this many items of a query; fewer when there are too many other entries."""
         items: list[Item] = []
         start: dict[str, Any] = {}
         for _ in range(PAGES):
@@ -98,7 +98,7 @@ class Sweeper:
 
 def _overdue(item: Item, now: float, stored_before: float) -> bool:
     if item["status"]["S"] == Status.PENDING.value:
-        # The query has looked at when it was stored; its clock may have been put back since.
+        # The query filters by the time of storing; the record's clock may have been set back since.
         return True
     limit = now if item["status"]["S"] == Status.PROCESSING.value else stored_before
     return float(item["due_at"]["N"]) <= limit

@@ -1,13 +1,13 @@
-"""The table: its keys and indexes. Pure.
+"""The table: its keys and indexes. Pure functions.
 
 | index | keys | what it finds | consistency |
 | --- | --- | --- | --- |
-| `open_by_owner` (local) | owner, undelivered | what an owner has open, or was not told of yet | strong |
-| `lanes` | lane, place | what may be claimed, what ended, how many of each | eventual |
-| `expiries` (sparse) | expiry, expires | what waits and must not wait for ever | eventual |
+| `open_by_owner` (local) | owner, undelivered | an owner's unfinished or undelivered records | strong |
+| `lanes` | lane, place | records to claim, ended records, the number of each | eventual |
+| `expiries` (sparse) | expiry, expires | records that wait with a time limit | eventual |
 | `listing` | listing, made | all records, newest first | eventual |
 | `by_owner` | owner, made | an owner's records, newest first | eventual |
-| `ids` | id, owner | every owner's record of one id | eventual |
+| `ids` | id, owner | every owner's record with an id | eventual |
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OPEN_BY_OWNER: Final = "open_by_owner"
 CANDIDATE: Final = (
     "action", "priority", "tenant", "number", "status", "fence", "attempts", "max_attempts", "due_at", "expires_at",
 )  # fmt: skip
-"""What a claim must know of a record before it tries to take it."""
+"""The attributes that a claim needs before it tries to claim a record."""
 
 _GLOBAL: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
     LANES: ("lane", "place", CANDIDATE),
@@ -38,7 +38,7 @@ _GLOBAL: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
 
 
 def definition(name: str) -> dict[str, Any]:
-    """What CreateTable is asked for: billing by request, and a stream that wakes processors."""
+    """The request for CreateTable: on-demand billing, and a stream that wakes processors."""
     attributes = ["owner", "id", "undelivered", *(key for one in _GLOBAL.values() for key in one[:2])]
     return {
         "TableName": name,

@@ -1,11 +1,11 @@
-"""The writes as DynamoDB takes them: `transitions.advance`, told as conditions and changes. Pure.
+"""The writes of DynamoDB: `transitions.advance` expressed as conditions and updates. Pure functions.
 
-What happens to every request is one conditional write without a read before it: it is stored, claimed, renewed, it
-reports progress, completes, is delivered. Everything else is read, put through `transitions.advance` itself and written
-back under the condition that nobody wrote in between.
+The frequent changes of a request are one conditional write each, without a read before: it is stored, claimed, renewed,
+reports progress, completes, is delivered. For all others the record is read, passed to `transitions.advance`, and
+written under the condition that nobody wrote in between.
 
-Each write brings a new `version`. One that was made but whose answer was lost is found by it when it is tried again:
-the condition fails, and what stands there is our own.
+Each write assigns a new `version`. It identifies a write whose response was lost when the write is repeated: the
+condition fails, and the existing item is our own.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ Parameters = dict[str, Any]
 
 
 class Change:
-    """An UpdateItem in the making. Names and values go through placeholders, as many of ours are reserved words.
+    """An UpdateItem under construction. Names and values use placeholders, because many of our names are reserved
+    words.
 
     Args:
         table: its name.
         key: of the item.
-        version: that the write leaves.
+        version: after the write.
     """
 
     def __init__(self, table: str, key: Key, version: str) -> None:
@@ -42,27 +43,27 @@ class Change:
         self.set("version", text(version))
 
     def set(self, name: str, value: Value) -> None:
-        """The attribute gets the value."""
+        """Sets the attribute."""
         self._sets.append(f"{self._name(name)} = {self._value(value)}")
 
     def add(self, name: str, amount: int) -> None:
-        """The number grows."""
+        """Increments the number."""
         self._sets.append(f"{self._name(name)} = {self._name(name)} + {self._value(number(amount))}")
 
     def remove(self, *names: str) -> None:
-        """The attributes go."""
+        """Removes the attributes."""
         self._removes += map(self._name, names)
 
     def only_if(self, name: str, comparison: str, value: Value) -> None:
-        """The write is refused unless the attribute compares so."""
+        """Requires that the comparison of the attribute is true."""
         self._conditions.append(f"{self._name(name)} {comparison} {self._value(value)}")
 
     def only_if_there(self, name: str, there: bool) -> None:
-        """The write is refused unless the attribute is there, or is not."""
+        """Requires that the attribute exists, or does not exist."""
         self._conditions.append(f"attribute_{'exists' if there else 'not_exists'}({self._name(name)})")
 
     def parameters(self, returned: str = "NONE") -> Parameters:
-        """Of UpdateItem. A refusal brings the item that stands."""
+        """The arguments of UpdateItem. A refusal returns the existing item."""
         removes = f" REMOVE {', '.join(self._removes)}" if self._removes else ""
         return {
             "TableName": self._table,
@@ -92,7 +93,7 @@ def key_of(key: Key) -> Item:
 
 
 def create(table: str, item: Item, now: float) -> Parameters:
-    """PutItem: stores it unless one stands there that is not gone."""
+    """PutItem: stores it unless one exists that is not expired."""
     return {
         "TableName": table,
         "Item": item,
@@ -104,7 +105,7 @@ def create(table: str, item: Item, now: float) -> Parameters:
 
 
 def replace(table: str, item: Item, version: str) -> Parameters:
-    """PutItem: in the place of the one with that version."""
+    """PutItem: replaces the one with that version."""
     return {
         "TableName": table,
         "Item": item,
@@ -116,7 +117,7 @@ def replace(table: str, item: Item, version: str) -> Parameters:
 
 
 def delete(table: str, key: Key, finished_before: float) -> Parameters:
-    """DeleteItem: of what has ended before then, and did not begin again."""
+    """DeleteItem: deletes it if it has ended before then, and was not started again."""
     return {
         "TableName": table,
         "Key": key_of(key),
@@ -136,16 +137,16 @@ def claim(
     *,
     unread: bool = False,
 ) -> Parameters:
-    """UpdateItem: takes a request that is PENDING or RETRYING, has attempts left and is due, as the index showed it.
+    """UpdateItem: claims a request that is PENDING or RETRYING, has attempts left and is due, as the index showed it.
 
     Args:
         table: its name.
         key: of the request.
-        seen: its state and fence in the index. While they hold, so does all that made it due.
+        seen: its state and fence in the index. While they are unchanged, it is still due.
         event: the claim.
         layout: of the indexes.
-        version: that the write leaves.
-        unread: nothing has shown it; it is taken if it stands so and cannot expire.
+        version: after the write.
+        unread: it was not read from an index; it is claimed if its state allows it and it cannot expire.
     """
     status, fence = seen
     change = Change(table, key, version)
@@ -166,7 +167,7 @@ def claim(
 
 
 def renew(table: str, key: Key, event: Renewed, layout: Layout, version: str) -> Parameters:
-    """UpdateItem: the holder keeps it for longer."""
+    """UpdateItem: the claim is renewed."""
     change = _held(table, key, event.fence, version)
     change.set("updated_at", number(event.at))
     _lease(change, key, event.lease_until, layout, version)
@@ -174,7 +175,9 @@ def renew(table: str, key: Key, event: Renewed, layout: Layout, version: str) ->
 
 
 def progress(table: str, key: Key, event: Progressed, version: str) -> Parameters:
-    """UpdateItem: refused also where the percentage or `seq` would fall, which an expression cannot keep from it."""
+    """UpdateItem: also refused if the percentage or `seq` would decrease, which an expression cannot prevent
+    otherwise.
+    """
     change = _held(table, key, event.fence, version)
     change.only_if("percentage", "<=", number(event.percentage))
     change.only_if("seq", "<=", number(event.seq))
@@ -189,7 +192,7 @@ def progress(table: str, key: Key, event: Progressed, version: str) -> Parameter
 def complete(
     table: str, key: Key, event: Completed, layout: Layout, version: str, away: str | None = None
 ) -> Parameters:
-    """UpdateItem: the holder ends it with a result, which is in the item or in an object of the name `away`."""
+    """UpdateItem: the claim ends with a result, in the item or in an object with the name `away`."""
     change = _held(table, key, event.fence, version)
     change.set("status", text(Status.COMPLETED.value))
     if away is None:
@@ -214,7 +217,7 @@ def complete(
 
 
 def deliver(table: str, key: Key, event: Delivered, version: str) -> Parameters:
-    """UpdateItem: its owner was told; refused where it has not ended, or the owner was told before."""
+    """UpdateItem: its outcome was delivered; refused if it has not ended, or was delivered before."""
     change = Change(table, key, version)
     change.only_if_there("owner", there=True)
     change.only_if_there("due_at", there=False)
@@ -225,7 +228,7 @@ def deliver(table: str, key: Key, event: Delivered, version: str) -> Parameters:
 
 
 def sent(table: str, key: Key, version: str) -> Parameters:
-    """UpdateItem: its outcome was handed to a connection; whether it arrived is not known."""
+    """UpdateItem: its outcome was passed to a connection; it is not known whether it arrived."""
     change = Change(table, key, version)
     change.only_if_there("owner", there=True)
     change.only_if_there("due_at", there=False)

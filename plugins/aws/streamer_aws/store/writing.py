@@ -1,4 +1,4 @@
-"""The writes of a store: which call each makes, and what a refusal means."""
+"""Executes the writes of a store: which call each makes, and what a refusal means."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from streamer_aws.store.limits import lightened, missing, overloaded, too_large,
 from streamer_aws.store.queue_capacity import QueueCapacity
 
 CONFLICTS: Final = 20
-"""How often a write that others came before is made anew."""
+"""How often a write is repeated when other writes came first."""
 
 
 class Writer:
@@ -33,8 +33,8 @@ class Writer:
         calls: to the table.
         layout: of the indexes.
         clock: time.
-        queue: how many wait.
-        blobs: where what is too large goes.
+        queue: the number of waiting requests.
+        blobs: the storage of large content.
     """
 
     def __init__(self, calls: Calls, layout: Layout, clock: Clock, queue: QueueCapacity, blobs: Blobs) -> None:
@@ -50,12 +50,12 @@ class Writer:
         return self._time.now()
 
     def new_number(self) -> int:
-        """Microseconds since 1970 UTC, and more than the last time."""
+        """Microseconds since 1970 UTC, always increasing."""
         self._newest = max(self._newest + 1, micros(self.now()))
         return self._newest
 
     def new_version(self) -> str:
-        """A name for a write that no other write has."""
+        """A unique name for a write."""
         return secrets.token_hex(6)
 
     async def enqueue(self, record: RequestRecord) -> Existing | None:
@@ -75,7 +75,7 @@ class Writer:
         except Refused as refused:
             if not _ours(refused, stored.version):
                 stands = refused.item
-                assert stands is not None, "nothing else refuses it"
+                assert stands is not None, "only the condition can refuse it"
                 self.queue.left(record.key)
                 return existing(await self.blobs.whole(to_stored(stands)), record)
         except BaseException as problem:
@@ -107,7 +107,7 @@ class Writer:
         except TooLarge:
             raise StoreError(f"the progress of request {claim.id!r} does not fit into a DynamoDB item") from None
         if refused is not None:
-            # Lost, or its percentage would fall: the table of transitions knows which.
+            # Lost, or its percentage would decrease: the transition decides which.
             await self._apply(claim[:2], event, refused.item)
 
     async def complete(self, claim: Lease, event: Completed) -> None:
@@ -115,7 +115,7 @@ class Writer:
             refused = await self._complete(claim, event)
         except TooLarge:
             if event.progress is not None:
-                # The result matters more than how far it was before.
+                # The result is more important than the last progress.
                 await self.complete(claim, msgspec.structs.replace(event, progress=None))
                 return
             raise too_large_result(len(event.result)) from None
@@ -156,7 +156,7 @@ class Writer:
         await all_of(map(one, keys))
 
     async def apply(self, key: Key, event: Event) -> Stored:
-        """The record after the event, without what was put away.
+        """The record after the event, without its content in S3.
 
         Raises:
             Error: NOT_FOUND.
@@ -170,7 +170,7 @@ class Writer:
         return None if item is None else await self.blobs.whole(to_stored(item))
 
     async def purge(self, keys: Sequence[Key], finished_before: float) -> int:
-        """Deletes those of them that ended before. Returns how many."""
+        """Deletes those of them that ended before then. Returns how many."""
 
         async def one(key: Key) -> bool:
             try:
@@ -195,7 +195,7 @@ class Writer:
             try:
                 return await self._changed(parameters, version)
             except TooLarge:
-                # Beside its payload it does not fit into the item.
+                # It does not fit into the item together with its payload.
                 pass
         name = await self.blobs.put(claim[:2], event.result)
         parameters = writes.complete(self._calls.table, claim[:2], event, self._layout, version, name)
@@ -215,10 +215,10 @@ class Writer:
             else:
                 self.queue.changed(before.record.status, written.record.status)
                 return written
-        raise StoreUnavailable(f"request {key[1]!r} changes all the time; {CONFLICTS} writes came too late")
+        raise StoreUnavailable(f"request {key[1]!r} keeps changing; {CONFLICTS} writes came too late")
 
     async def _replace(self, before: Stored, after: Stored) -> Stored:
-        """What was written: without its memories where they would make it too large."""
+        """The item to write, without its history if it would be too large."""
         try:
             await self._put_instead(before, after)
         except TooLarge:
@@ -238,7 +238,9 @@ class Writer:
                 raise
 
     async def _changed(self, parameters: dict[str, Any], version: str) -> Refused | None:
-        """None when the change stands, by this call or by one before it whose answer was lost; else the refusal."""
+        """None when the change is stored, by this call or by an earlier one whose response was lost; otherwise the
+        refusal.
+        """
         try:
             await self._calls.make("update_item", **parameters)
         except Refused as refused:
@@ -250,10 +252,10 @@ class Writer:
             raise missing(claim[:2], event)
         stored = to_stored(item)
         if not same_outcome(await self.blobs.whole(stored), event):
-            # The condition and the table say the same: this raises.
+            # The condition and the transition agree: this raises.
             advance(stored.record, event)
 
 
 def _ours(refused: Refused, version: str) -> bool:
-    """Whether the write was refused because it had been made already, and its answer was lost."""
+    """Whether the write was refused because it had been made already, and its response was lost."""
     return refused.item is not None and refused.item["version"]["S"] == version

@@ -148,13 +148,13 @@ def test_a_file_that_names_its_endpoints_would_go_around_the_emulator(config, co
     )
     kind = "store" if component == "dynamodb" else "connections"
     told = refused("--config", config)
-    assert f"backends.{kind} has its own {option!r}" in told
+    assert f"backends.{kind} sets {option!r}" in told
     assert "--endpoint-url" in told
 
 
 def test_connections_of_one_process_are_not_those_of_aws(config):
     config.write_text(config.read_text().replace("connections: {use: apigateway", "#"))
-    assert "on AWS they are 'backends: {connections: {use: apigateway}}'" in refused("--config", config)
+    assert "AWS requires 'backends: {connections: {use: apigateway}}'" in refused("--config", config)
 
 
 @pytest.mark.parametrize("limit", ["nothing=1", "idle", "idle=x", "idle=0", "frame=1.5", "frame=-1"])

@@ -51,11 +51,11 @@ def test_the_template_is_printed_and_notes_stay_out_of_it(folder):
     made = yaml.safe_load(done.stdout)
     assert made["Transform"] == "AWS::Serverless-2016-10-31"
     assert made["Globals"]["Function"]["CodeUri"] == "./package"
-    assert done.stderr == "note: auth: there is none, so everybody who learns the URL may connect\n"
+    assert done.stderr == "note: auth: clients are not authenticated, so everybody who knows the URL may connect\n"
 
 
 def test_the_template_is_written_to_a_file_and_is_the_same_each_time(folder):
-    assert run("--output", "template.yaml").stderr.endswith("template.yaml is written\n")
+    assert run("--output", "template.yaml").stderr.endswith("template.yaml: written\n")
     assert (folder / "template.yaml").read_text() == run().stdout
 
 
@@ -75,7 +75,7 @@ def test_the_template_names_the_folder_from_where_it_lies_itself(folder, built):
     assert "streamer-router" not in plugins
     assert [str(path) for path in more["include"]] == ["tools"]
     assert more["python"] == "3.13"
-    assert "build/package: it has 300 MB, and Lambda takes 250" in done.stderr
+    assert "build/package: it has 300 MB, but Lambda accepts 250" in done.stderr
 
 
 def test_files_are_included_in_a_folder_only(folder):

@@ -147,7 +147,7 @@ async def test_a_connection_that_cannot_be_written_down_is_refused_for_now(house
     house.rows.add = broken
     answer = await make_authorizer().connect(connect_event())
     assert (answer["statusCode"], answer["headers"]) == (503, {"Retry-After": "1"})
-    assert house.log.events("error") == ["a connection could not be written down"]
+    assert house.log.events("error") == ["a connection could not be stored"]
 
 
 async def test_a_message_of_nobody_known_ends_its_connection(house, make_authorizer):
@@ -194,5 +194,5 @@ async def test_a_disconnect_that_cannot_be_written_down_is_told_in_the_log(house
     house.rows.remove = broken
     authorizer = make_authorizer()
     await authorizer.disconnect({"requestContext": {"connectionId": "c1"}})
-    assert house.log.events("warning") == ["an end was not written down"]
+    assert house.log.events("warning") == ["the end of a connection was not stored"]
     assert authorizer.left == ["c1"]

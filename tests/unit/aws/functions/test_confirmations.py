@@ -115,7 +115,7 @@ async def test_a_table_that_fails_keeps_nobody_from_speaking(connected, authoriz
 
     connected.rows.confirm = broken
     assert await authorizer.identify(message(connected)) is not None
-    assert connected.log.events("warning") == ["a delivery was not noted"]
+    assert connected.log.events("warning") == ["a delivery was not recorded"]
 
 
 async def test_what_cannot_be_noted_as_sent_is_told_in_the_log(connected):
@@ -124,7 +124,7 @@ async def test_what_cannot_be_noted_as_sent_is_told_in_the_log(connected):
 
     connected.rows.sent = broken
     await ended(connected, "r1")
-    assert connected.log.events("warning") == ["a delivery was not noted"]
+    assert connected.log.events("warning") == ["a delivery was not recorded"]
     assert not await delivered(connected)
 
 

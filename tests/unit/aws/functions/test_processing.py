@@ -124,7 +124,7 @@ async def test_a_wake_up_that_cannot_be_read_is_dropped_and_told(house, processo
     event["Records"].insert(0, broken)
     assert await processor.process(event, 60.0) == NOTHING_FAILED
     assert await state(house) is Status.COMPLETED
-    assert house.log.events("error") == ["a wake-up cannot be read, and is dropped"]
+    assert house.log.events("error") == ["an invalid wake-up was dropped"]
 
 
 @pytest.mark.parametrize("event", [stream_event("r1", kind="MODIFY"), stream_event("r1", action="")])
@@ -443,7 +443,7 @@ async def test_a_part_that_fails_does_not_keep_from_the_rest(house, sweep):
 
     house.store.claim = house.store.ended_undelivered = house.store.due = broken
     assert await sweep.run(60.0) == {"ended": 0, "told": 0, "left": 1, "woken": 0}
-    assert house.log.events("error") == ["a sweep is not whole"] * 3
+    assert house.log.events("error") == ["a sweep is incomplete"] * 3
 
 
 async def test_connections_that_take_nothing_do_not_hold_up_what_is_due(house, sweep):
@@ -482,4 +482,4 @@ async def test_connections_that_take_nothing_do_not_hold_up_what_is_due(house, s
     assert found["ended"] == 1
     assert house.clock.monotonic() - began < 60
     assert await state(house, "deadly") is Status.FAILED
-    assert "a sweep has not sent everything; the next one goes on" in house.log.events("warning")
+    assert "a sweep has not sent everything; the next one continues" in house.log.events("warning")

@@ -91,7 +91,7 @@ async def test_a_queue_that_is_not_there_is_told_in_the_log_and_waits_for_the_sw
     assert house.log.events("warning") == [
         "wake-ups were not sent",
         "wake-ups were not sent",
-        "the queue of wake-ups does not answer",
+        "the queue of wake-ups does not respond",
     ]
 
 

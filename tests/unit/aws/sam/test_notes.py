@@ -10,7 +10,7 @@ def without_auth(text):
 
 
 def test_an_open_door_is_told(read):
-    assert list(notes(*read())) == ["auth: there is none, so everybody who learns the URL may connect"]
+    assert list(notes(*read())) == ["auth: clients are not authenticated, so everybody who knows the URL may connect"]
 
 
 def test_the_region_of_the_store_is_told(read, small):
@@ -25,7 +25,7 @@ def test_a_secret_that_stands_in_the_file_is_told_without_being_shown(read, smal
         + f"auth: {{use: jwt, secret: {secret}, issuer: 'https://id.example.com', audience: small}}\n"
     )
     (note,) = notes(*read(text))
-    assert note.startswith("auth.secret: the secret itself is in the file")
+    assert note.startswith("auth.secret: the file and the package contain the secret itself")
     assert secret not in note
 
 

@@ -146,7 +146,7 @@ def test_a_folder_of_somebody_else_is_left_alone(read, quick, tmp_path):
     folder = tmp_path / "package"
     folder.mkdir()
     (folder / "precious").write_text("work of years")
-    with pytest.raises(ExportError, match="was not made by this command"):
+    with pytest.raises(ExportError, match="was not created by this command"):
         build(folder, read()[0], [], python=PYTHON)
     assert (folder / "precious").read_text() == "work of years"
     assert quick == []
@@ -154,7 +154,7 @@ def test_a_folder_of_somebody_else_is_left_alone(read, quick, tmp_path):
 
 def test_a_file_in_the_place_of_the_folder_is_left_alone(read, quick, tmp_path):
     (tmp_path / "package").write_text("a file")
-    with pytest.raises(ExportError, match="was not made by this command"):
+    with pytest.raises(ExportError, match="was not created by this command"):
         build(tmp_path / "package", read()[0], [], python=PYTHON)
 
 
@@ -180,7 +180,7 @@ def test_files_that_are_asked_for_keep_their_place_and_mode(read, quick, tmp_pat
 
 
 def test_a_file_that_is_not_there_is_told_before_anything_is_built(read, quick, tmp_path):
-    with pytest.raises(ExportError, match="--include nothing: .* is not there"):
+    with pytest.raises(ExportError, match="--include nothing: .* does not exist"):
         build(tmp_path / "package", read()[0], [], python=PYTHON, include=["nothing"])
     assert quick == []
 
@@ -188,7 +188,7 @@ def test_a_file_that_is_not_there_is_told_before_anything_is_built(read, quick, 
 def test_a_file_outside_of_the_configurations_folder_is_refused(read, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside") / "file"
     outside.write_text("x")
-    with pytest.raises(ExportError, match="lies outside of"):
+    with pytest.raises(ExportError, match="is outside of"):
         service_files(read()[0], [outside])
 
 

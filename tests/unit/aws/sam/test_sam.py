@@ -37,7 +37,7 @@ def own(tmp_path):
     """The project's own file with the backends of AWS, and what it names."""
     text = (ROOT / "streamer.yaml").read_text()
     before, _, rest = text.partition("backends:\n")
-    after = rest[rest.index("\n# What runs the queued requests.") :]
+    after = rest[rest.index("\n# The worker, which runs queued requests.") :]
     shutil.copytree(ROOT / "schemas", tmp_path / "schemas")
     shutil.copytree(ROOT / "plugins" / "examples", tmp_path / "plugins" / "examples")
     backends = "backends:\n  store: {use: dynamodb}\n  connections: {use: apigateway}\n"
@@ -219,8 +219,8 @@ def test_a_store_that_is_only_named_has_the_prefix_that_it_has_by_itself(exporte
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        (("use: dynamodb", "use: memory"), "backends.store: on AWS it is 'dynamodb', not 'memory'"),
-        (("use: apigateway", "use: local"), "backends.connections: on AWS it is 'apigateway', not 'local'"),
+        (("use: dynamodb", "use: memory"), "backends.store is 'memory', but AWS requires 'dynamodb'"),
+        (("use: apigateway", "use: local"), "backends.connections is 'local', but AWS requires 'apigateway'"),
         (("use: dynamodb", 'use: dynamodb, endpoint_url: "http://127.0.0.1:1"'), "backends.store.endpoint_url"),
     ],
 )

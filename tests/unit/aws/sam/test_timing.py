@@ -42,7 +42,7 @@ def test_the_longest_visibility_is_one_that_the_queue_takes():
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("work: {handler: echo, mode: sync, estimated_duration: 29s}", "actions.work: it is answered at once"),
+        ("work: {handler: echo, mode: sync, estimated_duration: 29s}", "actions.work is answered at once"),
         ("work: {handler: echo, timeout: 15m}", "actions.work: Lambda ends every function after 900s"),
     ],
 )

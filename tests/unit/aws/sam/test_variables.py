@@ -54,7 +54,7 @@ def test_what_lambda_or_the_template_sets_needs_no_parameter():
 
 @pytest.mark.parametrize("name", ["_HIDDEN", "X"])
 def test_a_name_that_lambda_refuses_is_refused_here(name):
-    with pytest.raises(ExportError, match="Lambda takes names"):
+    with pytest.raises(ExportError, match="Lambda requires names"):
         found({"a": f"${{{name}}}"})
 
 

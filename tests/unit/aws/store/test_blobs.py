@@ -110,7 +110,7 @@ async def test_a_bucket_that_is_slow_is_asked_again(store, clock, s3_wire, error
 async def test_what_was_put_away_is_not_lost_in_silence_without_the_bucket(store, clock, wire, table):
     await store.enqueue(record(clock, payload=LARGE))
     without = DynamoStore(wire, table, clock=clock)
-    with pytest.raises(StoreUnavailable, match="declare 'bucket'"):
+    with pytest.raises(StoreUnavailable, match="set 'bucket'"):
         await without.get(KEY)
 
 

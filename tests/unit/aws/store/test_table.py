@@ -41,9 +41,9 @@ def fewer_attributes(table):
     [
         (without("lanes"), ["the index 'lanes' is missing"]),
         (other_keys, ["the index 'lanes' has other keys"]),
-        (fewer_attributes, ["the index 'lanes' leaves out fence"]),
-        (lambda table: table.pop("StreamSpecification"), ["its stream is off"]),
-        (lambda table: table.update(TableStatus="CREATING"), ["it is CREATING, not ACTIVE yet"]),
+        (fewer_attributes, ["the index 'lanes' lacks the attributes fence"]),
+        (lambda table: table.pop("StreamSpecification"), ["its stream is disabled"]),
+        (lambda table: table.update(TableStatus="CREATING"), ["its status is CREATING, not ACTIVE"]),
         (lambda table: table["KeySchema"].pop(), ["its key is not (owner, id)"]),
     ],
 )
@@ -64,5 +64,5 @@ def test_an_index_may_hold_more_than_it_must():
 @pytest.mark.parametrize("ttl", [{}, {**TTL, "AttributeName": "other"}, {"TimeToLiveStatus": "DISABLED"}])
 def test_a_table_without_its_ttl_says_what_that_costs(ttl):
     assert differences(described(), ttl, definition("requests")) == [
-        "its TTL is not on the attribute 'gone_at': what has ended stays, and is paid for"
+        "its TTL is not on the attribute 'gone_at': ended requests are never deleted, and are billed"
     ]

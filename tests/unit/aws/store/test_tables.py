@@ -13,7 +13,7 @@ from streamer_aws.store.table import definition
 
 async def test_a_table_that_is_made_is_as_it_must_be_and_is_made_once(client, clock):
     assert await tables.check(client, definition("made"), clock) == [
-        "it is not there; 'streamer backend create' makes it"
+        "the table does not exist; 'streamer backend create' creates it"
     ]
     assert await tables.create(client, definition("made"), clock) is True
     assert await tables.check(client, definition("made"), clock) == []
@@ -33,7 +33,7 @@ async def test_another_table_of_that_name_is_told_apart(client, clock):
         BillingMode="PAY_PER_REQUEST",
     )
     found = await tables.check(client, definition("other"), clock)
-    assert found[0] == "its key is not (owner, id); it is another table, or of another version"
+    assert found[0] == "its key is not (owner, id); it is a different table, or of another version"
     assert len(found) == 9
     await client.delete_table(TableName="other")
 
@@ -54,10 +54,10 @@ async def test_what_an_older_table_lacks_is_added(client, clock):
     wanted = definition("older")
     await client.create_table(**without(wanted, "listing", "expiries"))
     assert await tables.migrate(client, wanted, clock) == [
-        "the index 'expiries' is added",
-        "the index 'listing' is added",
-        "its stream is on",
-        "its TTL is on the attribute 'gone_at'",
+        "added the index 'expiries'",
+        "added the index 'listing'",
+        "enabled its stream",
+        "set its TTL to the attribute 'gone_at'",
     ]
     assert await tables.check(client, wanted, clock) == []
     assert await tables.migrate(client, wanted, clock) == []
@@ -74,7 +74,7 @@ async def test_a_table_that_no_change_can_bring_up_to_date_is_named_with_the_rea
         one for one in other["AttributeDefinitions"] if one["AttributeName"] != "undelivered"
     ]
     await client.create_table(**other)
-    with pytest.raises(StoreError, match="cannot be upgraded in place: its key is not"):
+    with pytest.raises(StoreError, match="cannot upgrade the table 'another' in place: its key is not"):
         await tables.migrate(client, definition("another"), clock)
     await client.delete_table(TableName="another")
 
