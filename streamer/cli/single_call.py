@@ -159,7 +159,11 @@ class Call:
         if error.data is not None and not self.as_json:
             write_json(error.data)
         note(f"streamer: {error.code}: {' '.join(error.message.split())}")
-        for violation in error.violations:
+        violations = error.violations
+        if len(violations) == 1 and str(violations[0].get("message")) in error.message:
+            # The message says it already.
+            violations = []
+        for violation in violations:
             where = violation.get("path") or "(the whole payload)"
             note(f"  {where}: {violation.get('message')}")
         others = {name: value for name, value in error.details.items() if name != "errors"}

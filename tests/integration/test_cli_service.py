@@ -165,7 +165,7 @@ def test_an_operator_sees_steers_and_reads_the_requests_of_a_running_service(cal
     assert retried.stdout.endswith(" is PENDING\n")
     refused = requests("retry", "good")
     assert refused.returncode == 1
-    assert "only FAILED and CANCELLED can run again" in refused.stderr
+    assert "only FAILED and CANCELLED requests can run again" in refused.stderr
 
     nobody = requests("show", "nothing")
     assert (nobody.returncode, nobody.stderr) == (1, "streamer: no request 'nothing' in this store\n")

@@ -163,6 +163,13 @@ def test_every_violation_of_the_schema_is_listed_with_its_place(scripted, call):
     ]
 
 
+def test_one_violation_is_not_repeated_below_a_message_that_names_it(scripted, call):
+    one = {"path": "/group_by", "message": '"mont" is not one of "day" or "week"'}
+    message = f"Invalid payload: {one['path']}: {one['message']}"
+    result = call(scripted(error("VALIDATION_ERROR", message, {"errors": [one]})), "make")
+    assert result.stderr.splitlines() == [f"streamer: VALIDATION_ERROR: {message}"]
+
+
 def test_other_details_of_an_error_are_shown_and_cannot_steer_the_terminal(scripted, call):
     result = call(scripted(error("INVALID_ACTION", "No \x1b[2J", {"did_you_mean": ["echo"]})), "ecko")
     assert result.stderr.splitlines() == [
