@@ -47,8 +47,8 @@ OPTIONS: Final[dict[str, Any]] = {
             "type": "string",
             "format": "duration",
             "default": "1s",
-            "description": "Minimum time between two progress messages of a request, if worker.progress_interval is less: "
-            "each message is billed, and counts against the account's rate.",
+            "description": "Minimum time between two progress messages of a request, if worker.progress_interval is "
+            "shorter: each message is billed, and counts against the account's rate.",
         },
     },
     "additionalProperties": False,
