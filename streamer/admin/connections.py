@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from streamer.admin.counting import OTHER, Counts
+from streamer.admin.counters import OTHER, Counts
 from streamer.contracts.connections import FrameReceiver, Peer, PeerRegistry
 from streamer.core.clock import Clock
 from streamer.transports.peer import WebSocketPeer

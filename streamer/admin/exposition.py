@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import choose_encoder
 
-from streamer.admin.counting import Counts, Histogram
+from streamer.admin.counters import Counts, Histogram
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

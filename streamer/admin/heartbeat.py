@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from streamer.admin.counting import Histogram
+from streamer.admin.counters import Histogram
 from streamer.core.clock import Clock
 
 INTERVAL: Final = 0.5

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
-from streamer.admin.counting import SHORT, Counts, Histogram
+from streamer.admin.counters import SHORT, Counts, Histogram
 from streamer.contracts.stores import Claims, Existing, Key, Lease
 from streamer.core.attempts import Cause, LastReport
 from streamer.core.clock import Clock

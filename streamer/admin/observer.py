@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from streamer.admin.connections import Connections
-from streamer.admin.counting import OTHER, Counts
+from streamer.admin.counters import OTHER, Counts
 from streamer.admin.observed_queue import ObservedQueue
 from streamer.contracts.connections import Peer
 from streamer.contracts.stores import RequestQueue
@@ -16,11 +16,11 @@ from streamer.core.messages import Request, Result
 from streamer.engine.background import BackgroundTasks
 from streamer.engine.boundary import ErrorBoundary
 from streamer.engine.direct_requests import DirectRequests
-from streamer.engine.refusing import send_refusal
+from streamer.engine.refusals import send_refusal
 
 
 class ServiceObserver:
-    """Counts what a service does. It fulfils `streamer.engine.observing.Observer`.
+    """Counts what a service does. It fulfils `streamer.engine.observers.Observer`.
 
     Args:
         clock: the service's.

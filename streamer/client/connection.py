@@ -19,7 +19,7 @@ from streamer.client.machine.state import CLOSED_HERE, Break
 from streamer.client.messages import encode_resume
 from streamer.client.reports import Reports
 from streamer.client.state import ConnectionState
-from streamer.client.waiting import Timers, Waiters
+from streamer.client.waiters import Timers, Waiters
 from streamer.core.clock import Clock
 
 _SECOND: Final = 1000

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
-from streamer.client.cancelling import Canceller
+from streamer.client.canceller import Canceller
 from streamer.client.connection import Connection
 from streamer.client.handle import RequestHandle
 from streamer.client.messages import encode_request

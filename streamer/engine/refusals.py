@@ -1,17 +1,21 @@
-"""The answers to requests that are not taken. Pure."""
+"""The answers to requests that are not taken."""
 
 from __future__ import annotations
 
 import difflib
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from streamer.contracts.connections import Peer
 from streamer.core.errors import CONFLICT, FORBIDDEN, INVALID_ACTION, OVERLOADED, RATE_LIMITED, VALIDATION_ERROR, Error
 from streamer.core.messages import Request
 from streamer.core.principal import Principal
 from streamer.core.summaries import RequestSummary
-from streamer.engine.codec import ACTION_NAME
+from streamer.engine.codec import ACTION_NAME, encode_error
+
+Refuse = Callable[[Peer, str, Error, str | None], None]
+"""As `send_refusal`."""
 
 _COMPARED: Final = 20
 """Names of actions that an unknown one is compared with letter by letter."""
@@ -91,3 +95,15 @@ def too_many_service_actions(limit: int) -> Error:
 def id_taken(request: Request, existing: RequestSummary) -> Error:
     """The owner has another request with this id."""
     return Error(CONFLICT, f"The id {request.id!r} belongs to another request of yours", {"action": existing.action})
+
+
+def send_refusal(peer: Peer, _action: str, error: Error, request_id: str | None, /) -> None:
+    """Sends the error.
+
+    Args:
+        peer: the connection of the message.
+        _action: as the client wrote it; empty where the message has none.
+        error: the answer.
+        request_id: of the message; None where it has none.
+    """
+    peer.send(encode_error(error, request_id))

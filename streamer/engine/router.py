@@ -30,9 +30,9 @@ from streamer.engine.delivery import Delivery
 from streamer.engine.direct_requests import DirectRequests
 from streamer.engine.events import Authorizer, EventRouter
 from streamer.engine.log_throttle import LogThrottle
-from streamer.engine.observing import RouterObserver
+from streamer.engine.observers import RouterObserver
 from streamer.engine.pipeline import AnyMiddleware, check, compose
-from streamer.engine.refusing import send_refusal
+from streamer.engine.refusals import send_refusal
 from streamer.engine.routes import Route
 from streamer.engine.sizes import MAX_RESULT_SIZE
 from streamer.engine.submission import OnQueued, Submitter

@@ -20,7 +20,7 @@ from streamer.engine.boundary import UNEXPECTED, CancelledFromWithinError, Error
 from streamer.engine.codec import encode_json
 from streamer.engine.delivery import Delivery
 from streamer.engine.log_throttle import LogThrottle
-from streamer.engine.refusing import Refuse, send_refusal
+from streamer.engine.refusals import Refuse, send_refusal
 from streamer.engine.routes import Route
 
 OnQueued = Callable[[Request, Route], Awaitable[None] | None]

@@ -23,7 +23,7 @@ from streamer.engine.codec import Codec
 from streamer.engine.connection_ends import OnOrphaned
 from streamer.engine.delivery import Delivery
 from streamer.engine.delivery_tracker import DeliveryTracker
-from streamer.engine.observing import Observer
+from streamer.engine.observers import Observer
 from streamer.engine.orphan_watch import OrphanWatch
 from streamer.engine.pipeline import AnyMiddleware
 from streamer.engine.renewal import NAME as RENEWAL

@@ -18,7 +18,7 @@ import websockets
 import yaml
 
 from streamer.core.clock import SystemClock
-from streamer_aws.dynamodb.connecting import connect
+from streamer_aws.dynamodb.clients import connect
 
 CONFIG = """
 version: 1

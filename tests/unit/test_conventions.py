@@ -362,6 +362,16 @@ def test_files_stay_small():
     assert statistics.median(sizes.values()) < 110
 
 
+NAMED_AFTER_A_NOUN = {"framing", "logging", "mapping", "messaging", "pacing", "provisioning", "throttling", "timing"}
+"""Words that end as a verb's form does, and that the field uses as nouns."""
+
+
+def test_a_module_is_named_by_what_it_holds_and_not_by_what_is_done_in_it():
+    # `sending` has the name of the same module of the JavaScript client.
+    names = {name_of(path): path.stem.rpartition("_")[2] for path in EVERY_MODULE if path.stem != "sending"}
+    assert [name for name, word in names.items() if word.endswith("ing") and word not in NAMED_AFTER_A_NOUN] == []
+
+
 def readings_of_time(source):
     """Lines that read the time or sleep, or that import something that does under a name that hides it."""
     for node in nodes(source):

@@ -14,7 +14,7 @@ import structlog
 
 from streamer.core.clock import SystemClock
 from streamer_aws import Sandbox
-from streamer_aws.dynamodb import connecting
+from streamer_aws.dynamodb import clients
 from streamer_aws.emulator.emulator import Emulator, Plan, open_emulator
 from streamer_aws.emulator.limits import Limits
 
@@ -43,8 +43,8 @@ Emulating = Callable[..., AbstractAsyncContextManager[Emulator]]
 def one_session() -> Iterator[None]:
     """The description of the API is read once, not by each of some hundred sandboxes of this process."""
     with pytest.MonkeyPatch.context() as patch:
-        session = connecting.get_session()
-        patch.setattr(connecting, "get_session", lambda: session)
+        session = clients.get_session()
+        patch.setattr(clients, "get_session", lambda: session)
         yield
 
 

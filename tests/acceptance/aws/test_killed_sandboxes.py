@@ -15,13 +15,13 @@ import pytest
 import yaml
 
 from streamer.client import StreamerClient
-from streamer_aws.dynamodb.connecting import connect
+from streamer_aws.dynamodb.clients import connect
 from streamer_aws.dynamodb.values import Item
 from streamer_aws.emulator.emulator import Emulator
 from streamer_aws.emulator.faults import Fault
 from streamer_aws.emulator.limits import Limits
 from streamer_aws.emulator.socket import Socket
-from streamer_aws.functions import sweeping
+from streamer_aws.functions import sweep
 
 CLIENTS: Final = 6
 REQUESTS: Final = int(os.environ.get("STREAMER_TEST_REQUESTS", "40"))
@@ -138,9 +138,9 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sweep looks after seconds at what it gives a minute otherwise: no invocation lasts longer here."""
     # Processes are told by the plugin.
     monkeypatch.setenv("TOIL_HASTY", "yes")
-    monkeypatch.setattr(sweeping, "GRACE", 1.0)
-    monkeypatch.setattr(sweeping, "LONG_GRACE", 3.0)
-    monkeypatch.setattr(sweeping, "TELLING", 1.0)
+    monkeypatch.setattr(sweep, "GRACE", 1.0)
+    monkeypatch.setattr(sweep, "LONG_GRACE", 3.0)
+    monkeypatch.setattr(sweep, "TELLING", 1.0)
 
 
 async def hold(emulator: Emulator, wake: str, count: int, seed: int, ledger: Path, witness: Witness) -> None:

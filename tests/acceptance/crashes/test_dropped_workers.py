@@ -259,7 +259,7 @@ def send(service: Service, peer: Peer, action: str, payload: Any, *, id: str) ->
 
 @contextlib.asynccontextmanager
 async def dynamodb(clock: ManualClock, url: str) -> AsyncIterator[Any]:
-    from streamer_aws.dynamodb.connecting import connect
+    from streamer_aws.dynamodb.clients import connect
     from streamer_aws.store.store import DynamoStore
     from streamer_aws.store.table import definition
 

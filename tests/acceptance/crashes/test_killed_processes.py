@@ -119,7 +119,7 @@ def live(tmp_path: Path) -> Iterator[Callable[..., Life]]:
 
 @pytest.fixture
 async def live_on_dynamodb(ministack: str, tmp_path: Path) -> AsyncIterator[Callable[..., Life]]:
-    from streamer_aws.dynamodb.connecting import connect
+    from streamer_aws.dynamodb.clients import connect
     from streamer_aws.store.table import definition
 
     prefix = new_id("crashes-")

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from streamer.admin.counting import SHORT, Histogram
+from streamer.admin.counters import SHORT, Histogram
 from streamer.admin.heartbeat import Heartbeat
 from streamer.testing.clock import ManualClock
 

@@ -13,7 +13,7 @@ from streamer.core.errors import Error, LeaseLost, TransitionRefused
 from streamer.core.messages import ErrorBody
 from streamer.core.records import RequestRecord
 from streamer.engine.direct_requests import DirectRequests
-from streamer.engine.refusing import send_refusal
+from streamer.engine.refusals import send_refusal
 from streamer.runtime.admin_port import observer_for, transport_parts
 from streamer.runtime.assembly import open_service
 from streamer.stores.memory import MemoryStore

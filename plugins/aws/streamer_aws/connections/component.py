@@ -81,7 +81,7 @@ async def _build(options: Mapping[str, Any], context: BuildContext) -> AsyncIter
     from streamer_aws.connections.rows import ConnectionRows  # noqa: PLC0415 - as above
     from streamer_aws.connections.subscriptions import SubscriptionRows  # noqa: PLC0415 - the library takes half a second
     from streamer_aws.dynamodb.calls import Calls  # noqa: PLC0415 - as above
-    from streamer_aws.dynamodb.connecting import connect  # noqa: PLC0415 - as above
+    from streamer_aws.dynamodb.clients import connect  # noqa: PLC0415 - as above
 
     region = options.get("region")
     connections, subscriptions = (one["TableName"] for one in definitions(options))
@@ -102,7 +102,7 @@ async def _build(options: Mapping[str, Any], context: BuildContext) -> AsyncIter
 
 @asynccontextmanager
 async def _tables(options: Mapping[str, Any], context: BuildContext) -> AsyncIterator[list[Resource]]:
-    from streamer_aws.dynamodb.connecting import connect  # noqa: PLC0415 - as above
+    from streamer_aws.dynamodb.clients import connect  # noqa: PLC0415 - as above
     from streamer_aws.dynamodb.tables import Table  # noqa: PLC0415 - as above
 
     async with connect(options.get("region"), options.get("endpoint_url")) as client:

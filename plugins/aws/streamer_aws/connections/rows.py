@@ -13,7 +13,7 @@ from streamer.core.clock import Clock
 from streamer.core.errors import ConnectionGone
 from streamer.core.principal import Principal
 from streamer_aws.dynamodb.calls import Calls, Refused
-from streamer_aws.dynamodb.keeping import keep
+from streamer_aws.dynamodb.kept_values import keep
 from streamer_aws.dynamodb.values import Item, as_json, before, number, text
 
 LIFETIME: Final = 2 * 3600

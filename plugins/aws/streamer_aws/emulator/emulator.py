@@ -17,6 +17,7 @@ from aiohttp import web
 
 from streamer.core.clock import Clock
 from streamer.core.errors import PortInUse
+from streamer_aws.emulator.bounded_waits import GRACE, stop_all
 from streamer_aws.emulator.faults import Faults
 from streamer_aws.emulator.front import Front
 from streamer_aws.emulator.functions import NAMES, Function, Sandbox
@@ -30,7 +31,6 @@ from streamer_aws.emulator.resources import CREDENTIALS, client, make_bucket, ma
 from streamer_aws.emulator.schedule import run_schedule
 from streamer_aws.emulator.stream_mapping import StreamMapping
 from streamer_aws.emulator.throttling import Proxy
-from streamer_aws.emulator.waiting import GRACE, stop_all
 
 HOST: Final = "127.0.0.1"
 PATTERN: Final = {"eventName": ["INSERT"]}

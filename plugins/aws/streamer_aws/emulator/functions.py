@@ -14,9 +14,9 @@ import orjson
 
 from streamer.core.clock import Clock
 from streamer.core.errors import StreamerError
+from streamer_aws.emulator.bounded_waits import Tasks, done_within, stop_all
 from streamer_aws.emulator.faults import Fault, Faults
 from streamer_aws.emulator.ids import function_arn, request_id
-from streamer_aws.emulator.waiting import Tasks, done_within, stop_all
 
 NAMES: Final = ("connect", "disconnect", "default", "processor", "sweep")
 """The functions of a service, each a handler of `streamer_aws`."""

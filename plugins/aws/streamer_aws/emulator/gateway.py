@@ -13,13 +13,13 @@ from websockets.http11 import Request
 from streamer.core.buckets import Buckets
 from streamer.core.clock import Clock
 from streamer.core.units import Rate
+from streamer_aws.emulator.bounded_waits import Tasks, done_within
 from streamer_aws.emulator.events import Peer, connect_event, disconnect_event, message_event
 from streamer_aws.emulator.faults import Fault, Faults
 from streamer_aws.emulator.functions import FunctionError, Invoke, Throttled
 from streamer_aws.emulator.ids import gateway_id
 from streamer_aws.emulator.limits import Limits
 from streamer_aws.emulator.socket import GOING_AWAY, Socket
-from streamer_aws.emulator.waiting import Tasks, done_within
 
 REFUSALS: Final = range(400, 600)
 

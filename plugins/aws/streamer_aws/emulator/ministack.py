@@ -19,7 +19,7 @@ import aiohttp
 
 from streamer.core.clock import Clock
 from streamer.core.errors import StartError
-from streamer_aws.emulator.waiting import done_within
+from streamer_aws.emulator.bounded_waits import done_within
 
 VERSION: Final = "1.5.33"
 REQUIREMENT: Final = f"ministack=={VERSION}"

@@ -17,8 +17,8 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from streamer_aws.emulator.bounded_waits import GRACE
 from streamer_aws.emulator.functions import FunctionError, Invocation, SandboxDied
-from streamer_aws.emulator.waiting import GRACE
 
 VERSION: Final = "2018-06-01"
 PROGRAM: Final = """

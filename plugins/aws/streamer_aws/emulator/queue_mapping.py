@@ -11,11 +11,11 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from streamer.core.clock import Clock
+from streamer_aws.emulator.bounded_waits import Tasks
 from streamer_aws.emulator.events import queue_event
 from streamer_aws.emulator.faults import Fault, Faults
 from streamer_aws.emulator.functions import FunctionError, Invoke, Throttled
 from streamer_aws.emulator.limits import Limits
-from streamer_aws.emulator.waiting import Tasks
 
 PAUSE: Final = 1.0
 """Seconds after a failed poll of the queue."""

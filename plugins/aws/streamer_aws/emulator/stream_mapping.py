@@ -14,12 +14,12 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from streamer.core.clock import Clock
+from streamer_aws.emulator.bounded_waits import Tasks
 from streamer_aws.emulator.events import json_record, stream_event
 from streamer_aws.emulator.faults import Fault, Faults
 from streamer_aws.emulator.functions import FunctionError, Invoke, Throttled
 from streamer_aws.emulator.limits import Limits
 from streamer_aws.emulator.queue_mapping import failures
-from streamer_aws.emulator.waiting import Tasks
 
 PAUSE: Final = 1.0
 """Seconds after a failed call of the stream, or of the function."""

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from streamer.plugins.registry import Registry
     from streamer.runtime.assembly import Service
     from streamer_aws.functions.authorizer import GatewayAuthorizer
-    from streamer_aws.functions.processing import Processor
-    from streamer_aws.functions.sweeping import Sweep
-    from streamer_aws.functions.waking import Waker
+    from streamer_aws.functions.processor import Processor
+    from streamer_aws.functions.sweep import Sweep
+    from streamer_aws.functions.waker import Waker
 
 QUEUE_URL: Final = "STREAMER_QUEUE_URL"
 """Of the queue of wake-ups; without it a stream wakes the processors."""
@@ -182,7 +182,7 @@ class Sandbox:
         return settings, registry, self._logger
 
     def _waker(self, settings: Settings) -> Waker:
-        from streamer_aws.functions.waking import Waker  # noqa: PLC0415 - what an invocation does not need is not imported
+        from streamer_aws.functions.waker import Waker  # noqa: PLC0415 - what an invocation does not need is not imported
 
         region = settings.backends.connections.options.get("region")
         url = self._environ.get(QUEUE_URL) or self._environ.get(RETRY_QUEUE_URL, "")
@@ -216,8 +216,8 @@ class Sandbox:
         from streamer.engine.orphans import OrphanCanceller  # noqa: PLC0415 - as above
         from streamer.runtime.assembly import open_service  # noqa: PLC0415 - as above
         from streamer_aws.functions.authorizer import GatewayAuthorizer  # noqa: PLC0415 - as above
-        from streamer_aws.functions.processing import Processor, fits  # noqa: PLC0415 - as above
-        from streamer_aws.functions.sweeping import Sweep  # noqa: PLC0415 - as above
+        from streamer_aws.functions.processor import Processor, fits  # noqa: PLC0415 - as above
+        from streamer_aws.functions.sweep import Sweep  # noqa: PLC0415 - as above
 
         settings, registry, logger = self._read()
         clock = self._clock

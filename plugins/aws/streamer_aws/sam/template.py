@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import yaml
 
 from streamer.config.settings import Settings
-from streamer_aws.sam import alarms, timing, waking
+from streamer_aws.sam import alarms, event_sources, timing
 from streamer_aws.sam.errors import ExportError
 from streamer_aws.sam.functions import API, DEAD, NAMES, QUEUE, RESERVED, STAGE, environment, function, functions
 from streamer_aws.sam.tables import CONNECTIONS, REQUESTS, SUBSCRIPTIONS, tables
@@ -81,16 +81,16 @@ def template(settings: Settings, raw: Any, choices: Choices) -> dict[str, Any]:
             API: _api(),
             **functions(
                 timeouts,
-                {"processor": waking.statements(wake=wake)},
+                {"processor": event_sources.statements(wake=wake)},
                 {
-                    "processor": waking.event(wake=wake),
+                    "processor": event_sources.event(wake=wake),
                     "sweep": {"EveryMinute": every_minute},
                 },
                 wake=wake,
                 bucket=names.get("bucket"),
             ),
             **tables(names),
-            **waking.queues(names[QUEUE], names[DEAD], timeouts["processor"], wake=wake),
+            **event_sources.queues(names[QUEUE], names[DEAD], timeouts["processor"], wake=wake),
             **alarms.alarms(wake=wake),
         },
         "Outputs": _outputs(wake),
@@ -151,8 +151,8 @@ def _parameters(wake: Wake, concurrency: int) -> dict[str, Any]:
     return {
         "SocketMemory": number(512, 256, 10240, "Memory in MB of the functions for sockets and of the sweep"),
         "ProcessorMemory": number(1024, 256, 10240, "Memory in MB of the processor; its share of a CPU grows with it"),
-        "Processors": waking.processors(wake=wake),
-        "BatchSize": waking.batch_size(concurrency),
+        "Processors": event_sources.processors(wake=wake),
+        "BatchSize": event_sources.batch_size(concurrency),
         "MessagesPerSecond": number(10000, 1, 1000000, "Maximum messages per second of all clients together"),
         "MessageBurst": number(5000, 1, 1000000, "Maximum messages of a burst"),
         "MessageConcurrency": number(

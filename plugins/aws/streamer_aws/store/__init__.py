@@ -9,7 +9,7 @@ store that one process owns:
   made elsewhere; the next one includes it. `get` and `undelivered` do not lag.
 - Each process takes fair turns by itself: it remembers which owners it served last. Two processes that claim at the
   same time each serve the same owners in turn. Priority, and the order of one owner's records, hold within what a claim
-  sees: in a lane of more than about a thousand entries of different owners, `scanning` describes what it leaves for the
+  sees: in a lane of more than about a thousand entries of different owners, `scanner` describes what it leaves for the
   next claim.
 - `max_queued` is counted now and then and not with each request: `queue_capacity` describes by how much it may be
   exceeded.
@@ -18,7 +18,7 @@ store that one process owns:
 - An item can have at most 400 KB for payload and result together, and all items of one owner 10 GB. More is refused,
   unless a bucket is configured: see `blobs`.
 - The table does not say who wrote. A service whose client is subscribed to a request that another service runs notices
-  its end within `claiming.FOREIGN_INTERVAL` seconds, and its progress only when queried.
+  its end within `claimer.FOREIGN_INTERVAL` seconds, and its progress only when queried.
 
 The table's TTL deletes ended records, free of charge but late; reads ignore expired ones.
 """

@@ -83,7 +83,7 @@ async def client_of(options: Mapping[str, Any], service: str = "dynamodb") -> As
     Raises:
         StoreUnavailable: no region is configured.
     """
-    from streamer_aws.dynamodb.connecting import connect  # noqa: PLC0415 - half a second, for those who need it
+    from streamer_aws.dynamodb.clients import connect  # noqa: PLC0415 - half a second, for those who need it
 
     async with connect(options.get("region"), options.get("endpoint_url"), service) as client:
         yield client

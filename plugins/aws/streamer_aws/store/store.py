@@ -14,15 +14,15 @@ from streamer.core.records import RequestRecord, Status
 from streamer.core.summaries import RequestSummary
 from streamer.core.transitions import Cancelled, Completed, Failed, Progressed, Requeued
 from streamer_aws.dynamodb.calls import Calls
-from streamer_aws.dynamodb.keeping import keep
+from streamer_aws.dynamodb.kept_values import keep
 from streamer_aws.dynamodb.values import text
 from streamer_aws.store.blobs import Blobs
-from streamer_aws.store.claiming import Claimer
+from streamer_aws.store.claimer import Claimer
 from streamer_aws.store.items import Layout
 from streamer_aws.store.queue_capacity import QueueCapacity
-from streamer_aws.store.reading import Reader
-from streamer_aws.store.sweeping import Sweeper
-from streamer_aws.store.writing import Writer
+from streamer_aws.store.reader import Reader
+from streamer_aws.store.sweeper import Sweeper
+from streamer_aws.store.writer import Writer
 
 KEEPER: Final = "streamer"
 """The owner of items that belong to the store as a whole. No request has this owner."""

@@ -30,9 +30,9 @@ async def toil(request: Request) -> dict[str, Any]:
 
 if "TOIL_HASTY" in os.environ:
     # In a real sandbox nothing but its environment can say so.
-    from streamer_aws.functions import sweeping
+    from streamer_aws.functions import sweep
 
-    sweeping.GRACE, sweeping.LONG_GRACE, sweeping.TELLING = 1.0, 3.0, 1.0  # type: ignore[misc] # small, for a test
+    sweep.GRACE, sweep.LONG_GRACE, sweep.TELLING = 1.0, 3.0, 1.0  # type: ignore[misc] # small, for a test
 
 
 @hookimpl

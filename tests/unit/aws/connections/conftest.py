@@ -11,7 +11,7 @@ from streamer_aws.connections.rows import ConnectionRows
 from streamer_aws.connections.subscriptions import SubscriptionRows
 from streamer_aws.connections.table import connections_definition, subscriptions_definition
 from streamer_aws.dynamodb.calls import Calls
-from streamer_aws.dynamodb.connecting import connect
+from streamer_aws.dynamodb.clients import connect
 
 numbers = itertools.count()
 

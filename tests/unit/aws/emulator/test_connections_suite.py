@@ -10,7 +10,7 @@ from streamer.core.clock import SystemClock
 from streamer.core.parts import MARK, Joiner
 from streamer.testing import ConnectionsConformance, RecordingLogger
 from streamer_aws.connections.manager import ApiGatewayConnections
-from streamer_aws.dynamodb.connecting import connect
+from streamer_aws.dynamodb.clients import connect
 
 
 class Rows:

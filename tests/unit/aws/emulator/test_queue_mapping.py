@@ -9,11 +9,11 @@ import itertools
 import pytest
 
 from streamer.core.clock import SystemClock
+from streamer_aws.emulator.bounded_waits import stop_all
 from streamer_aws.emulator.functions import FunctionError, Throttled
 from streamer_aws.emulator.limits import Limits
 from streamer_aws.emulator.queue_mapping import QueueMapping, failures
 from streamer_aws.emulator.resources import client, make_queue
-from streamer_aws.emulator.waiting import stop_all
 
 REGION = "eu-central-1"
 names = itertools.count()

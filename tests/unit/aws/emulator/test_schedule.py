@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from streamer.testing import ManualClock
+from streamer_aws.emulator.bounded_waits import stop_all
 from streamer_aws.emulator.functions import FunctionError, Throttled
 from streamer_aws.emulator.schedule import run_schedule
-from streamer_aws.emulator.waiting import stop_all
 
 
 @pytest.mark.parametrize("answer", [None, FunctionError("ValueError", "x"), Throttled("x")])

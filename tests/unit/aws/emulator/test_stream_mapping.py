@@ -10,11 +10,11 @@ from botocore.exceptions import ClientError
 
 from streamer.core.clock import SystemClock
 from streamer.testing import ManualClock
+from streamer_aws.emulator.bounded_waits import stop_all
 from streamer_aws.emulator.functions import FunctionError, Throttled
 from streamer_aws.emulator.limits import Limits
 from streamer_aws.emulator.resources import client, make_tables
 from streamer_aws.emulator.stream_mapping import StreamMapping, matches
-from streamer_aws.emulator.waiting import stop_all
 
 REGION = "eu-central-1"
 names = itertools.count()

@@ -22,7 +22,7 @@ from streamer_aws.connections.rows import ConnectionRows
 from streamer_aws.connections.subscriptions import SubscriptionRows
 from streamer_aws.connections.table import connections_definition, subscriptions_definition
 from streamer_aws.dynamodb.calls import Calls
-from streamer_aws.dynamodb.connecting import connect
+from streamer_aws.dynamodb.clients import connect
 from streamer_aws.store.store import DynamoStore
 from streamer_aws.store.table import definition
 

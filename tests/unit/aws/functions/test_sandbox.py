@@ -236,7 +236,7 @@ def config_file(ministack, tmp_path):
     prefix = f"f-{tmp_path.name[-24:].lower()}-"
 
     async def make():
-        from streamer_aws.dynamodb.connecting import connect
+        from streamer_aws.dynamodb.clients import connect
 
         async with connect("eu-central-1", ministack) as client:
             for one in [*requests({"prefix": prefix}), *sockets({"prefix": prefix})]:

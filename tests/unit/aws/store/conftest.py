@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from streamer.core.clock import SystemClock
 from streamer.testing import ManualClock
-from streamer_aws.dynamodb import connecting
-from streamer_aws.dynamodb.connecting import connect
+from streamer_aws.dynamodb import clients
+from streamer_aws.dynamodb.clients import connect
 from streamer_aws.store.store import DynamoStore
 from streamer_aws.store.table import definition
 
@@ -82,8 +82,8 @@ async def new_table(client) -> str:
 def one_session():
     """The description of the API is read once, not by each of some hundred clients."""
     with pytest.MonkeyPatch.context() as patch:
-        session = connecting.get_session()
-        patch.setattr(connecting, "get_session", lambda: session)
+        session = clients.get_session()
+        patch.setattr(clients, "get_session", lambda: session)
         yield
 
 

@@ -9,7 +9,7 @@ from streamer.contracts.components import BuildContext, Kind
 from streamer.core.errors import OVERLOADED, Error, StoreUnavailable
 from streamer.testing.conformance import record
 from streamer_aws.dynamodb import tables
-from streamer_aws.dynamodb.connecting import connect
+from streamer_aws.dynamodb.clients import connect
 from streamer_aws.store import component
 from streamer_aws.store.table import definition
 

@@ -9,7 +9,7 @@ import pytest
 
 from streamer.core.records import Status
 from streamer.testing.conformance import lease_of, record
-from streamer_aws.store import reading
+from streamer_aws.store import reader
 from streamer_aws.store.store import DynamoStore
 
 OWNER = "client:one"
@@ -66,8 +66,8 @@ async def test_an_owner_with_no_request_reads_nothing(heard, clock):
 
 
 async def test_a_filter_looks_at_no_more_for_a_page_than_it_may_and_goes_on_with_the_next(heard, clock, monkeypatch):
-    monkeypatch.setattr(reading, "LOOKED_AT", 20)
-    monkeypatch.setattr(reading, "MOST", 10)
+    monkeypatch.setattr(reader, "LOOKED_AT", 20)
+    monkeypatch.setattr(reader, "MOST", 10)
     wire, store = heard
     await enqueued(store, clock, (OWNER, "wanted"))
     await enqueued(store, clock, *((OWNER, f"r{n}") for n in range(50)))
@@ -109,7 +109,7 @@ async def test_what_is_away_in_a_bucket_is_not_fetched_for_a_listing(client, tab
 
 
 async def test_a_page_has_as_many_as_one_call_reads_and_says_where_it_goes_on(heard, clock, monkeypatch):
-    monkeypatch.setattr(reading, "MOST", 10)
+    monkeypatch.setattr(reader, "MOST", 10)
     _, store = heard
     await enqueued(store, clock, *((OWNER, f"r{n}") for n in range(25)))
     sizes, cursor = [], None

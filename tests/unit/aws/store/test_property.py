@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from streamer.testing import store_machine
-from streamer_aws.dynamodb.connecting import connect
+from streamer_aws.dynamodb.clients import connect
 from streamer_aws.store.store import DynamoStore
 
 pytestmark = pytest.mark.no_cover  # many examples of what other tests cover; traced, they take three times as long

@@ -14,7 +14,7 @@ from streamer.core.messages import ErrorBody
 from streamer.core.records import Status
 from streamer.testing.conformance import lease_of, record
 from streamer_aws.dynamodb import calls
-from streamer_aws.store import claiming
+from streamer_aws.store import claimer
 from streamer_aws.store.store import DynamoStore
 
 LEASE = 30.0
@@ -298,7 +298,7 @@ async def test_the_store_itself_never_fails_for_good(store):
 
 async def test_now_and_then_a_claim_says_that_others_may_have_written(store, clock):
     assert [(await store.claim("w1", 1, LEASE)).changed_externally for _ in range(2)] == [False, False]
-    await clock.sleep(claiming.FOREIGN_INTERVAL)
+    await clock.sleep(claimer.FOREIGN_INTERVAL)
     assert [(await store.claim("w1", 1, LEASE)).changed_externally for _ in range(2)] == [True, False]
 
 

@@ -15,7 +15,7 @@ from streamer.engine.orphans import OrphanCanceller
 from streamer.engine.routes import Route
 from streamer.engine.timeouts import STOP_GRACE, wait_up_to
 from streamer.engine.worker import Worker
-from streamer_aws.functions.waking import Waker
+from streamer_aws.functions.waker import Waker
 
 LONGEST: Final = 870.0
 """Maximum seconds of an attempt in a function: Lambda ends the function after 900, and starting the attempt and storing

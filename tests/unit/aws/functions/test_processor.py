@@ -15,8 +15,8 @@ from streamer.engine.orphans import OrphanCanceller
 from streamer.engine.routes import Mode, Route
 from streamer.testing.clock import settle
 from streamer.testing.conformance import lease_of, record
-from streamer_aws.functions.processing import LONGEST, Processor, fits
-from streamer_aws.functions.sweeping import GRACE, LONG_GRACE, MANY, TELLING, Sweep
+from streamer_aws.functions.processor import LONGEST, Processor, fits
+from streamer_aws.functions.sweep import GRACE, LONG_GRACE, MANY, TELLING, Sweep
 
 OWNER = "client:one"
 NOTHING_FAILED = {"batchItemFailures": []}

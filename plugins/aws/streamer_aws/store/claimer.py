@@ -18,9 +18,9 @@ from streamer_aws.dynamodb.values import Item, before
 from streamer_aws.store import writes
 from streamer_aws.store.candidates import Entry, Turns, choose
 from streamer_aws.store.items import Layout, Stored, gone, to_stored
-from streamer_aws.store.scanning import Scanner
+from streamer_aws.store.scanner import Scanner
 from streamer_aws.store.table import EXPIRIES
-from streamer_aws.store.writing import Writer
+from streamer_aws.store.writer import Writer
 
 ROUNDS: Final = 3
 """How often a claim chooses again when other processes claimed its choices."""

@@ -86,7 +86,7 @@ class Waker:
     async def _connected(self) -> Any:
         async with self._opening:
             if self._client is None:
-                from streamer_aws.dynamodb.connecting import connect  # noqa: PLC0415 - as late as it is needed
+                from streamer_aws.dynamodb.clients import connect  # noqa: PLC0415 - as late as it is needed
 
                 self._client = await self._stack.enter_async_context(connect(self._region, None, "sqs"))
         return self._client

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from streamer.contracts.stores import Waiting
-from streamer_aws.dynamodb.connecting import connect
-from streamer_aws.functions.waking import Waker
+from streamer_aws.dynamodb.clients import connect
+from streamer_aws.functions.waker import Waker
 
 KEY = ("client:one", "r1")
 REGION = "eu-central-1"

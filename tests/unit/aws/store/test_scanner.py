@@ -6,14 +6,14 @@ import pytest
 
 from streamer.core.principal import Principal
 from streamer.testing.conformance import lease_of, record
-from streamer_aws.store import scanning
+from streamer_aws.store import scanner
 
 LEASE = 30.0
 
 
 @pytest.fixture(autouse=True)
 def short_pages(monkeypatch):
-    monkeypatch.setattr(scanning, "PAGE", 5)
+    monkeypatch.setattr(scanner, "PAGE", 5)
 
 
 async def fill(store, clock, count, **changes):
@@ -35,7 +35,7 @@ async def test_a_long_line_of_one_owner_is_left_behind_for_the_next(wire, store,
     await fill(store, clock, 1, owner="modest1")
     count, claims = await queries(wire, store.claim("w1", 3, LEASE))
     assert {one.owner for one in claims.records} == {"greedy", "modest0", "modest1"}
-    assert count <= scanning.PAGES + 2
+    assert count <= scanner.PAGES + 2
 
 
 async def test_an_action_without_headroom_is_stepped_over_however_much_of_it_waits(wire, store, clock):
@@ -43,7 +43,7 @@ async def test_an_action_without_headroom_is_stepped_over_however_much_of_it_wai
     await fill(store, clock, 2, action="quick")
     count, claims = await queries(wire, store.claim("w1", 5, LEASE, free_slots={"slow": 0}))
     assert [one.action for one in claims.records] == ["quick", "quick"]
-    assert count <= scanning.PAGES + 2
+    assert count <= scanner.PAGES + 2
 
 
 async def test_a_tenant_without_room_is_stepped_over_however_much_of_it_waits(wire, store, clock):
@@ -70,7 +70,7 @@ async def test_more_owners_than_a_claim_sees_all_have_their_turn_in_a_few(wire, 
     served = set()
     for _ in range(20):
         count, claims = await queries(wire, store.claim("w1", 6, LEASE))
-        assert count <= 2 * scanning.PAGES + 1
+        assert count <= 2 * scanner.PAGES + 1
         served |= {one.owner for one in claims.records}
     assert len(served) == 60
 

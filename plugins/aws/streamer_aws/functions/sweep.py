@@ -20,8 +20,8 @@ from streamer.engine.outcomes import terminal_message
 from streamer.engine.timeouts import wait_up_to
 from streamer.engine.worker import Worker
 from streamer_aws.dynamodb.calls import all_of
-from streamer_aws.functions.processing import Processor, WakeUp, fits
-from streamer_aws.functions.waking import Waker
+from streamer_aws.functions.processor import Processor, WakeUp, fits
+from streamer_aws.functions.waker import Waker
 
 GRACE: Final = 60.0
 """Seconds after which a request without a worker has lost its wake-up, while few wake-ups wait."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streamer.admin.counting import OTHER, UNKNOWN, Counts, Histogram
+from streamer.admin.counters import OTHER, UNKNOWN, Counts, Histogram
 
 
 @pytest.mark.parametrize(
