@@ -104,7 +104,7 @@ async def test_a_report_outlives_the_tabs_network(page: tuple[Any, Any, str], tm
     for link in links:
         assert await tab.evaluate(f"fetch({link!r}).then(answer => answer.status)") == 200
     log = await tab.evaluate("document.getElementById('log').innerText")
-    assert re.search("no connection.*connected.*the report is here", log, re.DOTALL), log
+    assert re.search("no connection.*connected.*the report is complete", log, re.DOTALL), log
     assert tab.problems == []
     await tab.picture(tmp_path / "report.png")
 
