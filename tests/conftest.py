@@ -30,6 +30,8 @@ LANES = {
     "browser": "needs Node or Chromium",
 }
 _AWS = {"ministack", "moto", "aws_tool"}
+_ON_AWS = ("aws", "dynamodb")
+"""How the names of stores and of deployments begin that the emulators are needed for."""
 _BROWSER = {"node", "node_package", "tsc", "chromium"}
 _SERVICE = {"acceptance", "conversations", "integration"}
 
@@ -38,7 +40,7 @@ def lane_of(item: pytest.Item) -> str:
     """The lane of a test: what it needs on the machine decides. A test of several needs is in the rarest of them."""
     fixtures = set(getattr(item, "fixturenames", ()))
     parameters = getattr(getattr(item, "callspec", None), "params", {})
-    if fixtures & _AWS or str(parameters.get("home", "")).startswith("aws"):
+    if fixtures & _AWS or any(isinstance(one, str) and one.startswith(_ON_AWS) for one in parameters.values()):
         return "aws"
     if fixtures & _BROWSER or parameters.get("make") in ("ws", "javascript"):
         return "browser"

@@ -38,6 +38,7 @@ def test_each_test_is_in_exactly_one_lane(request, conftest):
         ("tests/unit/test_it.py", ["ministack"], {}, "aws"),
         ("tests/unit/test_it.py", ["node"], {}, "browser"),
         ("tests/integration/test_it.py", ["start_service"], {}, "service"),
+        ("tests/acceptance/test_it.py", ["house"], {"house": "dynamodb"}, "aws"),
         ("tests/conversations/test_it.py", ["home"], {"home": "sqlite", "make": "python"}, "service"),
         ("tests/conversations/test_it.py", ["home"], {"home": "sqlite", "make": "javascript"}, "browser"),
         ("tests/conversations/test_it.py", ["home"], {"home": "aws-processes", "make": "ws"}, "aws"),

@@ -249,10 +249,10 @@ async def test_a_request_survives_a_kill_at_any_point(crash: Any, live: Callable
     await survive(crash, live, told, together=True)
 
 
-async def test_a_request_on_dynamodb_survives_a_kill_at_any_point(
-    crash: Any, live_on_dynamodb: Callable[..., Life], told: Any
+async def test_a_request_on_dynamodb_survives_a_kill_after_each_of_its_writes(
+    crash_after_a_write: Any, live_on_dynamodb: Callable[..., Life], told: Any
 ) -> None:
-    await survive(crash, live_on_dynamodb, told)
+    await survive(crash_after_a_write, live_on_dynamodb, told)
 
 
 async def test_a_second_attempt_survives_a_kill_at_any_point(

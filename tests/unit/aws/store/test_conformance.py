@@ -1,4 +1,8 @@
-"""The store against the suite that all stores take, on two emulators that know nothing of each other."""
+"""The store against the suite that all stores take: the whole of it on one emulator, a sample on a second one.
+
+The two know nothing of each other. What the second one adds is another reading of DynamoDB's conditions, updates,
+transactions and queries; each kind of them occurs in the sample.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,10 @@ from streamer.core.errors import VALIDATION_ERROR, Error
 from streamer.core.records import Status
 from streamer.testing import StoreConformance
 from streamer.testing.conformance import record
+from streamer.testing.conformance.claims import Claiming
+from streamer.testing.conformance.ends import Ends
+from streamer.testing.conformance.enqueue import Enqueueing
+from streamer.testing.conformance.operators import Operators
 from streamer_aws.store.store import DynamoStore
 
 
@@ -22,7 +30,7 @@ class TestMinistackWithABucket(StoreConformance):
 
 
 @pytest.mark.no_cover  # the other emulator's covers as much
-class TestMoto(StoreConformance):
+class TestMoto(Enqueueing, Claiming, Ends, Operators):
     one_clock = False
     large_payload = 300 * 1024
 

@@ -31,7 +31,7 @@ def test_random_events_leave_what_the_transition_table_says(ministack, empty_tab
 
     case = store_machine(open_store, one_clock=False).TestCase
     case.settings = settings(
-        max_examples=5,
+        max_examples=3,
         stateful_step_count=40,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
