@@ -50,6 +50,7 @@ def exported(folder: Path, python: str) -> dict:
     done = subprocess.run(
         [sys.executable, "-m", "streamer", "export", "sam", *command],
         cwd=folder,
+        env={**os.environ, "PIP_NO_BUILD_ISOLATION": "0"},  # what pip takes for: none, the backend is installed here
         capture_output=True,
         text=True,
         timeout=180,

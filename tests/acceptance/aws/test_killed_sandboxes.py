@@ -24,7 +24,7 @@ from streamer_aws.emulator.socket import Socket
 from streamer_aws.functions import sweep
 
 CLIENTS: Final = 6
-REQUESTS: Final = int(os.environ.get("STREAMER_TEST_REQUESTS", "40"))
+REQUESTS: Final = int(os.environ.get("STREAMER_TEST_REQUESTS", "12"))
 """Nearly each costs the start of a sandbox, which is what these tests take most of their time for."""
 TERMINAL: Final = {"complete", "error"}
 GUARD: Final = 300.0
@@ -169,9 +169,9 @@ async def test_requests_end_once_and_are_told_once_whatever_goes_wrong(
 
 
 @pytest.mark.usefixtures("hasty")
-async def test_real_sandboxes_are_killed_and_40_requests_end_once_and_are_told_once(
+async def test_real_sandboxes_are_killed_and_requests_end_once_and_are_told_once(
     emulating: Any, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     witness = Witness(monkeypatch)
     async with emulating(LIMITS, lease="2s", processes=True, sandboxes=2, seed=seed) as emulator:
-        await hold(emulator, "sqs", 40, seed, tmp_path / "ledger", witness)
+        await hold(emulator, "sqs", REQUESTS, seed, tmp_path / "ledger", witness)
