@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from streamer.admin.counters import OTHER, Counts
 from streamer.contracts.connections import FrameReceiver, Peer, PeerRegistry
@@ -18,6 +18,16 @@ _CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, _NO_CLOSE_FRAME, 1007, 
 """Those that have a label of their own. A client may send any code, and must not add a series."""
 
 
+class OpenPeer(NamedTuple):
+    """One open connection."""
+
+    number: int
+    """Rises with each connection of the process."""
+    peer: Any
+    opened_at: float
+    """Wall-clock seconds."""
+
+
 class Connections:
     """The open connections of one transport.
 
@@ -26,11 +36,11 @@ class Connections:
         clock: the service's.
 
     Attributes:
-        peers: by id, in the order in which they were opened, each with the time of its opening (wall clock).
+        peers: by id, in the order in which they were opened.
     """
 
     def __init__(self, counts: Counts, clock: Clock) -> None:
-        self.peers: dict[str, tuple[Any, float]] = {}
+        self.peers: dict[str, OpenPeer] = {}
         self._counts = counts
         self._clock = clock
         self._closing: set[str] = set()
@@ -54,7 +64,7 @@ class Connections:
     def opened(self, peer: Any) -> None:
         """The connection is open."""
         self._counts.opened += 1
-        self.peers[peer.id] = (peer, self._clock.now())
+        self.peers[peer.id] = OpenPeer(self._counts.opened, peer, self._clock.now())
 
     def closing(self, peer: Any) -> None:
         """Nothing more can be sent to the connection."""

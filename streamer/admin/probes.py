@@ -15,6 +15,7 @@ from streamer.admin.heartbeat import ALIVE, Heartbeat
 from streamer.admin.readiness import Readiness, Report
 from streamer.admin.server import Handler, plain
 from streamer.admin.stored_counts import StoredCounts
+from streamer.core.ping import PingStatus
 
 Answer = TypeVar("Answer")
 
@@ -36,7 +37,7 @@ class ServiceLoop:
         """Calls the function on the service's loop, as soon as that can."""
         self._loop.call_soon_threadsafe(call)
 
-    async def run(self, call: Coroutine[Any, Any, Answer], timeout: float = BUSY) -> Answer:  # noqa: ASYNC109 - of another loop
+    async def run(self, call: Coroutine[Any, Any, Answer]) -> Answer:
         """What the coroutine returns.
 
         Raises:
@@ -44,7 +45,7 @@ class ServiceLoop:
         """
         future = asyncio.run_coroutine_threadsafe(call, self._loop)
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(BUSY):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             future.cancel()
@@ -61,6 +62,7 @@ class Probes:
         guard: says whether a request has the token, without which reasons are not shown.
         exposition: of the metrics.
         stored: is told of each scrape, and reads the store now and then.
+        ping: makes the answer of `/ping`.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Probes:
         guard: Guard,
         exposition: Exposition,
         stored: StoredCounts,
+        ping: PingStatus,
     ) -> None:
         self._service = service
         self._heartbeat = heartbeat
@@ -78,10 +81,16 @@ class Probes:
         self._guard = guard
         self._exposition = exposition
         self._stored = stored
+        self._ping = ping
 
     def routes(self) -> dict[tuple[str, str], Handler]:
         """The handlers by method and path."""
-        return {("GET", "/livez"): self.livez, ("GET", "/readyz"): self.readyz, ("GET", "/metrics"): self.metrics}
+        return {
+            ("GET", "/livez"): self.livez,
+            ("GET", "/readyz"): self.readyz,
+            ("GET", "/ping"): self.ping,
+            ("GET", "/metrics"): self.metrics,
+        }
 
     async def livez(self, _request: web.Request) -> web.Response:
         """200 while the service's event loop turns; nothing else counts, so that no restart follows a slow store."""
@@ -103,6 +112,10 @@ class Probes:
         reasons = self._guard.authorized(request.headers.get("Authorization", ""))
         lines = _lines(report, excluded, reasons=reasons)
         return plain("\n".join([*lines, f"readyz check {'passed' if ready else 'failed'}"]), status)
+
+    async def ping(self, _request: web.Request) -> web.Response:
+        """The status for Bedrock AgentCore, which is also on the port of the WebSocket."""
+        return web.Response(text=self._ping.answer(), content_type="application/json")
 
     async def metrics(self, request: web.Request) -> web.Response:
         """The exposition for Prometheus."""

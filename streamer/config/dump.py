@@ -40,7 +40,17 @@ _Dumper.add_representer(str, _text)
 
 
 def dump(settings: Settings) -> str:
-    """The effective settings, including every default, in the structure of the file.
+    """The effective settings as YAML: `effective`, written so that it reads back as the same."""
+    values = _escaped(effective(settings))
+    text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    if all(map(str.isprintable, text.split("\n"))):
+        return text
+    # Control characters, such as those that reverse the text after them, are escaped.
+    return str(yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=120))
+
+
+def effective(settings: Settings) -> dict[str, Any]:
+    """The effective settings, including every default, in the structure of the file, as plain data.
 
     `***` replaces the values that a component marks as secret, wherever the environment filled them in. JSON Schemas
     from files are shown as the file's name. Settings without a value, such as an unset timeout, are left out.
@@ -64,13 +74,8 @@ def dump(settings: Settings) -> str:
         shown["server"]["tls"] = {"cert": str(tls.cert), "key": str(tls.key)}
     if settings.admin.token_file is not None:
         shown["admin"]["token_file"] = str(settings.admin.token_file)
-    hidden = hide(shown, settings.secrets, settings.secret_places)
-    values = _escaped(hidden)
-    text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
-    if all(map(str.isprintable, text.split("\n"))):
-        return text
-    # Control characters, such as those that reverse the text after them, are escaped.
-    return str(yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=120))
+    hidden: dict[str, Any] = hide(shown, settings.secrets, settings.secret_places)
+    return hidden
 
 
 def _escaped(value: Any) -> Any:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,66 +101,35 @@ async def admin_port(
     if observer is None:
         yield None
         return
-    from streamer import __version__  # noqa: PLC0415 - as below
-    from streamer.admin.exposition import Exposition, Gauges  # noqa: PLC0415 - only where it is on
-    from streamer.admin.guard import Guard  # noqa: PLC0415 - as above
-    from streamer.admin.heartbeat import Heartbeat  # noqa: PLC0415 - as above
-    from streamer.admin.probes import Probes, ServiceLoop  # noqa: PLC0415 - as above
-    from streamer.admin.readiness import Readiness, store_check, worker_check  # noqa: PLC0415 - as above
-    from streamer.admin.server import AdminServer  # noqa: PLC0415 - as above
-    from streamer.admin.stored_counts import OWN, SHARED, StoredCounts  # noqa: PLC0415 - as above
+    from streamer.admin.building import Parts, build  # noqa: PLC0415 - only where it is on
 
     settings = service.settings
     admin = settings.admin
-    guard = Guard(admin_token(admin), (admin.host, *admin.allowed_hosts))
-    heartbeat = Heartbeat(clock, observer.counts.loop_lag)
-    shared = components[Kind.STORE, settings.backends.store.name].several_processes
-    stored = StoredCounts(service.store, SHARED if shared else OWN, clock)
-    checks = {
-        "store": store_check(service.store, service.health, clock),
-        "worker": worker_check(lambda: observer.last_claim, settings.worker.poll_interval, clock),
-    }
-    gauges = Gauges(
-        connections=lambda: len(observer.connections.peers),
-        running=lambda: running_by_action(service),
-        slots=settings.worker.concurrency,
-        stored=lambda: stored.newest,
-        estimates={route.name: route.estimate for route in service.router.routes.values()},
+    parts = Parts(
+        settings=settings,
+        token=admin_token(admin),
+        store=service.store,
+        store_is_shared=components[Kind.STORE, settings.backends.store.name].several_processes,
+        worker=service.worker,
+        routes=service.router.routes,
+        health=service.health,
         draining=draining,
-        problems=lambda: len(service.health.problems),
-        build={
-            "version": __version__,
-            "store": settings.backends.store.name,
-            "connections": settings.backends.connections.name,
-        },
+        clock=clock,
+        logger=logger,
     )
-    probes = Probes(
-        ServiceLoop(asyncio.get_running_loop()),
-        heartbeat,
-        Readiness(checks, draining, clock),
-        guard,
-        Exposition(observer.counts, gauges),
-        stored,
-    )
-    server = AdminServer(probes.routes(), guard, host=admin.host, port=admin.port, logger=logger)
+    port = build(observer, parts)
     try:
-        port = await server.start()
+        number = await port.server.start()
     except OSError as problem:
         raise cannot_listen(admin.host, admin.port, problem, "admin") from None
-    beating = asyncio.create_task(heartbeat.run(), name="admin heartbeat")
+    beating = asyncio.create_task(port.heartbeat.run(), name="admin heartbeat")
     host = f"[{admin.host}]" if ":" in admin.host else admin.host
-    logger.info("admin port", url=f"http://{host}:{port}")
-    stored.wanted()
+    logger.info("admin port", url=f"http://{host}:{number}")
+    port.stored.wanted()
     try:
-        yield port
+        yield number
     finally:
-        await server.close()
+        await port.server.close()
         beating.cancel()
         await asyncio.gather(beating, return_exceptions=True)
-        await stored.close()
-
-
-def running_by_action(service: Service) -> Mapping[str, int]:
-    """How many attempts run, for every declared action. Safe in any thread."""
-    running = Counter(attempt.record.action for attempt in list(service.worker.running.values()))
-    return {action: running[action] for action in list(service.router.routes)}
+        await port.stored.close()

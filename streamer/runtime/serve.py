@@ -14,6 +14,7 @@ from streamer.contracts.components import Kind
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError
 from streamer.core.owners import OWNER_KEY, OwnerNames, new_key
+from streamer.core.ping import PingStatus
 from streamer.engine.retention import Retention
 from streamer.runtime.admin_port import admin_port, observer_for, transport_parts
 from streamer.runtime.assembly import Components, Service, open_service
@@ -76,6 +77,7 @@ async def _serve(
             authenticator=service.authenticator,
             deadlines=service.deadlines,
             health=service.health,
+            ping=PingStatus(lambda: bool(service.worker.running), clock),
             owners=OwnerNames(await service.store.keep(OWNER_KEY, new_key())),
         )
         await start.until_free(transport.start)

@@ -10,11 +10,13 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from streamer.config.settings import ServerSettings
+from streamer.core.ping import PingStatus
 from streamer.transports.answers import Answered
 from streamer.transports.client_files import NONE, ClientFile, unchanged
 from streamer.transports.http_request import HttpRequest
 
 HEALTH_PATH: Final = "/healthz"
+PING_PATH: Final = "/ping"
 MAX_CLIENT_ID: Final = 128
 VERSION: Final = "13"
 """The only version of the protocol that became a standard (RFC 6455, section 4.1)."""
@@ -81,6 +83,7 @@ def decide(
     draining: bool,
     healthy: bool = True,
     client_files: Mapping[str, ClientFile] = NONE,
+    ping: PingStatus | None = None,
 ) -> Accepted | Answered:
     """The decision about a request.
 
@@ -91,6 +94,7 @@ def decide(
         draining: the service is shutting down.
         healthy: all parts of the service work.
         client_files: the served files, by path.
+        ping: answers `/ping`; None: there is no such path.
     """
     if request.method == "OPTIONS":
         return _OPTIONS
@@ -100,9 +104,7 @@ def decide(
     if path == HEALTH_PATH:
         return _DRAINING if draining else _HEALTHY if healthy else _UNHEALTHY
     if path != settings.path:
-        if (file := client_files.get(path)) is not None:
-            return _served(file, request.headers, settings.allowed_origins)
-        return Answered(HTTPStatus.NOT_FOUND, f"no such path; the WebSocket is at {settings.path}\n")
+        return _beside(path, request, settings, client_files, ping)
     if (malformed := _no_upgrade(request)) is not None:
         return malformed
     if draining:
@@ -113,6 +115,21 @@ def decide(
     if open_connections >= settings.max_connections:
         return Answered(HTTPStatus.TOO_MANY_REQUESTS, "too many connections\n", (("Retry-After", "1"),))
     return identified(query)
+
+
+def _beside(
+    path: str,
+    request: HttpRequest,
+    settings: ServerSettings,
+    client_files: Mapping[str, ClientFile],
+    ping: PingStatus | None,
+) -> Answered:
+    """What is answered at another path than the WebSocket's."""
+    if path == PING_PATH and ping is not None:
+        return Answered(HTTPStatus.OK, ping.answer(), (("Content-Type", "application/json"),))
+    if (file := client_files.get(path)) is not None:
+        return _served(file, request.headers, settings.allowed_origins)
+    return Answered(HTTPStatus.NOT_FOUND, f"no such path; the WebSocket is at {settings.path}\n")
 
 
 def _no_upgrade(request: HttpRequest) -> Answered | None:

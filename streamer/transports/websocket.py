@@ -19,6 +19,7 @@ from streamer.core.health import Health
 from streamer.core.ids import PROCESS_HEADER
 from streamer.core.networks import Address, address_block
 from streamer.core.owners import OwnerNames, new_key
+from streamer.core.ping import PingStatus
 from streamer.core.principal import Principal
 from streamer.transports import client_files
 from streamer.transports.acceptor import Acceptor
@@ -71,6 +72,7 @@ class WebSocketTransport:
         health: decides the answer of `/healthz`. Default: always healthy.
         owners: makes owners from `client_id`s. Default: with a new key.
         peer_types: the classes of its connections. Default: the plain ones.
+        ping: answers `/ping`. Default: there is no such path.
 
     Attributes:
         port: the port; before `start` the configured one, which may be 0.
@@ -89,8 +91,10 @@ class WebSocketTransport:
         health: Health | None = None,
         owners: OwnerNames | None = None,
         peer_types: PeerTypes | None = None,
+        ping: PingStatus | None = None,
     ) -> None:
         self.port = settings.port
+        self._ping = ping
         self._peer_types = peer_types or PeerTypes(WebSocketPeer, PendingAuth)
         self._settings = settings
         self._client_files = client_files.load() if settings.serve_client else client_files.NONE
@@ -217,6 +221,7 @@ class WebSocketTransport:
             draining=self._draining,
             healthy=not self._health.problems,
             client_files=self._client_files,
+            ping=self._ping,
         )
         if isinstance(decision, Answered):
             return decision

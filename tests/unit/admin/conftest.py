@@ -98,7 +98,7 @@ def components() -> Any:
 def settings(tmp_path: Any) -> Settings:
     return Settings(
         path=tmp_path / "streamer.yaml",
-        server=ServerSettings(port=0, drain_timeout=10.0),
+        server=ServerSettings(port=0, drain_timeout=0.1),
         admin=AdminSettings(enabled=True, port=0),
         backends=BackendSettings(store=ComponentUse(name="memory")),
         actions={

@@ -59,7 +59,8 @@ async def test_a_store_that_takes_no_write_is_not_ready_but_alive(settings, star
 
 
 async def test_it_is_not_ready_while_it_drains_and_its_ports_are_still_open(settings, start):
-    async with start(settings) as admin:
+    patient = dataclasses.replace(settings, server=dataclasses.replace(settings.server, drain_timeout=60.0))
+    async with start(patient) as admin:
         (accepted,) = await admin.call({"action": "nap", "payload": {}})
         assert accepted["type"] == "acknowledgment"
         await admin.samples_until(lambda samples: samples['streamer_running{action="nap"}'] == 1)
@@ -182,7 +183,7 @@ async def test_the_store_may_be_a_file(settings, start, tmp_path):
         while (await admin.ask("/readyz"))[0] != 200:
             # The worker has not had its first answer yet.
             await asyncio.sleep(0.05)
-        await admin.call({"action": "report", "payload": 1, "request_id": "one"}, answers=2)
+        await admin.call({"action": "report", "payload": 1, "id": "one"}, answers=2)
         name = 'streamer_requests_total{action="report",mode="queued",outcome="completed"}'
         samples = await admin.samples_until(lambda samples: samples[name] == 1)
         assert samples['streamer_store_call_duration_seconds_count{operation="enqueue"}'] == 1
