@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, Final
 
 from streamer.admin.connections import Connections, OpenPeer
-from streamer.admin.counting import Counts, Histogram
+from streamer.admin.counters import Counts, Histogram
 from streamer.core.clock import Clock, timestamp
 from streamer.engine.routes import Route
 from streamer.engine.worker import Worker

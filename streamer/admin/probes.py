@@ -15,7 +15,7 @@ from streamer.admin.heartbeat import ALIVE, Heartbeat
 from streamer.admin.readiness import Readiness, Report
 from streamer.admin.server import Handler, plain
 from streamer.admin.stored_counts import StoredCounts
-from streamer.core.ping import PingStatus
+from streamer.core.ping_status import PingStatus
 
 Answer = TypeVar("Answer")
 

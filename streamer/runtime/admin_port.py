@@ -101,7 +101,7 @@ async def admin_port(
     if observer is None:
         yield None
         return
-    from streamer.admin.building import Parts, build  # noqa: PLC0415 - only where it is on
+    from streamer.admin.assembly import Parts, build  # noqa: PLC0415 - only where it is on
 
     settings = service.settings
     admin = settings.admin

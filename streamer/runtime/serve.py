@@ -14,7 +14,7 @@ from streamer.contracts.components import Kind
 from streamer.core.clock import Clock, SystemClock
 from streamer.core.errors import StartError
 from streamer.core.owners import OWNER_KEY, OwnerNames, new_key
-from streamer.core.ping import PingStatus
+from streamer.core.ping_status import PingStatus
 from streamer.engine.retention import Retention
 from streamer.runtime.admin_port import admin_port, observer_for, transport_parts
 from streamer.runtime.assembly import Components, Service, open_service

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from streamer.config.settings import ServerSettings
-from streamer.core.ping import PingStatus
+from streamer.core.ping_status import PingStatus
 from streamer.transports.answers import Answered
 from streamer.transports.client_files import NONE, ClientFile, unchanged
 from streamer.transports.http_request import HttpRequest

@@ -19,7 +19,7 @@ from streamer.core.health import Health
 from streamer.core.ids import PROCESS_HEADER
 from streamer.core.networks import Address, address_block
 from streamer.core.owners import OwnerNames, new_key
-from streamer.core.ping import PingStatus
+from streamer.core.ping_status import PingStatus
 from streamer.core.principal import Principal
 from streamer.transports import client_files
 from streamer.transports.acceptor import Acceptor

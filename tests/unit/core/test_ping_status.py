@@ -2,7 +2,7 @@
 
 import json
 
-from streamer.core.ping import PingStatus
+from streamer.core.ping_status import PingStatus
 from streamer.testing import ManualClock
 
 

@@ -24,7 +24,7 @@ from streamer.config.settings import Settings
 from streamer.contracts.stores import RequestQueue
 from streamer.core.clock import Clock
 from streamer.core.health import Health
-from streamer.core.ping import PingStatus
+from streamer.core.ping_status import PingStatus
 from streamer.engine.routes import Route
 from streamer.engine.worker import Worker
 
