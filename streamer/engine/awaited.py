@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-
 from streamer.contracts.stores import Key
 
 
@@ -25,14 +23,15 @@ class Awaited:
 
 
 class AwaitedAcknowledgments:
-    """All of them, by request and then by connection."""
+    """All of them."""
 
     def __init__(self) -> None:
-        self._by_key: dict[Key, dict[str, Awaited]] = {}
+        self.by_key: dict[Key, dict[str, Awaited]] = {}
+        """By request, and then by connection. For reading only."""
 
     def add(self, key: Key, connection_id: str) -> None:
         """One more message of the connection is to be acknowledged."""
-        connections = self._by_key.setdefault(key, {})
+        connections = self.by_key.setdefault(key, {})
         awaited = connections.get(connection_id)
         if awaited is None:
             connections[connection_id] = Awaited()
@@ -41,17 +40,8 @@ class AwaitedAcknowledgments:
 
     def get(self, key: Key, connection_id: str) -> Awaited | None:
         """What the connection is to get of the request; None when it awaits no acknowledgment."""
-        connections = self._by_key.get(key)
+        connections = self.by_key.get(key)
         return None if connections is None else connections.get(connection_id)
-
-    def of(self, key: Key) -> Iterable[Awaited]:
-        """All connections that await the acknowledgment of the request."""
-        connections = self._by_key.get(key)
-        return () if connections is None else connections.values()
-
-    def keys(self) -> Collection[Key]:
-        """The requests whose acknowledgment any connection awaits."""
-        return self._by_key.keys()
 
     def give_up(self, key: Key, connection_id: str) -> None:
         """One message less is to be acknowledged; with the last one goes what was held back."""
@@ -63,6 +53,6 @@ class AwaitedAcknowledgments:
 
     def drop(self, key: Key, connection_id: str) -> None:
         """Nothing is held back for the connection any more."""
-        connections = self._by_key.get(key)
+        connections = self.by_key.get(key)
         if connections is not None and connections.pop(connection_id, None) is not None and not connections:
-            del self._by_key[key]
+            del self.by_key[key]

@@ -28,16 +28,31 @@ Make = Callable[[], bytes]
 """Encodes a message; called when there is somebody to send it to."""
 
 
-class _Message:
-    """One message for any number of connections, encoded for the first of them."""
+class _Sending:
+    """A `Send` of one message: encoded for the first connection, and the same for all others.
 
-    __slots__ = ("_data", "_make")
+    Args:
+        send: sends it to one connection.
+        key: of its request.
+        make: encodes it.
+    """
 
-    def __init__(self, make: Make) -> None:
+    __slots__ = ("_data", "_key", "_make", "_send")
+
+    def __init__(self, send: Callable[[Key, str, bytes], Awaitable[None]], key: Key, make: Make) -> None:
+        self._send = send
+        self._key = key
         self._make = make
         self._data: bytes | None = None
 
-    def __call__(self) -> bytes:
+    def __call__(self, connection_id: str) -> Awaitable[None]:
+        data = self._data
+        if data is None:
+            data = self._data = self._make()
+        return self._send(self._key, connection_id, data)
+
+    def data(self) -> bytes:
+        """The message."""
         if self._data is None:
             self._data = self._make()
         return self._data
@@ -170,12 +185,11 @@ class Delivery:
 
     def progress(self, key: Key, make: Make) -> Awaitable[None]:
         """Sends progress to all subscribers; where a client is slow only the newest survives."""
-        message = _Message(make)
-        for awaited in self._awaited.of(key):
-            awaited.hold(message(), final=False)
-        return self._subscribers.each(
-            key, lambda connection_id: self._outbox.send(key, connection_id, message(), final=False)
-        )
+        sending = _Sending(self._send_progress, key, make)
+        if (connections := self._awaited.by_key.get(key)) is not None:
+            for awaited in connections.values():
+                awaited.hold(sending.data(), final=False)
+        return self._subscribers.each(key, sending)
 
     def terminal(self, key: Key, make: Make, claimed_before: float | None = None) -> Awaitable[None]:
         """Sends the outcome to all subscribers, once to each, and ends their subscriptions.
@@ -185,18 +199,16 @@ class Delivery:
             make: encodes how it ended.
             claimed_before: as for `Subscribers.once`.
         """
-        message = _Message(make)
-        for awaited in self._awaited.of(key):
-            awaited.hold(message(), final=True)
-        return self._subscribers.once(
-            key, lambda connection_id: self._send_outcome(key, connection_id, message()), claimed_before
-        )
+        sending = _Sending(self._send_outcome, key, make)
+        if (connections := self._awaited.by_key.get(key)) is not None:
+            for awaited in connections.values():
+                awaited.hold(sending.data(), final=True)
+        return self._subscribers.once(key, sending, claimed_before)
 
     def send_here(self, key: Key, connection_id: str, message: bytes, *, final: bool) -> Awaitable[None]:
         """Sends a message of another process, which has claimed the outcome, to one connection of this process."""
-        if final:
-            return self._send_outcome(key, connection_id, message)
-        return self._outbox.send(key, connection_id, message, final=False)
+        send = self._send_outcome if final else self._send_progress
+        return send(key, connection_id, message)
 
     def turn(self, key: Key | None, connection_id: str) -> AbstractAsyncContextManager[None]:
         """Entered when the connection has taken what was sent before, and there is room for this request's outcome.
@@ -225,7 +237,7 @@ class Delivery:
 
     def subscribed_here(self) -> set[Key]:
         """The requests that connections of this process are subscribed to, or will be once they are acknowledged."""
-        return {*self._awaited.keys(), *(key for keys in self._subscribers.here.values() for key in keys)}
+        return {*self._awaited.by_key, *(key for keys in self._subscribers.here.values() for key in keys)}
 
     def confirmed(self, keys: Iterable[Key]) -> None:
         """The owners of these requests have shown that they took the outcomes."""
@@ -295,6 +307,9 @@ class Delivery:
         record = await self._queue.get(key)
         if record is not None and record.terminal and await self._subscribers.claim(key, connection_id):
             await self._send_outcome(key, connection_id, terminal_message(record))
+
+    def _send_progress(self, key: Key, connection_id: str, message: bytes) -> Awaitable[None]:
+        return self._outbox.send(key, connection_id, message, final=False)
 
     def _send_outcome(self, key: Key, connection_id: str, message: bytes) -> Awaitable[None]:
         """Now, or once the connection has caught up: outcomes of many requests at once must not cut off a slow one."""
