@@ -64,7 +64,7 @@ def test_every_service_action_and_every_error_code_is_documented():
 
 
 def test_every_close_code_is_documented():
-    table = text("reference/messages.md").partition("| code | when |")[2].partition("\n\n")[0]
+    table = text("reference/messages.md").partition("| code | reason |")[2].partition("\n\n")[0]
     listed = {int(code) for line in table.splitlines() for code in re.findall(r"\d{4}", line.split("|")[1])[:2]}
     # 1000 only answers a client that closes the connection itself.
     assert listed | {close_codes.NORMAL} == {
