@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 40.0
 MODULES = {"raw": "benchmarks.servers.raw", "fastapi": "benchmarks.servers.fastapi_echo"}
-PATHS = {"raw": "/", "fastapi": "/ws", "streamer": "/ws"}
+PATHS = {"raw": "/", "fastapi": "/ws", "streamer": "/ws", "streamer-metrics": "/ws"}
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -37,7 +37,9 @@ class Server:
 
 @contextlib.contextmanager
 def server(name: str, cores: set[int]) -> Iterator[Server]:
-    """Runs `raw`, `fastapi` or `streamer`, with all its processes on the given cores.
+    """Runs `raw`, `fastapi`, `streamer`, or `streamer-metrics`, which is the same with its admin port open.
+
+    All its processes are on the given cores.
 
     Raises:
         ServerFailed: it ended, or did not answer in time.
@@ -47,8 +49,8 @@ def server(name: str, cores: set[int]) -> Iterator[Server]:
     scratch = ROOT / "benchmarks" / "results"
     scratch.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch, prefix=f"{name}-") as folder:
-        if name == "streamer":
-            command, environment = service.prepare(Path(folder), port)
+        if name.startswith("streamer"):
+            command, environment = service.prepare(Path(folder), port, metrics=name.endswith("-metrics"))
         else:
             command, environment = [sys.executable, "-m", MODULES[name], str(port)], dict(os.environ)
         log = Path(folder) / "server.log"

@@ -43,6 +43,8 @@ GOALS = (
     Goal("lives/s on one core, 256 in flight", lambda cells: cells["lives/256"]["rate"], 3500),
     Goal("mixed: sync rate kept beside lives", _ratio("mixed/sync beside lives", "mixed/sync alone"), 0.6),
     Goal("mixed: lives kept beside sync", _ratio("mixed/lives beside sync", "mixed/lives alone"), 0.1),
+    Goal("metrics: sync rate kept", _ratio("metrics/sync on", "metrics/sync off"), 0.98),
+    Goal("metrics: lives kept", _ratio("metrics/lives on", "metrics/lives off"), 0.98),
 )
 
 

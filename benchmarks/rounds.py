@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.processes import ROOT, Server, server
 
-PARTS = ("sync", "lives", "mixed")
+PARTS = ("sync", "lives", "mixed", "metrics")
 PEERS = ("raw", "streamer", "fastapi")
 SYNC_WINDOWS = (1, 16)
 SYNC_CONNECTIONS = 64
@@ -51,6 +51,11 @@ def one_round(plan: Plan, parts: tuple[str, ...], number: int) -> Iterator[tuple
     if "mixed" in parts:
         with server("streamer", plan.all_cores) as target:
             yield from _mixed(plan, target)
+    if "metrics" in parts:
+        both = ("streamer", "streamer-metrics")
+        for peer in both if number % 2 == 0 else both[::-1]:
+            with server(peer, plan.server_cores) as target:
+                yield from _metrics(plan, target, "on" if peer == both[1] else "off")
 
 
 def _sync(plan: Plan, target: Server) -> Iterator[tuple[str, Measured]]:
@@ -60,6 +65,15 @@ def _sync(plan: Plan, target: Server) -> Iterator[tuple[str, Measured]]:
     for window in SYNC_WINDOWS:
         job = {"kind": "sync", "connections": SYNC_CONNECTIONS, "window": window, "raw": raw}
         yield f"sync/{target.name}/{window}", _load(plan, target, [job], plan.client_cores)[0]
+
+
+def _metrics(plan: Plan, target: Server, state: str) -> Iterator[tuple[str, Measured]]:
+    """What counting costs: the same load with and without the admin port."""
+    sync = {"kind": "sync", "connections": SYNC_CONNECTIONS, "window": 16, "raw": False}
+    yield f"metrics/sync {state}", _load(plan, target, [sync], plan.client_cores)[0]
+    connections, window = LIVES[16]
+    lives = {"kind": "lives", "connections": connections, "window": window}
+    yield f"metrics/lives {state}", _load(plan, target, [lives], plan.client_cores)[0]
 
 
 def _mixed(plan: Plan, target: Server) -> Iterator[tuple[str, Measured]]:

@@ -22,6 +22,7 @@ backends:
   store: {{use: sqlite, path: ./benchmark.db}}
 logs:
   level: warning
+admin: {{enabled: {metrics}, port: 0}}
 actions:
   echo:
     handler: echo
@@ -34,10 +35,10 @@ actions:
 """
 
 
-def prepare(folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
+def prepare(folder: Path, port: int, *, metrics: bool = False) -> tuple[list[str], dict[str, str]]:
     """Writes the file and the plugin's announcement. Returns the command and its environment."""
     config = folder / "streamer.yaml"
-    config.write_text(CONFIG.format(port=port, schema=json.dumps(SCHEMA)))
+    config.write_text(CONFIG.format(port=port, schema=json.dumps(SCHEMA), metrics=json.dumps(metrics)))
     # What pip would write on an installation of the plugin, so that the service finds it through its entry point.
     announced = folder / "site" / "streamer_bench-1.0.dist-info"
     announced.mkdir(parents=True)

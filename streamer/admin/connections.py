@@ -18,6 +18,10 @@ _CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, _NO_CLOSE_FRAME, 1007, 
 """Those that have a label of their own. A client may send any code, and must not add a series."""
 
 
+_TEXT: Final = 0x81
+"""The first byte of a whole text message (RFC 6455, section 5.2); a ping has another."""
+
+
 class OpenPeer(NamedTuple):
     """One open connection."""
 
@@ -87,18 +91,19 @@ class ObservedReceiver:
     """
 
     def __init__(self, receiver: FrameReceiver, counts: Counts) -> None:
-        self._counts = counts
-        self._receive = receiver.receive
+        handle = receiver.receive
+
+        def receive(peer: Peer, frame: bytes, /) -> None:
+            counts.messages_in += 1
+            counts.bytes_in += len(frame)
+            handle(peer, frame)
+
+        # A function and no method, because it is in the path of every message.
+        self.receive: Callable[[Peer, bytes], None] = receive
         # Nothing to count there: no call in between.
         self.confirmed: Callable[[Peer, Sequence[str]], None] = receiver.confirmed
         self.waits: Callable[[Peer], bool] = receiver.waits
         self.disconnected: Callable[[Peer], None] = receiver.disconnected
-
-    def receive(self, peer: Peer, frame: bytes, /) -> None:
-        counts = self._counts
-        counts.messages_in += 1
-        counts.bytes_in += len(frame)
-        self._receive(peer, frame)
 
 
 class ObservedRegistry:
@@ -129,20 +134,13 @@ class ObservedSending:
     counts: Counts
     ended: Callable[[str, Any], None]
     id: str
-    closed: bool
 
-    def send(self, data: bytes, /) -> None:
-        if not self.closed:
-            counts = self.counts
-            counts.messages_out += 1
-            counts.bytes_out += len(data)
-        super().send(data)  # type: ignore[misc]  # of the class behind this one
-
-    def _send_final(self, name: str, data: bytes) -> None:
-        if not self.closed:
-            self.counts.messages_out += 1
-            self.counts.bytes_out += len(data)
-        super()._send_final(name, data)  # type: ignore[misc]  # as above
+    def _put(self, data: bytes, parts: Sequence[bytes] = ()) -> None:
+        # Once a write, and not once a message: what is sent within a turn of the loop is one write.
+        counts = self.counts
+        counts.bytes_out += len(data)
+        counts.messages_out += len(parts) // 2 or data[0] == _TEXT
+        super()._put(data, parts)  # type: ignore[misc]  # of the class behind this one
 
     def on_ws_disconnected(self, transport: Any) -> None:
         self.ended(self.id, transport.close_handshake)

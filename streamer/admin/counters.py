@@ -56,7 +56,8 @@ class ActionCounts:
     __slots__ = (
         "attempt_time",
         "attempts",
-        "direct",
+        "direct_completed",
+        "direct_failed",
         "direct_time",
         "queued",
         "queued_time",
@@ -65,8 +66,10 @@ class ActionCounts:
     )
 
     def __init__(self) -> None:
-        self.direct: dict[str, int] = {"completed": 0, "failed": 0}
-        """Requests that were answered directly, by outcome."""
+        self.direct_completed = 0
+        """Requests that were answered directly, with a result."""
+        self.direct_failed = 0
+        """The same with an error."""
         self.direct_time = Histogram(LONG)
         """Seconds from the message of a direct request to its answer."""
         self.stored = 0
@@ -83,6 +86,11 @@ class ActionCounts:
         """Seconds from a claim to the written outcome."""
 
     @property
+    def direct(self) -> dict[str, int]:
+        """Requests that were answered directly, by outcome."""
+        return {"completed": self.direct_completed, "failed": self.direct_failed}
+
+    @property
     def used(self) -> bool:
         """Whether anything was counted."""
         return self.stored > 0 or any(any(each.values()) for each in (self.direct, self.queued, self.attempts))
@@ -92,6 +100,7 @@ class Counts:
     """Everything that one process counts. Written on the service's event loop, read from any thread.
 
     Attributes:
+        by_action: the counts of each declared action, and of `UNKNOWN`.
         refused: messages that were answered with an error before they ran or were stored, by action and code.
         errors: errors of requests that ran, by action and code.
         store_calls: seconds of each call of the store, by operation.
@@ -100,11 +109,12 @@ class Counts:
         opened: connections since the start.
         closed: connections that ended, by close code.
         messages_in, messages_out: messages of clients, and to clients.
-        bytes_in, bytes_out: of these messages, without the frames around them.
+        bytes_in: of the messages of clients, without the frames around them.
+        bytes_out: of what was written to connections: messages in their frames, and pings.
     """
 
     def __init__(self) -> None:
-        self._actions: dict[str, ActionCounts] = {UNKNOWN: ActionCounts()}
+        self.by_action: dict[str, ActionCounts] = {UNKNOWN: ActionCounts()}
         self.refused: Counter[tuple[str, str]] = Counter()
         self.errors: Counter[tuple[str, str]] = Counter()
         self.store_calls: dict[str, Histogram] = {}
@@ -120,11 +130,11 @@ class Counts:
     def declare(self, actions: Iterable[str]) -> None:
         """These actions have counts of their own; all others share one."""
         for name in actions:
-            self._actions.setdefault(name, ActionCounts())
+            self.by_action.setdefault(name, ActionCounts())
 
     def declared(self) -> Iterator[tuple[str, ActionCounts]]:
         """The actions of the file, and those others for which something was counted."""
-        for name, counted in list(self._actions.items()):
+        for name, counted in list(self.by_action.items()):
             if counted.used or not (name == UNKNOWN or name.startswith(SERVICE_ACTIONS)):
                 yield name, counted
 
@@ -134,11 +144,11 @@ class Counts:
 
     def of(self, action: str) -> ActionCounts:
         """The counts of an action."""
-        return self._actions.get(action) or self._actions[UNKNOWN]
+        return self.by_action.get(action) or self.by_action[UNKNOWN]
 
     def label(self, action: str) -> str:
         """The action's name, or what stands for one that is not declared."""
-        return action if action in self._actions else UNKNOWN
+        return action if action in self.by_action else UNKNOWN
 
     def failed(self, action: str, code: str) -> None:
         """Counts an error of a request that ran."""

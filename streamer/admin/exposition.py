@@ -169,9 +169,13 @@ class ServiceCollector:
         yield from (is_open, closed)
         yield _counter("streamer_connections_opened", "Connections that were opened.", counts.opened)
         yield _counter("streamer_received_messages", "Messages of clients.", counts.messages_in)
-        yield _counter("streamer_received_bytes", "Bytes of the messages of clients.", counts.bytes_in)
+        yield _counter(
+            "streamer_received_bytes", "Bytes of the messages of clients, without their frames.", counts.bytes_in
+        )
         yield _counter("streamer_sent_messages", "Messages to clients.", counts.messages_out)
-        yield _counter("streamer_sent_bytes", "Bytes of the messages to clients.", counts.bytes_out)
+        yield _counter(
+            "streamer_sent_bytes", "Bytes of the messages to clients, with their frames and pings.", counts.bytes_out
+        )
 
     def _store(self) -> Iterator[Any]:
         took = HistogramMetricFamily(

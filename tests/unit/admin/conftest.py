@@ -15,8 +15,6 @@ import aiohttp
 import pytest
 import websockets
 
-pytest.importorskip("prometheus_client", reason="the extra admin is not installed")
-
 from streamer.config.settings import (
     ActionSettings,
     AdminSettings,
@@ -96,6 +94,7 @@ def components() -> Any:
 
 @pytest.fixture
 def settings(tmp_path: Any) -> Settings:
+    pytest.importorskip("prometheus_client", reason="the extra admin is not installed")
     return Settings(
         path=tmp_path / "streamer.yaml",
         server=ServerSettings(port=0, drain_timeout=0.1),

@@ -31,6 +31,6 @@ def test_actions_of_the_service_and_unknown_ones_are_shown_once_something_was_co
     counts = Counts()
     counts.declare(["echo", "streamer.list"])
     assert [name for name, _ in counts.declared()] == ["echo"]
-    counts.of("streamer.list").direct["completed"] += 1
+    counts.of("streamer.list").direct_completed += 1
     assert [name for name, _ in counts.declared()] == ["echo", "streamer.list"]
     assert [name for name, _ in counts.queueable()] == ["echo"]
