@@ -1,7 +1,7 @@
-"""A store in one file of JSON lines: an example of a whole one, and a plugin as it is.
+"""A store in one file of JSON lines: a complete example, packaged as a plugin.
 
-Each write appends lines and flushes them to the disk before it returns. All records are in memory as well, so the file
-is read only once, at the start: a line that a crash has torn is cut off then.
+Each write appends lines and flushes them to the disk before it returns. All records are also in memory, so the file is
+read only once, at the start; a line that a crash has left incomplete is removed then.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from streamer.core.records import RequestRecord
 from streamer.stores.memory import MemoryStorage
 
 SPARE_LINES = 10_000
-"""How many more lines than records the file may have before it is written anew, without what is out of date."""
+"""How many more lines than records the file may have before it is rewritten without outdated lines."""
 
 
 class JsonlStorage(MemoryStorage):
-    """A `Storage`: what it reads, it reads from memory; what it writes goes to the file first.
+    """A `Storage` that reads from memory, and writes to the file first.
 
-    The file has four kinds of lines, each an object of one member: `insert` (number, version, record), `replace` (key,
-    version, the fields that changed), `delete` (keys) and `keep` (name, value).
+    The file has four kinds of lines, each an object with one member: `insert` (number, version, record), `replace`
+    (key, version, the changed fields), `delete` (keys) and `keep` (name, value).
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,16 +41,16 @@ class JsonlStorage(MemoryStorage):
         self._lock = -1
         self._file = -1
         self._size = 0
-        """Bytes of the file that are known to be on the disk."""
+        """Bytes of the file that are certainly on the disk."""
         self._lines_in_file = 0
 
     @classmethod
     async def open(cls, path: Path) -> Self:
-        """Opens the file, which is made if there is none.
+        """Opens the file, which is created if it does not exist.
 
         Raises:
             StoreInUse: another process has it open.
-            StoreError: it holds something that this class did not write.
+            StoreError: it was not written by this class.
         """
         storage = cls(path)
         await asyncio.to_thread(storage._start)
@@ -119,7 +119,7 @@ class JsonlStorage(MemoryStorage):
             while written < len(data):
                 written += os.write(self._file, data[written:])
         except OSError as problem:
-            # No disk space, for example: nothing of this call may stay in the file.
+            # For example, the disk is full: no part of this call may stay in the file.
             os.ftruncate(self._file, self._size)
             raise StoreUnavailable(f"{self._path} cannot be written: {problem}") from problem
         self._flush()
@@ -130,7 +130,7 @@ class JsonlStorage(MemoryStorage):
         try:
             os.fsync(self._file)
         except OSError as problem:
-            # Nobody knows what is on the disk now, and the next flush may report success for what is lost.
+            # The content of the disk is unknown now, and the next flush may report success for lost data.
             os.close(self._file)
             self._file = -1
             raise StoreClosed(f"{self._path} cannot be flushed to the disk: {problem}") from problem
@@ -151,7 +151,7 @@ class JsonlStorage(MemoryStorage):
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
 
     def _read(self, content: bytes) -> None:
-        # What follows the last line end was being written when the process died, and was never acknowledged.
+        # The text after the last line end was being written when the process died, and was never acknowledged.
         whole = content[: content.rfind(b"\n") + 1]
         records: dict[tuple[str, ...], list[Any]] = {}
         for number, line in enumerate(whole.splitlines(), 1):
@@ -169,12 +169,12 @@ class JsonlStorage(MemoryStorage):
                 else:
                     self.kept[value[0]] = msgspec.convert(value[1], bytes)
             except (msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError) as problem:
-                raise StoreError(f"{self._path}, line {number} is no line of a queue: {problem}") from problem
+                raise StoreError(f"{self._path}, line {number} is not a line of a queue: {problem}") from problem
         for row in records.values():
             self.put(msgspec.convert(row, Row))
 
     def _write_anew(self) -> None:
-        """Writes the file with one line for each record, under another name until it is whole."""
+        """Writes the file with one line for each record, under another name until it is complete."""
         lines: list[dict[str, Any]] = [{"keep": pair} for pair in self.kept.items()]
         lines += [{"insert": row} for row in self.rows.values()]
         fresh = self._path.with_name(f"{self._path.name}.new")
@@ -198,7 +198,7 @@ def _difference(before: RequestRecord, after: RequestRecord) -> dict[str, Any]:
 
 @asynccontextmanager
 async def jsonl_store(options: Mapping[str, Any], context: BuildContext) -> AsyncIterator[StorageQueue]:
-    """The store that `backends: {store: {use: NAME.jsonl, path: ./queue.jsonl}}` names."""
+    """The store for `backends: {store: {use: NAME.jsonl, path: ./queue.jsonl}}`."""
     storage = await JsonlStorage.open(context.path(options["path"]))
     worker = context.settings.worker
     bounds = {"max_queued": worker.max_queued, "max_queued_per_owner": worker.share_of_owner}
@@ -211,7 +211,7 @@ async def jsonl_store(options: Mapping[str, Any], context: BuildContext) -> Asyn
 
 @hookimpl
 def streamer_backends() -> list[Component]:
-    """What this plugin offers."""
+    """The plugin's components."""
     options = {
         "type": "object",
         "properties": {"path": {"type": "string", "default": "./queue.jsonl"}},

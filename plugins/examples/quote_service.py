@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""A small HTTP service for an `http` action: quotes an exchange of money.
+"""A small HTTP service for an `http` action: quotes the exchange of money between currencies.
 
-Run it beside streamer:
+Run it in another terminal:
 
     python plugins/examples/quote_service.py --port 9090
 
-`POST /quote` with {"amount": "100.00", "from": "USD", "to": "EUR"} answers with rate, fee and result. A wrong request
-gets 400 or 404 with {"error": {"code", "message"}}. It listens on loopback only and needs nothing but Python's
+`POST /quote` with {"amount": "100.00", "from": "USD", "to": "EUR"} answers with rate, fee and result. An invalid
+request gets 400 or 404 with {"error": {"code", "message"}}. It listens on loopback only and needs only Python's
 standard library.
 """
 
@@ -26,7 +26,7 @@ EUROS = {
     "CHF": Decimal("1.04"),
     "JPY": Decimal("0.0061"),
 }
-"""Euros for one unit; made up, and always the same."""
+"""Euros for one unit; invented, and always the same."""
 
 FEE = Decimal("0.0045")
 _CENT = Decimal("0.01")
@@ -44,23 +44,23 @@ class Wrong(Exception):
 
 
 def quote(payload: Any) -> dict[str, str]:
-    """Rate, fee and what is left of an amount in another currency.
+    """Rate, fee and the resulting amount in another currency.
 
     Raises:
-        Wrong: the payload is not a quote's, or a currency is not known.
+        Wrong: the payload is invalid, or a currency is unknown.
     """
     if not isinstance(payload, dict):
         raise Wrong(400, "VALIDATION_ERROR", "the body must be a JSON object with amount, from and to")
     source, target = str(payload.get("from")), str(payload.get("to"))
     for currency in (source, target):
         if currency not in EUROS:
-            raise Wrong(404, "NOT_FOUND", f"no rate for {currency}; known are {', '.join(EUROS)}")
+            raise Wrong(404, "NOT_FOUND", f"no rate for {currency}; use one of {', '.join(EUROS)}")
     try:
         amount = Decimal(str(payload.get("amount")))
     except InvalidOperation:
         amount = Decimal(0)
     if not amount.is_finite() or not 0 < amount <= _MOST:
-        raise Wrong(400, "VALIDATION_ERROR", f"amount must be a number above 0 and up to {_MOST}")
+        raise Wrong(400, "VALIDATION_ERROR", f"amount must be a number above 0 and at most {_MOST}")
     rate = EUROS[source] / EUROS[target]
     fee = _rounded(amount * FEE)
     return {
@@ -92,12 +92,12 @@ class QuoteHandler(BaseHTTPRequestHandler):
     def _payload(self) -> Any:
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal() or int(length) > _LONGEST_BODY:
-            # The body stays unread, so this connection cannot carry another request.
+            # The body is not read, so this connection cannot carry another request.
             self.close_connection = True
-            raise Wrong(400, "VALIDATION_ERROR", f"Content-Length is needed, up to {_LONGEST_BODY}")
+            raise Wrong(400, "VALIDATION_ERROR", f"Content-Length is required, at most {_LONGEST_BODY}")
         body = self.rfile.read(int(length))
         if self.path != "/quote":
-            raise Wrong(404, "NOT_FOUND", f"there is no {self.path}; POST to /quote")
+            raise Wrong(404, "NOT_FOUND", f"{self.path} does not exist; POST to /quote")
         try:
             return json.loads(body)
         except ValueError:
@@ -114,8 +114,8 @@ class QuoteHandler(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Serves until Ctrl-C."""
-    parser = argparse.ArgumentParser(description="Quotes exchanges of money over HTTP, on loopback.")
-    parser.add_argument("--port", type=int, default=9090, help="0 takes a free one (default: 9090)")
+    parser = argparse.ArgumentParser(description="Quotes currency exchanges over HTTP, on loopback.")
+    parser.add_argument("--port", type=int, default=9090, help="0 chooses a free port (default: 9090)")
     with ThreadingHTTPServer(("127.0.0.1", parser.parse_args().port), QuoteHandler) as server:
         print(f"http://127.0.0.1:{server.server_port}/quote", flush=True)
         try:

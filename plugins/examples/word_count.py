@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A program for a `command` action: counts the words of a text.
 
-The payload comes on stdin as JSON: {"text": "…", "most": 10}. Each line on stdout is a JSON object: progress first,
-then one result or one error. Any language will do; this one needs nothing but Python's standard library.
+The payload arrives on stdin as JSON: {"text": "…", "most": 10}. Each line on stdout is a JSON object: progress first,
+then one result or one error. Programs can be written in any language; this one needs only Python's standard library.
 """
 
 from __future__ import annotations

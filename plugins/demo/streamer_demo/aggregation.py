@@ -1,4 +1,4 @@
-"""Payments folded into the numbers of a report."""
+"""Aggregates payments into the numbers of a report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .payments import Payment
 
 @dataclass(slots=True)
 class Tally:
-    """Counts and sums of some payments. Amounts are minor units of one currency; failed payments moved no money."""
+    """Counts and sums of payments. Amounts are minor units of one currency; failed payments moved no money."""
 
     payments: int = 0
     failed: int = 0
@@ -22,7 +22,7 @@ class Tally:
     refunded: int = 0
 
     def add(self, other: Tally) -> None:
-        """Takes in the payments of another."""
+        """Adds the payments of another tally."""
         self.payments += other.payments
         self.failed += other.failed
         self.refunds += other.refunds
@@ -31,28 +31,28 @@ class Tally:
 
     @property
     def net(self) -> int:
-        """What was kept."""
+        """The amount that was not refunded."""
         return self.gross - self.refunded
 
     @property
     def average(self) -> int:
-        """Of a payment that did not fail, half a unit rounded up; 0 when there is none."""
+        """Per payment that did not fail, half a unit rounded up; 0 when there is none."""
         paid = self.payments - self.failed
         return (2 * self.gross + paid) // (2 * paid) if paid else 0
 
 
 @dataclass(slots=True)
 class Report:
-    """The numbers. Amounts are in `currency` but for those of `rows` and `native`."""
+    """The numbers of a report. Amounts are in `currency`, except those of `rows` and `native`."""
 
     group_by: str
     currency: str
     start: str = ""
-    """The first day with a payment; empty when there is none."""
+    """The first day with a payment; empty without payments."""
     end: str = ""
     total: Tally = field(default_factory=Tally)
     periods: dict[str, Tally] = field(default_factory=dict)
-    """Every period from the first to the last, in order; one without payments is there too."""
+    """Every period from the first to the last, in order, including those without payments."""
     breakdowns: dict[str, dict[str, Tally]] = field(default_factory=dict)
     """By `currency`, `method`, `country` and `status`; the largest gross first."""
     rows: dict[tuple[str, str], Tally] = field(default_factory=dict)
@@ -62,13 +62,13 @@ class Report:
 
 
 class Aggregator:
-    """Takes payments in, one at a time, and makes a report of them.
+    """Collects payments one at a time, and creates a report.
 
     Args:
         group_by: `day`, `week` (ISO 8601) or `month`.
-        currency: count only payments in this one and report in it; None takes all and reports in euros.
-        first: the first day that counts, as `2024-03-01`; None for no limit.
-        last: the last day that counts.
+        currency: include only payments in this currency, and report in it; None includes all and reports in euros.
+        first: the first day, as `2024-03-01`; None for no limit.
+        last: the last day.
     """
 
     def __init__(
@@ -81,11 +81,11 @@ class Aggregator:
         self._cells: dict[tuple[str, ...], tuple[Tally, Tally]] = {}
 
     def wants(self, payment: Payment) -> bool:
-        """Whether the payment counts."""
+        """Whether the report includes the payment."""
         return self._first <= payment.day <= self._last and self._currency in (None, payment.currency)
 
     def add(self, payment: Payment) -> None:
-        """Counts a payment that `wants` lets in."""
+        """Adds a payment that the report includes."""
         key = (payment.day, payment.currency, payment.method, payment.country, payment.status)
         cell = self._cells.get(key)
         if cell is None:
@@ -99,7 +99,7 @@ class Aggregator:
             return
         convert = self._currency is None and payment.currency != REPORTING_CURRENCY
         native.gross += payment.amount
-        # Each payment is converted by itself: so every table of the report adds up to the same cent.
+        # Each payment is converted separately, so that every table of the report has the same total.
         reported.gross += to_cents(payment.amount, payment.currency) if convert else payment.amount
         if payment.refunded:
             native.refunds += 1
@@ -108,7 +108,7 @@ class Aggregator:
             reported.refunded += to_cents(payment.refunded, payment.currency) if convert else payment.refunded
 
     def report(self) -> Report:
-        """The numbers of all that was added."""
+        """The numbers of all added payments."""
         report = Report(self._group_by, self._currency or REPORTING_CURRENCY)
         by: dict[str, dict[str, Tally]] = {"currency": {}, "method": {}, "country": {}, "status": {}}
         days = [key[0] for key in self._cells]

@@ -1,4 +1,4 @@
-"""One operation on many payments, where some may fail."""
+"""Applies one operation to many payments; some of them may fail."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .ledger import Ledger, Outcome
 
 
 async def bulk_operation(request: Request, *, data_dir: Path, records: int, batch_size: int) -> dict[str, Any]:
-    """Refunds, tags or archives many payments; items that cannot be done are listed with the reason.
+    """Refunds, tags or archives many payments; lists failed items with the reason.
 
-    A run that is repeated, after a worker's death say, does no item a second time: each batch is one transaction, and
-    what was done is remembered in it by request and item.
+    A repeated run, for example after a worker's death, processes no item twice: each batch is one transaction, which
+    also records the outcomes by request and item.
 
     Args:
-        request: its payload names the operation and the items.
-        data_dir: where the ledger is, and where it is made when it is missing.
-        records: how many payments to make when they are missing.
-        batch_size: items in one transaction, and between two reports of progress.
+        request: its payload has the operation and the items.
+        data_dir: the folder of the ledger, which is created if it does not exist.
+        records: how many payments to generate if there are none.
+        batch_size: items per transaction, and between two progress reports.
     """
     operation, items = request.payload["operation"], request.payload["items"]
     ledger = Ledger(data_dir, records)
@@ -34,7 +34,7 @@ async def bulk_operation(request: Request, *, data_dir: Path, records: int, batc
     request.progress.report(0, f"0 of {len(items)}")
     for start in range(0, len(numbered), batch_size):
         batch = numbered[start : start + batch_size]
-        # SQLite blocks, and the loop belongs to everybody: a thread waits for the disk.
+        # SQLite blocks, and must not block the shared event loop: a thread waits for the disk.
         outcomes += await asyncio.to_thread(ledger.apply, key, request.created_at, operation, batch)
         failed = sum(outcome.code is not None for outcome in outcomes)
         text = f"{len(outcomes)} of {len(items)}, {failed} failed"
@@ -53,6 +53,6 @@ async def bulk_operation(request: Request, *, data_dir: Path, records: int, batc
 
 
 def _key(request: Request) -> str:
-    """The request and what it asks for: an id that is used again for other items is another request."""
+    """The request and its items: the same id with other items is another request."""
     payload = json.dumps(request.payload, sort_keys=True)
     return f"{request_key(request)}-{hashlib.sha256(payload.encode()).hexdigest()[:16]}"

@@ -1,4 +1,4 @@
-"""The rules by which a row of a payments file is accepted, refused or repaired."""
+"""The rules for accepting, rejecting or repairing a row of a payments file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from .money import EXPONENTS, format_amount, parse_amount
 
 REQUIRED: Final = ("id", "email", "created_at", "amount", "currency")
-"""Columns that a file must have, and values that a row must have."""
+"""Required columns of a file, with required values in each row."""
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+")
 _LONGEST_EMAIL = 254
@@ -25,14 +25,14 @@ _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
 
 
 Rule = Callable[[str], str]
-"""Repairs one value, or raises ValueError with what is wrong with it."""
+"""Repairs one value, or raises ValueError with the problem."""
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong with a row."""
+    """One problem of a row."""
 
     reason: str
-    """A word that problems are counted by, such as `bad_email`."""
+    """A word for counting problems, such as `bad_email`."""
     column: str
     message: str
 
@@ -41,8 +41,8 @@ class Cleaner:
     """Cleans the rows of one file; it remembers their ids.
 
     Args:
-        columns: the file's columns, as `column_names` gives them.
-        decimal: the decimal separator of amounts, `.` or `,`; the other one may separate thousands.
+        columns: the file's columns, from `column_names`.
+        decimal: the decimal separator of amounts, `.` or `,`; the other character can separate thousands.
     """
 
     def __init__(self, columns: Sequence[str], decimal: str = ".") -> None:
@@ -51,7 +51,7 @@ class Cleaner:
         self._seen: set[str] = set()
 
     def clean(self, fields: Sequence[str]) -> tuple[list[str], list[Problem]]:
-        """The row as it should be, and all that is wrong with it. A row with problems is to be refused."""
+        """The cleaned row, and all its problems. A row with problems must be rejected."""
         if len(fields) != len(self._columns):
             wrong = f"{len(fields)} fields instead of {len(self._columns)}"
             return [], [Problem("wrong_field_count", "", wrong)]
@@ -64,9 +64,9 @@ class Cleaner:
             currency = row["currency"]
             self._apply(row, "amount", lambda text: self._amount(text, currency), problems)
         if row["id"] in self._seen:
-            problems.append(Problem("duplicate_id", "id", f"{row['id']!r} came before"))
+            problems.append(Problem("duplicate_id", "id", f"{row['id']!r} is a duplicate"))
         elif not problems:
-            # Only an accepted row takes its id: a repaired second copy of a refused one is welcome.
+            # Only an accepted row uses up its id: a corrected copy of a rejected row is accepted.
             self._seen.add(row["id"])
         return list(row.values()), problems
 
@@ -89,7 +89,7 @@ def column_names(fields: Sequence[str]) -> list[str]:
     """The header's names in lower case with underscores.
 
     Raises:
-        ValueError: a required column is missing, or a name comes twice.
+        ValueError: a required column is missing, or a name is repeated.
     """
     names = [_SPACES.sub("_", field.strip().lower()) for field in fields]
     missing = [name for name in REQUIRED if name not in names]
@@ -97,7 +97,7 @@ def column_names(fields: Sequence[str]) -> list[str]:
         raise ValueError(f"missing columns: {', '.join(missing)}")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"columns that come twice: {', '.join(twice)}")
+        raise ValueError(f"repeated columns: {', '.join(twice)}")
     return names
 
 
@@ -114,7 +114,7 @@ def _currency(text: str) -> str:
 
 
 def _moment(text: str) -> str:
-    """ISO 8601, or day.month.year; times become UTC, and one without a zone is taken for UTC."""
+    """ISO 8601, or day.month.year; times are converted to UTC, and a time without a zone counts as UTC."""
     dotted = _DOTTED.fullmatch(text)
     try:
         if dotted:

@@ -1,4 +1,4 @@
-"""Users in an SQLite file, each with an e-mail address that nobody else has."""
+"""Stores users in an SQLite file, with unique e-mail addresses."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _INSERT = """INSERT INTO users (name, email, country, created_at, request) VALUE
 
 
 def create_user(request: Request, *, data_dir: Path) -> dict[str, Any]:
-    """Creates a user; an e-mail address that is taken is a CONFLICT.
+    """Creates a user; an existing e-mail address is a CONFLICT.
 
     Args:
-        request: its payload holds `name`, `email` and perhaps `country`.
-        data_dir: where `users.sqlite` is, and where it is made when it is missing.
+        request: its payload has `name`, `email` and optionally `country`.
+        data_dir: the folder of `users.sqlite`, which is created if it does not exist.
     """
     payload, key = request.payload, request_key(request)
     name = " ".join(unicodedata.normalize("NFC", payload["name"]).split())
     if not name:
-        wrong = {"path": "/name", "message": "is empty but for spaces"}
+        wrong = {"path": "/name", "message": "contains only spaces"}
         raise Error("VALIDATION_ERROR", "the name is empty", {"errors": [wrong]})
     email = payload["email"].strip().lower()
     with transaction(data_dir / "users.sqlite", _prepare) as database:
-        # A run that is repeated finds the user that its first run made.
+        # A repeated run finds the user that the first run created.
         made = database.execute(_FIND, (key, email)).fetchone()
         if made is None:
             made = _insert(database, (name, email, payload.get("country"), timestamp(request.created_at), key))
@@ -52,5 +52,5 @@ def _insert(database: sqlite3.Connection, values: tuple[str | None, ...]) -> tup
         row: tuple[Any, ...] = database.execute(_INSERT, values).fetchone()
     except sqlite3.IntegrityError:
         email = values[1]
-        raise Error("CONFLICT", f"a user with the e-mail address {email} exists", {"email": email}) from None
+        raise Error("CONFLICT", f"a user with the e-mail address {email} already exists", {"email": email}) from None
     return row

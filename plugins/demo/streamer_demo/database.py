@@ -13,16 +13,16 @@ _PATIENCE = 30.0
 
 @contextlib.contextmanager
 def transaction(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> Iterator[sqlite3.Connection]:
-    """One transaction that reads and writes: committed, durably, when the block ends well, otherwise undone.
+    """A transaction that reads and writes: durably committed when the block succeeds, otherwise rolled back.
 
-    Others who want one wait for it. It blocks: call it in a thread.
+    Concurrent transactions wait for each other. It blocks: call it in a thread.
 
     Args:
-        path: the file, made when it is missing.
-        prepare: makes the tables of a new file, in the same transaction.
+        path: the file, created if it does not exist.
+        prepare: creates the tables of a new file, in the same transaction.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # isolation_level None: the transactions are those that are written here.
+    # isolation_level None: this code controls the transactions.
     with contextlib.closing(sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         try:

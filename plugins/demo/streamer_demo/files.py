@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and folders that belong to one request."""
+"""Writes files atomically, and creates folders for requests."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _LONGEST_NAME = 48
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place when the block ends well, and is removed when it does not.
+    """A temporary file next to `path` that replaces it when the block succeeds, and is removed otherwise.
 
-    Whoever reads `path` sees the old file or the new one, never a part; two writers do not disturb each other.
+    Readers of `path` see the old file or the new one, never a part; two writers do not affect each other.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
@@ -38,17 +38,17 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Removes what a run that was killed left in a request's folder: its temporary files."""
+    """Removes the temporary files that a killed run left in a request's folder."""
     for left in folder.glob(".*"):
         left.unlink(missing_ok=True)
 
 
 def request_key(request: Request) -> str:
-    """The same for every run of one request, different for any two requests: an id is unique only per owner."""
+    """The same for every run of one request, and different for any two requests: an id is unique only per owner."""
     return hashlib.sha256(f"{request.owner}\0{request.action}\0{request.id}".encode()).hexdigest()[:32]
 
 
 def request_folder(parent: Path, request: Request) -> Path:
-    """A folder for the files of one request: a part of its id for people, then a part of its key."""
+    """A folder for the files of one request: a part of its id, for people, and a part of its key."""
     name = _UNSAFE.sub("-", request.id)[:_LONGEST_NAME].strip("-")
     return parent / f"{name or 'request'}-{request_key(request)[:12]}"

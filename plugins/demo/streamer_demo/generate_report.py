@@ -1,4 +1,4 @@
-"""Reports of payments: read, fold, write as CSV, workbook and PDF."""
+"""Reports of payments: reads, aggregates, and writes CSV, a workbook and PDF."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .money import format_amount
 from .payments import Payment, PaymentReader
 
 FORMATS: Final = ("csv", "xlsx", "pdf")
-# What each step costs, roughly; progress is given out in these shares.
+# The approximate cost of each step, for the progress bar.
 _READ: Final = 10
 _STEPS: Final = {"csv": 1, "xlsx": 30, "pdf": 6}
 _EVERY: Final = 2_000
 
 
 class _Bar:
-    """One bar over steps of different weight."""
+    """One progress bar for steps of different weight."""
 
     def __init__(self, progress: ProgressReporter, total: float) -> None:
         self._progress = progress
@@ -30,7 +30,7 @@ class _Bar:
         self._done = 0.0
 
     def show(self, part: float, message: str, **metadata: Any) -> None:
-        """`part` of the present step's weight is done."""
+        """`part` of the current step's weight is done."""
         self._progress.report(100 * (self._done + part) / self._total, message, **metadata)
 
     def finish(self, weight: float) -> None:
@@ -41,10 +41,10 @@ def generate_report(request: Request, *, data_dir: Path, output_dir: Path, recor
     """Aggregates payments by period and writes the report as CSV, XLSX and PDF.
 
     Args:
-        request: its payload says which payments, how they are grouped, and which files to write.
-        data_dir: where the payments are, and where they are made when they are missing.
-        output_dir: each request gets a folder of its own in it. A request that is run again replaces its own files.
-        records: how many payments to make when they are missing.
+        request: its payload selects the payments, the grouping and the files.
+        data_dir: the folder of the payments, which are generated if they do not exist.
+        output_dir: the parent of a folder for each request. A repeated run replaces its own files.
+        records: how many payments to generate if there are none.
     """
     wish = request.payload or {}
     first, last = wish.get("start_date"), wish.get("end_date")
@@ -94,7 +94,7 @@ def _watched(
 
 
 def _write(name: str, report: Report, path: Path, payments: Iterator[Payment]) -> None:
-    # The libraries are loaded by the process that writes, not by everything that lists what the plugin offers.
+    # The libraries are imported by the process that writes, not by everything that lists the plugin.
     if name == "csv":
         from . import report_csv  # noqa: PLC0415 - as said above
 

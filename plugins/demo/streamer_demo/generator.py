@@ -1,4 +1,4 @@
-"""The demo's data: payments of two years, the same on every machine."""
+"""Generates the demo's data: payments of two years, the same on every machine."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _COUNTRIES: Final[dict[str, tuple[int, str, dict[str, int]]]] = {
     "BR": (5, "BRL", {"pix": 64, "card": 36}),
     "JP": (5, "JPY", {"card": 62, "wallet": 38}),
 }
-# Logarithm of the middle amount in minor units: about 40 euros of each currency.
+# Logarithm of the median amount in minor units: about 40 euros in each currency.
 _MIDDLE: Final = {"EUR": 8.3, "USD": 8.4, "GBP": 8.15, "CHF": 8.3, "PLN": 9.7, "SEK": 10.7, "BRL": 10.0, "JPY": 8.8}
-# Of a thousand payments, how many fail.
+# Failed payments per thousand.
 _FAILING: Final = {
     "card": 72,
     "sepa_debit": 35,
@@ -55,9 +55,9 @@ _NAMES: Final = ("anna", "ben", "chloe", "diego", "ewa", "felix", "hana", "ines"
 
 
 def ensure_payments(data_dir: Path, records: int = RECORDS) -> Path:
-    """The file of payments in `data_dir`, made first when it is not there. A file that is there is never changed.
+    """The file of payments in `data_dir`, generated if it does not exist. An existing file is never changed.
 
-    Two processes that find it missing both make it; the contents are the same, and each replaces the whole file.
+    Two processes that find it missing both generate it; the contents are the same, and each replaces the whole file.
     """
     path = data_dir / FILE_NAME
     if not path.exists():
@@ -69,7 +69,7 @@ def ensure_payments(data_dir: Path, records: int = RECORDS) -> Path:
 def _write(path: Path, records: int) -> None:
     with (
         path.open("wb") as raw,
-        # No file name and no time in the header: the same records make the same bytes.
+        # No file name and no time in the header: the same records give the same bytes.
         gzip.GzipFile("", "wb", 3, raw, 0) as packed,
         io.TextIOWrapper(packed, "utf-8", newline="") as text,
     ):

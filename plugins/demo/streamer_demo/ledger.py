@@ -1,4 +1,4 @@
-"""What was done to payments: refunds, tags and archiving, in an SQLite file."""
+"""A ledger of operations on payments (refunds, tags and archiving) in an SQLite file."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _TABLES = (
     "CREATE INDEX applied_at ON applied (at)",
 )
 _REMEMBERED: Final = 30 * 86_400.0
-"""Seconds for which it is remembered that an item was done; longer than any request lives."""
+"""Seconds for which the outcome of an item is kept; longer than the lifetime of any request."""
 
 
 class Outcome(NamedTuple):
-    """What became of one item; no code means that it succeeded."""
+    """The outcome of one item; no code means success."""
 
     item: int
     """Its index within the request."""
@@ -36,11 +36,11 @@ class Outcome(NamedTuple):
 
 
 class Ledger:
-    """The ledger of one data folder; made from the file of payments when it is first used.
+    """The ledger of one data folder; created from the file of payments when it is first used.
 
     Args:
-        data_dir: where the ledger and the payments are.
-        records: how many payments to make when they are missing.
+        data_dir: the folder of the ledger and the payments.
+        records: how many payments to generate if there are none.
     """
 
     def __init__(self, data_dir: Path, records: int) -> None:
@@ -53,11 +53,11 @@ class Ledger:
     ) -> list[Outcome]:
         """Applies an operation to some items in one transaction: all of them are durable, or none.
 
-        An item that was applied before under the same key is not applied again; its first outcome is returned.
+        An item that was applied before with the same key is not applied again; its first outcome is returned.
 
         Args:
             key: the request.
-            moment: when the request was made, in seconds since 1970.
+            moment: when the request was created, in seconds since 1970.
             operation: one of `OPERATIONS`.
             items: each with its index within the request.
         """
@@ -108,23 +108,23 @@ def _once(
 def _find(database: sqlite3.Connection, payment_id: str) -> _Payment:
     row = database.execute("SELECT * FROM payments WHERE id = ?", (payment_id,)).fetchone()
     if row is None:
-        raise Error("NOT_FOUND", f"there is no payment {payment_id}")
+        raise Error("NOT_FOUND", f"payment {payment_id} does not exist")
     return _Payment(*row)
 
 
 def _refund(database: sqlite3.Connection, payment: _Payment, item: Mapping[str, Any]) -> None:
     if payment.status == "failed":
-        raise Error("NOT_REFUNDABLE", "the payment failed; no money moved")
+        raise Error("NOT_REFUNDABLE", "the payment failed, so no money was moved")
     left = payment.amount - payment.refunded
     if left == 0:
-        raise Error("ALREADY_REFUNDED", "all of it was refunded before")
+        raise Error("ALREADY_REFUNDED", "the payment is already fully refunded")
     try:
         wanted = parse_amount(item["amount"], payment.currency) if "amount" in item else left
     except ValueError as wrong:
         raise Error("VALIDATION_ERROR", str(wrong)) from None
     if not 0 < wanted <= left:
         rest = format_amount(left, payment.currency)
-        raise Error("AMOUNT_TOO_LARGE", f"an amount above 0 and up to {rest} {payment.currency} can be refunded")
+        raise Error("AMOUNT_TOO_LARGE", f"the amount of a refund must be above 0 and at most {rest} {payment.currency}")
     status = "refunded" if wanted == left else "partially_refunded"
     database.execute(
         "UPDATE payments SET refunded = refunded + ?, status = ? WHERE id = ?", (wanted, status, payment.id)
@@ -132,13 +132,13 @@ def _refund(database: sqlite3.Connection, payment: _Payment, item: Mapping[str, 
 
 
 def _tag(database: sqlite3.Connection, payment: _Payment, item: Mapping[str, Any]) -> None:
-    # A tag that is there already is what was asked for.
+    # Adding an existing tag changes nothing.
     database.execute("INSERT OR IGNORE INTO tags VALUES (?, ?)", (payment.id, item["tag"]))
 
 
 def _archive(database: sqlite3.Connection, payment: _Payment, _item: Mapping[str, Any]) -> None:
     if payment.archived:
-        raise Error("CONFLICT", "it is archived already")
+        raise Error("CONFLICT", "the payment is already archived")
     database.execute("UPDATE payments SET archived = 1 WHERE id = ?", (payment.id,))
 
 

@@ -30,7 +30,7 @@ _EUROS: Final = {
     "BRL": Fraction("0.168"),
     "JPY": Fraction("0.0061"),
 }
-"""Euros for one unit: fixed reference rates of the demo, so that the same payments always make the same report."""
+"""Euros for one unit: fixed reference rates, so that the same payments always give the same report."""
 
 _CENTS: Final = {currency: rate * 100 / 10 ** EXPONENTS[currency] for currency, rate in _EUROS.items()}
 _MOST_MINOR: Final = 10**15
@@ -40,8 +40,8 @@ def parse_amount(text: str, currency: str) -> int:
     """Minor units of a plain decimal such as `12.50`.
 
     Raises:
-        ValueError: not a number, finer than the currency's minor unit, beyond a million billion minor units, or a
-            currency that is not in `EXPONENTS`.
+        ValueError: it is not a number, has too many decimal places for the currency, exceeds a million billion minor
+            units, or the currency is not in `EXPONENTS`.
     """
     if currency not in EXPONENTS:
         raise ValueError(f"{currency!r} is not one of {', '.join(EXPONENTS)}")
@@ -53,7 +53,7 @@ def parse_amount(text: str, currency: str) -> int:
         raise ValueError(f"{text!r} is not an amount of money")
     minor = int(amount)
     if minor != amount:
-        raise ValueError(f"{text!r} is finer than {currency} allows ({EXPONENTS[currency]} decimal places)")
+        raise ValueError(f"{text!r} has too many decimal places for {currency} ({EXPONENTS[currency]} are allowed)")
     return minor
 
 

@@ -1,4 +1,4 @@
-"""Payment records, and the file that holds them."""
+"""Payment records, and the file that contains them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Payment(NamedTuple):
     method: str
     country: str
     status: str
-    """One of `STATUSES`; the amount of a `failed` payment never moved."""
+    """One of `STATUSES`; the amount of a `failed` payment was not moved."""
     refunded: int
 
     @property

@@ -1,4 +1,4 @@
-"""What the plugin offers. The entry point in `pyproject.toml` names this module."""
+"""The plugin's components. The entry point in `pyproject.toml` refers to this module."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .generate_report import generate_report
 from .generator import RECORDS
 from .process_data import process_data
 
-# A property with `format: path` reaches the handler as an absolute path, relative ones taken from the folder of the
-# file. Defaults are filled in before the handler sees its options.
+# A property with `format: path` reaches the handler as an absolute path; relative ones start from the folder of the
+# file. Missing options are filled with their defaults.
 _DATA_DIR = {"type": "string", "format": "path", "default": "./data", "description": "The folder of the data"}
 _OUTPUT_DIR = {"type": "string", "format": "path", "default": "./reports", "description": "The folder of the results"}
 _RECORDS = {
@@ -23,13 +23,13 @@ _RECORDS = {
     "minimum": 1,
     "maximum": 10_000_000,
     "default": RECORDS,
-    "description": "How many payments are made when the data folder has none",
+    "description": "How many payments to generate if the data folder has none",
 }
 
 
 @hookimpl
 def streamer_handlers() -> list[Component]:
-    """The handlers, as the file may name them after the plugin's prefix."""
+    """The handlers; in the file, their names have the plugin's prefix."""
     return [
         handler(
             "create_user",
@@ -54,8 +54,8 @@ def streamer_handlers() -> list[Component]:
                 data_dir=_DATA_DIR,
                 output_dir=_OUTPUT_DIR,
                 chunk_size=_count(1000, "Rows that are cleaned and written at a time"),
-                max_rows=_count(1_000_000, "A file with more is refused"),
-                max_examples=_count(5, "Refused rows that are shown per reason"),
+                max_rows=_count(1_000_000, "A file with more rows is rejected"),
+                max_examples=_count(5, "Rejected rows that are shown per reason"),
             ),
             schema=_schema("process_data"),
             estimated_duration="10s",
@@ -66,7 +66,7 @@ def streamer_handlers() -> list[Component]:
             options=_options(
                 data_dir=_DATA_DIR,
                 records=_RECORDS,
-                batch_size=_count(100, "Items in one transaction, and between two reports of progress"),
+                batch_size=_count(100, "Items per transaction, and between two progress reports"),
             ),
             schema=_schema("bulk_operation"),
             estimated_duration="10s",

@@ -23,15 +23,15 @@ _ENDINGS = (".csv", ".csv.gz")
 def process_data(
     request: Request, *, data_dir: Path, output_dir: Path, chunk_size: int, max_rows: int, max_examples: int
 ) -> dict[str, Any]:
-    """Validates, cleans and transforms a CSV; says what was refused and why.
+    """Validates, cleans and transforms a CSV; lists rejected rows with reasons.
 
     Args:
-        request: its payload holds the CSV (`csv`) or names a file in `data_dir` (`path`).
+        request: its payload contains the CSV (`csv`), or the path of a file in `data_dir` (`path`).
         data_dir: the only folder that files are read from.
-        output_dir: each request gets a folder of its own in it, with the accepted rows as `cleaned.csv`.
-        chunk_size: rows cleaned and written at a time; memory holds no more than one chunk and the ids.
-        max_rows: a file with more is refused.
-        max_examples: refused rows that are shown per reason.
+        output_dir: the parent of a folder for each request, with the accepted rows in `cleaned.csv`.
+        chunk_size: rows cleaned and written at a time; memory contains only one chunk and the ids.
+        max_rows: a file with more rows is rejected.
+        max_examples: rejected rows that are shown per reason.
     """
     payload = request.payload
     path = request_folder(output_dir, request) / "cleaned.csv"
@@ -47,16 +47,16 @@ def process_data(
                 written.writerows(summary.sort(cleaner, columns, chunk))
                 if summary.read > max_rows:
                     raise Error("TOO_LARGE", f"more than {max_rows:,} rows; split the file", {"max_rows": max_rows})
-                text = f"{summary.read:,} rows read, {summary.refused:,} refused"
+                text = f"{summary.read:,} rows read, {summary.refused:,} rejected"
                 request.progress.report(100 * source.fraction, text, rows=summary.read, refused=summary.refused)
                 if cancelled():
                     # A thread cannot be stopped from outside; raising here also removes the unfinished file.
-                    raise Error("CANCELLED", "nobody waits for this any more")
+                    raise Error("CANCELLED", "the request was cancelled")
     return {"file": str(path), "columns": columns, **summary.result()}
 
 
 class _Source:
-    """The text of the CSV, and how much of it has been read."""
+    """The text of the CSV, and the fraction that has been read."""
 
     def __init__(self, payload: dict[str, Any], data_dir: Path) -> None:
         self._payload = payload
@@ -135,21 +135,21 @@ def _header(fields: list[str]) -> list[str]:
     try:
         return column_names(fields)
     except ValueError as wrong:
-        raise Error("VALIDATION_ERROR", f"the header of the CSV is wrong: {wrong}", {"header": fields}) from None
+        raise Error("VALIDATION_ERROR", f"the header of the CSV is invalid: {wrong}", {"header": fields}) from None
 
 
 def _inside(data_dir: Path, name: str) -> Path:
-    """The file of that name, links followed.
+    """The path of the file, with links resolved.
 
     Raises:
-        Error: VALIDATION_ERROR when it is outside of the folder or no CSV, NOT_FOUND when it is not there.
+        Error: VALIDATION_ERROR when it is outside of the folder or not a CSV, NOT_FOUND when it does not exist.
     """
     path = (data_dir / name.replace("\0", "")).resolve()
     if not path.is_relative_to(data_dir.resolve()) or not path.name.endswith(_ENDINGS):
-        message = f"must name a {' or '.join(_ENDINGS)} file inside the data folder"
+        message = f"must be the path of a {' or '.join(_ENDINGS)} file inside the data folder"
         raise Error("VALIDATION_ERROR", f"path {message}", {"errors": [{"path": "/path", "message": message}]})
     if not path.is_file():
-        raise Error("NOT_FOUND", f"there is no file {name!r} in the data folder")
+        raise Error("NOT_FOUND", f"the file {name!r} does not exist in the data folder")
     return path
 
 

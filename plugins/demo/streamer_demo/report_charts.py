@@ -28,7 +28,7 @@ _TICKS = 6
 def over_time(periods: dict[str, Tally], currency: str, width: float, height: float) -> Drawing:
     """Net and refunded amounts stacked per period, in points.
 
-    Neighbouring periods are added up when there are more of them than bars can be told apart.
+    If there are too many periods for separate bars, neighbouring ones are combined.
     """
     drawing = Drawing(width, height)
     step = max(1, math.ceil(len(periods) / _MOST_BARS))
@@ -56,7 +56,7 @@ def over_time(periods: dict[str, Tally], currency: str, width: float, height: fl
 
 
 def shares(tallies: dict[str, Tally], currency: str, width: float, height: float) -> Drawing:
-    """The gross amount of each key as a bar, the largest on top, with its share of the whole."""
+    """The gross amount of each key as a bar, the largest at the top, with its share of the total."""
     drawing = Drawing(width, height)
     whole = sum(tally.gross for tally in tallies.values()) or 1
     keys = list(tallies)[::-1]
@@ -84,7 +84,7 @@ def _sums(amounts: list[int], step: int, currency: str) -> list[float]:
 
 
 def _labels(keys: list[str], width: float) -> list[str]:
-    """As many of the keys as fit beside each other."""
+    """The keys that fit next to each other."""
     room = len(keys[0]) * _LABEL_ROOM + _LABEL_GAP
     every = max(1, math.ceil(len(keys) * room / width))
     return [key if number % every == 0 else "" for number, key in enumerate(keys)]

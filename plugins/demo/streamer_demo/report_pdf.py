@@ -21,7 +21,7 @@ _MUTED = HexColor("#6B7A8A")
 _BAND = HexColor("#F4F7FA")
 _MARGIN = 18 * mm
 _PADDING = 6
-"""What the document's frame keeps free at each side."""
+"""The margin of the document on each side."""
 _WIDTH = A4[0] - 2 * _MARGIN - 2 * _PADDING
 _TITLE = ParagraphStyle("title", fontName="Helvetica-Bold", fontSize=20, leading=24, textColor=_DARK)
 _SUBTITLE = ParagraphStyle("subtitle", fontName="Helvetica", fontSize=9.5, leading=14, textColor=_MUTED)
@@ -35,7 +35,7 @@ _TALLY = ("Payments", "Failed", "Refunds", "Gross", "Refunded", "Net", "Average"
 
 def write(report: Report, path: Path) -> None:
     """Writes the file; an existing one is replaced."""
-    # `invariant`: no time and no random id inside, so that the same numbers make the same file.
+    # `invariant`: no time and no random id, so that the same numbers give the same file.
     document = SimpleDocTemplate(
         str(path),
         pagesize=A4,

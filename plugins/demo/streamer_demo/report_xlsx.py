@@ -1,4 +1,4 @@
-"""The report as a workbook: summary with a chart, periods, breakdowns and, if asked for, every payment."""
+"""The report as a workbook: summary with a chart, periods, breakdowns and, if requested, every payment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Line = tuple[tuple[str, ...], Tally, str]
 _DARK = "#1F3A5F"
 
 ROWS_PER_SHEET = 1_000_000
-"""Excel's own limit is 1,048,576 rows; payments beyond this go on a further sheet."""
+"""Excel's own limit is 1,048,576 rows; further payments are on another sheet."""
 
 
 def write(report: Report, path: Path, payments: Iterable[Payment] = ()) -> None:
@@ -30,12 +30,12 @@ def write(report: Report, path: Path, payments: Iterable[Payment] = ()) -> None:
 
     Args:
         report: the numbers.
-        path: where to; an existing file is replaced.
-        payments: records for a sheet of their own, read once and row by row; no sheet when there is none.
+        path: of the file; an existing one is replaced.
+        payments: records for a separate sheet, read once and row by row; None for no sheet.
     """
-    # Rows go to disk as they are written: a hundred thousand payments need no memory to speak of.
+    # Rows are written to disk immediately, so a hundred thousand payments need little memory.
     with xlsxwriter.Workbook(str(path), {"constant_memory": True, "in_memory": False}) as book:
-        # A fixed date in the properties: the same numbers make the same file.
+        # A fixed date in the properties: the same numbers give the same file.
         book.set_properties({"title": "Payments", "created": datetime(2024, 1, 1)})  # noqa: DTZ001 - Excel knows no zones
         styles = _Styles(book)
         _summary(book, styles, report)

@@ -50,7 +50,7 @@ def test_what_can_be_refunded_is_and_the_rest_is_listed(run, row):
         "index": 3,
         "id": "pay_none",
         "code": "NOT_FOUND",
-        "message": "there is no payment pay_none",
+        "message": "payment pay_none does not exist",
     }
     assert row(payment.id) == (payment.amount, payment.amount, "refunded", 0)
 
@@ -70,7 +70,7 @@ def test_a_part_can_be_refunded_and_later_the_rest_but_no_more(run, row):
 def test_an_amount_that_the_currency_does_not_have_is_refused(run):
     result = run("refund", [{"id": YEN.id, "amount": "1.50"}])
     assert codes(result) == [(0, "VALIDATION_ERROR")]
-    assert "finer than JPY" in result["failures"][0]["message"]
+    assert "too many decimal places for JPY" in result["failures"][0]["message"]
 
 
 def test_tags_are_set_once_and_archiving_twice_is_a_conflict(run, row, data_dir):

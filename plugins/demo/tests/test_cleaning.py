@@ -107,5 +107,5 @@ def test_headers_are_put_in_one_form():
 def test_a_header_without_a_column_or_with_one_twice_is_refused():
     with pytest.raises(ValueError, match="missing columns: email, created_at"):
         column_names(["id", "amount", "currency"])
-    with pytest.raises(ValueError, match="come twice: id"):
+    with pytest.raises(ValueError, match="repeated columns: id"):
         column_names([*REQUIRED, "ID"])

@@ -22,8 +22,8 @@ def test_a_decimal_becomes_minor_units(text, currency, minor):
         ("NaN", "EUR", "not an amount of money"),
         ("Infinity", "EUR", "not an amount of money"),
         ("1e30", "EUR", "not an amount of money"),
-        ("1.005", "EUR", "finer than EUR allows"),
-        ("1.5", "JPY", "finer than JPY allows"),
+        ("1.005", "EUR", "too many decimal places for EUR"),
+        ("1.5", "JPY", "too many decimal places for JPY"),
         ("1.50", "XYZ", "not one of EUR"),
     ],
 )

@@ -112,7 +112,7 @@ def test_a_byte_order_mark_is_no_part_of_a_name(run, data_dir):
 
 @pytest.mark.parametrize("text", ["id,amount\n1,2\n", "\n", HEADER.replace("note", "id")])
 def test_a_wrong_header_is_refused_before_anything_is_written(run, tmp_path, text):
-    with pytest.raises(Error, match="the header of the CSV is wrong") as caught:
+    with pytest.raises(Error, match="the header of the CSV is invalid") as caught:
         run({"csv": text})
     assert caught.value.code == "VALIDATION_ERROR"
     assert not list((tmp_path / "out").rglob("*.csv"))

@@ -121,7 +121,7 @@ async def test_a_torn_last_line_is_cut_off_and_all_before_it_is_kept(tmp_path):
 async def test_a_line_that_is_not_its_own_is_named(tmp_path):
     path = tmp_path / "queue.jsonl"
     path.write_text('{"keep":["a","AA=="]}\n{"insert":7}\n')
-    with pytest.raises(StoreError, match=r"queue\.jsonl, line 2 is no line of a queue"):
+    with pytest.raises(StoreError, match=r"queue\.jsonl, line 2 is not a line of a queue"):
         await example.JsonlStorage.open(path)
     assert path.read_text().endswith('{"insert":7}\n')
 
