@@ -332,7 +332,7 @@ logs: {level: verbose, format: xml} #! bad-value bad-value
 """),
     "sections of another version": Broken("""\
 version: 1
-admin: {port: 8081}             #! unknown-key
+monitor: {port: 8081}           #! unknown-key
 tests: []                       #! unknown-key
 actions:
   echo:
@@ -344,6 +344,9 @@ tenants: [acme]                 #! unknown-key
 version: 1
 server:
   host: 0.0.0.0                 #! open-to-anyone
+admin:
+  enabled: true
+  host: 0.0.0.0                 #! admin-without-token
 actions:
   echo:
     handler: echo
