@@ -130,6 +130,25 @@ def streamer_backends() -> list[Component]:
 
 
 @hookimpl
+def streamer_commands() -> list[Component]:
+    """Two exports for those who watch a service."""
+    return [
+        Component(
+            kind=Kind.EXPORT,
+            name="prometheus-rules",
+            factory=_prometheus_rules,
+            summary="Alerting rules for Prometheus, of the metrics of the admin port",
+        ),
+        Component(
+            kind=Kind.EXPORT,
+            name="grafana",
+            factory=_grafana,
+            summary="A dashboard for Grafana, of the metrics of the admin port",
+        ),
+    ]
+
+
+@hookimpl
 def streamer_auth() -> list[Component]:
     """The absence of it, and tokens."""
     return [
@@ -149,6 +168,18 @@ def streamer_auth() -> list[Component]:
             options=auth_options.JWT,
         ),
     ]
+
+
+def _prometheus_rules(_options: Options, _context: BuildContext) -> Any:
+    from streamer.admin.exports import prometheus_rules  # noqa: PLC0415 - only who asks for it pays for it
+
+    return prometheus_rules
+
+
+def _grafana(_options: Options, _context: BuildContext) -> Any:
+    from streamer.admin.exports import grafana  # noqa: PLC0415 - as above
+
+    return grafana
 
 
 def _echo(_options: Options, context: BuildContext) -> Any:
