@@ -1,4 +1,4 @@
-"""Builds a service from settings and components, in one exit stack: a half-done start is undone."""
+"""Builds a service from settings and components, in one exit stack: if a start fails halfway, it is undone."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Service:
     wake_ups: WakeUps | None = None
     """Only where the store reports what other processes store."""
     authenticator: Authenticator | None = None
-    """None: nobody is asked."""
+    """None: clients are not authenticated."""
     deadlines: TokenDeadlines | None = None
     """When the connections' proofs expire; only with an authenticator."""
 
@@ -185,7 +185,7 @@ async def open_service(
             own[RENEWAL] = renewal_route(handler, authenticator, for_service_actions(middlewares))
         if observer is not None:
             observer.declare([*routes, *own])
-        # A store of this process alone keeps the order of its calls; another would be asked in vain.
+        # A store of this process alone answers in the order of the calls; elsewhere an early claim would be wasted.
         in_order = shared is None and not backends.store_component.several_processes
         router = Router(
             RequestQueueAdapter(store, routes),
@@ -257,13 +257,13 @@ def _context(settings: Settings, components: Components, logger: Any, clock: Clo
 
 
 def _rate_limits(action: ActionSettings, clock: Clock) -> list[AnyMiddleware]:
-    """The action's own limit, which stands innermost: what others refuse does not count."""
+    """The action's own limit, innermost: requests that another middleware refuses do not count."""
     own = action.rate_limit
     return [] if own is None else [RateLimit(own.limit, clock=clock, burst=own.burst, per=own.per)]
 
 
 async def _stop(pools: Pools, worker: Worker) -> None:
-    """What is given back at last may run elsewhere at once: by then no function should run here any more."""
+    """The last requests that are released may run elsewhere at once: by then no function may run here any more."""
     await pools.close()
     await worker.close()
 
@@ -275,5 +275,5 @@ class _Builder:
         self._context = context
 
     async def build(self, kind: Kind, use: ComponentUse) -> Any:
-        """The component's object; what it must tidy up is on the stack."""
+        """The component's object; its cleanup is on the stack."""
         return await build(self._stack, self._components[kind, use.name], use.options, self._context)

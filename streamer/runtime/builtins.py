@@ -1,4 +1,4 @@
-"""What is built in, offered through the same hooks as any plugin's. What a component needs is imported on use."""
+"""The built-in components, offered through the hooks that plugins use. What a component needs is imported on use."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ SQLITE_OPTIONS: Final[dict[str, Any]] = {
             "type": "string",
             "format": "path",
             "default": "./streamer.db",
-            "description": "The database file, made when it is not there; `-wal`, `-shm` and `.lock` lie beside it.",
+            "description": "The database file, created if missing, with `-wal`, `-shm` and `.lock` files next to it.",
         },
         "max_pending": {
             "type": "string",
             "format": "size",
             "default": "64MiB",
-            "description": "Bytes that may wait to be written; beyond them new requests are OVERLOADED at once.",
+            "description": "Maximum bytes that wait to be written. Beyond this, new requests are OVERLOADED.",
         },
         "max_reading": {
             "type": "string",
             "format": "size",
             "default": "16MiB",
-            "description": "Bytes of requests that may be read at one time; beyond them, reading waits its turn.",
+            "description": "Maximum bytes of requests that are read at the same time. Beyond this, reads wait.",
         },
     },
     "additionalProperties": False,
@@ -58,7 +58,7 @@ def streamer_handlers() -> list[Component]:
             kind=Kind.HANDLER,
             name="delay",
             factory=_delay,
-            summary="Waits, with progress in ten steps: a stand-in for long work",
+            summary="Waits and reports progress in ten steps, in place of long work",
             description="Waits for a fixed time and reports progress in ten steps.",
             options=handler_options.DELAY,
         ),
@@ -67,7 +67,7 @@ def streamer_handlers() -> list[Component]:
             name="validation_example",
             factory=_validation_example,
             summary="Greets a name and an email; shows validation in Python",
-            description="Greets whoever gives a name and an email.",
+            description="Greets the person with this name and email.",
             estimated_duration="50ms",
         ),
         Component(
@@ -93,8 +93,8 @@ def streamer_handlers() -> list[Component]:
 
 @hookimpl
 def streamer_middlewares() -> list[Component]:
-    """Those that `streamer.middlewares` lists."""
-    from streamer.middlewares.components import components  # noqa: PLC0415 - only who asks for them pays for them
+    """The middlewares of `streamer.middlewares`."""
+    from streamer.middlewares.components import components  # noqa: PLC0415 - imported when they are asked for
 
     return components()
 
@@ -150,13 +150,13 @@ def streamer_commands() -> list[Component]:
 
 @hookimpl
 def streamer_auth() -> list[Component]:
-    """The absence of it, and tokens."""
+    """No authentication, and tokens."""
     return [
         Component(
             kind=Kind.AUTH,
             name="none",
             factory=_no_auth,
-            summary="Lets everybody in; an owner is whoever knows the client_id, or the connection",
+            summary="Lets every client connect; requests belong to its client_id, or else to its connection",
             options=auth_options.NONE,
         ),
         Component(
@@ -164,7 +164,7 @@ def streamer_auth() -> list[Component]:
             name="jwt",
             factory=_jwt,
             check=_check_jwt,
-            summary="Lets in whoever brings a JSON Web Token that one of the configured keys has signed",
+            summary="Lets clients connect with a JSON Web Token that is signed by one of the configured keys",
             options=auth_options.JWT,
         ),
     ]
@@ -274,7 +274,6 @@ async def _sqlite_file(options: Options, context: BuildContext) -> AsyncIterator
 
 
 def _check_sqlite(options: Options, context: BuildContext) -> Iterable[OptionProblem]:
-
     from streamer.stores.sqlite import file_check  # noqa: PLC0415 - as above
 
     return file_check.problems(options, context)
@@ -287,7 +286,7 @@ def _local(_options: Options, _context: BuildContext) -> Any:
 
 
 def _no_auth(_options: Options, _context: BuildContext) -> None:
-    """Nothing to ask: who a connection is, its own id and `client_id` say."""
+    """No authenticator: a connection is identified by its id or its `client_id`."""
 
 
 def _jwt(options: Options, context: BuildContext) -> AbstractAsyncContextManager[Any]:
@@ -310,6 +309,6 @@ def _bounds(context: BuildContext) -> dict[str, Any]:
     return {
         "max_queued": worker.max_queued,
         "max_queued_per_owner": worker.share_of_owner,
-        # Where tokens say who somebody is, one address may be a whole company.
+        # With tokens, users are known, and many users of one company may share an address.
         "max_queued_per_address": worker.share_of_address if anybody else None,
     }

@@ -1,4 +1,4 @@
-"""Makes the objects of components: what a plugin raises there is an error that names the plugin."""
+"""Makes the objects of components. What a plugin raises meanwhile becomes an error that names the plugin."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def build_context(settings: Settings, components: Mapping[tuple[Kind, str], Comp
 async def build(
     stack: contextlib.AsyncExitStack, component: Component, options: Mapping[str, Any], context: BuildContext
 ) -> Any:
-    """The component's object; what it must tidy up is on the stack.
+    """The component's object; its cleanup is on the stack.
 
     Raises:
         StreamerError: as the component's factory raises.
@@ -71,7 +71,7 @@ async def build(
             stack.push_async_exit(_Closing(made, component, context.logger).close)
             made = entered
     if component.namespace:
-        # No authenticator is one that asks nobody.
+        # None is an authenticator that asks for no proof.
         if not (made is None and component.kind is Kind.AUTH):
             missing = missing_members(made, *protocols_of(component))
             if missing:
@@ -86,7 +86,7 @@ async def build(
 
 
 def missing_members(made: Any, *protocols: type) -> list[str]:
-    """The methods and attributes of protocols that an object has not."""
+    """The methods and attributes of the protocols that the object lacks."""
     bases = [base for protocol in protocols for base in protocol.__mro__]
     methods = {name for base in bases for name, value in vars(base).items() if callable(value)}
     attributes = {name for base in bases for name in vars(base).get("__annotations__", ())}

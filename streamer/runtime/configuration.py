@@ -1,4 +1,4 @@
-"""The configuration file and the installed plugins, as whoever starts a service needs them."""
+"""Reads the configuration file and finds the installed plugins, for commands and functions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def find_components(plugins: PluginSettings) -> Registry:
-    """Every component that may be used, the built-in ones too.
+    """Every component that may be used, including the built-in ones.
 
     Raises:
         PluginError: a plugin is broken.
     """
-    from streamer.plugins.manager import discover  # noqa: PLC0415 - commands that need no plugin do not wait for them
+    from streamer.plugins.manager import discover  # noqa: PLC0415 - commands that need no plugin start without them
     from streamer.runtime import builtins  # noqa: PLC0415 - as above
 
     return discover(plugins, builtins=[builtins])

@@ -26,9 +26,9 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Makes uvloop's loops where it is to be had; None stands for asyncio's own."""
+    """Makes uvloop's loops if it is installed; None stands for asyncio's own."""
     try:
-        import uvloop  # noqa: PLC0415 - not to be had on every platform
+        import uvloop  # noqa: PLC0415 - not available on every platform
     except ImportError:
         return None
     return uvloop.new_event_loop
@@ -81,7 +81,7 @@ class LoopThreads(ThreadPoolExecutor):
         future = super().submit(fn, *args, **kwargs)
         left = current_leftovers.get()
         if left is not None:
-            # Called when the handler no longer waits for it. One that nobody ever waited for is not the attempt's.
+            # Called when the handler no longer waits for it. What it never waited for is not part of the attempt.
             future.cancel = functools.partial(_cancel, future, left)  # type: ignore[method-assign]
         return future
 

@@ -1,6 +1,6 @@
 """Logs: for people on a terminal, JSON bytes otherwise. Configured once, when the service starts.
 
-Logging neither waits nor raises, whatever became of the reader of the log and whatever is in a line.
+Logging neither waits nor raises, even if nothing reads the log, and whatever is in a line.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def configure(
     """Sets up structlog and returns the service's logger.
 
     Args:
-        level: debug, info, warning or error; what lies below costs next to nothing.
+        level: debug, info, warning or error; lines below it cost next to nothing.
         form: `json`, `console`, or `auto`: console when the stream is a terminal.
-        stream: where lines go; standard error when left out, so that standard output stays free for results.
+        stream: where lines go; by default standard error, so that standard output is free for results.
         secrets: texts that never appear in a line, tracebacks included.
     """
     stream = sys.stderr if stream is None else stream
@@ -80,7 +80,7 @@ def configure(
 
 @contextlib.contextmanager
 def take_over(logger: Any) -> Iterator[None]:
-    """While it lasts, what is printed and what ends a thread becomes lines of the log.
+    """Within it, prints and exceptions that end threads become lines of the log.
 
     For a process that serves: a plugin's `print` would wait for a reader of standard output, or fail without one.
     """
@@ -116,7 +116,7 @@ def _writer(stream: Any, *, console: bool) -> Callable[[bytes], object]:
     target = getattr(stream, "buffer", stream)
 
     def write(line: bytes) -> None:
-        # A stream that is not ours to look into, such as the one of a function's runtime.
+        # It may be any stream, such as the one of a function's platform.
         with contextlib.suppress(Exception):
             try:
                 target.write(line)
@@ -128,7 +128,7 @@ def _writer(stream: Any, *, console: bool) -> Callable[[bytes], object]:
 
 
 def _is_stderr(stream: Any) -> bool:
-    """Whether it is the process's own standard error, and nobody (a runtime, a test) has put something in its place."""
+    """Whether it is the process's own standard error: a platform or a test may have replaced it."""
     try:
         return stream is sys.stderr and stream.fileno() == STDERR
     except (OSError, ValueError, AttributeError):
@@ -136,7 +136,7 @@ def _is_stderr(stream: Any) -> bool:
 
 
 class _Forwarding(logging.Handler):
-    """Hands what libraries log through the standard library to the same place."""
+    """Passes on what libraries log through the standard library."""
 
     def __init__(self, logger: Any) -> None:
         super().__init__()

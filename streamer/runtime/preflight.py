@@ -1,4 +1,4 @@
-"""What a start would refuse, found without one: components are built as a start builds them, and none is entered."""
+"""Finds what a start would refuse, without a start: components are built as for a start, and none is entered."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from streamer.runtime.component_factory import build_context, missing_members, n
 from streamer.transports.tls import TlsProblem, server_context
 
 _QUIET: Final = logging.getLogger("streamer.preflight")
-"""What components log while they are built is for the log of a service."""
+"""Takes what components log while they are built: it belongs in the log of a service."""
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 
@@ -112,7 +112,7 @@ class _Examiner:
         except _Refused as refused:
             yield Refusal("bad-option", place, str(refused))
             return
-        # No authenticator is one that asks nobody.
+        # None is an authenticator that asks for no proof.
         if (made is None and kind is Kind.AUTH) or is_context_manager(made):
             return
         missing = missing_members(made, *protocols_of(self._components[kind, use.name]))

@@ -24,12 +24,12 @@ _FAULT: Final = 70
 
 
 class LoopWatchdog:
-    """Ends the process where a handler that does not wait holds the event loop, so that no drain can begin.
+    """Ends the process if a handler blocks the event loop, so that no drain can begin.
 
     Args:
         loop: of the service.
         drain_timeout: seconds that handlers have to end.
-        logger: gets why the process ended.
+        logger: gets the reason of the exit.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, drain_timeout: float, logger: Any) -> None:
@@ -56,7 +56,7 @@ class LoopWatchdog:
         if not answered.wait(STOP_GRACE):
             with contextlib.suppress(Exception):
                 self._logger.error(
-                    "a handler holds the event loop, so that the service cannot stop; the process ends without it"
+                    "a handler blocks the event loop, so the service cannot drain; the process exits now"
                 )
             _leave(_FAILED)
 
@@ -91,7 +91,7 @@ def _leave(status: int) -> None:
 
 
 def _wait(seconds: float) -> None:
-    # The module `threading` may have been told already that the process ends; a bare lock does not mind.
+    # The module `threading` may be shut down already; a bare lock works all the same.
     lock = _thread.allocate_lock()
     lock.acquire()
     lock.acquire(timeout=seconds)

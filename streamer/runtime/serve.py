@@ -33,8 +33,8 @@ def serve(
     Args:
         settings: the file.
         components: by kind and full name, as the registry has them.
-        logger: for what concerns the whole service.
-        clock: time; the machine's when left out.
+        logger: of the process.
+        clock: time; by default the machine's.
         wait: seconds to wait for the store and the port of a service that is still draining.
 
     Raises:
@@ -161,9 +161,9 @@ def _require_sockets(settings: Settings, components: Components) -> None:
     connections = settings.backends.connections.name
     if not components[Kind.CONNECTIONS, connections].holds_sockets:
         raise StartError(
-            f"the connections {connections!r} are not held by this process, so there is nothing to serve here; "
-            "'streamer worker' runs their requests, 'streamer emulate' tries the whole on this machine, and 'streamer "
-            "export' writes what deploys it"
+            f"the connections {connections!r} are not held by this process, so it has nothing to serve; "
+            "'streamer worker' runs the queued requests, 'streamer emulate' runs the whole service on this machine, "
+            "and 'streamer export' writes the files that deploy it"
         )
 
 

@@ -1,4 +1,4 @@
-"""A start that waits for the service before it to end."""
+"""A start that waits until the previous service has ended."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Made = TypeVar("Made")
 
 
 class StartRetry:
-    """How long a start waits for what another service still has: its store, its port.
+    """Retries a start while another service still uses the store or the port.
 
     Args:
         wait: seconds in all.
         clock: time.
-        logger: hears once what is waited for.
-        stop: set when nobody wants the service any more.
+        logger: gets one line with what is waited for.
+        stop: set when the start is to be given up.
     """
 
     def __init__(self, wait: float, clock: Clock, logger: Any, stop: asyncio.Event) -> None:
@@ -30,13 +30,13 @@ class StartRetry:
         self._clock = clock
         self._logger = logger
         self._stop = stop
-        self._told = False
+        self._logged = False
 
     async def until_free(self, take: Callable[[], Awaitable[Made]]) -> Made:
-        """What `take` gives once the other service has let go of it.
+        """The result of `take`, once the other service has released what it needs.
 
         Raises:
-            StoreInUse: it did not in time, or this service was told to stop.
+            StoreInUse: it was not released in time, or the start was given up.
             PortInUse: as above.
         """
         while True:
@@ -45,7 +45,7 @@ class StartRetry:
             except (StoreInUse, PortInUse) as problem:
                 if self._stop.is_set() or self._clock.monotonic() >= self._deadline:
                     raise
-                if not self._told:
-                    self._told = True
+                if not self._logged:
+                    self._logged = True
                     self._logger.info("waiting for another service to end", reason=str(problem))
             await self._clock.sleep(INTERVAL)

@@ -29,9 +29,9 @@ def work(
     Args:
         settings: the file.
         components: by kind and full name, as the registry has them.
-        logger: for what concerns the whole service.
-        clock: time; the machine's when left out.
-        actions: only requests of these; of all when empty.
+        logger: of the process.
+        clock: time; by default the machine's.
+        actions: only requests of these actions; of all if empty.
 
     Raises:
         StreamerError: it could not start, in one line; or its store failed for good.
@@ -103,11 +103,11 @@ def _require_several_processes(settings: Settings, components: Components) -> No
     connections, store = settings.backends.connections.name, settings.backends.store.name
     if not components[Kind.CONNECTIONS, connections].several_processes:
         raise StartError(
-            f"the connections are {connections!r}, which only 'streamer run' itself can reach; a worker of its own "
-            "needs connections that several processes can send to"
+            f"the connections {connections!r} can be reached by 'streamer run' only; 'streamer worker' needs "
+            "connections that several processes can send to"
         )
     if not components[Kind.STORE, store].several_processes:
         raise StartError(
-            f"the store is {store!r}, which one process has for itself; a worker of its own needs a store that several "
+            f"the store {store!r} can be opened by one process only; 'streamer worker' needs a store that several "
             "processes can open"
         )

@@ -25,13 +25,13 @@ def run(tmp_path, monkeypatch):
 def test_connections_of_one_process_have_no_worker_beside_it(run):
     done = run("worker", "{store: memory}")
     assert done.exit_code == exits.FAILED
-    assert "the connections are 'local', which only 'streamer run' itself can reach" in done.stderr
+    assert "the connections 'local' can be reached by 'streamer run' only" in done.stderr
 
 
 def test_a_store_of_one_process_has_no_worker_beside_it(run):
     done = run("worker", "{store: memory, connections: {use: apigateway, region: eu-central-1}}")
     assert done.exit_code == exits.FAILED
-    assert "the store is 'memory', which one process has for itself" in done.stderr
+    assert "the store 'memory' can be opened by one process only" in done.stderr
 
 
 def test_an_action_that_is_not_declared_is_refused(run):

@@ -259,7 +259,7 @@ def test_the_stores_that_are_built_in_have_all_methods():
 @pytest.mark.parametrize(
     ("declared", "missing"),
     [
-        ({"kind": Kind.STORE, "claims_by_key": True}, {"take", "ended_undelivered", "enqueue"}),
+        ({"kind": Kind.STORE, "claims_by_key": True}, {"claim_one", "ended_undelivered", "enqueue"}),
         ({"kind": Kind.CONNECTIONS, "several_processes": True}, {"send", "subscriptions", "progress_interval"}),
         ({"kind": Kind.CONNECTIONS, "holds_sockets": True}, {"send", "add", "remove"}),
     ],

@@ -106,14 +106,14 @@ def test_a_service_that_failed_says_so_with_its_status():
 def test_a_handler_that_holds_the_loop_cannot_keep_the_service_from_stopping():
     ended = run("held")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert "holds the event loop" in ended.stderr
+    assert "blocks the event loop" in ended.stderr
 
 
 def test_a_service_that_answers_is_left_to_end_by_itself():
     ended = run("not held")
     assert ended.returncode == 1
     assert "ended by itself" in ended.stderr
-    assert "holds the event loop" not in ended.stderr
+    assert "blocks the event loop" not in ended.stderr
 
 
 @pytest.fixture
