@@ -184,6 +184,64 @@ def _type(described: Mapping[str, Any]) -> str:
     return " or ".join(kind) if isinstance(kind, list) else str(kind)
 
 
+ADMIN_HEAD = """\
+# Admin port
+
+`admin: {enabled: true}` opens it, on `127.0.0.1:8081` by default; see [Monitor a service](../how-to/monitor.md). If it
+has a token, `/metrics` and `/admin/v1` require it; the probes never do.
+
+## Endpoints
+"""
+ADMIN_RULES = """
+Errors under `/admin/v1` are `{"error": "…"}`: 400 for an invalid query or body, 404, 409 when the state of a request
+does not allow the change or several owners have its id (choose one with `?owner=`), 503 when the store or the event
+loop does not answer. A page has up to 200 items (`limit`, 50 by default); pass `cursor` back for the next one.
+Payloads and results are shown only with `include=payload,result`, up to 64 KiB each.
+
+A change (`POST`) needs a header that a page of another site cannot send: `Authorization`, or
+`Sec-Fetch-Site: same-origin`. The header `Host` must be an IP address, `localhost`, `admin.host` or one of
+`admin.allowed_hosts`.
+
+## Metrics
+
+No label has a value that a client can choose: an action that is not declared is `_unknown`, and a code that is not one
+of the service's own is `_other`. The metrics of the Python process (`process_…`, `python_…`) are served too.
+"""
+
+
+def admin_port() -> str:
+    """What the admin port answers, and every metric."""
+    api = import_module("streamer.admin.api").Api
+    probes = import_module("streamer.admin.probes").Probes
+    parts = [ADMIN_HEAD, "| request | answer |", "| --- | --- |"]
+    for kind in (probes, api):
+        # Only what the methods say of themselves is needed, none of what they use.
+        for (method, path), handler in kind.routes(object.__new__(kind)).items():
+            parts.append(f"| `{method} {path}` | {' '.join((handler.__doc__ or '').split())} |")
+    parts += [ADMIN_RULES, "| metric | type | labels | meaning |", "| --- | --- | --- | --- |"]
+    for family in _families():
+        suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
+        labels = ", ".join(f"`{name}`" for name in family._labelnames)  # noqa: SLF001 - the library has no other way
+        parts.append(f"| `{family.name}{suffix}` | {family.type} | {labels} | {family.documentation} |")
+    return "\n".join([*parts, ""])
+
+
+def _families() -> Iterable[Any]:
+    exposition = import_module("streamer.admin.exposition")
+    counts = import_module("streamer.admin.counters").Counts()
+    gauges = exposition.Gauges(
+        connections=lambda: 0,
+        running=dict,
+        slots=0,
+        stored=dict,
+        estimates={},
+        draining=lambda: False,
+        problems=lambda: 0,
+        build={},
+    )
+    return exposition.ServiceCollector(counts, gauges).collect()
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "reference/configuration.md": configuration,
     "reference/problems.md": problems,
@@ -192,6 +250,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
 }
 if find_spec("streamer_aws") is not None:
     PAGES = {**PAGES, "reference/aws.md": aws}
+if find_spec("prometheus_client") is not None:
+    PAGES = {**PAGES, "reference/admin.md": admin_port}
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -178,6 +179,7 @@ class Api:
 def _answering(handler: Call) -> Handler:
     """The handler, with what it raises as an answer."""
 
+    @functools.wraps(handler)
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)

@@ -195,7 +195,8 @@ class ServiceCollector:
         if states is not None:
             stored = GaugeMetricFamily(
                 "streamer_stored_requests",
-                "Requests in the store, of all processes together, by state. Read now and then.",
+                "Requests in the store, of all processes together, by state. Counted every 15 s (5 min where several "
+                "processes share the store), and less often where counting takes long.",
                 labels=("status",),
             )
             for status, count in states.items():
