@@ -1,4 +1,4 @@
-"""The error boundary: outermost, and not configurable."""
+"""The error boundary around handlers and other foreign code. It cannot be configured away."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from streamer.core.foreign_code import describe, notes_of
 from streamer.core.messages import Request
 
 UNEXPECTED: Final = BaseException
-"""What foreign code may raise without being allowed to: all there is. A panic of a Rust extension is no `Exception`,
-and `sys.exit` in one request must not end the service for everybody. The service itself ends by its signal handlers,
-which raise nothing; a cancellation is looked at before.
+"""What foreign code may raise: anything. A panic of a Rust extension is no `Exception`, and `sys.exit` in one request
+must not end the service. The service itself ends by its signal handlers, which raise nothing; cancellations are handled
+before.
 """
 
 
 def boundary_error(problem: BaseException, logger: Any, *, expose: bool, **context: Any) -> Error:
-    """The answer to an exception that no handler should let through: neutral for the client, whole in the log.
+    """The answer to an unexpected exception: neutral for the client, complete in the log.
 
     Args:
         problem: what was raised.
         logger: gets text and traceback.
         expose: put the exception's type and text into the answer (development only).
-        context: request id and whatever else the log line is found by.
+        context: request id and other fields of the log line.
     """
     logger.error("a handler raised an unexpected exception", exc_info=problem, **context)
     if expose:
@@ -31,7 +31,7 @@ def boundary_error(problem: BaseException, logger: Any, *, expose: bool, **conte
 
 
 class ErrorBoundary:
-    """The same for requests that come over connections.
+    """Makes the answers to unexpected exceptions of one service.
 
     Args:
         logger: gets text and traceback.
@@ -43,7 +43,7 @@ class ErrorBoundary:
         self._expose = expose
 
     def error_of(self, problem: BaseException, request: Request) -> Error:
-        """The answer to an exception that this request has met."""
+        """The answer to an unexpected exception of this request."""
         return self.error(problem, request.id, request.connection_id, request.action)
 
     def error(self, problem: BaseException, request_id: str, connection_id: str, action: str) -> Error:
@@ -53,14 +53,14 @@ class ErrorBoundary:
 
 
 class CancelledFromWithinError(RuntimeError):
-    """A handler let a CancelledError through that nobody meant for it."""
+    """A handler raised a CancelledError, although its task was not cancelled."""
 
     def __init__(self) -> None:
         super().__init__("the handler was cancelled from within")
 
 
 def default_logger() -> Any:
-    """The logger of whoever was given none."""
+    """The logger that is used where none is given."""
     import structlog  # noqa: PLC0415 - a tenth of a second that the runtime has spent already
 
     return structlog.get_logger("streamer")

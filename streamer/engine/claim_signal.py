@@ -1,4 +1,4 @@
-"""When a worker has to ask the store for work."""
+"""When a worker must ask the store for work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from streamer.core.clock import Clock
 
 
 class ClaimSignal:
-    """Whether a claim may bring something, and what wakes whoever waits for that.
+    """Whether a claim may find something, and the wait for that.
 
     Args:
         clock: time.
@@ -19,13 +19,13 @@ class ClaimSignal:
         self._clock = clock
         self._wake = asyncio.Event()
         self._anything = True
-        """Something may be there that no claim has seen."""
+        """There may be a request that no claim has seen."""
         self._announced: set[Key] = set()
         """Stored since the last claim was sent, and not brought by it."""
         self._alarm: asyncio.Future[None] | None = None
         self._alarm_at = 0.0
         self.took_all = False
-        """The last claim left nothing behind for want of a slot."""
+        """The last claim had a slot for everything that was due."""
 
     @property
     def wanted(self) -> bool:
@@ -76,6 +76,6 @@ class ClaimSignal:
             self.wake()
 
     def close(self) -> None:
-        """Nobody waits any more."""
+        """Ends the wait."""
         if self._alarm is not None:
             self._alarm.cancel()

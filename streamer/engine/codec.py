@@ -260,7 +260,7 @@ def encode_error(error: Error, request_id: str | None, seq: int | None = None) -
 
 
 def sendable_body(error: Error) -> ErrorBody:
-    """The error as JSON can say it: whatever a handler put into it, whoever waits must hear of the failure.
+    """The error as JSON can represent it. The client must get an answer, whatever a handler put into the error.
 
     Details that are not JSON are left out; what is not text in code and message is made text.
     """

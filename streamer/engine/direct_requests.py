@@ -21,12 +21,12 @@ from streamer.engine.timeouts import bounded
 
 
 class DirectRequests:
-    """Runs handlers and sends their answers, none of them larger than clients take.
+    """Runs handlers and sends their answers, none larger than clients accept.
 
     Args:
-        tasks: get what does not end at once.
-        boundary: makes the errors of exceptions that nobody expected.
-        logger: for what no client may see.
+        tasks: keep the requests that are not answered at once.
+        boundary: makes the errors of unexpected exceptions.
+        logger: gets what clients may not see.
         max_result_size: bytes of one result; a larger one is an error instead.
     """
 

@@ -39,7 +39,7 @@ class EventPeer:
         self._post = post
 
     def refused(self, _count: int = 1, /) -> None:
-        """Nothing: each event comes alone, so that nobody counts them, nor can the connection be ended here."""
+        """Does nothing: events come one by one, so they are not counted, and the connection cannot be closed."""
 
     def send(self, data: bytes, /) -> None:
         self._collected.append(data)

@@ -220,7 +220,7 @@ async def find(queue: RequestQueue, request: Request) -> RequestRecord:
     """The caller's request that the payload names.
 
     Raises:
-        Error: NOT_FOUND, also when it is somebody else's.
+        Error: NOT_FOUND, also if the request belongs to another owner.
     """
     request_id = request.payload["request_id"]
     record = await queue.get((request.owner, request_id))

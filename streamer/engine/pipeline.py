@@ -66,7 +66,7 @@ def is_immediate(handler_is: bool, middlewares: Sequence[AnyMiddleware]) -> bool
 
 
 async def _accept(_request: Request) -> None:
-    """The innermost admission: nobody objected."""
+    """The innermost admission: every middleware has admitted the request."""
 
 
 def _with_progress(handler: Handler) -> Next:

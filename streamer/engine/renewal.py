@@ -46,7 +46,7 @@ class Authenticate(BaseHandler):
         principal = await self._authenticator.authenticate(request.payload["token"])
         before = request.principal
         if before is None or principal.owner != before.owner:
-            raise Error(FORBIDDEN, "The token is of somebody else; a connection keeps its user and tenant")
+            raise Error(FORBIDDEN, "The token belongs to another user or tenant; a connection keeps both")
         written = self._renew(request.connection_id, principal)
         if written is not None:
             # Clients of databases leave things in the context of their task, so all of it must be in one.

@@ -70,7 +70,7 @@ class Ages:
             self._kept = _Kept(0.0, wall, monotonic, [_Period(0.0, wall)])
             self._goes_on = True
             return
-        # The monotonic clock begins anew with the machine: then no more is known than how long that runs already.
+        # The monotonic clock restarts with the machine: then only the time since that is known.
         passed = monotonic - kept.monotonic if monotonic >= kept.monotonic else monotonic
         if not self._goes_on:
             # Another machine's monotonic clock may show anything.

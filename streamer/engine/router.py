@@ -1,4 +1,4 @@
-"""One inbound message to its outcome."""
+"""Decides what happens to each message: answered directly, queued, or refused."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ DEFAULT_THRESHOLD = 5.0
 
 
 class Router:
-    """Decides what becomes of each message: answered at once, queued, or refused.
+    """Routes messages to the handlers of their actions.
 
     It is built by the runtime from `streamer.yaml`, or by hand::
 
@@ -56,7 +56,7 @@ class Router:
         store: where queued requests go.
         connections: how answers of `route` and messages of queued requests reach clients.
         clock: time.
-        logger: for what no client may see.
+        logger: gets what clients may not see.
         delivery: shared with the worker of the same process, when there is one.
         codec: limits of depth and strictness.
         max_running: requests of one connection being answered or stored at one time; one more is RATE_LIMITED.
@@ -258,7 +258,7 @@ class Router:
         self.delivery.begin_drain()
 
     async def settle(self) -> None:
-        """Returns when no request is being answered or queued."""
+        """Returns when no request is being answered or stored."""
         await self._tasks.settle()
 
     async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound on the handlers, not on the caller

@@ -33,8 +33,8 @@ class Submitter:
     Args:
         store: where queued requests go.
         delivery: sends their messages once they are acknowledged.
-        tasks: get what is under way.
-        boundary: makes the errors of exceptions that nobody expected.
+        tasks: keep the requests that are being stored.
+        boundary: makes the errors of unexpected exceptions.
         throttle: for a store that does not answer.
         on_queued: called after each acknowledgment: wakes a worker. What it returns is awaited, unless it is None.
         on_storing: called before each request is given to the store: a worker of this process may claim right after it.
@@ -63,7 +63,7 @@ class Submitter:
         self._refuse = refuse
 
     def submit(self, peer: Peer, route: Route, request: Request) -> None:
-        """Begins. There is no task where only the store must be waited for, and its answer is a future."""
+        """Starts to store the request; without a task if nothing but a future of the store must be awaited."""
         peer.running += 1
         if route.pipeline.admit is not None or route.cancel_after is not None or peer.post is not None:
             self._tasks.start(self._finish(peer, route, request, self._admit_and_store(peer, route, request)))

@@ -1,4 +1,4 @@
-"""Waiting with a bound that the clock keeps."""
+"""Waits with a time limit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STOP_GRACE: Final = 5.0
 
 
 async def wait_up_to(seconds: float, wanted: Coroutine[Any, Any, Any], clock: Clock) -> bool:
-    """Whether the coroutine ended in that time. One that did not is given up."""
+    """Whether the coroutine ended within that time. If not, it is cancelled."""
     waiting = asyncio.ensure_future(wanted)
     bound = asyncio.ensure_future(clock.sleep(seconds))
     try:
@@ -28,7 +28,7 @@ async def wait_up_to(seconds: float, wanted: Coroutine[Any, Any, Any], clock: Cl
 
 
 async def bounded(started: Awaitable[Any], limit: float) -> Any:
-    """What the awaitable gives, if it does within so many seconds.
+    """The result of the awaitable, within that many seconds.
 
     Raises:
         Error: TIMEOUT. A TimeoutError of the awaitable's own passes as it is.
