@@ -134,10 +134,15 @@ async def running(settings: Settings, components: Any) -> AsyncIterator[Admin]:
 
 @pytest.fixture
 def start(components: Any) -> Callable[..., contextlib.AbstractAsyncContextManager[Admin]]:
-    """Starts a service with settings, and perhaps a store of the test's own; use it with `async with`."""
-    return lambda settings, store=None: running(
-        settings, components if store is None else with_store(components, store)
-    )
+    """Starts a service with settings, and perhaps a store or components of the test's own; use it with `async with`."""
+    built_in = components
+
+    def starting(
+        settings: Settings, store: Any = None, components: Any = built_in
+    ) -> contextlib.AbstractAsyncContextManager[Admin]:
+        return running(settings, components if store is None else with_store(components, store))
+
+    return starting
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ import signal
 from dataclasses import replace
 from typing import Any
 
+import aiohttp
 import pytest
 
 from streamer.config.settings import (
     ActionSettings,
+    AdminSettings,
     BackendSettings,
     ComponentUse,
     PluginSettings,
@@ -134,3 +136,19 @@ async def test_what_belongs_to_one_process_is_refused_before_anything_is_opened(
     alone = {**components, (kind, name): replace(components[kind, name], several_processes=False)}
     with pytest.raises(StartError, match=name):
         await work._work(settings, alone, RecordingLogger(), SystemClock(), ())
+
+
+async def test_its_admin_port_counts_what_it_runs(settings, components, store):
+    pytest.importorskip("prometheus_client", reason="the extra admin is not installed")
+    logger = RecordingLogger()
+    await store.enqueue(record(SystemClock(), action="echo"))
+    observed = replace(settings, admin=AdminSettings(enabled=True, port=0))
+    working = asyncio.create_task(work._work(observed, components, logger, SystemClock(), ()))
+    await until(store, "COMPLETED")
+    url = logger.fields("admin port")["url"]
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as answer:
+        text = await answer.text()
+    assert 'streamer_attempts_total{action="echo",outcome="completed"} 1.0' in text
+    assert "streamer_connections 0.0" in text
+    os.kill(os.getpid(), signal.SIGTERM)
+    await working
