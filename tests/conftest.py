@@ -24,8 +24,8 @@ import pytest
 import structlog
 
 LANES = {
-    "unit": "needs nothing but Python and starts no service",
-    "service": "starts services as their users do, on SQLite and in memory",
+    "unit": "needs nothing but Python, and runs in the process of the tests",
+    "service": "starts services as their users do, on SQLite and in memory, or processes that they consist of",
     "aws": "needs the emulators of AWS",
     "browser": "needs Node or Chromium",
 }
@@ -44,7 +44,7 @@ def lane_of(item: pytest.Item) -> str:
         return "aws"
     if fixtures & _BROWSER or parameters.get("make") in ("ws", "javascript"):
         return "browser"
-    return "service" if _is_of_a_service(item) else "unit"
+    return "service" if _is_of_a_service(item) or item.get_closest_marker("service") else "unit"
 
 
 def _is_of_a_service(item: pytest.Item) -> bool:

@@ -27,23 +27,30 @@ def test_the_lanes_are_markers_and_in_the_readme(conftest):
 
 def test_each_test_is_in_exactly_one_lane(request, conftest):
     for item in request.session.items:
-        assert len([marker for marker in item.iter_markers() if marker.name in conftest.LANES]) == 1, item.nodeid
+        assert len({marker.name for marker in item.iter_markers()} & set(conftest.LANES)) == 1, item.nodeid
 
 
 @pytest.mark.parametrize(
-    ("place", "fixtures", "parameters", "lane"),
+    ("place", "marks", "fixtures", "parameters", "lane"),
     [
-        ("tests/unit/test_it.py", ["tmp_path"], {}, "unit"),
-        ("plugins/demo/tests/test_it.py", [], {}, "unit"),
-        ("tests/unit/test_it.py", ["ministack"], {}, "aws"),
-        ("tests/unit/test_it.py", ["node"], {}, "browser"),
-        ("tests/integration/test_it.py", ["start_service"], {}, "service"),
-        ("tests/acceptance/test_it.py", ["house"], {"house": "dynamodb"}, "aws"),
-        ("tests/conversations/test_it.py", ["home"], {"home": "sqlite", "make": "python"}, "service"),
-        ("tests/conversations/test_it.py", ["home"], {"home": "sqlite", "make": "javascript"}, "browser"),
-        ("tests/conversations/test_it.py", ["home"], {"home": "aws-processes", "make": "ws"}, "aws"),
+        ("tests/unit/test_it.py", [], ["tmp_path"], {}, "unit"),
+        ("plugins/demo/tests/test_it.py", [], [], {}, "unit"),
+        ("tests/unit/test_it.py", ["service"], ["tmp_path"], {}, "service"),
+        ("tests/unit/test_it.py", [], ["ministack"], {}, "aws"),
+        ("tests/unit/test_it.py", ["service"], ["ministack"], {}, "aws"),
+        ("tests/unit/test_it.py", [], ["node"], {}, "browser"),
+        ("tests/integration/test_it.py", [], ["start_service"], {}, "service"),
+        ("tests/acceptance/test_it.py", [], ["house"], {"house": "dynamodb"}, "aws"),
+        ("tests/conversations/test_it.py", [], ["home"], {"home": "sqlite", "make": "python"}, "service"),
+        ("tests/conversations/test_it.py", [], ["home"], {"home": "sqlite", "make": "javascript"}, "browser"),
+        ("tests/conversations/test_it.py", [], ["home"], {"home": "aws-processes", "make": "ws"}, "aws"),
     ],
 )
-def test_what_a_test_needs_decides(conftest, place, fixtures, parameters, lane):
-    item = SimpleNamespace(path=ROOT / place, fixturenames=fixtures, callspec=SimpleNamespace(params=parameters))
+def test_what_a_test_needs_decides(conftest, place, marks, fixtures, parameters, lane):
+    item = SimpleNamespace(
+        path=ROOT / place,
+        fixturenames=fixtures,
+        callspec=SimpleNamespace(params=parameters),
+        get_closest_marker=lambda name: name if name in marks else None,
+    )
     assert conftest.lane_of(item) == lane

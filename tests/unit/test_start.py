@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.service  # it starts services
+
 FILE = """
 version: 1
 service: {name: small}

@@ -125,6 +125,7 @@ def test_the_short_helps_are_whole_sentences():
     assert "..." not in listing.partition("Commands:")[2]
 
 
+@pytest.mark.service
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["call", "--help"], ["requests", "list", "--help"]])
 def test_help_is_quick_since_nothing_heavy_is_imported_for_it(arguments):
     heavy = [

@@ -12,6 +12,8 @@ from streamer.cli.app import app
 from streamer.stores.sqlite.schema import MIGRATIONS
 from streamer.stores.sqlite.service_lock import ServiceLock
 
+pytestmark = pytest.mark.service  # it starts writers of SQLite
+
 CLOUD = """
 version: 1
 service: {{name: cloud}}

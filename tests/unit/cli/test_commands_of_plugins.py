@@ -10,6 +10,8 @@ import textwrap
 
 import pytest
 
+pytestmark = pytest.mark.service  # it starts commands
+
 GOOD = """
     import click
     from streamer import Component, Kind, hookimpl

@@ -264,6 +264,7 @@ def test_a_payload_that_is_not_json_is_status_2_before_anything_is_sent(scripted
     assert service.paths == []
 
 
+@pytest.mark.service
 def test_ctrl_c_is_status_130_says_that_the_request_goes_on_and_shows_no_traceback(scripted):
     service = scripted(ACKNOWLEDGED, progress(1, 10, "here"))
     command = [sys.executable, "-m", "streamer", "call", "report", "--id", "r1", "--url", service.url]
@@ -276,6 +277,7 @@ def test_ctrl_c_is_status_130_says_that_the_request_goes_on_and_shows_no_traceba
     assert err == "streamer: interrupted; request 'r1' is queued and will continue\n"
 
 
+@pytest.mark.service
 def test_a_reader_that_has_gone_is_status_141_and_quiet(scripted):
     service = scripted({"type": "response", "success": True, "data": "x" * 100_000})
     read, write = os.pipe()
@@ -286,6 +288,7 @@ def test_a_reader_that_has_gone_is_status_141_and_quiet(scripted):
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@pytest.mark.service
 def test_a_terminal_sees_a_moving_bar_and_the_result_stays_clean(scripted):
     service = scripted(ACKNOWLEDGED, progress(1, 40, "Batch 2 of 4"), COMPLETE)
     ours, theirs = os.openpty()

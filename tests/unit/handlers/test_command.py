@@ -20,6 +20,8 @@ from streamer.handlers.command import CommandHandler, build
 from streamer.handlers.command_options import INHERITED
 from streamer.handlers.program import Program
 
+pytestmark = pytest.mark.service  # it starts programs
+
 
 class ShortGrace(SystemClock):
     """The machine's clock, but what this package waits for passes at once, after the loop has turned."""

@@ -22,7 +22,10 @@ from streamer.handlers.command import build
 from streamer.handlers.program import Program
 from streamer.subprocesses.programs import Programs
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads /proc")
+pytestmark = [
+    pytest.mark.service,  # it starts programs
+    pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads /proc"),
+]
 
 
 class ShortGrace(SystemClock):

@@ -15,6 +15,8 @@ from streamer.handlers.processes import ProcessPool
 from streamer.handlers.threads import ThreadPool
 from streamer.testing import RecordingLogger
 
+pytestmark = pytest.mark.service  # it starts processes of a pool
+
 JOBS = """
     import pathlib, time
 

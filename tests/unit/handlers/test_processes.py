@@ -12,6 +12,8 @@ from streamer.core.errors import Error
 from streamer.handlers import processes
 from streamer.handlers.processes import ProcessFailed, ProcessPool
 
+pytestmark = pytest.mark.service  # it starts processes of a pool
+
 SOURCE = """
     import os
     import signal

@@ -12,6 +12,8 @@ from streamer.handlers.functions import FunctionTarget, adapt
 from streamer.handlers.pools import Pools
 from streamer.testing import RecordingLogger, RecordingReporter
 
+pytestmark = pytest.mark.service  # it starts writers of SQLite
+
 PAGE = Path(__file__).parents[3] / "docs/reference/hooks.md"
 
 

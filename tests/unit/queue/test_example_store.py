@@ -227,6 +227,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.service
 async def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path):
     path, stored, ended = tmp_path / "queue.jsonl", set(), set()
     for round_ in range(ROUNDS):

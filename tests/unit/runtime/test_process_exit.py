@@ -11,6 +11,8 @@ from streamer.runtime import process_exit
 from streamer.runtime.process_exit import LoopWatchdog, exiting_in_time
 from streamer.testing import RecordingLogger
 
+pytestmark = pytest.mark.service  # it starts services
+
 PROCESS = """
 import asyncio, atexit, os, signal, sys, threading, time
 from streamer.core.errors import StartError

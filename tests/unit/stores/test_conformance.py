@@ -17,6 +17,7 @@ class TestMemory(StoreConformance):
         await store.close()
 
 
+@pytest.mark.service
 class TestSqlite(StoreConformance):
     @pytest.fixture
     async def store(self, clock, tmp_path):

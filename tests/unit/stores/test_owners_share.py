@@ -15,6 +15,8 @@ from streamer.testing import ManualClock
 from streamer.testing.conformance import lease_of, record
 from streamer.testing.conformance.records import BROKEN
 
+pytestmark = pytest.mark.service  # it starts writers of SQLite
+
 
 @pytest.fixture
 def clock():

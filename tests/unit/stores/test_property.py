@@ -34,17 +34,18 @@ async def open_sqlite(clock):
 
 
 TestMemory = store_machine(open_memory).TestCase
-TestMemory.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestMemory.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
 
 TestSqlite = store_machine(open_sqlite).TestCase
 TestSqlite.settings = settings(
-    max_examples=12,
+    max_examples=6,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     # Without shrinking, which takes minutes where each try starts a process; what was found is told as it is.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
+TestSqlite.pytestmark = [pytest.mark.service]
 
 
 def test_a_store_that_breaks_the_table_is_found_out():

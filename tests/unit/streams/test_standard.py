@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.service  # it starts programs
+
 SHOW = """
 import json, os, sys
 from streamer.streams import standard

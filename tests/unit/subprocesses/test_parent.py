@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.service  # it starts processes
+
 ECHO = """
     def main(channel):
         channel.send(b"up")

@@ -17,6 +17,8 @@ import uvloop
 from streamer.subprocesses import descriptors, supervisor
 from streamer.subprocesses.programs import Programs
 
+pytestmark = pytest.mark.service  # it starts programs
+
 SERVICE = """
 import asyncio, os, signal, sys
 from pathlib import Path

@@ -30,6 +30,7 @@ def test_the_clock_and_the_doubles_need_neither_pytest_nor_hypothesis():
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.service
 def test_the_suite_says_what_it_saw_where_it_fails(tmp_path):
     (tmp_path / "test_forgetful.py").write_text(
         "import pytest\n"

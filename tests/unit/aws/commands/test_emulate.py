@@ -89,6 +89,7 @@ def test_a_client_talks_to_the_service_and_its_file_is_filled_from_the_environme
     assert command.stop() == 0
 
 
+@pytest.mark.service
 def test_without_an_endpoint_it_starts_a_service_of_its_own(config, ministack_program, tmp_path):
     home = tmp_path / "cache" / "streamer" / places.default_home({}).name
     (home / "bin").mkdir(parents=True)
@@ -103,6 +104,7 @@ def test_without_an_endpoint_it_starts_a_service_of_its_own(config, ministack_pr
         urllib.request.urlopen(behind, timeout=5)
 
 
+@pytest.mark.service
 def test_a_signal_while_it_starts_ends_it_too(config, tmp_path):
     home = tmp_path / "cache" / "streamer" / places.default_home({}).name
     (home / "bin").mkdir(parents=True)

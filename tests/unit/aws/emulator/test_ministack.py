@@ -15,6 +15,8 @@ from streamer.core.clock import SystemClock
 from streamer.core.errors import StartError
 from streamer_aws.emulator import ministack as module
 
+pytestmark = pytest.mark.service  # it starts installers and emulators
+
 
 def wheel(folder, name="ministack"):
     """A package that installs without a network, with a program that says where it is."""

@@ -91,6 +91,7 @@ def _made(arguments):
     (folder / "built-1-py3-none-any.whl").touch()
 
 
+@pytest.mark.service
 def test_the_folder_holds_the_project_the_plugin_and_the_file_and_runs_without_anything_else(
     read, small, plugin, tmp_path
 ):
@@ -192,6 +193,7 @@ def test_a_file_outside_of_the_configurations_folder_is_refused(read, tmp_path_f
         service_files(read()[0], [outside])
 
 
+@pytest.mark.service
 def test_what_pip_says_is_told_and_a_folder_of_before_stays(read, tmp_path, monkeypatch):
     folder = tmp_path / "package"
     monkeypatch.setattr(package, "requirements", lambda *_: [])

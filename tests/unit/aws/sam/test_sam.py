@@ -162,6 +162,7 @@ def test_a_sweep_runs_every_minute(exported):
     assert sweep["Timeout"] == 60
 
 
+@pytest.mark.service
 @pytest.mark.parametrize("wake", WAKES)
 def test_no_text_of_the_template_is_an_anchor_and_the_same_file_gives_the_same_bytes(read, wake, tmp_path):
     choices = Choices(wake=wake)

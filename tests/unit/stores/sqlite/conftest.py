@@ -42,7 +42,7 @@ def rows(path):
 def writer_program(tmp_path, monkeypatch):
     """Makes the text's function `main` the program of every writer from now on.
 
-    It may call `starts()`, the number of writers so far, and `armed()`, true once for each `arm()` of the test.
+    It may call `starts()`, the number of writers so far, and `armed(step)`, true once for each `arm(step)` of the test.
     """
     armed = tmp_path / "armed"
     prelude = f"""
@@ -55,11 +55,11 @@ def starts():
         file.write("x")
         return file.tell()
 
-def armed():
-    try:
-        os.unlink({str(armed)!r})
-    except FileNotFoundError:
+def armed(step):
+    path = Path({str(armed)!r})
+    if not path.exists() or path.read_text() != step:
         return False
+    path.unlink()
     return True
 
 def die():
@@ -67,10 +67,9 @@ def die():
 """
     monkeypatch.syspath_prepend(tmp_path)
 
-    def use(text, **constants):
-        given = "".join(f"{name} = {value!r}\n" for name, value in constants.items())
-        (tmp_path / "writer_of_a_test.py").write_text(prelude + given + dedent(text))
+    def use(text):
+        (tmp_path / "writer_of_a_test.py").write_text(prelude + dedent(text))
         monkeypatch.setattr(writer_process, "WRITER", "writer_of_a_test:main")
-        return armed.touch
+        return armed.write_text
 
     return use

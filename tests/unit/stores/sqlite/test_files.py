@@ -37,6 +37,7 @@ def open_umask():
     os.umask(before)
 
 
+@pytest.mark.service
 @pytest.mark.usefixtures("open_umask")
 class TestModes:
     async def test_all_files_of_a_new_database_are_their_owners_alone_whatever_the_umask(self, path, clock):

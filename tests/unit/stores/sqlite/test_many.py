@@ -25,10 +25,7 @@ from streamer.stores.sqlite.writer import BROKEN, DONE, apply
 from streamer.testing import store_machine
 from streamer.testing.conformance import record
 from streamer.testing.conformance.claims import Claiming
-from streamer.testing.conformance.enqueue import Enqueueing
 from streamer.testing.conformance.fairness import Fairness
-from streamer.testing.conformance.operators import Operators
-from streamer.testing.conformance.times import Times
 
 NO_LIMITS = (None, None, None)
 
@@ -38,9 +35,10 @@ def _many(monkeypatch):
     monkeypatch.setattr(writer_process, "WRITER", "unit.stores.sqlite.writer_of_many:main")
 
 
+@pytest.mark.service
 @pytest.mark.usefixtures("_many")
-class TestPromises(Enqueueing, Claiming, Fairness, Times, Operators):
-    """The parts of the suite that have to do with what waits."""
+class TestPromises(Claiming, Fairness):
+    """The parts of the suite that have to do with turns and limits. The property test below does all the rest."""
 
     @pytest.fixture
     async def store(self, clock, path):
@@ -66,12 +64,13 @@ async def open_many(clock):
 
 TestProperty = store_machine(open_many).TestCase
 TestProperty.settings = settings(
-    max_examples=10,
+    max_examples=5,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
+TestProperty.pytestmark = [pytest.mark.service]
 
 
 @pytest.fixture

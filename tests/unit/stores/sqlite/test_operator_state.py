@@ -148,6 +148,7 @@ def test_a_command_that_fails_leaves_no_notes(service, operator, do, clock, path
     assert known(service) == counted(path)
 
 
+@pytest.mark.service
 async def test_what_was_changed_while_no_service_ran_is_counted_at_its_start(path, clock):
     store = await SqliteStore.open(path, clock=clock)
     await store.enqueue(record(clock, "a"))

@@ -18,6 +18,8 @@ from streamer.stores.sqlite.schema import MIGRATIONS
 from streamer.testing.conformance import lease_of, record
 from streamer.testing.conformance.records import whole_records
 
+pytestmark = pytest.mark.service  # it starts writers of SQLite
+
 
 class TestTheFile:
     async def test_what_was_stored_is_there_after_a_new_start(self, path, clock):

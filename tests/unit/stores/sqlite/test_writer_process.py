@@ -21,6 +21,8 @@ from streamer.core.records import RequestRecord, Status
 from streamer.stores.sqlite import SqliteStore, unanswered, writer_process
 from streamer.testing.conformance import lease_of, record
 
+pytestmark = pytest.mark.service  # it starts writers of SQLite
+
 
 async def gone(pid):
     """Returns when the process is no more (it may be a zombie until it is reaped)."""
