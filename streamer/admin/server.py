@@ -5,6 +5,7 @@ busy, and a scrape takes no turn of that loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
@@ -32,7 +33,7 @@ Routes = Mapping[tuple[str, str], Handler]
 
 
 class AdminServer:
-    """Listens and answers.
+    """Listens and answers. Made on the service's event loop.
 
     Args:
         routes: what is answered. GET answers HEAD as well.
@@ -49,7 +50,9 @@ class AdminServer:
         self._port = port
         self._logger = logger
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="streamer-admin", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="streamer-admin", daemon=True)
+        self._service = asyncio.get_running_loop()
+        self._ended = asyncio.Event()
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> int:
@@ -68,11 +71,20 @@ class AdminServer:
 
     async def close(self) -> None:
         """Closes the port and ends the thread."""
-        if self._thread.is_alive():
+        if self._thread.is_alive() and not self._ended.is_set():
             await self._there(self._stop())
             self._loop.call_soon_threadsafe(self._loop.stop)
-            await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
-            self._loop.close()
+            # Not by a thread that joins it: functions that handlers left running may have all threads of the loop.
+            await self._ended.wait()
+            # It has nothing left to do but to end.
+            self._thread.join()
+
+    def _run(self) -> None:
+        self._loop.run_forever()
+        self._loop.close()
+        # A service that was not closed in order has no loop any more.
+        with contextlib.suppress(RuntimeError):
+            self._service.call_soon_threadsafe(self._ended.set)
 
     async def _there(self, call: Any) -> Any:
         future: Future[Any] = asyncio.run_coroutine_threadsafe(call, self._loop)
