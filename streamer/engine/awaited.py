@@ -17,7 +17,7 @@ class Awaited:
         """How many messages of this connection are to be acknowledged with this request, or refused."""
 
     def hold(self, message: bytes, *, final: bool) -> None:
-        """The message waits. One that comes after the outcome is dropped."""
+        """Holds the message back; drops it if the outcome is already held."""
         if not (self.held and self.held[-1][1]):
             self.held.append((message, final))
 

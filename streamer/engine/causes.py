@@ -1,4 +1,4 @@
-"""Why an attempt failed, for the operator who looks at its request later."""
+"""Why an attempt failed, shown to operators."""
 
 from __future__ import annotations
 

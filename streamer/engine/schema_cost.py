@@ -114,7 +114,7 @@ class _Analysis:
         return ways
 
     def with_recursion(self) -> int:
-        """Looks where nothing is remembered."""
+        """The number of checks if no result of a subschema is cached."""
         looks: dict[Node, int] = {}
         heights: dict[Node, int] = {}
         for group in _groups(self._root, {node: _all(below) for node, below in self._below.items()}):

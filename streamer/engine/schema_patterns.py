@@ -1,4 +1,4 @@
-"""Regular expressions that take long for some long texts, found by trying them: their counts within counts multiply."""
+"""Finds slow regular expressions (nested quantifiers) by running them on long texts."""
 
 from __future__ import annotations
 

@@ -6,14 +6,15 @@ client has the same machine, file by file and function by function, in `streamer
 `tests/client_traces` check that both give the same answers.
 
 ====================  =================================================================================================
-phase                 what happens next ====================
-================================================================================================= idle
-a request, or a caller that waits for the connection: waiting. `connect()`: connecting waiting               the delay
-is over, or `connect()`: connecting connecting            success: open. Failure: waiting while anything waits, else
-idle. Refusal: refused open                  the connection ended: waiting while anything waits, else idle. Reconnecting
-forbidden: closed refused               all waiting requests have failed; otherwise as idle closed                all
-waiting requests have failed, and new ones fail too. `connect()`: connecting ====================
-=================================================================================================
+phase                 what happens next
+====================  =================================================================================================
+idle                  a request, or a caller that waits for the connection: waiting. `connect()`: connecting
+waiting               the delay is over, or `connect()`: connecting
+connecting            success: open. Failure: waiting while anything waits, else idle. Refusal: refused
+open                  the connection ended: waiting while anything waits, else idle. Reconnecting forbidden: closed
+refused               all waiting requests have failed; otherwise as idle
+closed                all waiting requests have failed, and new ones fail too. `connect()`: connecting
+====================  =================================================================================================
 
 `close()` leads to closed from every phase. All times are in milliseconds.
 """

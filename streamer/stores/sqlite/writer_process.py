@@ -102,8 +102,8 @@ class WriterProcess:
         self._mending: asyncio.Task[None] | None = None
         self._deaths = 0
         self._failure = ""
+        """Why no operation can be sent any longer; empty while they can be sent."""
         self._closed = False
-        """Why no operation can be sent any longer."""
 
     @property
     def pid(self) -> int:
