@@ -1,1 +1,1 @@
-"""The service itself. It knows only contracts: no socket, no file, no plugin."""
+"""The service itself. It uses only contracts: no sockets, no files, no plugins."""

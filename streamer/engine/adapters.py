@@ -1,4 +1,4 @@
-"""Between a request as handlers see it and its record as stores keep it."""
+"""Converts between a handler's request and a store's record."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ DEFAULT_MAX_ATTEMPTS = 3
 
 
 class RequestQueueAdapter:
-    """Makes a whole queue the small store that the router needs, and speaks of its records as requests.
+    """Wraps a whole queue as the small store that the router needs, and presents its records as requests.
 
     Args:
         queue: the store.
-        routes: say how often requests of an action may be attempted, and their priority; three times and 0 without.
+        routes: have the number of attempts and the priority of an action's requests; three and 0 without a route.
     """
 
     def __init__(self, queue: RequestQueue, routes: Mapping[str, Route] | None = None) -> None:
@@ -30,7 +30,6 @@ class RequestQueueAdapter:
         self._routes = {} if routes is None else routes
 
     def enqueue(self, request: Request, /) -> Awaitable[Existing | None]:
-        """Part of `RequestStore`."""
         route = self._routes.get(request.action)
         return self._queue.enqueue(
             RequestRecord(
@@ -52,7 +51,6 @@ class RequestQueueAdapter:
         )
 
     async def get(self, key: Key, /) -> RequestRecord | None:
-        """Part of `RequestStore`."""
         return await self._queue.get(key)
 
     async def get_async_request(self, request_id: str, owner: str | None = None) -> Request:
@@ -66,7 +64,7 @@ class RequestQueueAdapter:
     async def update_progress(
         self, request_id: str, percentage: float, message: str = "", owner: str | None = None
     ) -> None:
-        """Writes down how far the newest claim of the request is.
+        """Stores the progress of the request's newest claim.
 
         Raises:
             Error: NOT_FOUND.
@@ -100,7 +98,7 @@ class RequestQueueAdapter:
         if owner is None:
             found = await self._queue.find(request_id)
             if len(found) > 1:
-                raise Error(NOT_FOUND, f"Request {request_id!r} belongs to {len(found)} owners; name one")
+                raise Error(NOT_FOUND, f"{len(found)} owners have a request {request_id!r}; name one")
             owner = found[0].owner if found else ""
         record = await self._queue.get((owner, request_id))
         if record is None:
@@ -109,7 +107,7 @@ class RequestQueueAdapter:
 
 
 def convert_async_request_to_request(record: RequestRecord) -> Request:
-    """The request that a stored record was made of."""
+    """The request of a stored record."""
     return Request(
         id=record.id,
         action=record.action,
@@ -134,5 +132,5 @@ def _lease(record: RequestRecord) -> Lease:
 
 
 def _next_seq(record: RequestRecord) -> int:
-    # The newest number that was written down may be of an earlier claim.
+    # The newest stored number may be from an earlier claim.
     return max(record.seq, first_seq(record.fence)) + 1

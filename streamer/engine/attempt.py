@@ -33,13 +33,14 @@ from streamer.engine.sizes import fitting
 from streamer.engine.timeouts import STOP_GRACE, bounded, wait_up_to
 
 _LEFT_GRACE = STOP_GRACE - 1.0
-"""Seconds in which a function that outlived its attempt should end before the claim is given back; less than a drain
-waits for the whole."""
+"""Seconds in which a function that outlived its attempt should end before the claim is returned; less than the drain
+timeout.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptServices:
-    """What all attempts of one worker use. Made once by the worker."""
+    """The dependencies of all attempts of a worker. Created once by the worker."""
 
     queue: RequestQueue
     routes: Mapping[str, Route]
@@ -54,20 +55,20 @@ class AttemptServices:
     expose_errors: bool
     """Send the text of unexpected exceptions to clients (development only)."""
     causes: Callable[[BaseException], Cause]
-    """Makes of an exception what operators find with the attempt that it ended."""
+    """Converts an exception to the cause that operators see with the attempt."""
     generator: random.Random
     """Of the jitter between attempts."""
 
 
 class RunningAttempt:
-    """One attempt. It owns a task; `stop` ends the handler, the outcome depends on why.
+    """One attempt. It owns a task; `stop` ends the handler, and the outcome depends on the reason.
 
     Args:
-        services: what it uses.
+        services: its dependencies.
         record: the claim.
         on_ended: called when it has nothing left to do.
-        limit: seconds that the handler may take at most, whatever its action says.
-        after: an older attempt of the same request, which must really have ended before this one begins.
+        limit: maximum seconds of the handler, whatever its action says.
+        after: an older attempt of the same request, which must have ended completely before this one starts.
     """
 
     __slots__ = (
@@ -98,10 +99,10 @@ class RunningAttempt:
         self._on_ended = on_ended
         self._after = after
         self.left_over: list[asyncio.Future[Any]] = []
-        """What goes on after its handler was cancelled, such as a function in a thread: done when that has ended."""
+        """What continues after its handler was cancelled, such as a function in a thread: done when that has ended."""
         self._limit = limit
         self.retry_at: float | None = None
-        """When it is due again, as wall-clock seconds, once the attempt has ended so."""
+        """When the request is due again, in wall-clock seconds, after this attempt has ended."""
         self._task: asyncio.Task[None] | None = None
         self._reason: StopReason | None = None
         self.state = AttemptState.STARTING
@@ -111,34 +112,34 @@ class RunningAttempt:
         self.started = services.clock.monotonic()
 
     def start(self) -> None:
-        """Begins to run."""
+        """Starts to run."""
         self._task = asyncio.create_task(self._run())
 
     def stop(self, reason: StopReason) -> None:
-        """Cancels the handler; the first reason counts.
+        """Cancels the handler; only the first reason counts.
 
-        An outcome that is being written is not cut off: it is about to end the attempt by itself.
+        Storing an outcome is not interrupted, since it is about to end the attempt itself.
         """
         if self._reason is None and self._task is not None:
             self._reason = reason
             if reason is not StopReason.RELEASE:
                 self.reporter.close()
-            # A task that is cancelled before its first step never runs at all: it finds the reason when it begins.
+            # A task that is cancelled before its first step never runs at all: it finds the reason when it starts.
             if self.state is AttemptState.RUNNING:
                 self._task.cancel()
                 if reason is not StopReason.RELEASE:
                     self._services.background.start(self._insist(self._task))
 
     async def ended(self) -> None:
-        """Returns when nothing of it runs any more."""
+        """Returns when no part of it is running."""
         if self._task is not None:
             await asyncio.wait({self._task})
 
     async def really_ended(self) -> None:
-        """Returns when neither it nor anything that it left over runs any more."""
+        """Returns when neither it nor anything that continues after it is running."""
         await self.ended()
         if self._after is not None:
-            # It was stopped while it waited for that one.
+            # It was stopped while it waited for the older attempt.
             await self._after.really_ended()
         await self._left_over_ended()
 
@@ -147,7 +148,7 @@ class RunningAttempt:
             await asyncio.wait(self.left_over)
 
     def with_newest_progress(self, record: RequestRecord) -> RequestRecord:
-        """The record with what the handler has reported since the last durable write."""
+        """The record with the handler's reports since the last durable write."""
         if self.record.fence != record.fence or record.status is not Status.PROCESSING:
             return record
         latest = self.reporter.latest
@@ -156,7 +157,7 @@ class RunningAttempt:
         try:
             metadata = encode_json(latest.metadata) if latest.metadata else b""
         except NOT_JSON:
-            # It is logged when the update is sent or stored.
+            # The error is logged when the update is sent or stored.
             metadata = b""
         return msgspec.structs.replace(
             record,
@@ -167,7 +168,7 @@ class RunningAttempt:
         )
 
     async def _insist(self, task: asyncio.Task[None]) -> None:
-        """Cancels again a handler that took its cancellation for something to tidy up after, and went on."""
+        """Cancels a handler again that handled its cancellation and continued."""
         if await wait_up_to(STOP_GRACE, self.ended(), self._services.clock):
             return
         self._services.logger.error(
@@ -185,9 +186,9 @@ class RunningAttempt:
             route = services.routes.get(self.record.action)
             try:
                 if route is None:
-                    raise Error(INVALID_ACTION, f"The action {self.record.action!r} is no longer declared")  # noqa: TRY301 - ends like a handler's own error
+                    raise Error(INVALID_ACTION, f"The action {self.record.action!r} is no longer configured")  # noqa: TRY301 - ends like a handler's own error
                 result = await self._handle(route)
-                # Encoded before it is written: what is not JSON is the handler's error, not the store's.
+                # Encoded before it is stored: data that is not JSON is an error of the handler, not of the store.
                 stored = stored_result(result, services.max_result_size)
             except Error as error:
                 log_notes(error, services.logger, **self._context())
@@ -201,7 +202,7 @@ class RunningAttempt:
                 try:
                     await self._complete(stored)
                 except Error as error:
-                    # The store takes no such result, and never will: the request ends with what it says.
+                    # The store will never accept this result: the request ends with the store's error.
                     await self._fail(route, error, error)
         except asyncio.CancelledError:
             if self._reason is None or self._reason is StopReason.RELEASE:
@@ -264,12 +265,12 @@ class RunningAttempt:
     async def _fail(self, route: Route | None, error: Error, problem: BaseException) -> None:
         services, record = self._services, self.record
         if self._reason is not None:
-            # After a stop the handler ended with an error instead: that is no outcome of the request.
+            # The handler was stopped and raised an error instead of being cancelled: that is no outcome of the request.
             raise asyncio.CancelledError from error
         body = fitting(sendable_body(error), services.max_result_size)
         retry = route.retry if route is not None and body.retryable and record.attempts < record.max_attempts else None
         if retry is not None:
-            # One request never runs twice at one time: the claim is kept until a function that goes on has ended.
+            # A request never runs twice at the same time: the claim is kept until its function has ended.
             await self._left_over_ended()
         seq = await self._last_seq()
         cause = services.causes(problem)
@@ -291,18 +292,18 @@ class RunningAttempt:
         self.state = AttemptState.WRITING
         await self._services.progress.pump.flush(self.reporter)
         self.reporter.close()
-        # Not counted: a client that resumes while the outcome is being written gets the state before it. With the
-        # outcome's own number it would take the outcome for a message that it has already.
+        # Without a new number: a client that resumes while the outcome is being stored gets the previous state. With
+        # the outcome's number, it would ignore the outcome as an old message.
         return self.reporter.seq + 1
 
     async def _write(self, write: Callable[[], Awaitable[Any]]) -> None:
         await self._services.outcomes.write(self.record.id, write, lambda: self._reason is not None)
 
     async def _release(self) -> None:
-        # Its owner may ask for it before its next attempt, and must not get less than it was sent before.
+        # Its owner may query it before the next attempt, and must see at least the progress that was sent.
         await self._services.progress.save_last(self)
         if self.left_over and not await wait_up_to(_LEFT_GRACE, self._left_over_ended(), self._services.clock):
-            # The next worker must not run it while the function goes on here.
+            # The next worker must not run it while the function continues here.
             self._services.logger.error(
                 "a function does not stop", request_id=self.record.id, action=self.record.action
             )
@@ -311,7 +312,7 @@ class RunningAttempt:
             await self._services.leases.release([self.lease])
 
     async def _lost(self) -> None:
-        """Another process ended or owns the request; if it has ended, its subscribers here get the outcome."""
+        """Another process ended or claimed the request; if it has ended, its subscribers here get the outcome."""
         if self._reason is StopReason.CANCELLED:
             return
         services = self._services

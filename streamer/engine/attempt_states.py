@@ -1,4 +1,4 @@
-"""What an attempt does, and why it is stopped."""
+"""The states of an attempt, and the reasons for stopping it."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from streamer.core.errors import CANCELLED
 
 
 class AttemptState(Enum):
-    """How far one attempt of a queued request is."""
+    """The state of one attempt of a queued request."""
 
     STARTING = "starting"
-    """Its task has not taken its first step."""
+    """Its task has not started."""
     RUNNING = "running"
-    """Its handler runs, or an older attempt of the same request has to end first."""
+    """Its handler runs, or it waits for an older attempt of the same request to end."""
     WRITING = "writing"
-    """Its handler has ended, and its outcome is being written."""
+    """Its handler has ended, and its outcome is being stored."""
     COMPLETED = "completed"
-    """Its result is written."""
+    """Its result is stored."""
 
 
 class StopReason(Enum):
-    """Why an attempt is stopped before its handler has ended. The value is what the log says about the handler."""
+    """Why an attempt is stopped before its handler has ended. The value appears in the log."""
 
     RELEASE = Outcome.RELEASED.value
-    """The worker stops: the claim goes back to the queue."""
+    """The worker stops: the claim returns to the queue."""
     LOST = Outcome.LOST.value
-    """Another worker has claimed the request: nothing of this attempt is written any more."""
+    """Another worker has claimed the request: this attempt writes nothing more."""
     CANCELLED = CANCELLED
-    """The request has ended in the store, and its subscribers are informed by what ended it."""
+    """The request has ended in the store; its subscribers get the outcome from whatever ended it."""

@@ -1,4 +1,4 @@
-"""Tasks that run next to the work that started them."""
+"""Background tasks."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Any
 
 
 class BackgroundTasks:
-    """Keeps tasks from being collected before they have ended."""
+    """Keeps references to tasks until they have ended."""
 
     def __init__(self) -> None:
         self.running: set[asyncio.Future[Any]] = set()
-        """Those that have not ended."""
+        """Tasks that have not ended."""
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Runs the coroutine in a task of its own."""
+        """Runs the coroutine in a new task."""
         self.keep(asyncio.create_task(work))
 
     def keep(self, task: asyncio.Future[Any]) -> None:
-        """The same for what runs already."""
+        """Adds a running task."""
         self.running.add(task)
         task.add_done_callback(self.running.discard)
 
     def cancel(self) -> None:
-        """Cancels all that run; `settle` waits for their ends."""
+        """Cancels all running tasks; `settle` waits for their end."""
         for task in list(self.running):
             task.cancel()
 
     async def settle(self) -> None:
-        """Returns when none runs any more."""
+        """Returns when no task is running."""
         while self.running:
             await asyncio.wait(set(self.running))

@@ -1,4 +1,4 @@
-"""Why an attempt failed, shown to operators."""
+"""The cause of a failed attempt, for operators."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from streamer.core.foreign_code import format_traceback, safe_text
 LONGEST_TEXT: Final = 1_000
 """Characters of an exception's text that are stored."""
 LONGEST_TRACEBACK: Final = 8_000
-"""Characters of a traceback that are stored: its beginning, and its end, which says what happened."""
+"""Characters of a traceback that are stored: its start, and its end with the error."""
 
 
 def cause_of(problem: BaseException, conceal: Callable[[str], str] = str) -> Cause:
-    """What the exception says, as it is stored.
+    """The exception in the form in which it is stored.
 
-    An `Error` that was raised from another exception is the answer to that one, which is the cause.
+    If an `Error` was raised from another exception, that one is the cause.
 
     Args:
-        problem: that ended the attempt.
-        conceal: takes secrets out of a text.
+        problem: the exception that ended the attempt.
+        conceal: removes secrets from a text.
     """
     cause = problem.__cause__ if isinstance(problem, Error) and problem.__cause__ is not None else problem
     return Cause(
@@ -33,5 +33,5 @@ def cause_of(problem: BaseException, conceal: Callable[[str], str] = str) -> Cau
 
 
 def _storable(text: str) -> str:
-    """Half of a surrogate pair is no text for a store."""
+    """Stores cannot encode half of a surrogate pair."""
     return text.encode("utf-8", "backslashreplace").decode()

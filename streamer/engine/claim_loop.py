@@ -1,4 +1,4 @@
-"""Asks the store for work when there may be some and a slot is free."""
+"""Claims requests from the store when there may be some and a slot is free."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class ClaimLoop:
     """Claims for one worker.
 
     Args:
-        queue: where the requests are.
-        name: of the worker, written into each claim.
-        begin: starts what was claimed, and returns how many that were.
-        on_external_change: called with the requests that another program has changed; None: any of them.
+        queue: of the requests.
+        name: of the worker, stored in each claim.
+        begin: starts the claimed requests, and returns how many.
+        on_external_change: called with the requests that another process has changed; None: any of them.
         slots: how many more may run.
-        signal: says when there is something to claim.
-        leases: say how long a claim lives without renewal; renewed before a claim when they are stale.
+        signal: says when to claim.
+        leases: the duration of a lease; renewed before a claim when they are stale.
         lost: how many requests may run whose worker died.
         clock: the service's.
-        logger: for what goes wrong.
-        poll_interval: seconds between looks at the queue when nothing wakes the worker.
+        logger: for errors.
+        poll_interval: seconds between polls of the queue when nothing wakes the worker.
     """
 
     def __init__(
@@ -64,21 +64,21 @@ class ClaimLoop:
         self._paused = False
         self._claiming = asyncio.Lock()
         self._ended: set[Key] = set()
-        """Ended by their owners while a claim was under way: it may bring them, and then they must not begin."""
+        """Ended by their owners during a claim: if the claim returns them, they must not start."""
         self._claimed_at = -math.inf
 
     def pause(self) -> None:
-        """Claims nothing from now on."""
+        """Stops claiming."""
         self._paused = True
         self._signal.wake()
 
     def ended(self, key: Key) -> None:
-        """The request has ended in the store: a claim that is under way may still bring it, and must not begin it."""
+        """The request has ended in the store: if a running claim returns it, it must not start."""
         if self._claiming.locked():
             self._ended.add(key)
 
     async def settle(self) -> None:
-        """Returns when the claim that was under way, if any, has begun what it brought."""
+        """Returns when the running claim, if any, has started its requests."""
         async with self._claiming:
             pass
 
@@ -95,10 +95,10 @@ class ClaimLoop:
             self._signal.close()
 
     async def step(self) -> int:
-        """Claims what fits and starts it. Returns how many were started; they run on in tasks.
+        """Claims as many requests as fit and starts them. Returns how many were started; they run in tasks.
 
         Raises:
-            StoreError: the store did not answer; nothing was started.
+            StoreError: the store did not respond; nothing was started.
         """
         async with self._claiming:
             self._ended.clear()
@@ -110,10 +110,10 @@ class ClaimLoop:
         if self._paused or (capacity <= 0 and now - self._claimed_at < self._poll_interval):
             self._more = self._signal.took_all = False
             return 0
-        # A full worker still looks now and then, for nothing but what others have done to the queue.
+        # A full worker still polls now and then, but only for changes by others.
         self._claimed_at = now
         if self._leases.stale():
-            # Or else what runs here would look like a dead worker's.
+            # Otherwise other workers would consider this one dead.
             await self._leases.renew()
         self._signal.sent()
         claims = await self._queue.claim(
@@ -143,7 +143,7 @@ class ClaimLoop:
             await self.step()
         except StoreError as problem:
             if str(problem) != failure:
-                # Once, however long it lasts: the store reports its own state.
+                # Logged once: the store reports its own state.
                 self._logger.error("the queue cannot be read; trying again", error=str(problem))
             self._more = False
             self._next_due = None
@@ -151,7 +151,7 @@ class ClaimLoop:
         return ""
 
     def _longest_wait(self) -> float:
-        """Seconds until the next record falls due, at most the poll interval."""
+        """Seconds until the next record becomes due, at most the poll interval."""
         if self._next_due is None or not self._slots.free():
             return self._poll_interval
         return min(self._poll_interval, max(self._next_due - self._clock.now(), 0.001))

@@ -1,4 +1,4 @@
-"""When a worker must ask the store for work."""
+"""Decides when a worker must claim."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from streamer.core.clock import Clock
 
 
 class ClaimSignal:
-    """Whether a claim may find something, and the wait for that.
+    """Whether a claim may find something, and wakes the worker that waits for that.
 
     Args:
         clock: time.
@@ -19,13 +19,13 @@ class ClaimSignal:
         self._clock = clock
         self._wake = asyncio.Event()
         self._anything = True
-        """There may be a request that no claim has seen."""
+        """There may be requests that no claim has seen."""
         self._announced: set[Key] = set()
-        """Stored since the last claim was sent, and not brought by it."""
+        """Stored since the last claim was sent, and not returned by it."""
         self._alarm: asyncio.Future[None] | None = None
         self._alarm_at = 0.0
         self.took_all = False
-        """The last claim had a slot for everything that was due."""
+        """The last claim was not limited by free slots."""
 
     @property
     def wanted(self) -> bool:
@@ -43,23 +43,23 @@ class ClaimSignal:
         self._wake.set()
 
     def sent(self) -> None:
-        """A claim is sent now: it sees all that was stored before."""
+        """A claim is sent now: it sees everything that was stored before."""
         self._anything = self.took_all = False
         self._announced.clear()
 
     def brought(self, key: Key) -> None:
-        """A claim has brought this request."""
+        """A claim has returned this request."""
         self._announced.discard(key)
 
     async def wait(self, longest: float) -> None:
-        """Returns when woken, at the latest after so many seconds: a claim is wanted then."""
+        """Returns when woken, at the latest after this many seconds: then a claim is necessary."""
         if not self._wake.is_set():
             self._set_alarm(longest)
             await self._wake.wait()
         self._wake.clear()
 
     def _set_alarm(self, delay: float) -> None:
-        """An alarm that rings before then is left as it is."""
+        """Keeps an alarm that rings earlier."""
         at = self._clock.monotonic() + delay
         if self._alarm is not None:
             if self._alarm_at <= at:
@@ -76,6 +76,6 @@ class ClaimSignal:
             self.wake()
 
     def close(self) -> None:
-        """Ends the wait."""
+        """Cancels the alarm."""
         if self._alarm is not None:
             self._alarm.cancel()

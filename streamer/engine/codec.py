@@ -1,4 +1,4 @@
-"""Bytes to messages and back. Pure."""
+"""Decodes and encodes messages. Pure functions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streamer.core.units import parse_duration
 ACTION_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 DEFAULT_MAX_DEPTH: Final = 64
 _LONGEST_WAIT: Final = 100
-"""Characters of a duration; what is wrong with one repeats it."""
+"""Maximum characters of a duration, because errors repeat it."""
 
 
 class Envelope(msgspec.Struct):
@@ -33,7 +33,7 @@ class Envelope(msgspec.Struct):
 
 
 class _StrictEnvelope(Envelope, forbid_unknown_fields=True):
-    """The same, refusing fields that the protocol does not know."""
+    """The same, but refuses unknown fields."""
 
 
 class _OnlyId(msgspec.Struct):
@@ -41,7 +41,7 @@ class _OnlyId(msgspec.Struct):
 
 
 class MalformedError(Exception):
-    """A message that cannot be read; carries the answer and the request id as far as one could be read."""
+    """A message that cannot be decoded, with the answer, and the request id if it could be read."""
 
     def __init__(self, error: Error, request_id: str | None = None) -> None:
         super().__init__(error.message)
@@ -50,10 +50,10 @@ class MalformedError(Exception):
 
 
 class Codec:
-    """Decodes messages under the limits of one service.
+    """Decodes messages within the limits of one service.
 
     Args:
-        max_depth: how many levels of arrays and objects a message may have, its own object being the first.
+        max_depth: maximum nesting of arrays and objects, including the message's own object.
         strict: refuse unknown top-level fields.
     """
 
@@ -65,13 +65,13 @@ class Codec:
         """The message.
 
         Raises:
-            MalformedError: it is not one; the answer to send is inside.
+            MalformedError: it is invalid; the exception contains the answer.
         """
         try:
             envelope = self._decode(frame)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
             raise self._explain(frame, problem) from None
-        # Fewer brackets than levels allowed cannot be too deep: two scans spare the others.
+        # With fewer brackets than allowed levels it cannot be too deep: two scans avoid the others.
         most = self._max_depth
         if frame.count(b"[") + frame.count(b"{") > most and _depth(frame) > most:
             raise MalformedError(self._too_deep(), _readable_id(envelope.id))
@@ -79,25 +79,25 @@ class Codec:
         if request_id is not None and not (0 < len(request_id) <= MAX_ID_LENGTH and request_id.isprintable()):
             raise MalformedError(_invalid("/id", "must be 1 to 128 printable characters"))
         if envelope.type != "request":
-            raise MalformedError(_invalid("/type", "must be 'request' when it is given"), request_id)
+            raise MalformedError(_invalid("/type", "must be 'request' if it is present"), request_id)
         return envelope
 
     def _explain(self, frame: bytes, problem: Exception) -> MalformedError:
-        """The clearest answer that a frame which did not decode allows. Slow, and only for broken frames."""
+        """The most specific error for a frame that could not be decoded. Slow, and only for invalid frames."""
         request_id = _find_id(frame)
         if isinstance(problem, RecursionError):
             return MalformedError(self._too_deep(), request_id)
         if isinstance(problem, UnicodeDecodeError):
             return MalformedError(
                 Error(
-                    VALIDATION_ERROR, "The message is not valid UTF-8: a byte that never occurs, or a lone surrogate"
+                    VALIDATION_ERROR, "The message is not valid UTF-8: it contains an invalid byte, or a lone surrogate"
                 ),
                 request_id,
             )
         if isinstance(problem, msgspec.ValidationError):
             return MalformedError(_shape_error(str(problem)), request_id)
         if not frame.strip():
-            return MalformedError(Error(VALIDATION_ERROR, "The message is empty; a JSON object was expected"))
+            return MalformedError(Error(VALIDATION_ERROR, "The message is empty; it must be a JSON object"))
         return MalformedError(
             Error(VALIDATION_ERROR, f"The message is not valid JSON: {_json_problem(frame, problem)}"), request_id
         )
@@ -107,10 +107,10 @@ class Codec:
 
 
 _STEPS: Final = bytes.maketrans(b"{[}]", b"\x01\x01\xff\xff")
-"""As signed bytes: one level down for each bracket that opens, one up for each that closes."""
+"""As signed bytes: +1 for each opening bracket, -1 for each closing one."""
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _SCANNED: Final = 4096
-"""Bytes of a broken frame that are looked through for its id: enough for any honest one, and no work for the others."""
+"""Bytes of an invalid frame that are searched for its id: enough for normal frames, and cheap for others."""
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"(?:\s*+:)?|[{}\[\],"]', re.DOTALL)
 _LONE_SURROGATE: Final = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]"
@@ -119,19 +119,19 @@ _AT: Final = re.compile(r" - at `\$?(.*)`$")
 
 
 def _json_problem(frame: bytes, problem: Exception) -> str:
-    # The decoder calls half a pair near the end of the text truncated.
-    return "it holds a lone surrogate escape" if _LONE_SURROGATE.search(frame) is not None else str(problem)
+    # The decoder reports half a pair near the end of the text as truncated.
+    return "it contains a lone surrogate escape" if _LONE_SURROGATE.search(frame) is not None else str(problem)
 
 
 def _shape_error(text: str) -> Error:
-    """An error of the envelope's shape, with the place as a JSON Pointer."""
+    """An error in the envelope, with the place as a JSON Pointer."""
     match = _AT.search(text)
     place = ""
     if match is not None:
         text = text[: match.start()]
         place = "".join(f"/{part}" for part in re.findall(r"[A-Za-z_]+", match[1]))
     if text.startswith("Object missing required field"):
-        return _invalid("/action", "is required", "The message names no action")
+        return _invalid("/action", "is required", "The message has no action")
     if not place and text.startswith("Expected `object`"):
         return Error(VALIDATION_ERROR, "The message must be a JSON object")
     return _invalid(place, text)
@@ -151,7 +151,7 @@ def _readable_id(value: object) -> str | None:
 
 
 def _find_id(frame: bytes) -> str | None:
-    """The request id of a frame whose other fields are broken, if it can be read at all."""
+    """The request id of a frame with other invalid fields, if it can be read."""
     try:
         return _readable_id(msgspec.json.decode(frame, type=_OnlyId).id)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -160,7 +160,7 @@ def _find_id(frame: bytes) -> str | None:
 
 
 def _scan_for_id(text: bytes) -> object:
-    """The `id` of the outermost object of a text that is not JSON: cut off, too deep, or broken further on."""
+    """The `id` of the outermost object in text that is not valid JSON: truncated, too deep, or invalid further on."""
     if not text.lstrip().startswith(b"{"):
         return None
     found: object = None
@@ -192,11 +192,12 @@ def _string(token: bytes) -> str | None:
 def _depth(frame: bytes) -> int:
     """Levels of arrays and objects in JSON text.
 
-    A walk over the decoded values would hold the loop for tens of milliseconds: a message has room for 40,000 of them.
-    So the text is counted in C, without its strings: a bracket that opens adds one level, and one that closes takes it.
+    Walking the decoded values would block the loop for tens of milliseconds: a message can contain 40,000 of them. So
+    the brackets of the text are counted in C, ignoring its strings: an opening bracket adds one level, and a closing
+    one removes it.
     """
     if b'"' in frame:
-        # In JSON a quote within a string has a backslash before it, and pairs of backslashes have their own meaning.
+        # In JSON, a quote within a string has a backslash before it, and a pair of backslashes is a single one.
         frame = b"".join(frame.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
     steps = frame.translate(_STEPS, delete=_NO_BRACKETS)
     return max(accumulate(memoryview(steps).cast("b")), default=0)
@@ -206,7 +207,7 @@ def parse_wait(wait: str | float | None) -> float | None:
     """Seconds of a client's `wait`.
 
     Raises:
-        Error: VALIDATION_ERROR for a negative number or a text that is no duration.
+        Error: VALIDATION_ERROR for a negative number or an invalid duration.
     """
     if wait is None:
         return None
@@ -223,8 +224,8 @@ def parse_wait(wait: str | float | None) -> float | None:
 
 
 NOT_JSON: Final = BaseException
-"""What the encoder may raise for a handler's data: it runs the code of their classes (properties, time zones), which
-may raise anything. Only for encoding alone: nothing is awaited there, so no cancellation can be meant.
+"""Exceptions of the encoder for a handler's data: it runs code of their classes (properties, time zones), which may
+raise anything. Only for encoding itself: nothing is awaited there, so no exception can be a cancellation.
 """
 
 _encoder = msgspec.json.Encoder()
@@ -244,7 +245,7 @@ def encode(message: Outgoing) -> bytes:
 
 
 def not_json(problem: BaseException) -> Error:
-    """The error of a handler that gave back what JSON cannot say."""
+    """The error of a handler whose result cannot be encoded as JSON."""
     error = Error(INTERNAL_ERROR, "The request could not be completed")
     error.add_note(f"the handler's result is not JSON: {describe(problem)}")
     return error
@@ -260,14 +261,14 @@ def encode_error(error: Error, request_id: str | None, seq: int | None = None) -
 
 
 def sendable_body(error: Error) -> ErrorBody:
-    """The error as JSON can represent it. The client must get an answer, whatever a handler put into the error.
+    """The error in a form that JSON can express: whatever a handler put into it, the client must get the failure.
 
-    Details that are not JSON are left out; what is not text in code and message is made text.
+    Details that are not JSON are removed; code and message are converted to text.
     """
     try:
         body = ErrorBody(plain_text(error.code), plain_text(error.message), bool(error.retryable), error.details)
     except NOT_JSON:
-        # A subclass that lacks what an Error has.
+        # A subclass that lacks the attributes of Error.
         return ErrorBody(INTERNAL_ERROR, "The request could not be completed", retryable=False)
     try:
         encode_json(body)
@@ -277,10 +278,10 @@ def sendable_body(error: Error) -> ErrorBody:
 
 
 def body_of(error: object) -> ErrorBody | None:
-    """The error of a handler's result, as JSON can say it; None where it has none.
+    """The error of a handler's result, in a form that JSON can express; None when there is none.
 
     Raises:
-        TypeError: it is something else than an Error.
+        TypeError: it is not an Error.
     """
     if error is None:
         return None
@@ -290,6 +291,6 @@ def body_of(error: object) -> ErrorBody | None:
 
 
 def plain_text(value: object) -> str:
-    """The text of a value, with `?` for what UTF-8 cannot say: half a surrogate pair, as in names of files."""
+    """The text of a value, with `?` for what UTF-8 cannot encode: half a surrogate pair, as in names of files."""
     text = value if type(value) is str else safe_text(value, sys.maxsize)
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""What the end of a connection means where subscriptions are stored."""
+"""Handles the end of connections where subscriptions are stored."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from streamer.contracts.subscriptions import Subscriptions
 from streamer.core.errors import StoreError
 
 OnOrphaned = Callable[[Key, float], Awaitable[None]]
-"""Called when a subscriber has left a request that ends with its subscribers, and with the seconds after which it ends
-if it has none then."""
+"""Called when a subscriber has left a request that depends on its subscribers, with the seconds after which the request
+is cancelled if it has none then.
+"""
 
 
 class ConnectionEnds:
@@ -19,8 +20,8 @@ class ConnectionEnds:
 
     Args:
         subscriptions: the stored ones.
-        on_orphaned: for each request that may have lost its last subscriber.
-        logger: for what cannot be stored.
+        on_orphaned: called for each request that may have lost its last subscriber.
+        logger: for failed writes.
     """
 
     def __init__(self, subscriptions: Subscriptions, on_orphaned: OnOrphaned, logger: Any) -> None:
@@ -40,4 +41,4 @@ class ConnectionEnds:
 
 
 async def left_to_sweep(_key: Key, _after: float) -> None:
-    """An `OnOrphaned` for processes that wake no other: a sweep finds what is orphaned."""
+    """An `OnOrphaned` for processes that wake no others: a sweep finds orphaned requests."""

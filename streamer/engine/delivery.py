@@ -1,4 +1,4 @@
-"""Messages of queued requests to the connections that are subscribed to them."""
+"""Delivers messages of queued requests to subscribed connections."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from streamer.engine.subscribers import Subscribers
 from streamer.engine.subscriptions import LocalSubscriptions
 
 Make = Callable[[], bytes]
-"""Encodes a message; called when there is somebody to send it to."""
+"""Encodes a message; called when there is a connection to send it to."""
 
 
 class _Sending:
-    """A `Send` of one message: encoded for the first connection, and the same for all others.
+    """A `Send` of one message: encoded for the first connection, and reused for all others.
 
     Args:
         send: sends it to one connection.
@@ -59,25 +59,25 @@ class _Sending:
 
 
 class Delivery:
-    """Sends the messages of each request to its subscribers, wherever these are kept.
+    """Sends the messages of each request to its subscribers, wherever these are stored.
 
-    Two promises hold for each connection and request. The order: the acknowledgment, then progress, then the outcome.
-    What comes before the acknowledgment was sent is held back here. And the outcome is sent once, and nothing after
-    it: whoever sends it has claimed it, `Subscribers.once` calls nobody twice.
+    It keeps two promises for each connection and request. The order: the acknowledgment, then progress, then the
+    outcome; messages before the acknowledgment are held back here. And the outcome is sent once, with nothing after it:
+    its sender has claimed it, and `Subscribers.once` calls nobody twice.
 
-    Where other processes send, too, nothing that they do can be held back here, so a connection is added to the
-    subscribers after its acknowledgment was sent. A process that ends a request stores the outcome first and looks for
-    subscribers then; this one adds the subscriber first and reads the request then. So at least one of the two sees
-    the other, and the claim lets only one of them send.
+    Other processes may send too, and their messages cannot be held back here, so a connection is added to the
+    subscribers after its acknowledgment was sent. A process that ends a request stores the outcome first and then reads
+    the subscribers; this process adds the subscriber first and then reads the request. So at least one of the two sees
+    the other's write, and the claim lets only one of them send.
 
     Args:
-        connections: take the messages.
-        logger: for what a connection manager raises besides ConnectionGone; it concerns that connection alone.
-        subscribers: of the requests; kept in this process when left out.
-        queue: outcomes are read from it again where a connection is too far behind to be sent one when it comes. None:
-            they are sent all the same.
-        tracker: records which outcomes arrived; None: nobody does.
-        sent: notes which outcomes were sent, where a later message shows that they arrived; None: clients answer pings.
+        connections: send the messages.
+        logger: for exceptions of a connection manager besides ConnectionGone; they affect only their connection.
+        subscribers: of the requests. Default: kept in this process.
+        queue: outcomes are read from it again for a connection that was too far behind when they were stored. None:
+            they are sent anyway.
+        tracker: records which outcomes arrived; None: not recorded.
+        sent: records which outcomes were sent, if a later message confirms them; None: clients answer pings.
     """
 
     def __init__(
@@ -100,35 +100,36 @@ class Delivery:
         self._pacing = Pacing(connections, self._send_stored, self._logger)
         self._background = BackgroundTasks()
 
-    # Subscribing
+    # Subscribing.
 
     def subscribe(self, key: Key, connection_id: str) -> None:
-        """The connection is to get the request's messages, the first of them after its acknowledgment.
+        """The connection will get the request's messages, after its acknowledgment.
 
-        `acknowledged`, `attach`, `send_ended` or `unsubscribe` follows. One that is known to get them goes on as it is.
+        `acknowledged`, `attach`, `send_ended` or `unsubscribe` follows. A connection that is already subscribed is not
+        changed.
         """
         if key not in self._subscribers.here.get(connection_id, ()):
             self._awaited.add(key, connection_id)
 
     def unsubscribe(self, key: Key, connection_id: str) -> None:
-        """Takes one `subscribe` back: what made the connection subscribe was refused, or found nothing."""
+        """Reverts one `subscribe`: the message that caused it was refused, or found nothing."""
         self._awaited.give_up(key, connection_id)
 
     def awaits_acknowledgment(self, key: Key, connection_id: str) -> bool:
-        """Whether the connection is to get the request's acknowledgment next, and nothing else of it before."""
+        """Whether the next message of the request for the connection must be its acknowledgment."""
         return self._awaited.get(key, connection_id) is not None
 
     def acknowledged(
         self, key: Key, connection_id: str, *, ends_after: float | None = None, ended: bool = False
     ) -> Awaitable[None]:
-        """The acknowledgment was sent: what was held back for it follows. What is returned is `DONE` if that is all.
+        """The acknowledgment was sent: sends the held messages. Returns `DONE` if nothing remains.
 
         Args:
-            key: which request.
-            connection_id: whose connection.
-            ends_after: seconds after which the request is cancelled that has lost its last subscriber.
-            ended: the request had ended before; its outcome is read when its turn comes, so that of many such requests
-                no more than one outcome is in memory.
+            key: the request.
+            connection_id: the connection.
+            ends_after: seconds after which the request is cancelled once it has lost its last subscriber.
+            ended: the request had ended before; its outcome is read when it is sent, so that only one outcome of many
+                such requests is in memory.
         """
         awaited = self._awaited.get(key, connection_id)
         if awaited is None:
@@ -144,21 +145,21 @@ class Delivery:
     async def attach(
         self, key: Key, connection_id: str, state: bytes | None, *, ends_after: float | None = None
     ) -> None:
-        """The connection asked for the request: its state first, then what is newer.
+        """The connection resumes the request: it gets its state first, then newer messages.
 
         Args:
-            key: which request.
-            connection_id: whose connection; `subscribe` was called for it before the state was read.
+            key: the request.
+            connection_id: the connection; `subscribe` was called for it before the state was read.
             state: the newest progress; None when the client has it already.
             ends_after: as for `acknowledged`.
         """
         awaited = self._awaited.get(key, connection_id)
         if awaited is None:
-            # Else it was sent the outcome meanwhile, which is newer than the state that was read.
+            # Otherwise it was sent the outcome meanwhile, which is newer than the state that was read.
             if state is not None and key in self._subscribers.here.get(connection_id, ()):
                 await self._outbox.send(key, connection_id, state, final=False)
             return
-        # Progress that was held back is older than the state that was read after it.
+        # Held progress is older than the state that was read after it.
         awaited.held = [one for one in awaited.held if one[1]]
         if state is not None and not await self._outbox.try_send(key, connection_id, state):
             self._awaited.drop(key, connection_id)
@@ -166,25 +167,25 @@ class Delivery:
         await self.acknowledged(key, connection_id, ends_after=ends_after)
 
     async def send_ended(self, key: Key, connection_id: str, message: bytes) -> None:
-        """The connection asked for a request that has ended: the message is its outcome, which nobody else sends now.
+        """The connection resumes a request that has ended: sends it the outcome, unless another process does.
 
         Raises:
-            StoreError: whether somebody else does could not be found out.
+            StoreError: it is unknown whether another process does.
         """
         self._awaited.drop(key, connection_id)
         await self._subscribers.claim(key, connection_id)
         await self._outbox.send(key, connection_id, message, final=True)
 
     def forget(self, connection_id: str) -> None:
-        """The connection has ended. Where that has to be stored it is in the background; `settle` waits for it."""
+        """The connection has ended. If that must be stored, it happens in the background; `settle` waits for it."""
         leaving = self._subscribers.leave(connection_id)
         if leaving is not DONE:
             self._background.start(_finish(leaving))
 
-    # Sending
+    # Sending.
 
     def progress(self, key: Key, make: Make) -> Awaitable[None]:
-        """Sends progress to all subscribers; where a client is slow only the newest survives."""
+        """Sends progress to all subscribers; slow clients get only the newest."""
         sending = _Sending(self._send_progress, key, make)
         if (connections := self._awaited.by_key.get(key)) is not None:
             for awaited in connections.values():
@@ -195,8 +196,8 @@ class Delivery:
         """Sends the outcome to all subscribers, once to each, and ends their subscriptions.
 
         Args:
-            key: which request.
-            make: encodes how it ended.
+            key: the request.
+            make: encodes the outcome.
             claimed_before: as for `Subscribers.once`.
         """
         sending = _Sending(self._send_outcome, key, make)
@@ -206,73 +207,73 @@ class Delivery:
         return self._subscribers.once(key, sending, claimed_before)
 
     def send_here(self, key: Key, connection_id: str, message: bytes, *, final: bool) -> Awaitable[None]:
-        """Sends a message of another process, which has claimed the outcome, to one connection of this process."""
+        """Sends a message from another process, which has claimed the outcome, to one connection of this process."""
         send = self._send_outcome if final else self._send_progress
         return send(key, connection_id, message)
 
     def turn(self, key: Key | None, connection_id: str) -> AbstractAsyncContextManager[None]:
-        """Entered when the connection has taken what was sent before, and there is room for this request's outcome.
+        """Entered when the connection has received everything before, and has capacity for this request's outcome.
 
-        Where that was to be sent later, it no longer is. Without a key it is for the answer to something else.
+        If the outcome was to be sent later, that is cancelled. Without a key, the turn is for another answer.
 
         Raises:
             ConnectionGone: the connection has ended.
-            Error: OVERLOADED: the service is shutting down, and waits for no slow client.
+            Error: OVERLOADED: the service is shutting down, and does not wait for slow clients.
         """
         if key is not None:
             self._pacing.withdraw(key, connection_id)
         return self._pacing.turn(connection_id)
 
     def resuming(self, connection_id: str) -> AbstractContextManager[Collection[Key]]:
-        """While it lasts, gathers the requests whose outcomes the connection is sent by this process."""
+        """Within this context, collects the requests whose outcomes this process sends to the connection."""
         return self._outbox.resuming(connection_id)
 
-    # What is known
+    # Information.
 
     def waits(self, connection_id: str) -> bool:
-        """Whether a connection of this process is to get something: it is subscribed to a request, or has to catch up
-        before it can be sent an outcome.
+        """Whether a connection of this process is expecting a message: it is subscribed to a request, or must catch up
+        before it gets an outcome.
         """
         return connection_id in self._subscribers.here or connection_id in self._pacing
 
     def subscribed_here(self) -> set[Key]:
-        """The requests that connections of this process are subscribed to, or will be once they are acknowledged."""
+        """The requests with subscribers in this process, including those that wait for an acknowledgment."""
         return {*self._awaited.by_key, *(key for keys in self._subscribers.here.values() for key in keys)}
 
     def confirmed(self, keys: Iterable[Key]) -> None:
-        """The owners of these requests have shown that they took the outcomes."""
+        """The owners of these requests have confirmed their outcomes."""
         if self._tracker is not None:
             self._tracker.confirmed(keys)
 
     def runs_again(self, key: Key) -> None:
-        """A worker begins another attempt: what was confirmed of the request until now is not its next outcome."""
+        """A worker starts another attempt: earlier confirmations of the request are not for its next outcome."""
         if self._tracker is not None:
             self._tracker.runs_again(key)
 
     async def record_confirmed(self) -> None:
-        """Returns when the store knows of all that was confirmed, as far as it takes it."""
+        """Returns when all confirmations are stored, if the store accepts them."""
         if self._tracker is not None:
             await self._tracker.write()
 
-    # Ending
+    # Ending.
 
     def begin_drain(self) -> None:
-        """Waits for no slow client any more; what it did not get stays in the store."""
+        """Stops waiting for slow clients; the store keeps what they did not get."""
         self._pacing.stop()
 
     async def settle(self) -> None:
-        """Returns when everything was sent and stored that was begun without being waited for."""
+        """Returns when all background work is sent and stored."""
         await self._pacing.settle()
         await self._background.settle()
         await self.record_confirmed()
 
-    # Inside
+    # Internal.
 
     async def _send_held(self, key: Key, connection_id: str, awaited: Awaited, ends_after: float | None) -> None:
         while awaited.held:
             data, final = awaited.held.pop(0)
             if final:
-                # It was not added to the subscribers: nobody else sends it anything.
+                # It was not added to the subscribers: no other process sends to it.
                 self._awaited.drop(key, connection_id)
                 await self._send_outcome(key, connection_id, data)
                 return
@@ -295,15 +296,15 @@ class Delivery:
             if adding is not DONE:
                 await self._send_missed(key, connection_id)
         except StoreError as problem:
-            # The request is stored and will run. Its owner gets the outcome on resuming.
-            self._logger.error("a connection cannot follow its request", request_id=key[1], error=str(problem))
+            # The request is stored and will run. Its owner gets the outcome by resuming.
+            self._logger.error("a connection cannot subscribe to its request", request_id=key[1], error=str(problem))
         if ends_after is not None and not await self._connections.is_active(connection_id):
-            # It had ended before it was added: nobody else will report that it is gone.
+            # It had ended before it was added: no other code will report its end.
             self.forget(connection_id)
 
     async def _send_missed(self, key: Key, connection_id: str) -> None:
         """Another process may have ended the request before the connection was added."""
-        assert self._queue is not None, "subscriptions that others see need the store that others write"
+        assert self._queue is not None, "shared subscriptions require a shared store"
         record = await self._queue.get(key)
         if record is not None and record.terminal and await self._subscribers.claim(key, connection_id):
             await self._send_outcome(key, connection_id, terminal_message(record))
@@ -312,17 +313,17 @@ class Delivery:
         return self._outbox.send(key, connection_id, message, final=False)
 
     def _send_outcome(self, key: Key, connection_id: str, message: bytes) -> Awaitable[None]:
-        """Now, or once the connection has caught up: outcomes of many requests at once must not cut off a slow one."""
+        """Now, or once the connection has caught up: many outcomes at once must not disconnect a slow client."""
         if self._queue is not None and self._pacing.behind(connection_id):
             self._pacing.later(key, connection_id)
             return DONE
         return self._outbox.send(key, connection_id, message, final=True)
 
     async def _send_stored(self, key: Key, connection_id: str) -> None:
-        assert self._queue is not None, "without a queue no outcome is sent later"
+        assert self._queue is not None, "without a queue, outcomes are never sent later"
         record = await self._queue.get(key)
         if record is not None and not record.terminal:
-            # An operator has made it run again.
+            # An operator is running it again.
             self.subscribe(key, connection_id)
             await self.acknowledged(key, connection_id)
             record = await self._queue.get(key)

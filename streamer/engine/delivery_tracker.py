@@ -1,4 +1,4 @@
-"""Which outcomes their owners have taken: written down in batches."""
+"""Records which outcomes their owners have received, in batches."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from streamer.core.errors import StoreError
 INTERVAL = 1.0
 """Seconds between two writes."""
 MOST = 10_000
-"""Deliveries that are kept for the next write while the store refuses; of others, owners get the outcome again."""
+"""Maximum deliveries that are kept for the next write while the store refuses; owners get the outcomes of others
+again.
+"""
 
 
 class DeliveryTracker:
-    """Outcomes whose clients have shown that they took them.
+    """Outcomes that clients have confirmed.
 
-    That an outcome was written to a socket shows nothing: it may lie in a buffer, here or anywhere on its way, when the
-    connection breaks. So an outcome counts as delivered once the client has answered a ping that was sent after it.
-    Until then the owner gets it again on resuming.
+    Writing an outcome to a socket proves nothing: it may be in a buffer, here or on its way, when the connection
+    breaks. So an outcome counts as delivered once the client has answered a ping that was sent after it. Until then,
+    the owner gets it again by resuming.
     """
 
     def __init__(self, queue: RequestQueue, *, clock: Clock, logger: Any) -> None:
@@ -33,13 +35,13 @@ class DeliveryTracker:
         self._writing = asyncio.Lock()
 
     def confirmed(self, keys: Iterable[Key]) -> None:
-        """The owners have these outcomes."""
+        """The owners have received these outcomes."""
         confirmed = self._confirmed
         for key in keys:
             confirmed[key] = None
 
     def runs_again(self, key: Key) -> None:
-        """What was confirmed is an earlier outcome: an operator has made the request run again."""
+        """Earlier confirmations are for a previous outcome: an operator has made the request run again."""
         self._confirmed.pop(key, None)
         self._being_written.pop(key, None)
 
@@ -50,7 +52,7 @@ class DeliveryTracker:
             await self.write()
 
     async def write(self) -> None:
-        """Returns when what was confirmed before the call is in the store, or the store has refused it for now."""
+        """Returns when earlier confirmations are stored, or the store has refused them for now."""
         async with self._writing:
             confirmed, self._confirmed = self._confirmed, {}
             self._being_written = confirmed
@@ -62,7 +64,7 @@ class DeliveryTracker:
                 self._logger.warning("deliveries were not recorded", count=len(confirmed), error=str(problem))
                 self._keep(confirmed)
             except asyncio.CancelledError:
-                # The service stops, and writes once more: twice does no harm.
+                # The service stops, and writes once more: writing twice does no harm.
                 self._keep(confirmed)
                 raise
 

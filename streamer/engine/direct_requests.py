@@ -1,4 +1,4 @@
-"""Requests that are answered directly: their handlers are run, and what they return or raise is encoded."""
+"""Answers direct requests: runs their handlers, and encodes results and exceptions."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from streamer.engine.timeouts import bounded
 
 
 class DirectRequests:
-    """Runs handlers and sends their answers, none larger than clients accept.
+    """Runs handlers and sends their answers, none of them larger than clients accept.
 
     Args:
-        tasks: keep the requests that are not answered at once.
-        boundary: makes the errors of unexpected exceptions.
-        logger: gets what clients may not see.
-        max_result_size: bytes of one result; a larger one is an error instead.
+        tasks: run handlers that do not end immediately.
+        boundary: converts unexpected exceptions to errors.
+        logger: for details that clients must not see.
+        max_result_size: maximum bytes of one result; a larger one is an error instead.
     """
 
     def __init__(self, tasks: BackgroundTasks, boundary: ErrorBoundary, logger: Any, *, max_result_size: int) -> None:
@@ -38,13 +38,13 @@ class DirectRequests:
         self._max_answer = max_result_size + ENVELOPE
 
     def step(self, peer: Peer, route: Route, request: Request) -> None:
-        """Runs the first step by hand: a handler that does not wait is answered without a task."""
+        """Does the first step by hand: a handler that does not wait is answered without a task."""
         try:
             coroutine: Any = (
                 _run(route, request) if route.pipeline.admit is not None else route.pipeline.direct(request)
             )
         except StopIteration as problem:
-            # Of a `process` that is no coroutine function: no return value, as it would look below.
+            # Raised by a `process` that is not a coroutine function; below, it would look like a return value.
             peer.send(encode_error(self._boundary.error_of(problem, request), request.id))
             return
         except UNEXPECTED as problem:
@@ -92,13 +92,13 @@ class DirectRequests:
             answer = encode(Response(request.id, value.success, value.data, body, value.metadata))
         except UNEXPECTED as problem:
             return self._failed(problem, request)
-        # The service's own answers hold results that fit, and are bounded where they are made.
+        # The service's own answers are limited where they are created.
         if len(answer) > self._max_answer and not request.action.startswith("streamer."):
             return self._failed(result_too_large(len(answer), self._max_result_size), request)
         return answer
 
     def _failed(self, problem: BaseException, request: Request) -> bytes:
-        """The answer to whatever a direct request raised."""
+        """The answer to an exception of a direct request."""
         if isinstance(problem, Error):
             log_notes(problem, self._logger, request_id=request.id, action=request.action)
             answer = encode_error(problem, request.id)

@@ -1,4 +1,4 @@
-"""API Gateway WebSocket events, as `Router.route` takes them, and the answers back to their connections."""
+"""API Gateway WebSocket events for `Router.route`, and the answers to their connections."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from streamer.engine.log_throttle import LogThrottle
 _ACCEPTED: dict[str, Any] = {"statusCode": 200}
 
 PostMessages = Callable[[str, list[bytes]], Awaitable[bool]]
-"""Posts messages to a connection; whether it took them."""
+"""Posts messages to a connection; returns whether it accepted them."""
 
 
 class EventPeer:
-    """The connection of one event: it collects what is to be posted.
+    """The connection of one event: it collects the messages to post.
 
     Args:
-        connection_id: as the event names it.
-        info: what was written down when it began.
+        connection_id: from the event.
+        info: stored when the connection opened.
         post: posts messages.
     """
 
@@ -39,7 +39,9 @@ class EventPeer:
         self._post = post
 
     def refused(self, _count: int = 1, /) -> None:
-        """Does nothing: events come one by one, so they are not counted, and the connection cannot be closed."""
+        """Does nothing: each event is processed separately, so invalid messages are not counted, and the connection
+        cannot be closed here.
+        """
 
     def send(self, data: bytes, /) -> None:
         self._collected.append(data)
@@ -52,21 +54,23 @@ class EventPeer:
         return await self._post(self.id, messages)
 
     def room(self) -> None:
-        """None: each post is waited for."""
+        """None: each post is awaited."""
 
 
 class Authorizer(Protocol):
-    """Decides who may connect, and knows who did."""
+    """Decides who may connect, and identifies connections."""
 
     async def connect(self, event: Mapping[str, Any], /) -> dict[str, Any]:
-        """The answer to a CONNECT: `statusCode` 200 lets it in, another refuses it; `headers` and `body` go with it."""
+        """The answer to a CONNECT: `statusCode` 200 accepts it, any other refuses it; `headers` and `body` are sent
+        with it.
+        """
         ...
 
     async def identify(self, event: Mapping[str, Any], /) -> ConnectionInfo | None:
-        """Whose MESSAGE it is. None: the connection may send no more, and has been closed.
+        """The connection of a MESSAGE. None: the connection may send no more, and has been closed.
 
         Raises:
-            StoreError: that cannot be found out right now.
+            StoreError: it cannot be identified now.
         """
         ...
 
@@ -79,12 +83,12 @@ class EventRouter:
     """Handles events, one at a time or many.
 
     Args:
-        receive: handles one message; of the router.
-        decode: reads a message.
-        tasks: those that the router has started for messages.
-        connections: take the answers.
+        receive: handles one message; from the router.
+        decode: decodes a message.
+        tasks: that the router has started for messages.
+        connections: send the answers.
         forget: called with each connection that has ended.
-        throttle: for what goes wrong.
+        throttle: for errors.
         authorizer: decides who may connect; None: every connection may, and is its own owner.
     """
 
@@ -110,11 +114,11 @@ class EventRouter:
     async def route(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Handles one event, answers through the connection manager, and returns when done.
 
-        The authorizer decides on a CONNECT; after a DISCONNECT nothing more is sent to that connection.
+        The authorizer decides about a CONNECT; after a DISCONNECT nothing more is sent to the connection.
 
         Returns:
-            `{"statusCode": 200}`, also when the answer is an error that the client has got. Another status only for a
-            CONNECT that the authorizer refuses.
+            `{"statusCode": 200}`, also when the client got an error as the answer. Another status only for a CONNECT
+                that the authorizer refuses.
         """
         kind = event["requestContext"].get("eventType", "MESSAGE")
         if kind == "CONNECT":
@@ -145,7 +149,7 @@ class EventRouter:
             await self._handle(EventPeer(connection_id, info, self._post), event)
 
     def _not_identified(self, event: Mapping[str, Any]) -> bytes:
-        """The answer to a message whose sender cannot be found out."""
+        """The answer to a message whose sender cannot be identified."""
         try:
             return encode_error(refusals.store_silent(), self._decode(frame_of(event)).id)
         except MalformedError as problem:
@@ -169,25 +173,25 @@ class EventRouter:
                 self._forget(connection_id)
                 return False
             except NotSent as problem:
-                # A matter of that client alone: an error of the function would alert an operator.
-                self._throttle.error("an answer was not taken", connection_id=connection_id, error=str(problem))
+                # This affects only one client: an error of the function would alert an operator.
+                self._throttle.error(
+                    "a connection did not accept an answer", connection_id=connection_id, error=str(problem)
+                )
                 return False
         return True
 
 
 def frame_of(event: Mapping[str, Any]) -> bytes:
-    """The message that a MESSAGE event carries.
+    """The message in a MESSAGE event.
 
     Raises:
-        MalformedError: it says that it is base64, and is not.
+        MalformedError: it claims to be base64 and is not.
     """
     body = event.get("body") or ""
     if event.get("isBase64Encoded"):
         try:
             return base64.b64decode(body, validate=True)
         except ValueError:
-            raise MalformedError(
-                Error(VALIDATION_ERROR, "The message is not the base64 that it claims to be")
-            ) from None
-    # Half a surrogate pair goes through to the codec, which refuses it like any other text that is not UTF-8.
+            raise MalformedError(Error(VALIDATION_ERROR, "The message is not valid base64")) from None
+    # The codec refuses half a surrogate pair like any other text that is not UTF-8.
     return body.encode("utf-8", "surrogatepass")

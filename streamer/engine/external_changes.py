@@ -1,4 +1,4 @@
-"""What another process has done to the requests of this one, in the same store."""
+"""Handles changes by another process to the requests of this one, in the same store."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from streamer.engine.outcomes import terminal_message
 
 
 class ExternalChanges:
-    """Finds claims that were lost, and the outcomes of requests that were ended elsewhere.
+    """Finds claims that were lost, and the outcomes of requests that were ended by others.
 
     Args:
-        queue: where the requests are.
-        delivery: knows the subscribers, and sends them the outcomes.
-        leases: of the attempts that run here.
-        running: the requests that run here; their attempts send their outcomes.
-        logger: for what goes wrong.
+        queue: of the requests.
+        delivery: sends outcomes to subscribers.
+        leases: of the running attempts.
+        running: the running requests; their attempts send their outcomes.
+        logger: for errors.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class ExternalChanges:
         self._looking: asyncio.Task[None] | None = None
 
     def found(self, keys: Sequence[Key] | None) -> None:
-        """Another process has changed these requests, or any where None; they are looked at in a task."""
+        """Another process has changed these requests, or any if None; a task checks them."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(keys))
 

@@ -1,4 +1,4 @@
-"""Messages that other processes send to connections of this one."""
+"""Receives messages from other processes for connections of this one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamer.engine.shared_subscribers import SharedSubscribers
 
 
 class ForwardedMessages:
-    """Hands them to the delivery: their connections have caught up, or get an outcome once they have.
+    """Passes them to the delivery: their connections have caught up, or get an outcome once they have.
 
     Args:
         delivery: of this process.
@@ -25,7 +25,7 @@ class ForwardedMessages:
         self._background = BackgroundTasks()
 
     def receive(self, key: Key, connection_id: str, message: bytes, final: bool) -> None:
-        """One message of a request. An outcome was claimed by the process that sends it."""
+        """One message of a request. The sending process has claimed an outcome."""
         if final:
             self._subscribers.ended_here(key, connection_id)
         sending = self._delivery.send_here(key, connection_id, message, final=final)

@@ -1,4 +1,4 @@
-"""The leases of the attempts that run here: renewed while they run, given back when they do not end."""
+"""The leases of running attempts: renewed while they run, returned when they do not end."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from streamer.core.errors import StoreError
 from streamer.engine.attempt_states import StopReason
 
 _RENEWALS: Final = 3
-"""In the time of one lease: two may fail before it runs out."""
+"""Renewals per lease: two may fail before it expires."""
 _STALE: Final = 2 / 3
-"""Of a lease: when the last renewal is older, leases are renewed before anything is claimed."""
+"""Fraction of a lease: when the last renewal is older, leases are renewed before anything is claimed."""
 
 
 class LeaseHolder(Protocol):
-    """An attempt, as far as its lease is concerned."""
+    """The part of an attempt that concerns its lease."""
 
     @property
     def lease(self) -> Lease:
@@ -25,19 +25,19 @@ class LeaseHolder(Protocol):
         ...
 
     def stop(self, reason: StopReason, /) -> None:
-        """Ends it before its handler has ended."""
+        """Stops it before its handler has ended."""
         ...
 
 
 class LeaseKeeper:
-    """Renews the leases of one worker, and gives them back.
+    """Renews and returns the leases of one worker.
 
     Args:
-        queue: where the claims are.
+        queue: of the claims.
         running: the attempts whose leases are renewed.
         clock: the service's.
-        logger: for what goes wrong.
-        duration: seconds that a claim lives without renewal.
+        logger: for errors.
+        duration: seconds that a claim is valid without renewal.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class LeaseKeeper:
         return self._clock.now() - self._renewed_at >= self.duration * _STALE
 
     async def renew(self) -> None:
-        """Renews all leases at once. Attempts whose lease was lost are stopped."""
+        """Renews all leases now. Attempts whose lease was lost are stopped."""
         leases = [attempt.lease for attempt in self._running.values()]
         now = self._clock.now()
         if not leases:
@@ -80,20 +80,22 @@ class LeaseKeeper:
                 attempt.stop(StopReason.LOST)
 
     async def release(self, leases: list[Lease]) -> None:
-        """Gives claims back to the queue."""
+        """Returns claims to the queue."""
         try:
             await self._queue.release(leases)
         except StoreError as problem:
-            # They run out by themselves; another worker takes them then.
+            # They expire by themselves; another worker then claims the requests.
             names = [lease.id for lease in leases]
-            self._logger.warning("claims were not given back", request_ids=names, error=str(problem))
+            self._logger.warning("claims were not returned", request_ids=names, error=str(problem))
 
     def keep_until_close(self, lease: Lease) -> None:
-        """Keeps a claim of which a function still runs: given back now, the request would run twice at one time."""
+        """Keeps a claim whose function is still running: if it was returned now, the request would run twice at the
+        same time.
+        """
         self._kept.append(lease)
 
     async def close(self) -> None:
-        """Gives back the claims that were kept; their functions end with the process, which ends now."""
+        """Returns the kept claims; their functions end with the process, which ends now."""
         kept, self._kept = self._kept, []
         if kept:
             await self.release(kept)

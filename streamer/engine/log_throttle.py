@@ -1,4 +1,4 @@
-"""Error lines of one kind, at most one per second, each with a count of those left out."""
+"""Limits error lines of one kind to one per second, each with the number of omitted lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ INTERVAL: Final = 1.0
 
 
 class LogThrottle:
-    """Error lines of which one of a kind is written at a time.
+    """Writes error lines, one of a kind at a time.
 
     Args:
         logger: gets the lines.
@@ -25,7 +25,7 @@ class LogThrottle:
         self._unsaid: dict[str, int] = {}
 
     def error(self, event: str, **context: Any) -> None:
-        """Writes the line, with `unsaid` others of its kind since the last one; or counts it as one of those."""
+        """Writes the line, with the number of omitted lines in `unsaid`; or counts it as omitted."""
         now = self._clock.monotonic()
         logged = self._logged.get(event)
         if logged is not None and now - logged < INTERVAL:

@@ -1,4 +1,4 @@
-"""What may observe a service. Nothing is observed unless the assembly is given an observer."""
+"""Observers of a service. Without an observer, nothing is observed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from streamer.engine.direct_requests import DirectRequests
 
 
 class RouterObserver(Protocol):
-    """What a router asks for the parts that are observed."""
+    """The router's access to the observed parts."""
 
     def direct_requests(
         self, tasks: BackgroundTasks, boundary: ErrorBoundary, logger: Any, *, max_result_size: int
     ) -> DirectRequests:
-        """What runs direct requests, observed."""
+        """Runs direct requests, observed."""
         ...
 
     def refuse(self, peer: Peer, action: str, error: Error, request_id: str | None, /) -> None:
@@ -28,10 +28,10 @@ class RouterObserver(Protocol):
 
 
 class Observer(RouterObserver, Protocol):
-    """Wraps parts of a service while it is assembled. It must not change what they do."""
+    """Wraps parts of a service while it is assembled. It must not change their behaviour."""
 
     def declare(self, actions: Iterable[str], /) -> None:
-        """These are all actions of the service, its own included. Called before the first request."""
+        """All actions of the service, including its own. Called before the first request."""
         ...
 
     def queue(self, store: RequestQueue, /) -> RequestQueue:

@@ -1,4 +1,4 @@
-"""Has orphaned requests cancelled when their time is over, in the process that holds all connections."""
+"""Cancels orphaned requests in time, in the process that holds all connections."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from streamer.engine.routes import Route
 from streamer.engine.subscriptions import RETRY, LocalSubscriptions
 
 RETURN_GRACE: Final = 30.0
-"""Seconds that clients get to come back after a restart, which ended all their connections."""
+"""Seconds that clients get to reconnect after a restart, which ended all their connections."""
 _PAGE: Final = 500
 
 
 class OrphanWatch:
-    """Calls the canceller whenever a request's time is over.
+    """Calls the canceller when a request's grace period is over.
 
     Args:
-        queue: where the requests are.
-        routes: by action; say after how long.
+        queue: of the requests.
+        routes: by action; have the grace period.
         subscriptions: of this process's connections.
         canceller: cancels.
         clock: the service's.
-        logger: for what goes wrong.
+        logger: for errors.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class OrphanWatch:
             await self._canceller.sweep()
 
     async def recover(self) -> None:
-        """Gives the owners of what an earlier process left behind their time to come back."""
+        """Gives the owners of an earlier process's requests their grace period."""
         for route in self._routes.values():
             if route.cancel_after is None:
                 continue
@@ -79,6 +79,6 @@ class OrphanWatch:
         try:
             await self.recover()
         except StoreError as problem:
-            self._logger.warning("requests left behind could not be read", error=str(problem))
+            self._logger.warning("requests of an earlier process could not be read", error=str(problem))
             return False
         return True

@@ -1,4 +1,4 @@
-"""Requests of actions with `on_disconnect` that have lost their last subscriber are cancelled."""
+"""Cancels requests of actions with `on_disconnect` that have lost their last subscriber."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from streamer.contracts.subscriptions import Orphans
 from streamer.core.errors import Error, StoreError, TransitionRefused
 from streamer.engine.worker import Worker
 
-MESSAGE: Final = "Nobody is connected who follows this request"
+MESSAGE: Final = "No connection is subscribed to this request"
 LIMIT: Final = 500
-"""Requests of one sweep."""
+"""Maximum requests of one sweep."""
 
 
 class OrphanCanceller:
-    """Cancels orphaned requests whose time is over.
+    """Cancels orphaned requests whose grace period is over.
 
     Args:
-        orphans: knows which those are.
-        worker: stops what runs, and sends the outcomes.
-        logger: for what goes wrong.
+        orphans: finds them.
+        worker: stops running requests, and sends outcomes.
+        logger: for errors.
     """
 
     def __init__(self, orphans: Orphans, worker: Worker, *, logger: Any) -> None:
@@ -38,12 +38,12 @@ class OrphanCanceller:
         """
         if not await self._orphans.is_orphaned(key):
             return
-        # It may have ended meanwhile, or not be known any more.
+        # It may have ended meanwhile, or no longer exist.
         with contextlib.suppress(TransitionRefused, Error):
             await self._worker.cancel(key, MESSAGE)
 
     async def sweep(self) -> int:
-        """Looks at all requests whose time is over. Returns how many those were.
+        """Checks all requests whose grace period is over. Returns how many there were.
 
         Raises:
             StoreError: they could not be read.
@@ -55,7 +55,7 @@ class OrphanCanceller:
     async def _settle(self, key: Key) -> None:
         try:
             await self.look(key)
-            # It has a subscriber again, or has ended: either way it needs no further look.
+            # It has a subscriber again, or has ended: in both cases nothing more must be done.
             await self._orphans.clear(key)
         except StoreError as problem:
             self._logger.warning("an orphaned request was not cancelled", request_id=key[1], error=str(problem))

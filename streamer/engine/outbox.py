@@ -1,4 +1,4 @@
-"""One message to one connection: a connection's fault stays its own."""
+"""Sends one message to one connection; a failure affects only that connection."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from streamer.engine.sent_outcomes import SentOutcomes
 
 
 class Outbox:
-    """Hands messages of requests to the connection manager.
+    """Passes messages of requests to the connection manager.
 
     Args:
-        connections: take the messages.
+        connections: send the messages.
         on_gone: called with each connection that turns out to have ended.
-        logger: for what a connection manager raises besides ConnectionGone.
-        sent: notes the outcomes that were sent; None: nothing is noted.
+        logger: for exceptions of a connection manager besides ConnectionGone.
+        sent: records the outcomes that were sent; None: not recorded.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Outbox:
         self._resuming: dict[str, list[set[Key]]] = {}
 
     def send(self, key: Key, connection_id: str, message: bytes, *, final: bool) -> Awaitable[None]:
-        """Hands the message over. What it returns is `DONE` where nothing has to be waited for."""
+        """Passes the message on. Returns `DONE` if nothing must be awaited."""
         if final and self._resuming:
             for sent in self._resuming.get(connection_id, ()):
                 sent.add(key)
@@ -52,7 +52,7 @@ class Outbox:
         return DONE if sending is DONE else self._finish(key, connection_id, sending)
 
     async def try_send(self, key: Key, connection_id: str, message: bytes) -> bool:
-        """Hands over a message that is no outcome. Returns whether it was taken; what was wrong is logged."""
+        """Passes on a message that is not an outcome. Returns whether it was accepted; failures are logged."""
         try:
             await self._connections.send(connection_id, message, replaces=key[1], final=False)
         except BaseException as problem:  # noqa: BLE001 - as below
@@ -62,7 +62,7 @@ class Outbox:
 
     @contextmanager
     def resuming(self, connection_id: str) -> Iterator[Collection[Key]]:
-        """While it lasts, gathers the requests whose outcomes the connection is sent, by whatever way."""
+        """Within this context, collects the requests whose outcomes are sent to the connection in any way."""
         sent: set[Key] = set()
         self._resuming.setdefault(connection_id, []).append(sent)
         try:
@@ -87,9 +87,12 @@ class Outbox:
             raise problem
         elif isinstance(problem, NotSent):
             self._logger.warning(
-                "a message was not taken", connection_id=connection_id, request_id=key[1], error=str(problem)
+                "a connection did not accept a message",
+                connection_id=connection_id,
+                request_id=key[1],
+                error=str(problem),
             )
         else:
             self._logger.error(
-                "a message could not be handed over", connection_id=connection_id, request_id=key[1], exc_info=problem
+                "a message could not be sent", connection_id=connection_id, request_id=key[1], exc_info=problem
             )

@@ -1,4 +1,4 @@
-"""Outcomes into the store, again and again while it refuses: work that was done must not be lost."""
+"""Stores outcomes, with retries while the store refuses: finished work must not be lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streamer.core.errors import LeaseLost, StoreClosed, StoreError
 from streamer.engine.log_throttle import LogThrottle
 
 _WAITS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
-"""Seconds between tries; the last one repeats while the lease lives."""
+"""Seconds between tries; the last value repeats while the lease is valid."""
 
 
 class OutcomeWriter:
@@ -19,7 +19,7 @@ class OutcomeWriter:
 
     Args:
         clock: the service's.
-        throttle: for what goes wrong: a store that refuses does so for all attempts.
+        throttle: for errors: a store that refuses does so for all attempts.
     """
 
     def __init__(self, clock: Clock, throttle: LogThrottle) -> None:
@@ -27,17 +27,18 @@ class OutcomeWriter:
         self._throttle = throttle
 
     async def write(self, request_id: str, write: Callable[[], Awaitable[Any]], stopped: Callable[[], bool]) -> None:
-        """Returns when the outcome is written.
+        """Returns when the outcome is stored.
 
         Args:
-            request_id: whose outcome.
+            request_id: the request.
             write: tries once.
-            stopped: whether the attempt was stopped meanwhile; its claim then runs out, and the request is tried again.
+            stopped: whether the attempt was stopped meanwhile; its claim then expires, and the request is attempted
+                again.
 
         Raises:
             LeaseLost: another process has ended or claimed the request.
-            CancelledError: it could not be written before the attempt was stopped or the store was closed.
-            Error: as the store says: it never takes this outcome.
+            CancelledError: the attempt was stopped or the store was closed before it could be stored.
+            Error: from the store: it will never accept this outcome.
         """
         tries = 0
         while True:
@@ -49,7 +50,7 @@ class OutcomeWriter:
                 if isinstance(problem, StoreClosed) or stopped():
                     raise asyncio.CancelledError from problem
                 self._throttle.error(
-                    "an outcome could not be written; trying again", request_id=request_id, error=str(problem)
+                    "an outcome could not be stored; trying again", request_id=request_id, error=str(problem)
                 )
                 await self._clock.sleep(_WAITS[min(tries, len(_WAITS) - 1)])
                 tries += 1

@@ -1,4 +1,4 @@
-"""What a queued request ended with: as it is stored, and as the message that its owner gets. Pure."""
+"""Outcomes of queued requests, as they are stored and as messages for the owner. Pure functions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def stored_result(result: Result, limit: int = sys.maxsize) -> bytes:
 
     Args:
         result: of the handler.
-        limit: bytes that it may have.
+        limit: maximum bytes.
 
     Raises:
         Error: INTERNAL_ERROR when the handler's data is not JSON, or too large.
@@ -62,7 +62,7 @@ def terminal_message(record: RequestRecord) -> bytes:
     """The terminal message of a record that has ended."""
     if record.status is Status.COMPLETED:
         return complete_message(record.id, record.seq, record.result, record.finished_at or record.updated_at)
-    assert record.error is not None, "a record that FAILED or was CANCELLED says why"
+    assert record.error is not None, "a record that FAILED or was CANCELLED has an error"
     return encode_json(ErrorMessage(record.error, record.id, record.seq))
 
 

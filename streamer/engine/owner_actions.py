@@ -1,4 +1,6 @@
-"""The service's actions on a caller's own requests: status, list, resume and cancel. To others they do not exist."""
+"""The service's actions on a client's own requests: status, list, resume and cancel. Other clients' requests are not
+found.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ from streamer.engine.worker import Worker
 
 MAX_LISTED = 100
 MAX_RESUMED = 1000
-"""Requests that one `streamer.resume` attaches to: each is a message to send at once."""
+"""Maximum requests of one `streamer.resume`: each is a message to send immediately."""
 _REQUEST_ID = {"type": "string", "minLength": 1, "maxLength": 128}
 ONE_REQUEST = {
     "type": "object",
@@ -50,7 +52,7 @@ RESUMING = {
 
 
 class StatusOf(BaseHandler):
-    """`streamer.status`: where a queued request of the caller is, and its outcome once it has ended."""
+    """`streamer.status`: the state of the client's queued request, and its outcome once it has ended."""
 
     def __init__(self, queue: RequestQueue, worker: Worker) -> None:
         super().__init__()
@@ -64,9 +66,9 @@ class StatusOf(BaseHandler):
 
 
 class ListOf(BaseHandler):
-    """`streamer.list`: the caller's own requests, newest first, a page at a time and without their outcomes.
+    """`streamer.list`: the client's own requests, newest first, in pages and without their outcomes.
 
-    A store's cursor may say where a request is among those of everybody: clients get it sealed.
+    A store's cursor may reveal a request's position among those of all owners, so clients get it sealed.
     """
 
     def __init__(self, queue: RequestQueue) -> None:
@@ -91,7 +93,7 @@ class ListOf(BaseHandler):
     async def _opened(self, sealed: str, owner: str) -> str:
         cursor = (await self._sealing()).open(sealed, owner)
         if cursor is None:
-            raise Error(VALIDATION_ERROR, "The cursor is not one that you were given")
+            raise Error(VALIDATION_ERROR, "The cursor does not come from this service, or belongs to another owner")
         return cursor
 
     async def _sealing(self) -> Sealer:
@@ -101,7 +103,7 @@ class ListOf(BaseHandler):
 
 
 class Cancel(BaseHandler):
-    """`streamer.cancel`: ends a request of the caller, queued or running."""
+    """`streamer.cancel`: cancels a queued or running request of the client."""
 
     def __init__(self, queue: RequestQueue, worker: Worker) -> None:
         super().__init__()
@@ -109,7 +111,7 @@ class Cancel(BaseHandler):
         self._worker = worker
 
     async def process(self, request: Request, /) -> Result:
-        """Ends it; its terminal message is an error CANCELLED."""
+        """Cancels it; its terminal message is an error CANCELLED."""
         key = (request.owner, request.payload["request_id"])
         try:
             record = await self._worker.cancel(key, "The owner cancelled the request")
@@ -122,10 +124,11 @@ class Cancel(BaseHandler):
 
 
 class Resume(BaseHandler):
-    """`streamer.resume`: attaches the caller's connection to its requests, the newest state first, then live.
+    """`streamer.resume`: subscribes the client's connection to its requests; it gets their newest state first, then
+    further messages.
 
-    Without an id: to all that have not ended, or whose outcome the caller has not taken yet. Those that run come first;
-    the others are read and sent one at a time, each when the client has taken the one before.
+    Without an id: all requests that have not ended, or whose outcome was not delivered. Running ones come first; the
+    others are read and sent one at a time, each when the client has received the previous one.
     """
 
     def __init__(self, queue: RequestQueue, worker: Worker, delivery: Delivery, routes: Mapping[str, Route]) -> None:
@@ -136,7 +139,7 @@ class Resume(BaseHandler):
         self._routes = routes
 
     async def process(self, request: Request, /) -> Result:
-        """Which requests the connection follows now, or was sent the outcome of."""
+        """The requests that the connection is now subscribed to, or was sent the outcome of."""
         with self._delivery.resuming(request.connection_id) as sent:
             return await self._resume(request, sent)
 
@@ -167,7 +170,8 @@ class Resume(BaseHandler):
 
     async def _attach_in_turn(self, key: Key, connection_id: str, after: int, sent: Collection[Key]) -> None:
         if key in sent:
-            # The request ended meanwhile, and the connection followed it; or it was resumed twice at once.
+            # The request ended meanwhile, while the connection was subscribed; or it was resumed twice at the same
+            # time.
             return
         async with self._delivery.turn(key, connection_id):
             await self._attach(key, connection_id, after, sent, has_turn=True)
@@ -177,9 +181,9 @@ class Resume(BaseHandler):
     ) -> None:
         delivery = self._delivery
         if delivery.awaits_acknowledgment(key, connection_id):
-            # Its acknowledgment is under way on this very connection, and must be the first that it hears.
+            # Its acknowledgment is being sent on this connection, and must be its first message.
             return
-        # Followed before it is read: what is published in between is held back, and not missed.
+        # Subscribed before the request is read: messages in between are held back, and not missed.
         delivery.subscribe(key, connection_id)
         record = await self._queue.get(key)
         if record is None:
@@ -196,7 +200,7 @@ class Resume(BaseHandler):
             else:
                 delivery.unsubscribe(key, connection_id)
                 if record.seq <= after:
-                    # The client has said itself that it has it.
+                    # The client itself has said that it has received it.
                     delivery.confirmed([key])
             return
         route = self._routes.get(record.action)
@@ -217,20 +221,20 @@ class Resume(BaseHandler):
 
 
 async def find(queue: RequestQueue, request: Request) -> RequestRecord:
-    """The caller's request that the payload names.
+    """The client's request that the payload names.
 
     Raises:
-        Error: NOT_FOUND, also if the request belongs to another owner.
+        Error: NOT_FOUND, also when it belongs to another owner.
     """
     request_id = request.payload["request_id"]
     record = await queue.get((request.owner, request_id))
     if record is None:
-        raise Error(NOT_FOUND, f"No queued request {request_id!r} of yours is known", {"request_id": request_id})
+        raise Error(NOT_FOUND, f"No queued request {request_id!r} of yours exists", {"request_id": request_id})
     return record
 
 
 def describe_summary(record: RequestRecord | RequestSummary) -> dict[str, Any]:
-    """What a listing says of a request to its owner."""
+    """A request in a listing for its owner."""
     described: dict[str, Any] = {
         "request_id": record.id,
         "action": record.action,
@@ -255,7 +259,7 @@ def describe_summary(record: RequestRecord | RequestSummary) -> dict[str, Any]:
 
 
 def describe(record: RequestRecord) -> dict[str, Any]:
-    """What an owner reads of a request, with its outcome once it has ended."""
+    """A request for its owner, with its outcome once it has ended."""
     described = describe_summary(record)
     if record.history:
         described["history"] = [_attempt(one) for one in record.history]
@@ -273,7 +277,7 @@ def describe(record: RequestRecord) -> dict[str, Any]:
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:
-    """Without the worker's name, which is the operator's."""
+    """Without the worker's name, which is for operators."""
     described: dict[str, Any] = {
         "started_at": timestamp(attempt.started_at),
         "ended_at": timestamp(attempt.ended_at),

@@ -1,4 +1,6 @@
-"""Outcomes for connections that are behind: one at a time, each read from the store when the client has room for it."""
+"""Sends outcomes to connections that are behind: one at a time, each read from the store when the client can receive
+it.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,13 @@ from streamer.core.errors import ConnectionGone, Error, StoreError
 from streamer.engine import refusals
 
 _AGAIN: Final = 1.0
-"""Seconds between tries to read an outcome while the store does not answer."""
+"""Seconds between tries to read an outcome while the store does not respond."""
 
 Deliver = Callable[[Key, str], Awaitable[None]]
 
 
 class _Line:
-    """What one connection is still to get."""
+    """The pending outcomes of one connection."""
 
     __slots__ = ("keys", "lock", "task", "users")
 
@@ -33,10 +35,10 @@ class _Line:
 
 
 class Pacing:
-    """Takes turns on each connection, and gives the next one when the client has taken what was sent before.
+    """Gives each connection one turn at a time: the next one when the client has received everything before.
 
-    An outcome is in the store, so nothing but its key has to be kept in memory while the client is behind. Nothing is
-    kept for connections that are not.
+    The outcome is in the store, so only its key is kept in memory while the client is behind. Nothing is kept for other
+    connections.
 
     Args:
         connections: know which connections are behind.
@@ -52,18 +54,18 @@ class Pacing:
         self._stopping = asyncio.Event()
 
     def __contains__(self, connection_id: str) -> bool:
-        """Whether something waits for the connection to have room."""
+        """Whether an outcome waits for the connection to catch up."""
         return connection_id in self._lines
 
     def behind(self, connection_id: str) -> bool:
-        """Whether the connection has to catch up before it can take an outcome. One that has ended has not."""
+        """Whether the connection must catch up before it can get an outcome. False for one that has ended."""
         try:
             return self._connections.room(connection_id) is not None
         except ConnectionGone:
             return False
 
     def later(self, key: Key, connection_id: str) -> None:
-        """Sends the outcome when the connection has room for it."""
+        """Sends the outcome when the connection has caught up."""
         line = self._lines.get(connection_id)
         if line is None:
             line = self._lines[connection_id] = _Line()
@@ -73,18 +75,18 @@ class Pacing:
             line.task = asyncio.create_task(self._catch_up(connection_id, line))
 
     def withdraw(self, key: Key, connection_id: str) -> None:
-        """The outcome is not to be sent later after all."""
+        """The outcome must not be sent later after all."""
         line = self._lines.get(connection_id)
         if line is not None and key in line.keys:
             line.keys.remove(key)
 
     @asynccontextmanager
     async def turn(self, connection_id: str) -> AsyncIterator[None]:
-        """The caller alone may send outcomes to the connection; it has room for one.
+        """The caller alone may send outcomes to the connection, which has caught up.
 
         Raises:
             ConnectionGone: the connection has ended.
-            Error: OVERLOADED: the service is shutting down, and waits for no slow client.
+            Error: OVERLOADED: the service is shutting down, and does not wait for slow clients.
         """
         line = self._lines.get(connection_id)
         if line is None:
@@ -98,7 +100,7 @@ class Pacing:
             self._left(connection_id, line)
 
     def stop(self) -> None:
-        """Nothing waits for room any more: what was not sent stays in the store for the owners' next connections."""
+        """Stops waiting for connections: the store keeps unsent outcomes for the owners' next connections."""
         self._stopping.set()
 
     async def settle(self) -> None:
@@ -133,7 +135,7 @@ class Pacing:
             self._left(connection_id, line)
 
     async def _delivered(self, key: Key, connection_id: str) -> bool:
-        """Returns False where the outcome could not be read until the service shut down: it stays in the store."""
+        """Returns False if the outcome could not be read until the service shut down: the store keeps it."""
         reported = False
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Middleware and handler folded, once, into the few callables that a request goes through."""
+"""Combines middleware and handler, once, into the few callables that process a request."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ AnyMiddleware = Middleware | HandlerMiddleware
 
 
 class Pipeline(NamedTuple):
-    """What a route runs."""
+    """The callables of a route."""
 
     validate: Callable[[Request], None] | None
     """The handler's own check; None when it has none, so that nothing is called."""
     admit: AdmitNext | None
-    """None when no middleware stands at admission."""
+    """None when no middleware has an `admit` method."""
     direct: Next
-    """Around `process`: for requests answered at once."""
+    """Around `process`: for direct requests."""
     queued: Next
     """Around `process_with_progress` where the handler has it: for the worker."""
     estimate: Callable[[], float]
@@ -35,10 +35,10 @@ class Pipeline(NamedTuple):
 def compose(
     handler: Handler, middlewares: Sequence[AnyMiddleware], result_validator: Validator | None = None
 ) -> Pipeline:
-    """Folds the middlewares, first listed outermost, around the handler.
+    """Combines the middlewares, the first one outermost, with the handler.
 
-    A method that a middleware does not override is left out. A callable in the original's shape (handler to
-    handler) stands at its place in the order, and what it makes of `validate` and `estimated_duration` counts too.
+    Methods that a middleware does not override are left out. A callable with the original's interface (handler to
+    handler) keeps its place in the order, and its `validate` and `estimated_duration` are used too.
     """
     direct: Next = handler.process
     queued: Next = _with_progress(handler)
@@ -61,12 +61,12 @@ def compose(
 
 
 def is_immediate(handler_is: bool, middlewares: Sequence[AnyMiddleware]) -> bool:
-    """Whether the whole may be stepped without a task: the handler's component and every middleware say so."""
+    """Whether the whole can be stepped without a task: the handler's component and every middleware declare it."""
     return handler_is and all(isinstance(item, Middleware) and item.immediate for item in middlewares)
 
 
 async def _accept(_request: Request) -> None:
-    """The innermost admission: every middleware has admitted the request."""
+    """The innermost admission: accepted."""
 
 
 def _with_progress(handler: Handler) -> Next:
@@ -99,7 +99,7 @@ def _admission(middleware: Middleware, inner: AdmitNext) -> AdmitNext:
 
 
 def _as_result(inner: Next) -> Next:
-    """Middleware is promised a Result; a handler may return plain data."""
+    """Middleware always gets a Result; a handler may return plain data."""
 
     async def call(request: Request) -> Result:
         value: Any = await inner(request)
@@ -130,7 +130,7 @@ def check(validate: Callable[[Request], None], request: Request) -> None:
     """Runs a handler's own check.
 
     Raises:
-        Error: the request is wrong; VALIDATION_ERROR where the handler raised a ValueError.
+        Error: the request is invalid; VALIDATION_ERROR if the handler raised a ValueError.
     """
     try:
         validate(request)
@@ -147,7 +147,7 @@ def _own_validation(handler: Handler) -> Callable[[Request], None] | None:
 
 
 class _Stage:
-    """What a middleware in the original's shape wraps: the rest of the pipeline with a handler's face."""
+    """The handler that a middleware with the original's interface wraps: the rest of the pipeline."""
 
     def __init__(self, handler: Handler, direct: Next, queued: Next) -> None:
         self.validate = handler.validate
@@ -156,11 +156,11 @@ class _Stage:
         self._queued = queued
 
     async def process(self, request: Request, /) -> Result:
-        # A wrapper that knows only `process` must not cost a queued request its progress.
+        # A wrapper that implements only `process` must not suppress a queued request's progress.
         return await (self._queued if request.queued else self._direct)(request)
 
     async def process_with_progress(self, request: Request, reporter: Any, /) -> Result:
         if reporter is not request.progress:
-            # The wrapper listens in: what is inside reports to it.
+            # The wrapper observes progress: everything inside reports to it.
             request = msgspec.structs.replace(request, progress=reporter)
         return await self._queued(request)

@@ -1,4 +1,4 @@
-"""The reporter that a queued request's handler speaks to, and the pump that sends what it says."""
+"""The progress reporter of a queued request's handler, and the pump that sends the reports."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Emit = Callable[["AttemptReporter", ProgressUpdate, int], Awaitable[None]]
 
 
 class AttemptReporter(Reporter):
-    """Takes reports from the loop, from threads and (through the pool's channel) from processes.
+    """Accepts reports from the loop, from threads and (through the pool's channel) from processes.
 
-    It keeps at most two: the first report of the attempt, which always goes out, and the newest one.
+    It keeps at most two: the first report of the attempt, which is always sent, and the newest one.
     """
 
     __slots__ = (
@@ -44,15 +44,15 @@ class AttemptReporter(Reporter):
         self._metadata: dict[str, Any] = {}
         self._seq = first_seq(fence)
         self.claim = claim
-        """Whose progress it is; the pump hands it on."""
+        """The request; used by the pump."""
         self.first: ProgressUpdate | None = None
         self.latest: ProgressUpdate | None = None
         self.sent = False
-        """Whether the attempt's first report was taken."""
+        """Whether the attempt's first report has arrived."""
         self.sending: asyncio.Future[None] | None = None
-        """While a report is being sent: none may be overtaken by a later one or by the terminal message."""
+        """Held while a report is being sent: neither a later one nor the terminal message may overtake it."""
         self.saved = -math.inf
-        """When progress was last written down, in monotonic seconds."""
+        """When progress was last stored, in monotonic seconds."""
 
     def report(self, percentage: float, message: str = "", **metadata: Any) -> None:
         pump = self._pump
@@ -61,7 +61,7 @@ class AttemptReporter(Reporter):
                 return
             before = self.latest
             floor = before.percentage if before is not None else 0.0
-            # Not-a-number fails every comparison, and so counts as no change.
+            # NaN fails every comparison, and so counts as no change.
             percentage = float(min(percentage, 100.0)) if percentage > floor else floor
             if self._metadata:
                 metadata = {**self._metadata, **metadata}
@@ -82,7 +82,9 @@ class AttemptReporter(Reporter):
             self._metadata = {**self._metadata, key: value}
 
     def close(self) -> None:
-        """Takes no more reports: whatever still runs of the handler must not speak after its attempt has ended."""
+        """Accepts no more reports: code of the handler that is still running must not report after its attempt has
+        ended.
+        """
         with self._lock:
             self._closed = True
             self._pump.dirty.pop(self, None)
@@ -94,15 +96,15 @@ class AttemptReporter(Reporter):
 
     @property
     def seq(self) -> int:
-        """The newest number given out."""
+        """The newest number that was assigned."""
         return self._seq
 
     def take(self) -> list[ProgressUpdate]:
-        """What is to be sent now, in order: nothing, one report, or the first and the newest."""
+        """The reports to send now, in order: none, one, or the first and the newest."""
         with self._lock:
             pump_dirty = self._pump.dirty
             if self not in pump_dirty:
-                # A thread may have made its report and not marked it yet: it keeps its first one until then.
+                # A thread may have created its report and not marked it yet: its first report is kept until then.
                 return []
             del pump_dirty[self]
             if self._closed:
@@ -115,12 +117,12 @@ class AttemptReporter(Reporter):
 
 
 class ProgressPump:
-    """Sends what reporters hold, at most once per interval and request, all requests in one task.
+    """Sends the reports of all requests, at most one per interval and request, in one task.
 
     Args:
-        emit: sends one update; must not raise. What it returns is awaited, unless it is `DONE`.
-        interval: seconds between two reports of one request; 0 sends each turn of the loop.
-        parallel: send for all requests at the same time; for when sending one takes as long as a call over a network.
+        emit: sends one update; must not raise. Its result is awaited, unless it is `DONE`.
+        interval: seconds between two reports of one request; 0 sends in each iteration of the loop.
+        parallel: send for all requests at the same time; for slow sends, such as calls over a network.
     """
 
     def __init__(self, emit: Emit, *, interval: float, clock: Clock, parallel: bool = False) -> None:
@@ -135,12 +137,12 @@ class ProgressPump:
         self._called = False
 
     def mark(self, reporter: AttemptReporter) -> None:
-        """Notes, from any thread, that the reporter has something to send."""
+        """Called from any thread when the reporter has something to send."""
         self.dirty[reporter] = None
         if threading.get_ident() == self._thread:
             self._wake.set()
         elif not self._called:
-            # One wake-up for any number of reports: a tight loop in a thread must not flood the loop's queue.
+            # One wake-up for any number of reports: a tight loop in a thread must not flood the event loop.
             self._called = True
             self._loop.call_soon_threadsafe(self._woken)
 
@@ -149,7 +151,7 @@ class ProgressPump:
         self._wake.set()
 
     async def flush(self, reporter: AttemptReporter) -> None:
-        """Sends what one reporter still holds: its last value before the terminal message."""
+        """Sends the last report of one reporter, before the terminal message."""
         while reporter.sending is not None:
             await asyncio.wait({reporter.sending})
         for update in reporter.take():

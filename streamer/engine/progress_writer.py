@@ -1,4 +1,4 @@
-"""Where the progress of attempts goes: to subscribers at once, to the store now and then."""
+"""Sends the progress of attempts to subscribers, and stores it at intervals."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from streamer.engine.progress import AttemptReporter, ProgressPump
 from streamer.engine.sizes import ENVELOPE, fit_message
 
 SAVE_INTERVAL: Final = 1.0
-"""Seconds between two durable writes of one request's progress: enough for a client that asks after a crash."""
+"""Seconds between two durable writes of one request's progress: enough for a client that queries it after a crash."""
 
 
 class Reporting(Protocol):
-    """An attempt, as far as its progress is concerned."""
+    """The part of an attempt that concerns its progress."""
 
     record: RequestRecord
     lease: Lease
@@ -35,22 +35,22 @@ class Reporting(Protocol):
     state: AttemptState
 
     def stop(self, reason: StopReason, /) -> None:
-        """Ends it before its handler has ended."""
+        """Stops it before its handler has ended."""
         ...
 
 
 class ProgressWriter:
-    """Sends and stores what handlers report.
+    """Sends and stores the reports of handlers.
 
     Args:
-        queue: where progress is stored.
+        queue: stores progress.
         delivery: sends it to subscribers.
         clock: the service's.
-        logger: for what goes wrong.
-        max_result_size: bytes that the metadata of a report may have.
+        logger: for errors.
+        max_result_size: maximum bytes of a report's metadata.
         interval: seconds between two progress messages of one request.
-        remote: connections are calls away, and other processes are asked about requests: progress of one request does
-            not wait for another's, and each report that is sent is stored.
+        remote: sending is a call over the network, and clients query other processes: progress of one request does not
+            wait for another's, and each report that is sent is stored.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class ProgressWriter:
         self._remote = remote
 
     def last_report(self, attempt: Reporting) -> LastReport | None:
-        """What is stored with the attempt's outcome; None when its handler reported nothing."""
+        """The progress to store with the attempt's outcome; None when its handler reported nothing."""
         latest = attempt.reporter.latest
         if latest is None:
             return None
         return LastReport(latest.percentage, latest.message, self._encoded_metadata(attempt, latest))
 
     async def save_last(self, attempt: Reporting) -> None:
-        """Before an attempt ends by another write than its worker's own: stores what was reported last."""
+        """Stores the last report, before an attempt ends by another write than its worker's own."""
         latest = attempt.reporter.latest
         if latest is not None:
             await self._save(attempt, latest, attempt.reporter.seq)
@@ -91,7 +91,7 @@ class ProgressWriter:
         attempt: Reporting = reporter.claim
         key = attempt.record.key
         if fit_message(update, self._max_result_size):
-            self._throttle.error("a progress message was too long and is cut", request_id=key[1])
+            self._throttle.error("a progress message was too long and was truncated", request_id=key[1])
         sending = self._delivery.progress(key, lambda: self._message(attempt, update, seq))
         if self._remote:
             return self._saved_after(sending, attempt, update, seq)
@@ -115,7 +115,9 @@ class ProgressWriter:
     async def _saved_after(
         self, sending: Awaitable[None], attempt: Reporting, update: ProgressUpdate, seq: int
     ) -> None:
-        """Other processes are asked for the state: what was sent must be stored, unless its outcome replaces it now."""
+        """Clients query other processes for the state: a sent report must be stored, unless its outcome replaces it
+        now.
+        """
         await sending
         if attempt.state is AttemptState.STARTING or attempt.state is AttemptState.RUNNING:
             await self._save(attempt, update, seq)
@@ -132,7 +134,7 @@ class ProgressWriter:
         except LeaseLost:
             attempt.stop(StopReason.LOST)
         except StoreError as problem:
-            self._logger.warning("progress was not saved", request_id=attempt.record.id, error=str(problem))
+            self._logger.warning("progress was not stored", request_id=attempt.record.id, error=str(problem))
 
     def _encoded_metadata(self, attempt: Reporting, update: ProgressUpdate) -> bytes:
         try:
@@ -149,6 +151,6 @@ class ProgressWriter:
         update.metadata = None
 
     def _check_size(self, size: int) -> None:
-        """Raises Error for what no message may hold."""
+        """Raises Error for metadata that no message may contain."""
         if size > self._max_result_size + ENVELOPE:
             raise Error(INTERNAL_ERROR, f"it has {size:,} bytes, over the {self._max_result_size:,} of max_result_size")

@@ -1,4 +1,4 @@
-"""The answers to requests that are not taken."""
+"""The answers to refused requests."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ Refuse = Callable[[Peer, str, Error, str | None], None]
 """As `send_refusal`."""
 
 _COMPARED: Final = 20
-"""Names of actions that an unknown one is compared with letter by letter."""
+"""Maximum action names that an unknown one is compared with letter by letter."""
 
 
 def unknown_action(action: str, known: Iterable[str]) -> Error:
-    """INVALID_ACTION with near misses; VALIDATION_ERROR for what cannot be an action's name."""
+    """INVALID_ACTION with similar names; VALIDATION_ERROR for an invalid action name."""
     if not ACTION_NAME.fullmatch(action):
         message = "must be 1 to 128 of A-Z a-z 0-9 . _ -"
         details = {"errors": [{"path": "/action", "message": message}]}
         return Error(VALIDATION_ERROR, f"Invalid action: {message}", details)
     error = Error(INVALID_ACTION, f"Unknown action: {action}")
     letters = set(action)
-    # Comparing takes up to a millisecond a name, and a service may have thousands of actions.
+    # Comparing takes up to a millisecond per name, and a service may have thousands of actions.
     likely = heapq.nsmallest(_COMPARED, known, lambda name: len(letters ^ set(name)) + abs(len(name) - len(action)))
     near = difflib.get_close_matches(action, likely, n=3)
     return error.with_detail("did_you_mean", near) if near else error
 
 
 def weight(error: Error) -> int:
-    """How many refusals of a message one error counts as: one for each violation, whatever a handler put there."""
+    """How many invalid messages one error counts as: one for each violation."""
     details = error.details
     errors = details.get("errors") if isinstance(details, dict) else None
     return max(1, len(errors)) if isinstance(errors, list) else 1
 
 
 def forbidden(action: str, needed: frozenset[str], principal: Principal | None) -> Error:
-    """The caller lacks permissions that the action asks for."""
+    """The client lacks permissions of the action."""
     missing = needed if principal is None else needed - principal.permissions
     return Error(
         FORBIDDEN, f"You may not use {action!r}: permissions are missing", {"missing_permissions": sorted(missing)}
@@ -51,7 +51,7 @@ def forbidden(action: str, needed: frozenset[str], principal: Principal | None) 
 
 
 def draining() -> Error:
-    """The service takes nothing new."""
+    """The service accepts no new requests."""
     return Error(OVERLOADED, "The service is shutting down; connect again", {"retry_after_ms": 1000, "reconnect": True})
 
 
@@ -59,35 +59,35 @@ def too_late() -> Error:
     """The service ends before the request could be answered or stored."""
     return Error(
         OVERLOADED,
-        "The service is shutting down; the request was cut off: send it again",
+        "The service is shutting down and has interrupted the request: send it again",
         {"retry_after_ms": 1000, "reconnect": True},
     )
 
 
 def not_stored() -> Error:
-    """The store did not take the request."""
+    """The store did not accept the request."""
     return Error(OVERLOADED, "The request could not be stored; send it again", {"retry_after_ms": 1000})
 
 
 def store_silent() -> Error:
-    """The store did not answer."""
-    return Error(OVERLOADED, "The queue does not answer right now; ask again", {"retry_after_ms": 1000})
+    """The store did not respond."""
+    return Error(OVERLOADED, "The queue does not respond right now; try again", {"retry_after_ms": 1000})
 
 
 def too_many(limit: int) -> Error:
-    """The connection has as many requests under way as it may have."""
+    """The connection has the maximum number of concurrent requests."""
     return Error(
         RATE_LIMITED,
-        f"This connection has {limit} requests under way; wait for one of them",
+        f"This connection has {limit} requests in progress; wait for one of them",
         {"retry_after_ms": 100},
     )
 
 
 def too_many_service_actions(limit: int) -> Error:
-    """The owner has as many of the service's own actions under way as it may have."""
+    """The owner has the maximum number of concurrent requests for the service's own actions."""
     return Error(
         RATE_LIMITED,
-        f"You have {limit} requests for the service's own actions under way; wait for one of them",
+        f"You have {limit} requests for the service's own actions in progress; wait for one of them",
         {"retry_after_ms": 100},
     )
 
@@ -102,8 +102,8 @@ def send_refusal(peer: Peer, _action: str, error: Error, request_id: str | None,
 
     Args:
         peer: the connection of the message.
-        _action: as the client wrote it; empty where the message has none.
+        _action: as the client wrote it; empty if the message has none.
         error: the answer.
-        request_id: of the message; None where it has none.
+        request_id: of the message; None if it has none.
     """
     peer.send(encode_error(error, request_id))

@@ -1,4 +1,4 @@
-"""`streamer.authenticate`: a connection proves itself again before its token expires."""
+"""`streamer.authenticate`: renews a connection's authentication before its token expires."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Renew = Callable[[str, Principal], Awaitable[None] | None]
 
 
 class Authenticate(BaseHandler):
-    """Takes a new token of the same user and tenant; whatever is wrong with it, the connection stays as it is.
+    """Accepts a new token of the same user and tenant; with any other token, the connection does not change.
 
     Args:
         authenticator: of the service.
-        renew: gives the connection of that id its new principal. What it returns is awaited before the client is
+        renew: sets the new principal of the connection with that id. Its result is awaited before the client is
             answered, unless it is None.
     """
 
@@ -46,10 +46,10 @@ class Authenticate(BaseHandler):
         principal = await self._authenticator.authenticate(request.payload["token"])
         before = request.principal
         if before is None or principal.owner != before.owner:
-            raise Error(FORBIDDEN, "The token belongs to another user or tenant; a connection keeps both")
+            raise Error(FORBIDDEN, "The token belongs to another user or tenant than the connection")
         written = self._renew(request.connection_id, principal)
         if written is not None:
-            # Clients of databases leave things in the context of their task, so all of it must be in one.
+            # Database clients store objects in the context of their task, so everything must run in one task.
             await EnterTask()
             await written
         expires_at = principal.expires_at
@@ -67,8 +67,7 @@ def renewal_route(handler: Authenticate, authenticator: Any, around: Sequence[An
 
     Args:
         handler: of the action.
-        authenticator: where it says that it is `immediate`, what the client sends next is already taken as the new
-            principal's.
+        authenticator: if it is `immediate`, the client's next message already belongs to the new principal.
         around: middleware of the service's own actions.
     """
     return Route(

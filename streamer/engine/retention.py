@@ -1,4 +1,4 @@
-"""Deletes results older than `worker.result_ttl`, by the time that has passed, whatever the wall clock was set to."""
+"""Deletes results older than `worker.result_ttl`, by elapsed time, whatever the wall clock was set to."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from streamer.core.clock import Clock
 from streamer.core.errors import StoreError
 
 INTERVAL: Final = 60.0
-"""Seconds between two looks for results that are too old."""
+"""Seconds between two searches for results that are too old."""
 AGES_KEY: Final = "ages"
-"""Under which a store keeps it."""
+"""The name under which a store keeps it."""
 PERIODS: Final = 100
-"""In how many parts the time is kept for which results live: they live up to one part longer."""
+"""Into how many parts the lifetime of results is divided: they are kept up to one part longer."""
 
 
 class _Period(msgspec.Struct, array_like=True):
@@ -25,7 +25,7 @@ class _Period(msgspec.Struct, array_like=True):
     began: float
     """Seconds of running time."""
     lowest: float
-    """The earliest that the wall clock showed in it."""
+    """The earliest wall-clock time in it."""
 
 
 class _Kept(msgspec.Struct):
@@ -36,11 +36,11 @@ class _Kept(msgspec.Struct):
 
 
 class Ages:
-    """Knows before which wall-clock time everything is as old as it says.
+    """Finds the wall-clock time before which everything is older than the lifetime.
 
-    A clock that jumps forward makes everything look old, and a wrong one at boot does so as well. So the time that has
-    passed is measured by the monotonic clock, is added up over restarts, and is held against what the wall clock showed
-    then. Time in which the machine was off or asleep does not count: what was stored before lives longer by it.
+    If the clock is set forward, or is wrong at boot, everything looks old. So elapsed time is measured by the monotonic
+    clock, added up across restarts, and compared with the wall-clock times. Time in which the machine was off or asleep
+    does not count, so results stored before are kept longer by it.
 
     Args:
         lifetime: seconds for which results are kept.
@@ -53,31 +53,31 @@ class Ages:
 
     @classmethod
     def load(cls, text: bytes, lifetime: float) -> Self:
-        """What an earlier process left; what cannot be read counts for nothing."""
+        """The state from an earlier process; unreadable state is ignored."""
         ages = cls(lifetime)
         with contextlib.suppress(msgspec.DecodeError):
             ages._kept = _decode(text)
         return ages
 
     def dump(self) -> bytes:
-        """For the next process."""
+        """The state for the next process."""
         return _encode(self._kept)
 
     def observe(self, wall: float, monotonic: float) -> None:
-        """It is now so late. Called every minute or so; what the clock does in between goes by unseen."""
+        """Sets the current time. Called every minute or so; changes of the clock in between are not noticed."""
         kept = self._kept
         if kept is None:
             self._kept = _Kept(0.0, wall, monotonic, [_Period(0.0, wall)])
             self._goes_on = True
             return
-        # The monotonic clock restarts with the machine: then only the time since that is known.
+        # The monotonic clock starts at zero with the machine: then only its own time is known.
         passed = monotonic - kept.monotonic if monotonic >= kept.monotonic else monotonic
         if not self._goes_on:
-            # Another machine's monotonic clock may show anything.
+            # The monotonic clock of another machine may have any value.
             passed = min(passed, max(wall - kept.wall, 0.0))
             self._goes_on = True
         if passed >= self._lifetime / PERIODS:
-            # A long gap, mostly of a service that was not running, must not make what came before it any younger.
+            # A long gap, usually of a service that was not running, must not make older results younger.
             kept.periods.append(_Period(kept.elapsed, kept.wall))
         kept.elapsed += passed
         kept.wall, kept.monotonic = wall, monotonic
@@ -85,12 +85,14 @@ class Ages:
         newest.lowest = min(newest.lowest, wall)
         if kept.elapsed - newest.began >= self._lifetime / PERIODS:
             kept.periods.append(_Period(kept.elapsed, wall))
-        # Of those that are over for longer than the lifetime only the newest is of use.
+        # Of those that are older than the lifetime, only the newest is useful.
         while len(kept.periods) > 1 and kept.periods[1].began <= kept.elapsed - self._lifetime:
             del kept.periods[0]
 
     def before(self) -> float | None:
-        """What ended before this wall-clock time did so longer than the lifetime ago; None when nothing did, surely."""
+        """Results that ended before this wall-clock time ended longer than the lifetime ago; None when this is not
+        certain of any.
+        """
         kept = self._kept
         if kept is None or kept.periods[0].began > kept.elapsed - self._lifetime:
             return None
@@ -102,10 +104,10 @@ _decode = msgspec.json.Decoder(_Kept).decode
 
 
 class Retention:
-    """Deletes expired results, again and again.
+    """Deletes expired results periodically.
 
     Args:
-        store: where they are.
+        store: of the results.
         lifetime: seconds for which results are kept.
         clock: time.
         logger: gets how many were deleted.
@@ -118,7 +120,9 @@ class Retention:
         self._logger = logger
 
     async def run(self) -> None:
-        """Looks every `INTERVAL` seconds until it is cancelled. A store that does not answer is asked next time."""
+        """Runs every `INTERVAL` seconds until it is cancelled. If the store does not respond, the next run tries
+        again.
+        """
         store, clock = self._store, self._clock
         ages: Ages | None = None
         while True:

@@ -1,4 +1,4 @@
-"""Decides what happens to each message: answered directly, queued, or refused."""
+"""Routes inbound messages."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ DEFAULT_THRESHOLD = 5.0
 
 
 class Router:
-    """Routes messages to the handlers of their actions.
+    """Decides about each message: answered at once, queued, or refused.
 
-    It is built by the runtime from `streamer.yaml`, or by hand::
+    It is built by the runtime from `streamer.yaml`, or in code::
 
         router = Router(store, connections)
         router.set_async_threshold(5)
@@ -53,20 +53,21 @@ class Router:
         await router.route(event)  # an API Gateway WebSocket event
 
     Args:
-        store: where queued requests go.
-        connections: how answers of `route` and messages of queued requests reach clients.
+        store: stores queued requests.
+        connections: send answers of `route` and messages of queued requests to clients.
         clock: time.
-        logger: gets what clients may not see.
-        delivery: shared with the worker of the same process, when there is one.
+        logger: for details that clients must not see.
+        delivery: shared with the worker of the same process, if there is one.
         codec: limits of depth and strictness.
-        max_running: requests of one connection being answered or stored at one time; one more is RATE_LIMITED.
-        max_result_size: bytes of one result; a larger one is an error instead.
+        max_running: requests of one connection that are answered or stored at the same time; one more is RATE_LIMITED.
+        max_result_size: maximum bytes of one result; a larger one is an error instead.
         expose_errors: send the text of unexpected exceptions to clients (development only).
-        routes: the actions that are compiled already; `handle` and `add` add to them.
+        routes: compiled actions; `handle` and `add` add to them.
         service_routes: the service's own actions.
-        on_queued: called after each acknowledgment: wakes a worker. What it returns is awaited, unless it is None.
-        on_storing: called before each request is given to the store: a worker of this process may claim right after it.
-        observer: makes the parts that are observed; nothing is observed when left out.
+        on_queued: called after each acknowledgment: wakes a worker. Its result is awaited, unless it is None.
+        on_storing: called before each request is passed to the store: a worker of this process may claim right after
+            it.
+        observer: creates observed parts. Default: nothing is observed.
     """
 
     def __init__(
@@ -118,10 +119,12 @@ class Router:
         self._draining = False
         self._events = self.events()
 
-    # Declaring
+    # Registering actions.
 
     def set_async_threshold(self, duration: float | str | timedelta) -> None:
-        """At or above this estimate requests are queued: seconds, `"5s"`, or a timedelta. For later `handle` calls."""
+        """Requests with at least this estimate are queued: seconds, `"5s"`, or a timedelta. For later `handle`
+        calls.
+        """
         self._threshold = as_seconds(duration)
 
     def set_middleware(self, *middleware: AnyMiddleware) -> None:
@@ -129,13 +132,13 @@ class Router:
         self._middleware += middleware
 
     def handle(self, action: str, handler: Handler) -> None:
-        """Declares an action.
+        """Registers an action.
 
         Raises:
-            ValueError: the name is empty, malformed, reserved or taken, or the handler is None.
+            ValueError: the name is empty, malformed, reserved or already used, or the handler is None.
         """
         if not ACTION_NAME.fullmatch(action):
-            raise ValueError(f"{action!r} is not an action name: 1 to 128 of A-Z a-z 0-9 . _ - are")
+            raise ValueError(f"{action!r} is not a valid action name; use 1 to 128 of A-Z a-z 0-9 . _ -")
         if action.startswith("streamer."):
             raise ValueError(f"{action!r}: the prefix 'streamer.' is reserved for the service's own actions")
         if handler is None:
@@ -145,19 +148,19 @@ class Router:
         self.add(Route(name=action, handler=handler, pipeline=pipeline, estimate=estimate, threshold=self._threshold))
 
     def add(self, route: Route) -> None:
-        """Declares a compiled action.
+        """Registers a compiled action.
 
         Raises:
-            ValueError: the action is declared already.
+            ValueError: the action is already registered.
         """
         if route.name in self.routes:
-            raise ValueError(f"a handler for {route.name!r} is declared already")
+            raise ValueError(f"a handler for {route.name!r} is already registered")
         self.routes[route.name] = self._lookup[route.name] = route
 
-    # Receiving
+    # Receiving.
 
     def receive(self, peer: Peer, frame: bytes) -> None:
-        """Part of `FrameReceiver`: one message of an open connection. What is ready at once is sent at once."""
+        """One message of an open connection. Answers that are ready immediately are sent immediately."""
         try:
             envelope = self._decode(frame)
         except MalformedError as problem:
@@ -184,12 +187,12 @@ class Router:
                 check(validate, request)
         except Error as error:
             self._refuse(peer, envelope.action, error, request_id)
-            # Of a handler's own check, and so perhaps anything.
+            # Raised by a handler's own check, and so of any type.
             if not sendable_body(error).retryable:
                 peer.refused(refusals.weight(error))
             return
         except UNEXPECTED as problem:
-            # The schema's validator is an extension in Rust: it may panic.
+            # The schema's validator is an extension in Rust, which may panic.
             failed = self._boundary.error(problem, request_id, peer.id, envelope.action)
             self._refuse(peer, envelope.action, failed, request_id)
             return
@@ -218,16 +221,15 @@ class Router:
         return route, route.queues(parse_wait(envelope.wait))
 
     def confirmed(self, peer: Peer, names: Sequence[str]) -> None:
-        """Part of `FrameReceiver`: these requests' outcomes have reached their owner."""
+        """The owners of these requests have confirmed their outcomes."""
         owner = peer.owner
         self.delivery.confirmed([(owner, name) for name in names])
 
     def waits(self, peer: Peer) -> bool:
-        """Part of `FrameReceiver`."""
         return peer.running > 0 or self.delivery.waits(peer.id)
 
     def disconnected(self, peer: Peer) -> None:
-        """Part of `FrameReceiver`. What runs for the connection runs to its end; queued requests go on."""
+        """Direct requests of the connection run to their end; queued requests continue."""
         self.delivery.forget(peer.id)
 
     async def route(self, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,10 +252,10 @@ class Router:
             authorizer=authorizer,
         )
 
-    # Ending
+    # Ending.
 
     def begin_drain(self) -> None:
-        """Refuses new requests with OVERLOADED; those under way go on."""
+        """Refuses new requests with OVERLOADED; requests in progress continue."""
         self._draining = True
         self.delivery.begin_drain()
 
@@ -262,10 +264,10 @@ class Router:
         await self._tasks.settle()
 
     async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound on the handlers, not on the caller
-        """Waits so long for what is being answered, then cancels it; its clients get an error."""
+        """Waits this long for direct requests, then cancels them; their clients get an error."""
         if await wait_up_to(timeout, self.settle(), self.clock):
             return
         self._tasks.cancel()
         if not await wait_up_to(STOP_GRACE, self.settle(), self.clock):
-            # A handler that swallows its cancellation must not hold the service up.
+            # A handler that suppresses its cancellation must not block the service.
             self.logger.error("handlers of direct requests do not stop", count=len(self._tasks.running))

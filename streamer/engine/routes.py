@@ -1,4 +1,4 @@
-"""A route: one action with everything bound that its requests need. After start nothing looks up a name."""
+"""A route: one action, compiled for its requests. After the start, no names are looked up."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from streamer.engine.validation import Validator
 
 
 class Mode(StrEnum):
-    """What an action says about how it is answered."""
+    """Whether requests of an action are answered directly or queued."""
 
     AUTO = "auto"
     """The estimate decides."""
     SYNC = "sync"
-    """Always at once."""
+    """Always directly."""
     ASYNC = "async"
     """Always queued."""
 
@@ -34,7 +34,7 @@ class RetryPolicy:
 
     def delay(self, attempt: int, generator: random.Random) -> float:
         """Seconds to wait after that attempt (1 is the first) has failed."""
-        # A large attempt number must not overflow: 64 doublings are beyond any maximum.
+        # A large attempt number must not overflow: 64 doublings exceed any maximum.
         delay = min(self.max, self.initial * self.factor ** min(attempt - 1, 64))
         return delay * generator.uniform(1 - self.jitter, 1 + self.jitter)
 
@@ -48,7 +48,7 @@ class Route:
     pipeline: Pipeline
     validator: Validator | None = None
     immediate: bool = False
-    """The whole pipeline may be stepped without a task."""
+    """The whole pipeline can be stepped without a task."""
     mode: Mode = Mode.AUTO
     estimate: float = 0.0
     threshold: float = 5.0
@@ -60,33 +60,33 @@ class Route:
     description: str = ""
     schema: object = None
     permissions: frozenset[str] = frozenset()
-    """What a caller must hold, all of it; empty: everybody may."""
+    """The permissions that a client needs, all of them; empty: none."""
     expires_after: float | None = None
     """Seconds after which a request that still waits in the queue ends; None: never."""
     cancel_after: float | None = None
-    """Seconds without anybody who follows it after which a queued request is cancelled; None: never."""
+    """Seconds without a subscriber after which a queued request is cancelled; None: never."""
     queued: bool = field(init=False)
-    """What happens to a request without a `wait` of its own."""
+    """The decision for a request without its own `wait`."""
 
     def __post_init__(self) -> None:
         self.queued = self.queues(None)
 
     def queues(self, wait: float | None) -> bool:
-        """Whether a request whose client is ready to wait so many seconds goes into the queue."""
+        """Whether a request whose client waits this many seconds is queued."""
         return is_queued(self.mode, self.estimate, self.threshold, wait, self.max_wait)
 
 
 def is_queued(
     mode: Mode, estimate: float, threshold: float, wait: float | None = None, max_wait: float | None = None
 ) -> bool:
-    """Whether the request goes into the queue.
+    """Whether the request is queued.
 
     Args:
-        mode: the action's wish; `sync` and `async` settle it.
-        estimate: seconds that the action usually takes.
-        threshold: the service's `async_threshold` in seconds; at or above it work is queued.
-        wait: seconds that the client is ready to wait; replaces the threshold.
-        max_wait: the most that `wait` may ask for; None is the threshold.
+        mode: of the action; `sync` and `async` decide.
+        estimate: the action's usual duration in seconds.
+        threshold: the service's `async_threshold` in seconds; requests with at least this estimate are queued.
+        wait: seconds that the client waits; replaces the threshold.
+        max_wait: the maximum of `wait`; None is the threshold.
     """
     if mode is not Mode.AUTO:
         return mode is Mode.ASYNC
@@ -98,7 +98,7 @@ def is_queued(
 def reason(
     mode: Mode, estimate: float, threshold: float, wait: float | None = None, max_wait: float | None = None
 ) -> str:
-    """One sentence on why `is_queued` decides as it does."""
+    """One sentence with the reason for the decision of `is_queued`."""
     if mode is not Mode.AUTO:
         return f"mode is {mode.value}"
     if wait is not None:

@@ -1,8 +1,8 @@
-"""How often one value may be looked at under a schema: what decides whether it can be validated, and its errors listed.
+"""How often a value may be checked by a schema, which decides whether it can be validated, and its errors listed.
 
-A value is looked at once by each way that leads from the root of the schema to a subschema at that value's place.
-Where alternatives meet again in one subschema the ways multiply: along a chain of `$ref`s they double with each, and
-in a schema that contains itself with each level of the payload.
+A value is checked once for each path from the root of the schema to a subschema at that value's place. If alternatives
+meet again in one subschema, the paths multiply: along a chain of `$ref`s they double with each, and in a recursive
+schema with each level of the payload.
 """
 
 from __future__ import annotations
@@ -15,41 +15,41 @@ from typing import Any, Final
 from streamer.engine.schema_graph import Graph, Node
 
 UNBOUNDED: Final = 10**12
-"""More looks than anybody will wait for; larger numbers are cut to it."""
+"""More checks than acceptable; larger numbers are limited to it."""
 MAX_LOOKS: Final = 100_000
-"""Looks at one value that a schema may need to validate it: some five milliseconds."""
+"""Checks of one value that a schema may need to validate it: some five milliseconds."""
 LEVELS: Final = 64
-"""Of a payload: `service.max_depth` as shipped."""
+"""Of a payload: the default of `service.max_depth`."""
 MAX_WORK: Final = 10_000_000
-"""Work that the values of one payload together may need, in looks: a fifth of a second."""
+"""The total work for the values of one payload, in checks: a fifth of a second."""
 _COUNTED: Final = 100
-"""Work of one value up to which no payload that fits into a message needs that much."""
+"""Work per value up to which no payload that fits into a message exceeds the total."""
 _INTEGER: Final = 16
-"""Looks that comparing two numbers takes the validator, which does so exactly."""
+"""The cost of comparing two numbers in checks; the validator compares exactly."""
 _FLOAT: Final = 60
-"""The same where one is no whole number."""
+"""The same if one is not an integer."""
 _MULTIPLE: Final = 300
-"""And of finding out whether a number is a multiple of one that is not whole."""
+"""The cost of checking whether a number is a multiple of a non-integer."""
 _AGAIN: Final = 3
-"""How often the nodes at its place are looked at by one with `unevaluatedProperties` or `unevaluatedItems`."""
+"""How often a node with `unevaluatedProperties` or `unevaluatedItems` checks the nodes at its place."""
 
 _Weigh = Callable[[Node], int]
 _Targets = dict[str | int | None, Counter[Node]]
 
 
 class EndlessReference(ValueError):
-    """A schema that refers to itself at the same value, so that no validation of it would end."""
+    """A schema that refers to itself at the same value, so that its validation would never end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Looks at one value, at most.
+    """Maximum checks of one value.
 
     Attributes:
-        validate: to find out whether it is valid: what contains itself is remembered by the validator.
-        list_errors: to list what is wrong, where nothing is remembered; `UNBOUNDED` where it grows with each level.
-        simple: nothing is an alternative, so the first error found is one.
-        work: as `validate`, with comparisons of numbers, objects and arrays as many looks as they take time.
+        validate: to decide whether it is valid: the validator caches recursive schemas.
+        list_errors: to list the errors, without a cache; `UNBOUNDED` if it grows with each level.
+        simple: there are no alternatives, so the first error is one of the whole.
+        work: as `validate`, but comparisons of numbers, objects and arrays count by their time.
     """
 
     validate: int
@@ -59,12 +59,12 @@ class Cost:
 
     @property
     def most_values(self) -> int | None:
-        """How many values a payload may have, so that it is validated in bounded time; None: as many as there are."""
+        """How many values a payload may have, so that it is validated in bounded time; None: no limit."""
         return None if self.work <= _COUNTED else MAX_WORK // self.work
 
 
 def cost_of(graph: Graph) -> Cost:
-    """What a schema costs.
+    """The cost of a schema.
 
     Raises:
         EndlessReference: it refers to itself at the same value.
@@ -97,7 +97,7 @@ class _Analysis:
                 waiting.extend(node for found in self._below[entry].values() for node in found)
 
     def _ways(self, entry: Node) -> Counter[Node]:
-        """The nodes at the place of one, each with the number of ways that lead to it."""
+        """The nodes at the place of one, each with the number of paths to it."""
         ways = Counter({entry: 1})
         reached = {entry}
         waiting = [entry]
@@ -114,7 +114,7 @@ class _Analysis:
         return ways
 
     def with_recursion(self) -> int:
-        """The number of checks if no result of a subschema is cached."""
+        """Checks without a cache."""
         looks: dict[Node, int] = {}
         heights: dict[Node, int] = {}
         for group in _groups(self._root, {node: _all(below) for node, below in self._below.items()}):
@@ -127,7 +127,7 @@ class _Analysis:
                     outside = {target: often for target, often in targets.items() if target not in group}
                     below = max(below, sum(often * looks[target] for target, often in outside.items()))
                     height = max([height, *(1 + heights[target] for target in outside)])
-            # With alternatives each level looks at all below it again, whether one of them fits or not.
+            # With alternatives, each level checks everything below it again, whether one of them matches or not.
             if recursive:
                 ambiguous = ambiguous or not all(inner.is_simple for node in group for inner in self._here[node])
             largest = max(self._sizes[node] for node in group)
@@ -141,7 +141,7 @@ class _Analysis:
         return looks[self._root]
 
     def without_recursion(self) -> int:
-        """Looks where a subschema that contains itself is looked at once for each value."""
+        """Checks where a recursive subschema is checked once for each value."""
         looks: dict[Node, int] = {}
         again: set[Node] = set()
         entered = {self._root}
@@ -166,19 +166,19 @@ class _Analysis:
 
 
 def _weight(node: Node) -> int:
-    """Looks that its own keywords are worth: most are one, but each missing name is an error of its own."""
+    """The cost of its own keywords: usually one each, but each missing name is a separate error."""
     required, dependent = node.leaf.get("required", ()), node.leaf.get("dependentRequired", {})
     return 1 + len(required) // 8 + sum(map(len, dependent.values())) // 8
 
 
 def _work(node: Node) -> int:
-    """The same as time: what the validator compares one by one."""
+    """The same as time: the comparisons of the validator."""
     leaf = node.leaf
     work = 1 + len(leaf.get("required", ())) // 8 + sum(map(len, leaf.get("dependentRequired", {}).values()))
     if "const" in leaf:
         work += _comparing(leaf["const"])
     values = leaf.get("enum", ())
-    # Texts alone, and whole numbers alone, are looked up at once.
+    # Strings alone, and integers alone, are looked up at once.
     if not (len(values) > 1 and all(type(value) is int for value in values)):
         work += sum(map(_comparing, values))
     for limit in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
@@ -187,7 +187,7 @@ def _work(node: Node) -> int:
 
 
 def _comparing(value: Any) -> int:
-    """Looks that comparing another value with this one is worth."""
+    """The cost of comparing another value with this one."""
     looks = 0
     waiting = [value]
     while waiting:
@@ -203,9 +203,9 @@ def _comparing(value: Any) -> int:
 
 
 def _targets(here: Mapping[Node, int]) -> _Targets:
-    """The nodes one level below, with the number of ways to each, by the name or the position that leads there.
+    """The nodes one level below, with the number of paths to each, by name or position.
 
-    `None` is for all names that no node knows, the position after the last for all further ones, and -1 for the names
+    `None` stands for all unknown names, the position after the last for all further ones, and -1 for the names
     themselves.
     """
     found: _Targets = {}
@@ -245,7 +245,7 @@ def _all(below: _Targets) -> dict[Node, None]:
 
 
 def _in_order(graph: Graph) -> dict[Node, int]:
-    """Positions of the nodes, each before those that it holds at its own place.
+    """The nodes in an order in which each comes before those that it contains at its own place.
 
     Raises:
         EndlessReference: there is no such order.
@@ -268,7 +268,7 @@ def _in_order(graph: Graph) -> dict[Node, int]:
 
 
 def _groups(root: Node, edges: Mapping[Node, Iterable[Node]]) -> list[set[Node]]:
-    """Nodes that lead to each other, as sets; what a set leads to comes before it (Tarjan 1972, without recursion)."""
+    """Strongly connected nodes, as sets; sets come after those that they refer to (Tarjan 1972, without recursion)."""
     number: dict[Node, int] = {root: 0}
     low: dict[Node, int] = {root: 0}
     open_nodes, found = [root], []

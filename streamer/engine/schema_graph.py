@@ -54,10 +54,10 @@ class Node:
 
     schema: Any
     draft: str | None = None
-    """The `$schema` that its keywords are written in; None for 2020-12."""
+    """The `$schema` of its keywords; None for 2020-12."""
     leaf: dict[str, Any] = field(default_factory=dict)
     all_of: list[Node] = field(default_factory=list)
-    """Of `allOf` and of references: all must hold."""
+    """From `allOf` and references: all must match."""
     any_of: list[Node] = field(default_factory=list)
     one_of: list[Node] = field(default_factory=list)
     excluded: Node | None = None
@@ -68,7 +68,7 @@ class Node:
     properties: dict[str, Node] = field(default_factory=dict)
     patterns: dict[str, Node] = field(default_factory=dict)
     matchers: dict[str, Node] = field(default_factory=dict)
-    """For each of `patterns` the node of a text that matches it."""
+    """For each of `patterns` the node for names that match it."""
     additional: Node | None = None
     names: Node | None = None
     unevaluated_properties: Node | None = None
@@ -77,14 +77,14 @@ class Node:
     contains: Node | None = None
     unevaluated_items: Node | None = None
     through: Node | None = None
-    """What it refers to, where it does nothing else."""
+    """The node that it refers to, if it does nothing else."""
     is_leaf: bool = False
-    """Whether it has keywords of its own alone."""
+    """Whether it has only keywords without subschemas."""
     is_shared: bool = False
-    """Whether other nodes look at the same value."""
+    """Whether other nodes check the same value."""
 
     def in_place(self) -> Iterator[Node]:
-        """Nodes that look at the same value."""
+        """Nodes that check the same value."""
         yield from self.all_of
         yield from self.any_of
         yield from self.one_of
@@ -95,12 +95,12 @@ class Node:
 
     @property
     def looks_again(self) -> bool:
-        """Whether it asks what the nodes at its own place have evaluated, for which they are evaluated once more."""
+        """Whether it depends on what the nodes at its place have evaluated, for which they are evaluated again."""
         return self.unevaluated_properties is not None or self.unevaluated_items is not None
 
     @property
     def is_simple(self) -> bool:
-        """Whether nothing in it is an alternative: an error of a part is one of the whole."""
+        """Whether it contains no alternatives: an error of a part is an error of the whole."""
         has_alternatives = self.any_of or self.one_of or self.looks_again or self.contains
         return not has_alternatives and self.excluded is None and self.condition is None
 
@@ -109,14 +109,14 @@ class Graph:
     """The graph of one schema.
 
     Args:
-        schema: the whole.
-        resources: what its `$ref`s may name, by URI.
-        base_uri: what its relative `$ref`s are relative to.
+        schema: the whole schema.
+        resources: the targets of its `$ref`s, by URI.
+        base_uri: the base of its relative `$ref`s.
 
     Attributes:
-        root: the node of the whole.
-        nodes: all that can be reached from it, the root first.
-        certain: whether every reference leads where it does in each validation; a `$dynamicRef` may not.
+        root: the node of the whole schema.
+        nodes: all reachable nodes, the root first.
+        certain: whether every reference has the same target in each validation; a `$dynamicRef` may not.
     """
 
     def __init__(self, schema: Any, resources: Mapping[str, Any], base_uri: str | None) -> None:
@@ -152,7 +152,7 @@ class Graph:
             if resolver is not None and isinstance(schema.get(keyword), str):
                 self._refer(node, keyword, resolver)
         if draft is not None and "draft-07" in draft and "$ref" in schema:
-            # Up to draft 7 nothing counts next to a reference.
+            # Up to draft 7, other keywords next to a reference are ignored.
             return
         for keyword, name in _LISTS.items():
             if isinstance(schema.get(keyword), list):
@@ -174,7 +174,7 @@ class Graph:
         node.is_leaf = all(keyword in node.leaf or keyword in _WITHOUT_EFFECT for keyword in schema)
 
     def _fill_older(self, node: Node, resolver: Resolver | None) -> None:
-        """`items` as a list, `additionalItems` and `dependencies`, as they were before 2020-12."""
+        """`items` as a list, `additionalItems` and `dependencies`, as before 2020-12."""
         schema, draft = node.schema, node.draft
         items = schema.get("items")
         if isinstance(items, list):
@@ -199,11 +199,11 @@ class Graph:
                 found = outermost
         schema, inside = found
         whole = inside.lookup("#")
-        # The draft of what a reference leads to, which may be in another file.
+        # The draft of a reference's target, which may be in another file.
         node.all_of.append(self._node(schema, inside, None if whole is None else _said(whole[0])))
 
     def _outermost(self, name: str) -> tuple[Any, Resolver] | None:
-        """What a dynamic reference of that name leads to where the whole schema has such an anchor."""
+        """The target of a dynamic reference with that name, if the whole schema has such an anchor."""
         found = None if self._root_resolver is None else self._root_resolver.lookup(f"#{name}")
         return found if found is not None and _is_dynamic(found[0]) else None
 

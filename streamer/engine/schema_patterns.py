@@ -1,4 +1,4 @@
-"""Finds slow regular expressions (nested quantifiers) by running them on long texts."""
+"""Finds regular expressions that are slow for some long strings, by testing them: their nested counts multiply."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Final
 from streamer.config.patterns import MAX_REPEATS, repeats
 
 LONGEST: Final = 256
-"""Characters of a text that such an expression may be tried on."""
+"""Maximum characters of a string that such an expression may be used on."""
 _TRIED: Final = 500
-"""Characters of the texts that are tried."""
+"""Characters of the test strings."""
 _SLOW: Final = 0.01
-"""Seconds of the processor; names of hosts and the like take a tenth of that at most."""
+"""Seconds of processor time; patterns such as host names need at most a tenth."""
 
 Compile = Callable[[Mapping[str, Any]], Any]
 
@@ -25,15 +25,15 @@ def has_counts_within_counts(leaf: Mapping[str, Any]) -> bool:
 
 
 def slow_pattern(leaf: Mapping[str, Any], compiled: Compile, clock: Callable[[], float] = time.thread_time) -> str:
-    """What is wrong with the `pattern` of a subschema; nothing where it is quick, or meets no long text.
+    """The problem with the `pattern` of a subschema; None where it is fast, or never gets a long string.
 
-    Counts within counts say nothing by themselves: where each character leads to one place of the expression, as in
-    names of hosts, they cost nothing.
+    Nested counts alone prove nothing: if each character has only one possible position in the expression, as in host
+    names, they cost nothing.
 
     Args:
         leaf: the keywords without subschemas.
         compiled: compiles them.
-        clock: the processor's time of this thread.
+        clock: the processor time of this thread.
     """
     if not has_counts_within_counts(leaf) or leaf.get("maxLength", LONGEST + 1) <= LONGEST:
         return ""
@@ -41,17 +41,17 @@ def slow_pattern(leaf: Mapping[str, Any], compiled: Compile, clock: Callable[[],
     letters = sorted({character for character in pattern if character.isalnum()})[:12]
     for letter in letters:
         text = letter * _TRIED + "".join(letters) + "-_@."
-        # Once more where it was slow: the first try may have been held up by something else.
+        # Tested again if it was slow: the first test may have been delayed by something else.
         if all(_seconds(pattern, text, compiled, clock) > _SLOW for _ in range(2)):
             return (
-                f"the pattern {_shown(pattern)} has counts within counts, so that a long text would take seconds; "
-                f"put a maxLength of at most {LONGEST} next to it, or write smaller counts"
+                f"the pattern {_shown(pattern)} has nested counts, so that a long string would take seconds; "
+                f"add a maxLength of at most {LONGEST}, or use smaller counts"
             )
     return ""
 
 
 def _seconds(pattern: str, text: str, compiled: Compile, clock: Callable[[], float]) -> float:
-    # What one try has found out makes the next one quicker.
+    # The results of one test make the next one faster.
     validator = compiled({"pattern": pattern})
     start = clock()
     validator.is_valid(text)

@@ -1,4 +1,6 @@
-"""What the references of a JSON Schema lead to. Loaded only for schemas that have some: its library loads slowly."""
+"""Resolves the references of a JSON Schema. Loaded only for schemas with references, because its library is slow to
+import.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from referencing.jsonschema import DRAFT202012, specification_with
 
 
 class Resolver:
-    """Looks up references from one place in a schema.
+    """Resolves references from one place in a schema.
 
     Args:
         resolver: of referencing, at that place.
@@ -22,12 +24,12 @@ class Resolver:
 
     @classmethod
     def of(cls, schema: Any, resources: Mapping[str, Any], base: str) -> Resolver:
-        """From the top of a schema.
+        """For the root of a schema.
 
         Args:
-            schema: the whole.
-            resources: what its references may name, by URI.
-            base: what its relative references are relative to.
+            schema: the whole schema.
+            resources: the targets of its references, by URI.
+            base: of its relative references.
         """
         registry: Registry[Any] = Registry().with_resources(
             (uri, _resource(one)) for uri, one in {**resources, base: schema}.items()
@@ -35,11 +37,13 @@ class Resolver:
         return cls(registry.resolver(base_uri=base).in_subresource(_resource(schema)))
 
     def inside(self, schema: Any) -> Resolver:
-        """From within a part that has an `$id` of its own."""
+        """For a part with its own `$id`."""
         return Resolver(self._resolver.in_subresource(_resource(schema)))
 
     def lookup(self, reference: str) -> tuple[Any, Resolver] | None:
-        """The schema that a reference leads to, and from where its own are looked up; None when it leads nowhere."""
+        """The target of a reference, and the place from which the target's references are resolved; None when it does
+        not exist.
+        """
         try:
             found = self._resolver.lookup(reference)
         except Unresolvable:

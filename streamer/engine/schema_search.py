@@ -1,7 +1,7 @@
-"""What is wrong with a value, found in bounded work whatever the schema: each subschema looks at each value once.
+"""Finds the errors of a value with bounded work for every schema: each subschema checks each value once.
 
-The validator of the library lists errors quickly for most schemas, but its work has no bound where alternatives meet in
-a schema that contains itself. Here results are remembered, and of alternatives only the one that fits best is reported.
+The library's validator lists errors quickly for most schemas, but its work is unbounded if alternatives meet in a
+recursive schema. Here results are cached, and only the best matching alternative is reported.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from streamer.engine.schema_graph import Node
 from streamer.engine.schema_violations import LARGE, Found, Leaf, Path, Violation, best, shown
 
 MAX_STEPS: Final = 2_000
-"""Steps of one search: some five milliseconds."""
+"""Maximum steps of one search: some five milliseconds."""
 MAX_SECONDS: Final = 0.05
-"""Of the processor, for one search, should its steps be slower than they are meant to be."""
+"""Maximum processor time of one search, in case its steps are slower than expected."""
 
 
 class Stopped(Exception):
-    """The work that a search may take is used up."""
+    """The maximum work of a search is used up."""
 
 
 class Search:
     """One search in one value.
 
     Args:
-        leaf: makes the validator of a node's own keywords; it is called once for each node that is asked.
-        limit: violations that are wanted.
-        marks: whether any node asks which properties and items others have evaluated.
-        steps: looks at a value, and what they cost beyond a small one, that may be taken.
-        seconds: of `clock` that may pass.
-        clock: the processor's time of this thread.
+        leaf: creates the validator of a node's own keywords; called once for each node that is used.
+        limit: the number of violations to find.
+        marks: whether any node depends on which properties and items others have evaluated.
+        steps: maximum checks, and their additional cost for large values.
+        seconds: maximum time of `clock`.
+        clock: the processor time of this thread.
 
     Attributes:
         taken: steps so far.
@@ -62,7 +62,7 @@ class Search:
         self.taken = 0
 
     def run(self, root: Node, value: Any) -> tuple[list[tuple[Path, str]], bool]:
-        """What was found, each with its place, and whether that is all."""
+        """The violations, each with its place, and whether these are all."""
         try:
             found, is_all = self._look(root, value).violations, True
         except (Stopped, RecursionError):
@@ -106,7 +106,7 @@ class Search:
         return found
 
     def _add(self, found: Found, *violations: Violation) -> None:
-        """Violations that count by themselves: unless an alternative is looked at, they hold whatever else is found."""
+        """Violations that are certain: unless they belong to an alternative, they hold whatever else is found."""
         found.add(violations)
         if not self._guessing:
             self._certain.extend(one._replace(path=(*self._path, *one.path)) for one in violations)
@@ -123,11 +123,11 @@ class Search:
             self._add(found, *(Violation((), keyword, leaf=leaf, value=value) for keyword in keywords))
 
     def _inside(self, node: Node, value: Any, key: str | int, found: Found) -> None:
-        """Looks at a value one level below."""
+        """Checks a value one level below."""
         while node.through is not None:
             node = node.through
         if node.is_leaf:
-            # Most values are the last ones of their branch: nothing to remember, and no deeper to go.
+            # Most values are leaves: no caching, and no deeper recursion.
             self._spend(1)
             leaf = self._leaf(node)
             if leaf is None or leaf.is_valid(value):
@@ -140,7 +140,7 @@ class Search:
             found.add([violation._replace(path=(key, *violation.path)) for violation in inner])
 
     def _tried(self, node: Node, value: Any, key: str | int | None = None) -> Found:
-        """Looks at a value without a violation being one of the whole."""
+        """Checks a value without making its violations those of the whole."""
         self._guessing += 1
         if key is not None:
             self._path.append(key)
@@ -152,11 +152,11 @@ class Search:
 
     def _at_the_same_place(self, node: Node, value: Any, found: Found) -> None:
         for inner in node.all_of:
-            # What it finds is certain already where this is.
+            # Its violations are certain if this node's are.
             self._merge(found, self._look(inner, value), required=True)
         self._alternatives(node, value, found)
         if node.excluded is not None and not self._tried(node.excluded, value).violations:
-            self._add(found, Violation((), "not", f"{shown(value)} is what the keyword 'not' excludes"))
+            self._add(found, Violation((), "not", f"{shown(value)} is excluded by the keyword 'not'"))
         if node.condition is not None:
             condition = self._tried(node.condition, value)
             self._merge(found, condition)
@@ -186,7 +186,7 @@ class Search:
                 self._merge(found, fitting[0])
 
     def _merge(self, found: Found, inner: Found, *, required: bool = False) -> None:
-        """Takes over what another node has evaluated at the same place and, where it must hold, its violations."""
+        """Adds what another node has evaluated at the same place and, if that node must match, its violations."""
         if inner.violations:
             if required and len(found.violations) < self._limit:
                 found.add(inner.violations)

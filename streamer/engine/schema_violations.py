@@ -1,4 +1,4 @@
-"""What a search finds: errors whose messages are made only when it is known that they are reported."""
+"""The results of a search: errors whose messages are created only when they are reported."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
 LARGE: Final = 1_024
-"""Characters of a value that a message does not repeat: writing it down takes longer than finding the error."""
+"""Maximum characters of a value that a message repeats: formatting it takes longer than finding the error."""
 _SHORT: Final = 80
-"""Characters of a text that a message repeats."""
+"""Maximum characters of a string that a message repeats."""
 _OTHER: Final = ("type", "const", "enum", "false")
-"""Keywords that say that another kind of value is wanted."""
+"""Keywords that require another kind of value."""
 
 Path = tuple[str | int, ...]
 
@@ -21,19 +21,19 @@ class Leaf(Protocol):
     """The keywords of one node that have no subschemas."""
 
     def is_valid(self, value: Any, /) -> bool:
-        """Whether the value meets all of them."""
+        """Whether the value satisfies all of them."""
         ...
 
     def failing(self, value: Any, /) -> list[str]:
-        """The keywords that a value does not meet."""
+        """The keywords that a value violates."""
         ...
 
     def messages(self, value: Any, keyword: str, /) -> list[str]:
-        """What is wrong with a small value that does not meet a keyword."""
+        """The violation of a keyword by a small value."""
         ...
 
     def message(self, value: Any, keyword: str, /) -> str:
-        """The same of a large value, in one sentence that does not repeat it."""
+        """The violation of a keyword by a large value, in one sentence that does not repeat the value."""
         ...
 
 
@@ -41,11 +41,11 @@ class Violation(NamedTuple):
     """One error.
 
     Attributes:
-        path: where.
-        keyword: that the value does not meet.
-        message: what is wrong; empty until it is known that this violation is reported.
-        leaf: that knows the message.
-        value: that the message is about.
+        path: the place.
+        keyword: that the value violates.
+        message: what is wrong; empty until this violation is reported.
+        leaf: creates the message.
+        value: of the message.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class Violation(NamedTuple):
     value: Any = None
 
     def texts(self) -> list[str]:
-        """What to report, in one sentence or more."""
+        """The message to report, in one sentence or more."""
         if self.leaf is None:
             return [self.message]
         if _size(self.value) > LARGE:
@@ -65,12 +65,12 @@ class Violation(NamedTuple):
 
 @dataclass(slots=True)
 class Found:
-    """What a node says about one value.
+    """A node's result for one value.
 
     Attributes:
-        violations: empty for a valid value; not all where there are very many.
-        properties: names that were evaluated; None: all.
-        items: positions that were evaluated; None: all.
+        violations: empty for a valid value; not all if there are very many.
+        properties: evaluated names; None: all.
+        items: evaluated positions; None: all.
     """
 
     violations: list[Violation]
@@ -89,9 +89,10 @@ class Found:
 
 
 def best(results: list[Found], value: Any, keyword: str) -> list[Violation]:
-    """The violations of the alternative that was probably meant; a sentence about all where none got anywhere.
+    """The violations of the alternative that was probably meant; a sentence about all if none matched any part.
 
-    That is one whose constants match and which got furthest into the value, and of two such the one with fewer errors.
+    That is one whose constants match and which matches deepest into the value, and of two equal ones the one with fewer
+    errors.
     """
     meant = min(results, key=lambda found: _misfit(found.violations))
     if all(not violation.path for violation in meant.violations) and _is_other(meant.violations):
@@ -111,7 +112,7 @@ def _misfit(violations: list[Violation]) -> tuple[bool, bool, int, int]:
 
 
 def _size(value: Any) -> int:
-    """Characters that a value takes when it is written down, roughly; counted no further than is needed here."""
+    """The approximate length of a value when it is formatted; counted only as far as necessary."""
     size = 0
     waiting = [value]
     while waiting and size <= LARGE:
@@ -134,9 +135,9 @@ def _size(value: Any) -> int:
 
 
 def shown(value: Any) -> str:
-    """A small value as JSON writes it; for a larger one what kind of value it is."""
+    """A small value as JSON; for a larger one its kind."""
     if isinstance(value, dict | list):
         return "this object" if isinstance(value, dict) else "this array"
     if isinstance(value, str) and len(value) > _SHORT:
-        return "this text"
+        return "this string"
     return json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Which outcomes a connection was sent, where a later message of its client shows that they arrived."""
+"""Records which outcomes were sent to a connection, if a later message of its client confirms them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ MarkSent = Callable[[Sequence[Key]], Awaitable[None]]
 
 
 class SentOutcomes:
-    """Notes them with the connection, and in the store.
+    """Records them with the connection, and in the store.
 
-    A gateway takes messages for clients that have gone, too, so an outcome that was sent is not delivered yet.
+    A gateway also accepts messages for clients that have disconnected, so a sent outcome is not delivered yet.
 
     Args:
-        registry: where it is noted with the connection.
-        mark_sent: `WokenQueue.mark_sent`, so that nobody looks for what was not sent; None: the store has no such look.
-        clock: for when it was sent.
-        logger: for what cannot be noted.
+        registry: records them with the connection.
+        mark_sent: `WokenQueue.mark_sent`, so that they are not searched as unsent; None: the store has no such search.
+        clock: for when they were sent.
+        logger: for failed writes.
     """
 
     def __init__(self, registry: ConnectionRegistry, mark_sent: MarkSent | None, *, clock: Clock, logger: Any) -> None:
@@ -33,7 +33,7 @@ class SentOutcomes:
         self._logger = logger
 
     async def note(self, key: Key, connection_id: str, sending: Awaitable[None]) -> None:
-        """Waits until the outcome is sent, and notes when that was begun."""
+        """Waits until the outcome is sent, and records the time at which sending started."""
         at = self._clock.now()
         await sending
         noting: list[Awaitable[None]] = [self._registry.sent(connection_id, key[1], at)]
@@ -42,5 +42,5 @@ class SentOutcomes:
         try:
             await asyncio.gather(*noting)
         except StoreError as problem:
-            # The worst that follows is that an owner gets an outcome twice.
+            # At worst, an owner gets an outcome twice.
             self._logger.warning("a delivery was not recorded", request_id=key[1], error=str(problem))

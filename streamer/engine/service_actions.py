@@ -1,4 +1,4 @@
-"""The `streamer.*` actions: what the service itself answers."""
+"""The `streamer.*` actions: requests that the service itself answers."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from streamer.engine.worker import Worker
 
 PREFIX = "streamer."
 _MAX_ENCODED = 64
-"""Lists of actions that are kept encoded."""
+"""Maximum lists of actions that are kept encoded."""
 _NOTHING = {"type": ["object", "null"], "maxProperties": 0}
 
 
 class Ping(BaseHandler):
-    """`streamer.ping`: the server is there, and what time it has."""
+    """`streamer.ping`: answers with the server's time."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -42,13 +42,13 @@ class Ping(BaseHandler):
 
 
 class Actions(BaseHandler):
-    """`streamer.actions`: what the caller may ask for, with schema, description and estimate (seconds)."""
+    """`streamer.actions`: the actions that the client may use, with schema, description and estimate (seconds)."""
 
     def __init__(self, routes: Mapping[str, Route]) -> None:
         super().__init__()
         self._routes = routes
         self._encoded: dict[tuple[str, ...], msgspec.Raw] = {}
-        """By the actions that a caller may use: schemas may be large, and many callers may use the same."""
+        """By the actions that a client may use: schemas may be large, and many clients may use the same actions."""
 
     async def process(self, request: Request, /) -> Result:
         principal = request.principal
@@ -77,7 +77,7 @@ def _describe(route: Route) -> dict[str, object]:
 
 
 class StoreGuard(Middleware):
-    """A store that does not answer is a retryable error: its answer says so."""
+    """A store that does not respond is a retryable error: the answer says so."""
 
     immediate = True
 
@@ -88,12 +88,12 @@ class StoreGuard(Middleware):
         try:
             return await next(request)
         except StoreError as problem:
-            self._throttle.error("the store did not answer", action=request.action, error=str(problem))
+            self._throttle.error("the store did not respond", action=request.action, error=str(problem))
             raise refusals.store_silent() from None
 
 
 def for_service_actions(middlewares: Sequence[AnyMiddleware]) -> list[AnyMiddleware]:
-    """Those that are for the service's own actions too."""
+    """The middlewares that also apply to the service's own actions."""
     return [one for one in middlewares if isinstance(one, Middleware) and one.service_actions]
 
 
@@ -108,33 +108,33 @@ def service_routes(
     middlewares: Sequence[AnyMiddleware] = (),
     limit: int = DEFAULT_LIMIT,
 ) -> dict[str, Route]:
-    """The routes of the service's own actions, behind those of the middlewares that are for them too.
+    """The routes of the service's own actions, with the middlewares that apply to them.
 
     Args:
         routes: the actions of the file.
         queue: the store.
-        worker: runs what is queued.
-        delivery: sends what is resumed.
+        worker: runs queued requests.
+        delivery: sends resumed outcomes.
         clock: the service's.
-        logger: for a store that does not answer.
+        logger: for a store that does not respond.
         middlewares: of the file.
-        limit: how many of one owner may be under way; `streamer.ping` does not count.
+        limit: maximum concurrent requests of one owner; `streamer.ping` does not count.
     """
     made = {}
     around = for_service_actions(middlewares)
     limited = (*around, ServiceActionLimit(delivery, limit), StoreGuard(LogThrottle(logger, clock)))
     for name, handler, schema, description in (
-        ("ping", Ping(clock), _NOTHING, "Answers with the server's time"),
-        ("actions", Actions(routes), _NOTHING, "Lists the actions that may be asked for"),
-        ("status", StatusOf(queue, worker), ONE_REQUEST, "Tells where a queued request is"),
+        ("ping", Ping(clock), _NOTHING, "Returns the server's time"),
+        ("actions", Actions(routes), _NOTHING, "Lists the actions that you may use"),
+        ("status", StatusOf(queue, worker), ONE_REQUEST, "Returns the state of a queued request"),
         ("list", ListOf(queue), LISTING, "Lists your queued requests, newest first"),
         (
             "resume",
             Resume(queue, worker, delivery, routes),
             RESUMING,
-            "Attaches this connection to your requests",
+            "Subscribes this connection to your requests",
         ),
-        ("cancel", Cancel(queue, worker), ONE_REQUEST, "Ends a request, queued or running"),
+        ("cancel", Cancel(queue, worker), ONE_REQUEST, "Cancels a queued or running request"),
     ):
         made[PREFIX + name] = Route(
             name=PREFIX + name,

@@ -1,4 +1,4 @@
-"""How much of the service's own actions (`streamer.*`) one owner gets at one time."""
+"""Limits the service's own actions (`streamer.*`) that one owner uses at the same time."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from streamer.engine import refusals
 from streamer.engine.delivery import Delivery
 
 DEFAULT_LIMIT: Final = 256
-"""Service actions of one owner under way at one time."""
+"""Maximum concurrent service actions of one owner."""
 AT_ONCE: Final = 4
-"""How many of them are worked on; the others wait, which takes next to no memory."""
+"""How many of them are processed at the same time; the others wait, which needs very little memory."""
 _OWN_PACE: Final = frozenset({"streamer.resume"})
-"""Sends many messages, each when the client has taken the one before, and may take long for a slow one."""
+"""Sends many messages, each when the client has received the previous one, and may take long for a slow client."""
 _SMALL: Final = frozenset({"streamer.cancel"})
-"""Its answer need not wait until the client has taken others."""
+"""Its answer need not wait until the client has received others."""
 
 
 class _Owner:
-    """What one owner has under way."""
+    """The service actions of one owner in progress."""
 
     __slots__ = ("slots", "under_way")
 
@@ -32,12 +32,12 @@ class _Owner:
 
 
 class ServiceActionLimit(Middleware):
-    """Works on a few service actions of one owner at a time, and on one at a time whose answer may be large for each
-    connection, when its client has taken what it was sent before. More than the limit is RATE_LIMITED.
+    """Processes a few service actions of one owner at a time. Those with large answers are processed one at a time for
+    each connection, when its client has received everything before. More than the limit is RATE_LIMITED.
 
     Args:
         delivery: knows which connections are behind.
-        limit: of one owner, those that wait included.
+        limit: of one owner, including waiting ones.
     """
 
     immediate = True
@@ -63,7 +63,7 @@ class ServiceActionLimit(Middleware):
             async with self._delivery.turn(None, request.connection_id), owner.slots:
                 return await next(request)
         except ConnectionGone:
-            # Nobody is there for the answer.
+            # The connection has ended, so no answer is needed.
             return Result()
         finally:
             owner.under_way -= 1

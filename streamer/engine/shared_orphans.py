@@ -1,4 +1,4 @@
-"""Has orphaned requests cancelled when their time is over, where several processes hold connections."""
+"""Cancels orphaned requests in time, if several processes hold connections."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from streamer.engine.orphans import OrphanCanceller
 from streamer.engine.timeouts import wait_up_to
 
 LOOK: Final = 5.0
-"""Seconds between two looks for requests that were orphaned by a process which has ended since."""
+"""Seconds between two searches for requests orphaned by a process that has ended."""
 
 
 class OrphanTimes:
-    """When the requests are due that connections of this process have left.
+    """When the requests that connections of this process have left are due.
 
     Args:
         clock: the service's.
@@ -34,7 +34,7 @@ class OrphanTimes:
         self._changed.set()
 
     async def due(self, longest: float) -> None:
-        """Returns when the next request is due, and after so many seconds at the latest."""
+        """Returns when the next request is due, at the latest after this many seconds."""
         ends = self._clock.monotonic() + longest
         while True:
             now = self._clock.monotonic()
@@ -49,12 +49,12 @@ class OrphanTimes:
 
 
 class SharedOrphanWatch:
-    """Calls the canceller whenever a request's time may be over.
+    """Calls the canceller when the grace period of a request may be over.
 
     Args:
         times: of the requests that were left here.
         canceller: cancels.
-        logger: for what goes wrong.
+        logger: for errors.
     """
 
     def __init__(self, times: OrphanTimes, canceller: OrphanCanceller, *, logger: Any) -> None:

@@ -1,4 +1,4 @@
-"""Subscribers that are kept where all processes see them."""
+"""Subscribers that are stored for all processes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from streamer.engine.subscribers import Send
 
 
 class SharedSubscribers:
-    """For connections that other processes send to as well.
+    """Subscribers for connections that other processes send to as well.
 
     Args:
         subscriptions: the stored ones.
         ends: ends the subscriptions of connections that have ended.
-        logger: for what cannot be read or stored now.
-        holds_sockets: connections that are added here are sockets of this process: it learns what they are sent, and
-            that they end.
+        logger: for failed reads and writes.
+        holds_sockets: added connections are sockets of this process, which learns what is sent to them and when they
+            end.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class SharedSubscribers:
 
     async def add(self, key: Key, connection_id: str, ends_after: float | None, /) -> None:
         if self._holds_sockets:
-            # First: its outcome may come before the store has answered.
+            # First: its outcome may arrive before the store has answered.
             self._here.setdefault(connection_id, set()).add(key)
         try:
             await self._subscriptions.add(key, connection_id, ends_after)
@@ -44,7 +44,7 @@ class SharedSubscribers:
             raise
 
     async def each(self, key: Key, send: Send, /) -> None:
-        """Progress that cannot be sent is not worth more than a line in the log."""
+        """Progress that cannot be sent is only logged."""
         try:
             connections = await self._subscriptions.of(key)
         except StoreError as problem:
@@ -54,7 +54,9 @@ class SharedSubscribers:
             await send(connection_id)
 
     async def once(self, key: Key, send: Send, claimed_before: float | None = None, /) -> None:
-        """What cannot be sent now is sent by whoever looks for undelivered outcomes, or when the owner resumes."""
+        """An outcome that cannot be sent now is sent by a search for undelivered outcomes, or when the owner
+        resumes.
+        """
         try:
             for connection_id in await self._subscriptions.of(key, claimed_before):
                 if await self._subscriptions.claim(key, connection_id, claimed_before):
@@ -72,7 +74,7 @@ class SharedSubscribers:
         await self._ends.ended(connection_id)
 
     def ended_here(self, key: Key, connection_id: str) -> None:
-        """The connection gets nothing more of the request."""
+        """The connection gets no more messages of the request."""
         keys = self._here.get(connection_id)
         if keys is not None:
             keys.discard(key)

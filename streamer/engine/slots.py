@@ -1,4 +1,4 @@
-"""Which attempts occupy a worker: those that run, and those that ended while something of them still runs."""
+"""The attempts that occupy a worker: running ones, and ended ones with parts that are still running."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from streamer.engine.routes import Route
 
 
 class Slots:
-    """Counts what may still be claimed. A function that outlives its request keeps its slot until it has ended.
+    """Counts the free slots. A function that outlives its request keeps its slot until it has ended.
 
     Args:
-        concurrency: how many attempts at one time.
-        limits: the same for each action that has a limit of its own.
+        concurrency: maximum concurrent attempts.
+        limits: the same for each action with its own limit.
         tenant_concurrency: the same for each tenant; None: no limit.
     """
 
     def __init__(self, concurrency: int, limits: Mapping[str, int], tenant_concurrency: int | None) -> None:
         self.running: dict[Key, RunningAttempt] = {}
         self.left_over: dict[Key, RunningAttempt] = {}
-        """Ended attempts of which something still runs."""
+        """Ended attempts with parts that are still running."""
         self._concurrency = concurrency
         self._limits = limits
         self._tenant_concurrency = tenant_concurrency
         self.limited = bool(limits) or tenant_concurrency is not None
-        """Whether an attempt that ends may make room for what had none though slots were free."""
+        """Whether the end of an attempt may allow a claim although slots were free before."""
 
     def free(self) -> int:
         """How many more may run."""
@@ -47,18 +47,18 @@ class Slots:
         return free_slots
 
     def tenant_limits(self) -> dict[str, Any]:
-        """The arguments of `RequestQueue.claim` about tenants."""
+        """The arguments of `RequestQueue.claim` for tenants."""
         if self._tenant_concurrency is None:
             return {}
         running = Counter(tenant for attempt in self._occupying() if (tenant := attempt.record.tenant))
         return {"tenant_limit": self._tenant_concurrency, "tenants": running}
 
     def before(self, key: Key) -> RunningAttempt | None:
-        """The attempt of this request that must really have ended before another may begin."""
+        """The attempt of this request that must end completely before another may start."""
         return self.running.get(key) or self.left_over.get(key)
 
     def leave(self, attempt: RunningAttempt) -> asyncio.Future[None] | None:
-        """Takes an ended attempt off. Returns what to wait for where something of it still runs, else None."""
+        """Removes an ended attempt. Returns what to wait for if a part of it is still running, else None."""
         key = attempt.record.key
         if self.running.get(key) is attempt:
             del self.running[key]
@@ -77,11 +77,11 @@ class Slots:
 
 
 def limits_of(routes: Mapping[str, Route], actions: Collection[str]) -> dict[str, int]:
-    """How many of each limited action may run at one time.
+    """The concurrency limit of each action that has one.
 
     Args:
         routes: by action.
-        actions: that may run at all; all when empty.
+        actions: that may run; all when empty.
     """
     limits = {route.name: route.concurrency for route in routes.values() if route.concurrency is not None}
     if actions:

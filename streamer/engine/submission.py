@@ -1,4 +1,4 @@
-"""Requests that are queued: stored, then acknowledged, then a worker is woken."""
+"""Queues requests: stores and acknowledges them, then wakes a worker."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ class Submitter:
     """Stores requests and acknowledges them. Their connections are subscribed before, so that they miss nothing.
 
     Args:
-        store: where queued requests go.
+        store: stores queued requests.
         delivery: sends their messages once they are acknowledged.
-        tasks: keep the requests that are being stored.
-        boundary: makes the errors of unexpected exceptions.
-        throttle: for a store that does not answer.
-        on_queued: called after each acknowledgment: wakes a worker. What it returns is awaited, unless it is None.
-        on_storing: called before each request is given to the store: a worker of this process may claim right after it.
+        tasks: run what is in progress.
+        boundary: converts unexpected exceptions to errors.
+        throttle: for a store that does not respond.
+        on_queued: called after each acknowledgment: wakes a worker. Its result is awaited, unless it is None.
+        on_storing: called before each request is passed to the store: a worker of this process may claim right after
+            it.
         refuse: sends errors instead of acknowledgments.
     """
 
@@ -63,14 +64,14 @@ class Submitter:
         self._refuse = refuse
 
     def submit(self, peer: Peer, route: Route, request: Request) -> None:
-        """Starts to store the request; without a task if nothing but a future of the store must be awaited."""
+        """Starts. There is no task if only the store must be awaited, and its answer is a future."""
         peer.running += 1
         if route.pipeline.admit is not None or route.cancel_after is not None or peer.post is not None:
             self._tasks.start(self._finish(peer, route, request, self._admit_and_store(peer, route, request)))
             return
         key = self._subscribe(peer, request)
         storing = begin_storing(self._store, request)
-        # However many wait for a slow disk: from when it is encoded for the store, nothing here keeps the payload.
+        # Once it is encoded for the store, nothing here keeps the payload, however many requests wait for a slow disk.
         request = structs.replace(request, payload=None)
         if not isinstance(storing, asyncio.Future):
             self._tasks.start(self._finish(peer, route, request, self._stored(peer, request, storing)))
@@ -81,7 +82,7 @@ class Submitter:
         def answered(storing: asyncio.Future[Existing | None]) -> None:
             running.discard(storing)
             if storing.cancelled():
-                # By a drain that waits no longer.
+                # By a drain at the end of its timeout.
                 peer.running -= 1
                 self._delivery.unsubscribe(key, peer.id)
                 self._refuse(peer, request.action, refusals.too_late(), request.id)
@@ -122,7 +123,7 @@ class Submitter:
             try:
                 await self._acknowledged(peer, route, request, ended=ended)
             finally:
-                # It is stored, and must run whatever became of its acknowledgment.
+                # It is stored, and must run even if its acknowledgment failed.
                 if is_new and self._on_queued is not None and (waking := self._on_queued(request, route)) is not None:
                     await waking
             return
@@ -155,9 +156,9 @@ class Submitter:
             raise
 
     async def _acknowledged(self, peer: Peer, route: Route, request: Request, *, ended: bool) -> None:
-        """The acknowledgment is on its way; what follows it may go now: the outcome of a request that had ended."""
+        """The acknowledgment is sent; messages after it may follow now: the outcome of a request that had ended."""
         key = (request.owner, request.id)
-        # What follows goes straight to the connection manager: the acknowledgment must be there first.
+        # Further messages go directly to the connection manager: the acknowledgment must be there first.
         if peer.post is not None:
             try:
                 posted = await peer.post()
@@ -171,7 +172,7 @@ class Submitter:
 
 
 def begin_storing(store: RequestStore, request: Request) -> Awaitable[Existing | None]:
-    """Gives the request to the store. Whatever the store raises is raised where this is awaited."""
+    """Passes the request to the store. Exceptions of the store are raised when this is awaited."""
     try:
         return store.enqueue(request)
     except BaseException as problem:  # noqa: BLE001 - as above
@@ -182,13 +183,13 @@ async def stored(request: Request, storing: Awaitable[Existing | None]) -> tuple
     """Waits for the store.
 
     Args:
-        request: may lack its payload: however many wait for a slow disk, only the store's own copy has to wait.
-        storing: what `begin_storing` returned.
+        request: may lack its payload: however many wait for a slow disk, only the store's own copy is kept.
+        storing: the result of `begin_storing`.
 
     Returns whether the same request was sent before and has ended, and whether the request is new.
 
     Raises:
-        Error: CONFLICT: another request has its id. OVERLOADED: as the store says.
+        Error: CONFLICT: another request has its id. OVERLOADED: from the store.
         StoreError: it could not be stored.
     """
     existing = await storing

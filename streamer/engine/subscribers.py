@@ -1,4 +1,4 @@
-"""Where a delivery finds the subscribers of a request: all that differs between one process and many."""
+"""The subscribers of requests: the only difference between delivery in one process and in many."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Protocol
 from streamer.contracts.stores import Key
 
 Send = Callable[[str], Awaitable[None]]
-"""Sends something to one connection."""
+"""Sends a message to one connection."""
 
 
 class Subscribers(Protocol):
     """The connections that get the messages of each request. A connection is added when its acknowledgment was sent.
 
-    `LocalSubscriptions` keeps them in this process, `SharedSubscribers` where all processes see them. What the methods
-    return is awaited; it is `DONE` where nothing has to be waited for.
+    `LocalSubscriptions` keeps them in this process, `SharedSubscribers` stores them for all processes. The methods'
+    results are awaited; they are `DONE` where nothing must be awaited.
     """
 
     here: Mapping[str, Collection[Key]]
-    """By connection that this process holds: the requests that it is known to be subscribed to. For reading only."""
+    """By connection of this process: the requests that it is subscribed to. Read-only."""
 
     def add(self, key: Key, connection_id: str, ends_after: float | None, /) -> Awaitable[None]:
-        """The connection gets the request's messages from now on. `DONE`: none of them can have been missed.
+        """Subscribes the connection to the request's messages. `DONE`: it cannot have missed any.
 
-        `ends_after` is the number of seconds after which the request is cancelled that has lost its last subscriber;
-        None: it goes on without any.
+        `ends_after` is the number of seconds after which the request is cancelled once it has lost its last subscriber;
+        None: it continues without subscribers.
 
         Raises:
             StoreError: it could not be stored.
@@ -37,20 +37,21 @@ class Subscribers(Protocol):
         ...
 
     def once(self, key: Key, send: Send, claimed_before: float | None = None, /) -> Awaitable[None]:
-        """Calls `send` with each subscriber that nobody else sends the outcome to, and never again with the same one.
+        """Calls `send` with each subscriber that no other process sends the outcome to, and never again with the same
+        one.
 
-        With `claimed_before` also with those whose outcome another process began to send before that time
-        (wall-clock seconds): it may have died since.
+        With `claimed_before`, also with those whose outcome another process claimed before that time (wall-clock
+        seconds): it may have died since.
         """
         ...
 
     async def claim(self, key: Key, connection_id: str, /) -> bool:
-        """Takes over the sending of the outcome to this connection: nobody else does from now on.
+        """Claims the sending of the outcome to this connection: no other process sends it.
 
-        False when the connection is not subscribed, or somebody else has taken it over.
+        False when the connection is not subscribed, or another process has claimed it.
 
         Raises:
-            StoreError: that cannot be decided now.
+            StoreError: this cannot be decided now.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Which connections of this process get the messages of which requests, and which requests have lost their last one."""
+"""The subscriptions of this process's connections, and the requests that have lost their last one."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from streamer.engine.subscribers import Send
 from streamer.engine.timeouts import wait_up_to
 
 RETRY: Final = 1.0
-"""Seconds after which an orphaned request is looked at again that was not cleared."""
+"""Seconds after which an orphaned request that was not cleared is checked again."""
 
 
 class LocalSubscriptions:
-    """`Subscribers` in memory. They are `Orphans` as well: a request that the last one leaves is noted if it ends so.
+    """`Subscribers` in memory. They are also `Orphans`: a request that depends on its subscribers is recorded when the
+    last one leaves.
 
     Args:
         clock: the service's.
@@ -28,18 +29,18 @@ class LocalSubscriptions:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.by_key: dict[Key, dict[str, None]] = {}
-        """By request: its connections, the oldest subscription first. For reading only."""
+        """By request: its connections, the oldest subscription first. Read-only."""
         self._by_connection: dict[str, set[Key]] = {}
         self.here: Mapping[str, Collection[Key]] = self._by_connection
         self._ends_after: dict[Key, float] = {}
         self._orphaned_at: dict[Key, float] = {}
-        """When the time of each request is over that has lost its last subscriber; the newest loss counts."""
+        """When the grace period of each request without subscribers is over; the newest loss counts."""
         self._looks: list[tuple[float, float, Key]] = []
-        """When to look at which request, and when its time is over; out of date where `_orphaned_at` says otherwise."""
+        """When to check which request, and when its grace period is over; outdated where `_orphaned_at` differs."""
         self._changed = asyncio.Event()
 
     def add(self, key: Key, connection_id: str, ends_after: float | None = None, /) -> Awaitable[None]:
-        """What `ends_after` says holds for all subscribers of the request, and for those that join them."""
+        """`ends_after` applies to all subscribers of the request, including later ones."""
         self.by_key.setdefault(key, {})[connection_id] = None
         self._by_connection.setdefault(connection_id, set()).add(key)
         if ends_after is not None:
@@ -57,12 +58,12 @@ class LocalSubscriptions:
 
     async def _to_each(self, key: Key, send: Send) -> None:
         for connection_id in tuple(self.by_key.get(key, ())):
-            # While another connection was being served this one may have got the outcome, or ended.
+            # While another connection was being served, this one may have got the outcome, or ended.
             if connection_id in self.by_key.get(key, ()):
                 await send(connection_id)
 
     def once(self, key: Key, send: Send, claimed_before: float | None = None, /) -> Awaitable[None]:
-        """`claimed_before` changes nothing: this process alone sends to these connections."""
+        """`claimed_before` has no effect: only this process sends to these connections."""
         del claimed_before
         connections = self.by_key.get(key)
         if connections is None:
@@ -89,7 +90,7 @@ class LocalSubscriptions:
         return DONE
 
     def orphan(self, key: Key, after: float) -> None:
-        """The request has lost its last subscriber; its time is over in so many seconds."""
+        """The request has lost its last subscriber; its grace period is over after this many seconds."""
         at = self._clock.monotonic() + after
         self._orphaned_at[key] = at
         heapq.heappush(self._looks, (at, at, key))
@@ -139,7 +140,7 @@ class LocalSubscriptions:
         return True
 
     def _forget(self, key: Key, connection_id: str) -> float | None:
-        """Returns the seconds after which the request ends that has lost its last subscriber with this one."""
+        """Returns the grace period of the request that has lost its last subscriber with this one."""
         connections = self.by_key[key]
         del connections[connection_id]
         if connections:

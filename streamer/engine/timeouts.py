@@ -1,4 +1,4 @@
-"""Waits with a time limit."""
+"""Waits with time limits, by the clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STOP_GRACE: Final = 5.0
 
 
 async def wait_up_to(seconds: float, wanted: Coroutine[Any, Any, Any], clock: Clock) -> bool:
-    """Whether the coroutine ended within that time. If not, it is cancelled."""
+    """Whether the coroutine ended in that time. Otherwise it is abandoned."""
     waiting = asyncio.ensure_future(wanted)
     bound = asyncio.ensure_future(clock.sleep(seconds))
     try:
@@ -28,10 +28,10 @@ async def wait_up_to(seconds: float, wanted: Coroutine[Any, Any, Any], clock: Cl
 
 
 async def bounded(started: Awaitable[Any], limit: float) -> Any:
-    """The result of the awaitable, within that many seconds.
+    """The awaitable's result, within this many seconds.
 
     Raises:
-        Error: TIMEOUT. A TimeoutError of the awaitable's own passes as it is.
+        Error: TIMEOUT. The awaitable's own TimeoutError is raised unchanged.
     """
     try:
         async with asyncio.timeout(limit) as bound:
@@ -40,5 +40,5 @@ async def bounded(started: Awaitable[Any], limit: float) -> Any:
     except TimeoutError as problem:
         if not bound.expired():
             raise
-        # With where it was when the time was over: for the operator, the client does not see it.
+        # With the place where it was waiting: for the operator, not for the client.
         raise Error(TIMEOUT, f"The request took longer than {format_duration(limit)}") from problem

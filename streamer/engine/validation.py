@@ -1,4 +1,6 @@
-"""JSON Schema compiled once; violations with JSON Pointers, in bounded time. The only importer of jsonschema-rs."""
+"""Compiles JSON Schemas once, and lists violations with JSON Pointers, in bounded time. The only importer of
+jsonschema-rs.
+"""
 
 from __future__ import annotations
 
@@ -17,26 +19,27 @@ from streamer.engine.schema_search import Search
 from streamer.engine.schema_violations import Leaf, Path
 
 MAX_VIOLATIONS: Final = 100
-"""More are not listed: a payload of 100,000 wrong items must not make an answer of megabytes."""
+"""More are not listed: a payload of 100,000 invalid items must not cause an answer of megabytes."""
 
 MANY_VALUES: Final = 6_000
 """Of a larger payload only the first violation is listed."""
 
 MAX_MESSAGE: Final = 400
-"""Characters of one violation: it repeats the wrong value, which a client may make as large as a message may be."""
+"""Maximum characters of one violation: it repeats the invalid value, which may be as large as a message."""
 
 MAX_LISTED: Final = 1_000
-"""Errors that the library may have to make before it shows one. More, and they are searched for one at a time, by
-`Search`: a list of a thousand takes some five milliseconds, in which nobody else is answered."""
+"""Errors that the library may create before it returns one. With more, they are searched for one at a time, by
+`Search`: a list of a thousand takes some five milliseconds, which block the loop.
+"""
 
 _OPTIONS: Final[dict[str, Any]] = {
     "validate_formats": True,
     "ignore_unknown_formats": True,
     "offline": True,
-    # With the default of 2 MB long texts make large patterns a hundred times slower.
+    # With the default of 2 MB, long strings make large patterns a hundred times slower.
     "pattern_options": jsonschema_rs.RegexOptions(dfa_size_limit=8 * 2**20),
 }
-_UNNAMED: Final = {"path": "", "message": "it does not match the schema; the place was not found in the time there is"}
+_UNNAMED: Final = {"path": "", "message": "it does not match the schema; finding the place would take too long"}
 
 
 class SchemaError(ValueError):
@@ -48,16 +51,17 @@ class Validator:
 
     Args:
         schema: a JSON Schema; 2020-12 unless its `$schema` says otherwise.
-        resources: schemas that `$ref`s may name, by URI. Nothing is ever fetched.
-        base_uri: what relative `$ref`s are relative to.
-        bounded: whether a value that could take long to validate is refused. Payloads are strangers'; results are not.
+        resources: the targets of `$ref`s, by URI. Nothing is ever downloaded.
+        base_uri: the base of relative `$ref`s.
+        bounded: whether to refuse a value that could take long to validate. Payloads come from strangers; results do
+            not.
 
     Attributes:
         is_valid: whether a value is valid.
 
     Raises:
         SchemaError: it does not compile, it refers to itself at one value, its references multiply, or one of its
-            patterns takes long for long texts.
+            patterns is slow for long strings.
     """
 
     def __init__(
@@ -84,13 +88,13 @@ class Validator:
             raise SchemaError(str(problem)) from None
         if self._cost.validate > MAX_LOOKS:
             raise SchemaError(
-                "one value could be looked at more than 100,000 times, as references to the same subschema multiply; "
-                "let fewer of the alternatives lead to it"
+                "a value could be checked more than 100,000 times, because references to the same subschema multiply; "
+                "refer to it from fewer of the alternatives"
             )
         for leaf in (one.leaf for node in graph.nodes for one in (node, *node.matchers.values())):
             if slow := slow_pattern(leaf, _compiled):
                 raise SchemaError(slow)
-        # The library would try these on texts that are longer than their maxLength too.
+        # The library would also use these on strings that are longer than their maxLength.
         self._has_slow = any("maxLength" in node.leaf and has_counts_within_counts(node.leaf) for node in graph.nodes)
         self._most_values = self._cost.most_values if bounded else None
         self.is_valid = self._is_valid if self._most_values is None else self._is_small_and_valid
@@ -101,7 +105,7 @@ class Validator:
 
     @property
     def lists_errors(self) -> bool:
-        """Whether all errors of a small payload can be listed; otherwise those of the alternative that fits best."""
+        """Whether all errors of a small payload can be listed; otherwise those of the best matching alternative."""
         return self._cost.list_errors <= MAX_LISTED
 
     def _is_small_and_valid(self, value: Any) -> bool:
@@ -114,19 +118,19 @@ class Validator:
         """Returns if the value is valid.
 
         Raises:
-            Error: VALIDATION_ERROR with all violations (the first hundred; of a payload of more than `MANY_VALUES`
-                values the first; those that bounded work finds where the schema's alternatives multiply) in
-                `details.errors`.
+            Error: VALIDATION_ERROR with all violations in `details.errors` (the first hundred; the first one of a
+                payload of more than `MANY_VALUES` values; those found by bounded work if the schema's alternatives
+                multiply).
         """
         if not self.is_valid(value):
             raise self.error(value, what)
 
     def error(self, value: Any, what: str = "payload") -> Error:
-        """The VALIDATION_ERROR of a value that is not valid. It takes milliseconds, whatever the value and schema."""
+        """The VALIDATION_ERROR of an invalid value. It takes milliseconds, whatever the value and schema."""
         if self._is_too_large(value):
             message = (
-                f"it holds more than {self._most_values:,} values, the most that this schema is checked against in one "
-                "request; send fewer in each"
+                f"it contains more than {self._most_values:,} values, the limit of this schema for one "
+                "request; send fewer values per request"
             )
             errors = [{"path": "", "message": message}]
             return Error(VALIDATION_ERROR, f"Invalid {what}: the {what}: {message}", {"errors": errors})
@@ -138,14 +142,14 @@ class Validator:
         first = errors[0]
         note = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         if large:
-            note = " (it is too large to look for more)"
+            note = " (it is too large to search for more)"
         elif more:
-            note = f" (and {len(errors) - 1} more, or further ones)" if len(errors) > 1 else " (there may be more)"
+            note = f" (and {len(errors) - 1} more, possibly others)" if len(errors) > 1 else " (there may be more)"
         where = first["path"] or f"the {what}"
         return Error(VALIDATION_ERROR, f"Invalid {what}: {where}: {first['message']}{note}", {"errors": errors})
 
     def _violations(self, value: Any, *, large: bool) -> tuple[list[tuple[Path, str]], bool]:
-        """What is found, and whether there may be more."""
+        """The errors, and whether there may be more."""
         if not large and self._is_listed(value):
             listed = islice(self._iter_errors(value), MAX_VIOLATIONS)
             return [(tuple(one.instance_path), one.message) for one in listed], False
@@ -160,7 +164,7 @@ class Validator:
         return found, not is_all
 
     def _is_listed(self, value: Any) -> bool:
-        """Whether the library lists all errors of the value soon enough."""
+        """Whether the library lists all errors of the value fast enough."""
         if self._has_slow or not self.lists_errors:
             return False
         most = MAX_LISTED // self._cost.list_errors
@@ -173,7 +177,7 @@ class Validator:
 
 
 class _Leaf:
-    """A `Leaf` by the library. It makes no error of a large value, which the library would copy for that."""
+    """A `Leaf` with the library. It creates no error for a large value, which the library would copy."""
 
     def __init__(self, node: Node) -> None:
         self._draft = {} if node.draft is None else {"$schema": node.draft}
@@ -202,7 +206,7 @@ class _Leaf:
         return [one.message for one in found if one.schema_path[-1] == keyword or keyword not in one.schema_path]
 
     def _is_too_long(self, value: Any) -> bool:
-        """Whether it is a text that a slow pattern must not be tried on."""
+        """Whether it is a string that a slow pattern must not be used on."""
         return self._longest is not None and isinstance(value, str) and len(value) > self._longest
 
     def message(self, value: Any, keyword: str, /) -> str:
@@ -210,7 +214,7 @@ class _Leaf:
             missing = next(name for name in self._keywords[keyword] if name not in value)
             return f'"{missing}" is a required property'
         what = "object" if isinstance(value, dict) else "array" if isinstance(value, list) else "text"
-        return f"this {what} does not meet {keyword!r}: {json.dumps(self._keywords[keyword], ensure_ascii=False)}"
+        return f"this {what} violates {keyword!r}: {json.dumps(self._keywords[keyword], ensure_ascii=False)}"
 
 
 def _compiled(keywords: Mapping[str, Any]) -> Any:
@@ -218,9 +222,10 @@ def _compiled(keywords: Mapping[str, Any]) -> Any:
 
 
 def _work(value: Any, most: int, *, names: bool) -> int:
-    """What each look at the values of a payload may cost to list, in errors about small values; counted up to `most`.
+    """The cost of each check of a payload's values for listing errors, in errors about small values; counted up to
+    `most`.
 
-    An error repeats the value that it is about, so a text counts for each object and array around it.
+    An error repeats its value, so a string counts for each object and array around it.
     """
     work = 0.0
     level, depth = [value], 1
@@ -242,7 +247,7 @@ def _work(value: Any, most: int, *, names: bool) -> int:
 
 
 def _more_values_than(value: Any, many: int) -> bool:
-    """Whether arrays and objects hold more values than that, all levels together."""
+    """Whether arrays and objects contain more values than that, on all levels together."""
     level = [value]
     found = 0
     while level := [item for item in level if isinstance(item, dict | list)]:
@@ -254,7 +259,7 @@ def _more_values_than(value: Any, many: int) -> bool:
 
 
 def _shortened(message: str) -> str:
-    """A violation names the value that it is about, which may be the whole payload, and the rule after it."""
+    """A violation contains its value, which may be the whole payload, and then the rule."""
     if len(message) <= MAX_MESSAGE:
         return message
     half = MAX_MESSAGE // 2

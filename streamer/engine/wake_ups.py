@@ -1,4 +1,4 @@
-"""Wakes the worker of this process when another one has stored something to run."""
+"""Wakes the worker of this process when another process has stored a request."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from streamer.core.clock import Clock
 from streamer.core.errors import StoreError
 
 RETRY: Final = 1.0
-"""Seconds after which a watch that failed begins again. Until then the worker finds work by looking."""
+"""Seconds after which a failed watch starts again. Until then the worker polls."""
 
 
 class WakeUps:
     """Watches the queue.
 
     Args:
-        queue: reports what others store.
+        queue: reports requests stored by other processes.
         wake: of the worker.
         clock: the service's.
-        logger: for a watch that fails.
+        logger: for a failed watch.
     """
 
     def __init__(self, queue: WatchedQueue, wake: Callable[[], None], *, clock: Clock, logger: Any) -> None:
@@ -36,8 +36,8 @@ class WakeUps:
                 await self._queue.watch(self._wake)
             except StoreError as problem:
                 self._logger.warning(
-                    "the store does not report new requests; the worker looks for them itself", error=str(problem)
+                    "the store does not report new requests; the worker polls instead", error=str(problem)
                 )
             await self._clock.sleep(RETRY)
-            # What came meanwhile was not reported.
+            # Requests that arrived meanwhile were not reported.
             self._wake()

@@ -1,4 +1,4 @@
-"""Claims queued requests, runs them, records how they ended and sends their outcomes."""
+"""Claims queued requests, runs them, stores their outcomes and sends them."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ from streamer.engine.timeouts import STOP_GRACE, wait_up_to
 
 
 class Worker:
-    """Runs queued requests of one store.
+    """Runs the queued requests of one store.
 
     Args:
-        queue: where they are.
+        queue: of the requests.
         routes: by action.
-        delivery: where their messages go.
+        delivery: sends their messages.
         clock: the service's.
-        logger: bound with what concerns the whole service.
-        name: written into each claim.
-        concurrency: how many run at one time.
-        tenant_concurrency: how many of one tenant; None: as many as there are.
-        lease: seconds a claim lives without renewal; it is renewed three times within.
-        poll_interval: seconds between looks at the queue when nothing wakes the worker.
+        logger: bound with fields of the whole service.
+        name: stored in each claim.
+        concurrency: maximum concurrent requests.
+        tenant_concurrency: of one tenant; None: no limit.
+        lease: seconds that a claim is valid without renewal; it is renewed three times within.
+        poll_interval: seconds between polls of the queue when nothing wakes the worker.
         progress_interval: seconds between two progress messages of one request.
-        remote: connections are calls away, and other processes are asked about requests, as `ProgressWriter` says.
-        actions: that it takes; all when empty.
-        max_result_size: bytes of one result; a larger one is an error instead.
+        remote: sending is a call over the network, and clients query other processes; see `ProgressWriter`.
+        actions: that it runs; all when empty.
+        max_result_size: maximum bytes of one result; a larger one is an error instead.
         expose_errors: send the text of unexpected exceptions to clients (development only).
-        causes: makes of an exception what operators find with the attempt that it ended.
+        causes: converts an exception to the cause that operators see with the attempt.
         generator: of the jitter.
     """
 
@@ -131,41 +131,41 @@ class Worker:
         )
 
     def wake(self) -> None:
-        """Says that there may be something to claim."""
+        """There may be something to claim."""
         self._signal.wake()
 
     def queued(self, request: Request, _route: Route, /) -> None:
-        """Says that this request has been stored."""
+        """This request has been stored."""
         if self.slots.free():
             self._signal.announce((request.owner, request.id))
         else:
-            # The first attempt that ends makes room for it.
+            # The first attempt that ends makes a slot free for it.
             self._signal.took_all = False
 
     def expect(self) -> None:
-        """Claims before a lone request is stored: a store that keeps the order of calls brings it with that claim."""
-        # While others run, a claim that waits brings more at once.
+        """Claims before a lone request is stored: a store that keeps the order of calls returns it with that claim."""
+        # While others run, a claim that waits returns more at once.
         if not self.running:
             self.wake()
 
     def pause(self) -> None:
-        """Claims nothing from now on; what runs goes on, its leases are renewed, its progress is sent."""
+        """Stops claiming; running requests continue, their leases are renewed, and their progress is sent."""
         self._claims.pause()
 
     async def step(self) -> int:
-        """Claims what fits and starts it. Returns how many were started; they run on in tasks.
+        """Claims as many requests as fit and starts them. Returns how many were started; they run in tasks.
 
         Raises:
-            StoreError: the store did not answer; nothing was started.
+            StoreError: the store did not respond; nothing was started.
         """
         return await self._claims.step()
 
     async def begin(self, claims: Claims, limit: float | None = None) -> int:
-        """Starts what was claimed, and sends the outcomes of what was abandoned. Returns how many were started.
+        """Starts claimed requests, and sends the outcomes of abandoned ones. Returns how many were started.
 
         Args:
-            claims: of this worker's name.
-            limit: seconds that a handler may take at most, whatever its action says; None: what its action says.
+            claims: with this worker's name.
+            limit: maximum seconds of a handler, whatever its action says; None: the action's timeout.
         """
         for record in claims.abandoned:
             self.log_abandoned(record)
@@ -174,21 +174,21 @@ class Worker:
                 self._delivery.runs_again(record.key)
             self._idle.clear()
             if (same := self.running.get(record.key)) is not None:
-                # Its lease ran out under this very worker (a blocked loop): the newer claim owns the request.
+                # Its lease expired at this worker itself (a blocked loop): the newer claim owns the request.
                 same.stop(StopReason.LOST)
             attempt = RunningAttempt(self._services, record, self._ended, limit, after=self.slots.before(record.key))
             self.running[record.key] = attempt
             self._lost.started(record)
             attempt.start()
         if claims.abandoned:
-            # After what was claimed has begun: a connection that takes nothing must not delay it.
+            # After claimed requests have started: a slow connection must not delay them.
             await asyncio.gather(
                 *(self._delivery.terminal(one.key, partial(terminal_message, one)) for one in claims.abandoned)
             )
         return len(claims.records)
 
     def log_abandoned(self, record: RequestRecord) -> None:
-        """The log says which request ended without a result."""
+        """Logs which request ended without a result."""
         self._logger.error(
             "request ended without a result",
             request_id=record.id, action=record.action, attempts=record.attempts,
@@ -196,14 +196,14 @@ class Worker:
         )  # fmt: skip
 
     async def run(self) -> None:
-        """Claims until it is cancelled, renewing leases and sending progress meanwhile, also while it is paused."""
+        """Claims until it is cancelled. Leases are renewed and progress is sent meanwhile, also while it is paused."""
         async with self.attending():
             await self._claims.run()
             await asyncio.get_running_loop().create_future()
 
     @asynccontextmanager
     async def attending(self) -> AsyncIterator[None]:
-        """While it lasts, leases of what runs are renewed and its progress is sent."""
+        """Within this context, leases of running requests are renewed and their progress is sent."""
         async with asyncio.TaskGroup() as group:
             services = [group.create_task(self._progress.pump.run()), group.create_task(self._leases.run())]
             try:
@@ -225,32 +225,32 @@ class Worker:
         return attempt.retry_at
 
     async def drain(self, timeout: float) -> int:  # noqa: ASYNC109 - a bound on the handlers, not on the caller
-        """Waits so long for the running handlers, then gives what still runs back to the queue.
+        """Waits this long for the running handlers, then returns the remaining requests to the queue.
 
-        Call `pause` first; `run` must still be running, to renew and to report. Returns how many were given back.
+        Call `pause` first; `run` must still be running, to renew and to report. Returns how many were returned.
         """
         await self._claims.settle()
         await wait_up_to(timeout, self.idle(), self._clock)
         returned = self.stop(StopReason.RELEASE)
         if not await wait_up_to(STOP_GRACE, self.idle(), self._clock):
-            # A handler that swallows its cancellation must not hold the service up; its lease runs out by itself.
+            # A handler that suppresses its cancellation must not block the service; its lease expires by itself.
             for record in (attempt.record for attempt in self.running.values()):
                 self._logger.error("a handler does not stop", request_id=record.id, action=record.action)
         return returned
 
     def stop(self, reason: StopReason) -> int:
-        """Stops all attempts; `idle` returns when they have ended. Returns how many they were."""
+        """Stops all attempts; `idle` returns when they have ended. Returns their number."""
         attempts = list(self.running.values())
         for attempt in attempts:
             attempt.stop(reason)
         return len(attempts)
 
     async def close(self) -> None:
-        """Gives back the claims whose functions still run; those end with the process, which ends now."""
+        """Returns the claims whose functions are still running; they end with the process, which ends now."""
         await self._leases.close()
 
     async def cancel(self, key: Key, message: str) -> RequestRecord:
-        """Ends a request, queued or running, with what its handler reported last.
+        """Ends a queued or running request, with its handler's last report.
 
         Raises:
             Error: NOT_FOUND.
@@ -266,7 +266,7 @@ class Worker:
             attempt.stop(StopReason.CANCELLED)
         else:
             self._claims.ended(key)
-        # Not when the handler has ended: one that tidies up, or does not stop, must not keep its owner waiting.
+        # Not if the handler has ended: one that cleans up, or does not stop, must not delay its owner's answer.
         await self._delivery.terminal(key, lambda: terminal_message(record))
         return record
 
@@ -275,12 +275,12 @@ class Worker:
         return key in self.running
 
     def newest_seq(self, key: Key) -> int:
-        """The newest number that an attempt here has given to a message of the request; 0 where none runs here."""
+        """The newest number of a message of the request from an attempt here; 0 when none is running here."""
         attempt = self.running.get(key)
         return 0 if attempt is None else attempt.reporter.seq
 
     def with_newest_progress(self, record: RequestRecord) -> RequestRecord:
-        """The record with what its handler has reported since the last durable write, where it runs here."""
+        """The record with its handler's reports since the last durable write, if it is running here."""
         attempt = self.running.get(record.key)
         return record if attempt is None else attempt.with_newest_progress(record)
 
@@ -295,6 +295,6 @@ class Worker:
             and self._signal.took_all
             and not (was_lost or self.slots.limited or self._remote)
         ):
-            # The last claim found nothing more, and what came since was announced: there is nothing to claim.
+            # The last claim found nothing more, and later requests were announced: there is nothing to claim.
             return
         self.wake()

@@ -32,7 +32,7 @@ MALFORMED = {
         error(
             "r1",
             "VALIDATION_ERROR",
-            "The message names no action",
+            "The message has no action",
             errors=[{"path": "/action", "message": "is required"}],
         ),
     ),
@@ -41,8 +41,8 @@ MALFORMED = {
         error(
             "r1",
             "VALIDATION_ERROR",
-            "Invalid message: type: must be 'request' when it is given",
-            errors=[{"path": "/type", "message": "must be 'request' when it is given"}],
+            "Invalid message: type: must be 'request' if it is present",
+            errors=[{"path": "/type", "message": "must be 'request' if it is present"}],
         ),
     ),
     "too deep": (

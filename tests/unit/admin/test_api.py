@@ -201,7 +201,7 @@ async def test_a_store_that_does_not_answer_is_told(settings, start):
 
     async with start(settings, Silent()) as admin:
         status, text = await admin.ask(f"{V1}/requests")
-        assert (status, json.loads(text)) == (503, {"error": "the store did not answer: its table throttles"})
+        assert (status, json.loads(text)) == (503, {"error": "the store did not respond: its table throttles"})
 
 
 async def test_a_handler_that_fails_is_logged_and_says_nothing_of_it(settings, start):

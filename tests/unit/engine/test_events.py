@@ -131,6 +131,6 @@ async def test_a_client_that_takes_no_answer_is_no_error_of_the_function(house, 
         router.add(house.router.routes["later"])
     event = {**websocket_event("x"), "body": f'{{"action":"{action}","id":"r1"}}'}
     assert await router.route(event) == {"statusCode": 200}
-    assert "an answer was not taken" in [event for _, event, _ in house.logger.lines]
+    assert "a connection did not accept an answer" in [event for _, event, _ in house.logger.lines]
     if action == "later":
         assert (await house.store.get((f"connection:{CONNECTION}", "r1"))).status == "PENDING"

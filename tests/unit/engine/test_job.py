@@ -247,4 +247,4 @@ async def test_an_outcome_is_not_written_again_and_again_to_a_closed_store(house
     go.set()
     await house.settle()
     assert house.worker.running == {}
-    assert "an outcome could not be written; trying again" not in [event for _, event, _ in house.logger.lines]
+    assert "an outcome could not be stored; trying again" not in [event for _, event, _ in house.logger.lines]

@@ -127,7 +127,7 @@ async def test_a_store_that_does_not_answer_is_told_as_something_that_passes(hou
     answer = await ask(house, peer, "status", {"request_id": "r"})
     assert (answer["error"]["code"], answer["error"]["details"]) == ("OVERLOADED", {"retry_after_ms": 1000})
     assert "disk" not in str(answer)
-    assert house.errors() == ["the store did not answer"]
+    assert house.errors() == ["the store did not respond"]
 
 
 async def test_resuming_what_is_not_acknowledged_yet_on_this_connection_waits_for_the_acknowledgment(house):

@@ -310,7 +310,7 @@ def test_of_a_very_large_payload_only_the_first_violation_is_told():
     validator = Validator({"items": {"items": {"type": "string"}}})
     error = validator.error([[1] * 3500, [1] * 3500])
     assert [one["path"] for one in error.details["errors"]] == ["/0/0"]
-    assert "too large to look for more" in error.message
+    assert "too large to search for more" in error.message
     error = validator.error([["a"] * 2000, [1] * 2000])
     assert len(error.details["errors"]) == 100
     assert error.details["errors"][0]["path"] == "/1/0"

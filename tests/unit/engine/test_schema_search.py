@@ -158,9 +158,9 @@ def test_without_alternatives_the_same_is_found_as_by_the_library(value):
             (),
             "3 is valid under more than one of the schemas listed in the 'oneOf' keyword",
         ),
-        ({"not": {"type": "string"}}, "x", (), "\"x\" is what the keyword 'not' excludes"),
-        ({"not": {"type": "string"}}, "x" * 100, (), "this text is what the keyword 'not' excludes"),
-        ({"not": {"type": "array"}}, [1], (), "this array is what the keyword 'not' excludes"),
+        ({"not": {"type": "string"}}, "x", (), "\"x\" is excluded by the keyword 'not'"),
+        ({"not": {"type": "string"}}, "x" * 100, (), "this string is excluded by the keyword 'not'"),
+        ({"not": {"type": "array"}}, [1], (), "this array is excluded by the keyword 'not'"),
         ({"items": False}, [1], (0,), "False schema does not allow 1"),
         ({"if": {"type": "object"}, "then": {"required": ["a"]}}, {}, (), '"a" is a required property'),
         ({"if": {"type": "object"}, "else": {"minimum": 3}}, 1, (), "1 is less than the minimum of 3"),
@@ -222,11 +222,11 @@ def test_of_alternatives_that_one_counts_whose_constant_matches():
 def test_large_values_are_not_repeated():
     text = "x" * 100_000
     (found, _), _ = searched({"properties": {"a": {"type": "number"}}, "required": ["b"]}, {"a": text})
-    assert found == [((), '"b" is a required property'), (("a",), "this text does not meet 'type': \"number\"")]
+    assert found == [((), '"b" is a required property'), (("a",), "this text violates 'type': \"number\"")]
     (found, _), _ = searched({"minItems": 9_000}, [1] * 8_000)
-    assert found == [((), "this array does not meet 'minItems': 9000")]
+    assert found == [((), "this array violates 'minItems': 9000")]
     (found, _), _ = searched({"maxProperties": 2}, {f"name {number}": 1 for number in range(500)})
-    assert found == [((), "this object does not meet 'maxProperties': 2")]
+    assert found == [((), "this object violates 'maxProperties': 2")]
 
 
 def test_a_search_without_steps_left_gives_what_is_certain():

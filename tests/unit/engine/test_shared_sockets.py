@@ -117,7 +117,7 @@ async def test_a_subscription_that_cannot_be_stored_is_not_known_here(delivery, 
     delivery.subscribe(KEY, "c1")
     await delivery.acknowledged(KEY, "c1")
     assert not delivery.waits("c1")
-    assert log.events("error") == ["a connection cannot follow its request"]
+    assert log.events("error") == ["a connection cannot subscribe to its request"]
 
 
 async def test_an_outcome_of_another_process_waits_until_the_connection_has_caught_up(

@@ -246,7 +246,7 @@ async def test_what_nobody_could_be_told_does_not_count_as_told(delivery, subscr
     connections.refuses["c1"] = OSError("the gateway broke")
     await complete(store)
     await delivery.terminal(KEY, lambda: DONE)
-    assert [line[1] for line in logger.lines if line[0] == "error"] == ["a message could not be handed over"]
+    assert [line[1] for line in logger.lines if line[0] == "error"] == ["a message could not be sent"]
     del connections.refuses["c1"]
     await delivery.terminal(KEY, lambda: DONE, claimed_before=101.0)
     assert kinds(connections) == ["complete"]
@@ -280,7 +280,7 @@ async def test_a_follower_that_cannot_be_written_down_is_told_in_the_log(deliver
     subscribers.broken.add("add")
     delivery.subscribe(KEY, "c1")
     await delivery.acknowledged(KEY, "c1")
-    assert [line[:2] for line in logger.lines] == [("error", "a connection cannot follow its request")]
+    assert [line[:2] for line in logger.lines] == [("error", "a connection cannot subscribe to its request")]
     subscribers.broken.add("leave")
     delivery.forget("c1")
     await delivery.settle()

@@ -784,4 +784,4 @@ class TestDraining:
             await house.clock.advance(1)
         assert await draining == 1
         assert (await record(house)).status == "PROCESSING"
-        assert any("not given back" in event for _, event, _ in house.logger.lines)
+        assert any("not returned" in event for _, event, _ in house.logger.lines)

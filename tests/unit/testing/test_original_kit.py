@@ -196,7 +196,7 @@ def test_a_bad_action_name_is_refused(router, name):
 
 def test_an_action_cannot_be_declared_twice_nor_without_a_handler(router):
     router.handle("echo", EchoHandler())
-    with pytest.raises(ValueError, match="declared already"):
+    with pytest.raises(ValueError, match="already registered"):
         router.handle("echo", EchoHandler())
     with pytest.raises(ValueError, match="is None"):
         router.handle("other", None)
