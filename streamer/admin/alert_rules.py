@@ -103,7 +103,7 @@ def rules(objective: float = 99.0) -> list[Rule]:
             "1h",
             "info",
             "{{ $labels.action }} takes longer than its estimated duration",
-            "{{ $labels.action }} takes {{ $value | humanize }} times its estimated_duration. Clients are told the "
+            "{{ $labels.action }} takes {{ $value | humanize }} times its estimated_duration. Clients see the "
             "estimate, and it decides what is queued: change it in the file.",
         ),
         Rule(

@@ -13,9 +13,9 @@ from streamer.transports.pending_auth import PendingAuth
 from streamer.transports.websocket import PeerTypes
 
 _NO_CLOSE_FRAME: Final = 1006
-"""What a connection counts as that ended without a close frame (RFC 6455, section 7.1.5)."""
+"""The code of a connection that ended without a close frame (RFC 6455, section 7.1.5)."""
 _CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, _NO_CLOSE_FRAME, 1007, 1008, 1009, 1011, 3001, 3008, 3500})
-"""Those that have a label of their own. A client may send any code, and must not add a series."""
+"""Codes with their own label. A client may send any code, and must not add a series."""
 
 
 _TEXT: Final = 0x81
@@ -54,7 +54,7 @@ class Connections:
         return ObservedReceiver(receiver, self._counts)
 
     def registry(self, registry: PeerRegistry) -> PeerRegistry:
-        """What hears of connections, observed."""
+        """The registry of connections, observed."""
         return ObservedRegistry(registry, self)
 
     def peer_types(self) -> PeerTypes:
@@ -83,11 +83,11 @@ class Connections:
 
 
 class ObservedReceiver:
-    """Counts messages of clients. Part of `FrameReceiver`.
+    """Counts messages of clients, in front of a `FrameReceiver`.
 
     Args:
         receiver: gets every message.
-        counts: where they are counted.
+        counts: of them.
     """
 
     def __init__(self, receiver: FrameReceiver, counts: Counts) -> None:
@@ -107,11 +107,11 @@ class ObservedReceiver:
 
 
 class ObservedRegistry:
-    """Keeps the open connections where the admin port finds them. Part of `PeerRegistry`.
+    """Lists the open connections for the admin port, in front of a `PeerRegistry`.
 
     Args:
-        registry: hears of every connection.
-        connections: gets those that are open.
+        registry: gets every connection.
+        connections: lists the open ones.
     """
 
     def __init__(self, registry: PeerRegistry, connections: Connections) -> None:
@@ -128,7 +128,7 @@ class ObservedRegistry:
 
 
 class ObservedSending:
-    """Counts what a connection is sent, and how it ended. A base in front of the transport's own classes."""
+    """Counts what is sent to a connection, and how it ended. A base class in front of the transport's own classes."""
 
     __slots__ = ()
     counts: Counts

@@ -147,7 +147,7 @@ class Counts:
         return self.by_action.get(action) or self.by_action[UNKNOWN]
 
     def label(self, action: str) -> str:
-        """The action's name, or what stands for one that is not declared."""
+        """The action's name, or `UNKNOWN` for an action that is not declared."""
         return action if action in self.by_action else UNKNOWN
 
     def failed(self, action: str, code: str) -> None:

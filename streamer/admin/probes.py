@@ -56,13 +56,13 @@ class Probes:
     """The handlers.
 
     Args:
-        service: runs what belongs to the service's loop.
+        service: runs code on the service's loop.
         heartbeat: of that loop.
         readiness: of the service.
-        guard: says whether a request has the token, without which reasons are not shown.
+        guard: decides whether a request has the token; without it, reasons are not shown.
         exposition: of the metrics.
-        stored: is told of each scrape, and reads the store now and then.
-        ping: makes the answer of `/ping`.
+        stored: notified of each scrape, and reads the store at intervals.
+        ping: creates the answer of `/ping`.
     """
 
     def __init__(

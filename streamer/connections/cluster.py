@@ -17,16 +17,16 @@ from streamer.contracts.subscriptions import Subscriptions
 from streamer.core.errors import ConnectionGone, NotSent
 
 _AT: Final = "@"
-"""Between a connection's id and its gateway, where other processes name it."""
+"""Separates a connection's id from its gateway in names for other processes."""
 
 
 class _Envelope(NamedTuple):
-    """What is published to a gateway."""
+    """A message for a gateway, on the bus."""
 
     connection_id: str
     message: bytes
     request_id: str | None
-    """Of whose stream of messages it is."""
+    """The request whose stream of messages it belongs to."""
     final: bool
 
 
@@ -37,14 +37,14 @@ _decode = msgspec.msgpack.Decoder(_Envelope).decode
 class ClusterConnections(LocalConnections):
     """`SharedSockets` over a bus: for a component that declares `holds_sockets` and `several_processes`.
 
-    The connections of this process are named by their ids, those of others by id and gateway. A process that only runs
-    requests has an object of this class, too: it holds no connections, and sends to those of all gateways.
+    The connections of this process are identified by their ids, those of others by id and gateway. A process that only
+    runs requests also has an object of this class: it holds no connections, and sends to those of all gateways.
 
     Args:
         bus: between the processes.
-        subscriptions: stored where all processes see them. They hold the names that other processes use.
-        gateway: the address of this process on the bus: one that no other process has, nor ever had.
-        progress_interval: seconds between two progress messages of one request.
+        subscriptions: shared by all processes, with the names that other processes use.
+        gateway: the unique address of this process on the bus, which no other process has ever used.
+        progress_interval: minimum seconds between two progress messages of one request.
     """
 
     connected: ConnectionRegistry | None = None
@@ -72,7 +72,7 @@ class ClusterConnections(LocalConnections):
         return self._bus.publish(gateway, _encode(_Envelope(name, encoded(message), replaces, final)))
 
     def room(self, connection_id: str, /) -> Awaitable[None] | None:
-        """None for the connections of others: their gateway lets them catch up."""
+        """None for other gateways' connections, since their gateway waits for slow clients."""
         return None if _AT in connection_id else super().room(connection_id)
 
     async def broadcast(self, connection_ids: list[str], message: Message, /) -> list[str]:
@@ -81,7 +81,7 @@ class ClusterConnections(LocalConnections):
         return [one for one, reached in zip(connection_ids, sent, strict=True) if not reached]
 
     async def is_active(self, connection_id: str, /) -> bool:
-        """Of the connections of others it is known only that they were open: they count as active."""
+        """Connections of other gateways are only known to have been open, so they count as active."""
         return _AT in connection_id or await super().is_active(connection_id)
 
     async def _reached(self, connection_id: str, message: bytes) -> bool:
@@ -94,7 +94,7 @@ class ClusterConnections(LocalConnections):
     def _receive(self, data: bytes) -> None:
         connection_id, message, request_id, final = _decode(data)
         peer = self.get(connection_id)
-        # One that has ended is no matter of the sender's: its subscriptions end when this gateway has stored that.
+        # A connection that has ended does not concern the sender: its gateway ends its subscriptions.
         if peer is not None:
             if request_id is None:
                 peer.send(message)
@@ -103,11 +103,11 @@ class ClusterConnections(LocalConnections):
 
 
 class GatewaySubscriptions:
-    """`Subscriptions` that name the connections of one gateway by their ids alone.
+    """`Subscriptions` in which the connections of one gateway have only their ids as names.
 
     Args:
-        subscriptions: hold each connection under a name that all processes understand.
-        gateway: whose connections are named by their ids.
+        subscriptions: contain each connection under its name for all processes.
+        gateway: whose connections are identified only by their ids.
     """
 
     def __init__(self, subscriptions: Subscriptions, gateway: str) -> None:

@@ -7,30 +7,30 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 Receive = Callable[[bytes], None]
-"""Called with each message, on the loop's thread. It returns at once and raises nothing."""
+"""Called with each message, on the loop's thread. It must return immediately and raise nothing."""
 
 
 class Bus(Protocol):
-    """Carries messages from any process to the one that listens at an address.
+    """Carries messages from any process to the process that listens on an address.
 
-    A message arrives once or not at all, and what one process publishes to one address arrives in that order. Nothing
-    is kept: a message to an address where nobody listens is lost. An outcome that is lost so stays in the store as not
-    delivered, and its owner gets it on resuming.
+    A message arrives once or not at all, and the messages from one process to one address arrive in order. Nothing is
+    stored: a message to an address without a listener is lost. A lost outcome stays in the store as undelivered, and
+    its owner gets it by resuming.
     """
 
     async def publish(self, address: str, message: bytes, /) -> None:
-        """Sends a message of any size up to that of the largest result. It does not wait until it has arrived.
+        """Sends a message, up to the size of the largest result. Does not wait until it has arrived.
 
-        Messages are published in the order of the calls, also where one call has not returned when the next begins.
+        Messages are published in the order of the calls, even if one call has not returned when the next starts.
 
         Raises:
-            NotSent: the bus does not take it now.
+            NotSent: the bus does not accept it now.
         """
         ...
 
     def listen(self, address: str, receive: Receive, /) -> AbstractAsyncContextManager[None]:
         """Within the context, messages to this address are received: all that are published after it was entered.
 
-        No two processes listen at one address. A connection that breaks is opened again by the bus itself.
+        No two processes listen on the same address. The bus itself reopens broken connections.
         """
         ...

@@ -1,4 +1,4 @@
-"""What is known of the request that runs here, in context variables: tasks and threads that it starts inherit them."""
+"""Context variables of the running request, which the tasks and threads that it starts inherit."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import Any, Final
 from streamer.core.errors import INTERNAL_ERROR
 
 current_request: Final[ContextVar[Any]] = ContextVar("streamer_current_request", default=None)
-"""The `Request` of the task or thread that reads it, for log lines; None outside of a request, and in handlers that are
-answered without a task."""
+"""The `Request` of the current task or thread, for log lines; None outside of a request, and in handlers that are
+answered without a task.
+"""
 current_leftovers: Final[ContextVar[list[asyncio.Future[Any]] | None]] = ContextVar("streamer_leftovers", default=None)
-"""What still runs of the attempt after its handler was cancelled: functions in threads, programs that do not die. A
-future for each, done when that work has really ended. None where nobody waits for it, as for direct requests."""
+"""What still runs after the handler of the attempt was cancelled: functions in threads, and programs that have not
+ended. A future for each, done when the work has ended. None where nothing waits for it, as for direct requests.
+"""
 _reasons: Final[ContextVar[tuple[Callable[[], str], ...]]] = ContextVar("streamer_interruption", default=())
 
 

@@ -1,1 +1,1 @@
-"""From settings and components to a running service."""
+"""Builds a running service from settings and components."""

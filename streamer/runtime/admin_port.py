@@ -1,4 +1,4 @@
-"""Opens the admin port of a process where the file turns it on. Nothing of it is imported otherwise."""
+"""Opens the admin port of a process if the file enables it. Otherwise nothing of it is imported."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HOW_TO_INSTALL: Final = 'the admin port needs the extra "admin": pip install "s
 
 
 def observer_for(settings: AdminSettings, clock: Clock) -> ServiceObserver | None:
-    """What observes the service for its admin port; None where that is off.
+    """Observes the service for its admin port; None if the port is disabled.
 
     Raises:
         StartError: as `admin_token`.
@@ -39,10 +39,10 @@ def observer_for(settings: AdminSettings, clock: Clock) -> ServiceObserver | Non
 
 
 def admin_token(settings: AdminSettings) -> str | None:
-    """The token of the admin port; None without one, and where the port is off.
+    """The token of the admin port; None without one, and if the port is disabled.
 
     Raises:
-        StartError: a library is not installed, or the file of the token is of no use.
+        StartError: a library is not installed, or the token's file is unusable.
     """
     if not settings.enabled:
         return None
@@ -64,7 +64,7 @@ def admin_token(settings: AdminSettings) -> str | None:
 
 
 def transport_parts(observer: ServiceObserver | None, service: Service) -> dict[str, Any]:
-    """What a transport delivers to, and what its connections are made of; observed where there is an observer."""
+    """The receiver of a transport's messages, and the class of its connections; observed if there is an observer."""
     if observer is None:
         return {"receiver": service.router, "registry": service.connections}
     connections = observer.connections
@@ -85,13 +85,13 @@ async def admin_port(
     clock: Clock,
     logger: Any,
 ) -> AsyncIterator[int | None]:
-    """Serves the admin port as long as the context lasts; yields the port, None where it is off.
+    """Serves the admin port within the context; yields the port, None if it is disabled.
 
     Args:
-        observer: with which the service was opened; None: the port is off.
-        service: what was opened.
+        observer: with which the service was opened; None: the port is disabled.
+        service: the opened service.
         components: by kind and full name.
-        draining: whether the process shuts down.
+        draining: whether the process is shutting down.
         clock: the service's.
         logger: of the process.
 

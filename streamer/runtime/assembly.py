@@ -1,4 +1,4 @@
-"""Builds a service from settings and components, in one exit stack: if a start fails halfway, it is undone."""
+"""Builds a service from settings and components, in one exit stack: a start that fails is undone."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Components = Mapping[tuple[Kind, str], Component]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """What was built. Nothing listens and nothing is claimed until `serve` starts it."""
+    """The parts of a service. It does not listen and claims nothing until `serve` starts it."""
 
     settings: Settings
     store: RequestQueue
@@ -58,17 +58,17 @@ class Service:
     router: Router
     worker: Worker
     health: Health
-    """What its parts report."""
+    """Problems reported by its parts."""
     pools: Pools
-    """Where functions run; knows how many outlived their requests."""
+    """Runs functions; knows how many outlived their requests."""
     orphan_watch: OrphanWatch | SharedOrphanWatch | None = None
-    """Only where requests of an action end with their subscribers, and this process holds connections."""
+    """Only if an action's requests depend on their subscribers, and this process holds connections."""
     wake_ups: WakeUps | None = None
-    """Only where the store reports what other processes store."""
+    """Only if the store reports requests stored by other processes."""
     authenticator: Authenticator | None = None
     """None: clients are not authenticated."""
     deadlines: TokenDeadlines | None = None
-    """When the connections' proofs expire; only with an authenticator."""
+    """When the authentication of connections expires; only with an authenticator."""
 
 
 @contextlib.asynccontextmanager
@@ -89,20 +89,20 @@ async def open_service(
 
     Args:
         settings: the file.
-        components: by kind and full name, as the registry has them.
-        logger: bound with what concerns the whole service.
-        clock: time; the machine's when left out.
-        name: of this process, written into each claim; its machine and number when left out.
-        actions: that the worker takes; all when empty.
-        generator: of the jitter between attempts; one of its own when left out.
-        on_queued: wakes what runs a request that was stored; this process's own worker when left out.
-        on_orphaned: where connections are shared, wakes what looks whether a request is orphaned; this process itself,
-            where it holds connections, when left out.
-        observer: wraps what it observes; nothing is observed when left out.
+        components: by kind and full name, from the registry.
+        logger: bound with fields of the whole service.
+        clock: time. Default: the machine's.
+        name: of this process, stored in each claim. Default: its machine and process id.
+        actions: that the worker runs; all when empty.
+        generator: of the jitter between attempts. Default: a new one.
+        on_queued: wakes the worker of a stored request. Default: this process's own worker.
+        on_orphaned: for shared connections, called when a request may be orphaned. Default: this process itself, if it
+            holds connections.
+        observer: wraps the parts that it observes. Default: nothing is observed.
 
     Raises:
-        StartError: something that only a start can show, such as a store that another process holds.
-        StreamerError: as the component's factory raises.
+        StartError: a problem that only a start can find, such as a store that another process uses.
+        StreamerError: from the component's factory.
     """
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
@@ -185,7 +185,8 @@ async def open_service(
             own[RENEWAL] = renewal_route(handler, authenticator, for_service_actions(middlewares))
         if observer is not None:
             observer.declare([*routes, *own])
-        # A store of this process alone answers in the order of the calls; elsewhere an early claim would be wasted.
+        # A store of this process only answers in the order of the calls; for other stores, an early claim would be
+        # wasted.
         in_order = shared is None and not backends.store_component.several_processes
         router = Router(
             RequestQueueAdapter(store, routes),
@@ -227,16 +228,16 @@ async def open_service(
 async def open_edge(
     settings: Settings, components: Components, *, logger: Any, clock: Clock | None = None
 ) -> AsyncIterator[tuple[Any, Authenticator | None]]:
-    """The connections and the authenticator alone: for a process that lets connections in and serves none.
+    """Only the connections and the authenticator: for a process that accepts connections and runs no requests.
 
     Args:
         settings: the file.
-        components: by kind and full name, as the registry has them.
-        logger: bound with what concerns the whole service.
-        clock: time; the machine's when left out.
+        components: by kind and full name, from the registry.
+        logger: bound with fields of the whole service.
+        clock: time. Default: the machine's.
 
     Raises:
-        StreamerError: as the component's factory raises.
+        StreamerError: from the component's factory.
     """
     async with contextlib.AsyncExitStack() as stack:
         builder = _Builder(stack, components, _context(settings, components, logger, clock or SystemClock()))
@@ -257,13 +258,13 @@ def _context(settings: Settings, components: Components, logger: Any, clock: Clo
 
 
 def _rate_limits(action: ActionSettings, clock: Clock) -> list[AnyMiddleware]:
-    """The action's own limit, innermost: requests that another middleware refuses do not count."""
+    """The action's own limit, innermost: requests that other middleware refuses do not count."""
     own = action.rate_limit
     return [] if own is None else [RateLimit(own.limit, clock=clock, burst=own.burst, per=own.per)]
 
 
 async def _stop(pools: Pools, worker: Worker) -> None:
-    """The last requests that are released may run elsewhere at once: by then no function may run here any more."""
+    """The last released requests may run in other processes at once: no function may be running here any longer."""
     await pools.close()
     await worker.close()
 
@@ -275,5 +276,5 @@ class _Builder:
         self._context = context
 
     async def build(self, kind: Kind, use: ComponentUse) -> Any:
-        """The component's object; its cleanup is on the stack."""
+        """The component's object; its cleanup is added to the stack."""
         return await build(self._stack, self._components[kind, use.name], use.options, self._context)

@@ -43,7 +43,7 @@ SQLITE_OPTIONS: Final[dict[str, Any]] = {
 
 @hookimpl
 def streamer_handlers() -> list[Component]:
-    """Handlers that show the system, and two that need no Python."""
+    """Handlers for trying out the service, and two that need no Python code."""
     return [
         Component(
             kind=Kind.HANDLER,
@@ -131,19 +131,19 @@ def streamer_backends() -> list[Component]:
 
 @hookimpl
 def streamer_commands() -> list[Component]:
-    """Two exports for those who watch a service."""
+    """Two exports for monitoring."""
     return [
         Component(
             kind=Kind.EXPORT,
             name="prometheus-rules",
             factory=_prometheus_rules,
-            summary="Alerting rules for Prometheus, of the metrics of the admin port",
+            summary="Alerting rules for Prometheus, for the metrics of the admin port",
         ),
         Component(
             kind=Kind.EXPORT,
             name="grafana",
             factory=_grafana,
-            summary="A dashboard for Grafana, of the metrics of the admin port",
+            summary="A dashboard for Grafana, for the metrics of the admin port",
         ),
     ]
 

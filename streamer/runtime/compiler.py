@@ -1,4 +1,4 @@
-"""Settings and built components to routes. Pure: it opens nothing and starts nothing."""
+"""Compiles settings and built components to routes. Pure: it opens nothing and starts nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def compile_route(
     handler: Handler,
     middlewares: Sequence[AnyMiddleware],
 ) -> Route:
-    """One action with everything bound.
+    """One compiled action.
 
     Raises:
         StartError: a schema does not compile.

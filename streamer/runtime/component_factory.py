@@ -1,4 +1,4 @@
-"""Makes the objects of components. What a plugin raises meanwhile becomes an error that names the plugin."""
+"""Builds the objects of components. Exceptions of a plugin become errors that name it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PROTOCOLS: Final[Mapping[Kind, type]] = {
 
 
 def protocols_of(component: Component) -> list[type]:
-    """The contracts that the component's object must fulfil, by its kind and by what it declares."""
+    """The protocols that the component's object must implement, by its kind and declared capabilities."""
     declared = (
         (component.claims_by_key, WokenQueue),
         (component.several_processes and component.kind is Kind.CONNECTIONS, SharedConnections),
@@ -38,7 +38,7 @@ def protocols_of(component: Component) -> list[type]:
 
 
 def build_context(settings: Settings, components: Mapping[tuple[Kind, str], Component], **more: Any) -> BuildContext:
-    """What the factories of a file's components may use.
+    """The context for the factories of a file's components.
 
     Args:
         settings: the file.
@@ -58,11 +58,11 @@ def build_context(settings: Settings, components: Mapping[tuple[Kind, str], Comp
 async def build(
     stack: contextlib.AsyncExitStack, component: Component, options: Mapping[str, Any], context: BuildContext
 ) -> Any:
-    """The component's object; its cleanup is on the stack.
+    """The component's object; its cleanup is added to the stack.
 
     Raises:
-        StreamerError: as the component's factory raises.
-        PluginError: it raised something else; the message names the component and its distribution.
+        StreamerError: from the component's factory.
+        PluginError: the factory raised another exception; the message names the component and its distribution.
     """
     with naming(component):
         made = component.factory(options, context)
@@ -71,7 +71,7 @@ async def build(
             stack.push_async_exit(_Closing(made, component, context.logger).close)
             made = entered
     if component.namespace:
-        # None is an authenticator that asks for no proof.
+        # None is an authenticator that accepts everybody.
         if not (made is None and component.kind is Kind.AUTH):
             missing = missing_members(made, *protocols_of(component))
             if missing:
@@ -79,7 +79,7 @@ async def build(
                 raise PluginError(f"{what} lacks {', '.join(missing)}")
         if component.kind is Kind.MIDDLEWARE and not callable(made) and not isinstance(made, Middleware):
             what = f"the middleware {component.full_name!r} is a {type(made).__name__}"
-            raise PluginError(f"{what}: no Middleware, and no callable around a handler")
+            raise PluginError(f"{what}; it must be a Middleware, or a callable around a handler")
         if component.kind is Kind.STORE:
             return StoreBoundary(made, component.full_name)
     return made
@@ -97,7 +97,9 @@ def missing_members(made: Any, *protocols: type) -> list[str]:
 
 @contextlib.contextmanager
 def naming(component: Component) -> Iterator[None]:
-    """What a plugin's code raises inside becomes a PluginError that names it. What a built-in one raises is ours."""
+    """Exceptions of a plugin's code become a PluginError that names it. Exceptions of built-in components are our
+    own.
+    """
     try:
         yield
     except StreamerError:
@@ -112,7 +114,7 @@ def naming(component: Component) -> Iterator[None]:
 
 
 class _Closing:
-    """Closes one object. Its failure is logged; the others are closed all the same, and the service ends well."""
+    """Closes one object. A failure is logged, and the others are still closed."""
 
     def __init__(self, made: Any, component: Component, logger: Any) -> None:
         self._made = made

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def find_components(plugins: PluginSettings) -> Registry:
-    """Every component that may be used, including the built-in ones.
+    """Every usable component, including the built-in ones.
 
     Raises:
         PluginError: a plugin is broken.
@@ -31,8 +31,9 @@ def read(path: Path, environ: Mapping[str, str] | None = None, *, examined: bool
 
     Args:
         path: of the file.
-        environ: what `${NAME}` is filled from; the process's own when left out.
-        examined: whether what a start would refuse is a problem too. Components are built for that and not entered.
+        environ: the variables for `${NAME}`. Default: the process's own.
+        examined: whether to also report problems that would prevent a start. Components are built for that but not
+            entered.
 
     Raises:
         ConfigError: with every problem of the file and of the plugins.

@@ -1,4 +1,4 @@
-"""How many sockets fit into the limit of open descriptors, with some kept for all else."""
+"""How many sockets fit into the limit of open descriptors, with some reserved for everything else."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from streamer.config.settings import ServerSettings, Settings
 from streamer.transports.linger import SHARE
 
 OURS: Final = 64
-"""For files, the store, children, and the loop."""
+"""For files, the store, child processes, and the loop."""
 _EACH: Final = 4
-"""For what a running request may open: the pipes of a program, a connection to an endpoint."""
+"""For a running request: the pipes of a program, a connection to an endpoint."""
 _HANDSHAKES: Final = 8
-"""At most this part of what is left is used for sockets in their handshake."""
+"""Maximum fraction of the rest for sockets in their handshake."""
 
 
 def fit(settings: Settings, limit: int) -> ServerSettings:
-    """The `server` section with no more connections and handshakes than there are descriptors for.
+    """The `server` section, limited to as many connections and handshakes as there are descriptors.
 
     Args:
         settings: the file.
@@ -39,7 +39,7 @@ def fit(settings: Settings, limit: int) -> ServerSettings:
 
 
 def warn(wanted: ServerSettings, fitted: ServerSettings, limit: int, logger: Any) -> None:
-    """Logs that the file allows more connections than there are descriptors for, where it does."""
+    """Logs when the file allows more connections than there are descriptors."""
     if fitted.max_connections < wanted.max_connections:
         logger.warning(
             "server.max_connections does not fit into the limit of open files, so fewer are accepted; "

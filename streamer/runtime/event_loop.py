@@ -1,4 +1,4 @@
-"""The event loop that services run on, with the threads of `asyncio.to_thread` and `run_in_executor(None, …)`."""
+"""The event loop of services, including the threads of `asyncio.to_thread` and `run_in_executor(None, …)`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any, Final, TypeVar
 from streamer.core.context import current_leftovers
 
 CLOSE_GRACE: Final = 1.0
-"""Seconds that tasks which the drain could not stop get for a last time."""
+"""Seconds that tasks which the drain could not stop get at the end."""
 
 Ended = TypeVar("Ended")
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """A loop for a service, made this thread's own."""
+    """A loop for a service, set as this thread's loop."""
     loop = (loop_factory() or asyncio.new_event_loop)()
     loop.set_default_executor(LoopThreads())
     asyncio.set_event_loop(loop)
@@ -26,7 +26,7 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Makes uvloop's loops if it is installed; None stands for asyncio's own."""
+    """Creates uvloop's loops if it is installed; None means asyncio's own."""
     try:
         import uvloop  # noqa: PLC0415 - not available on every platform
     except ImportError:
@@ -37,8 +37,8 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def run_until_complete(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, Ended], logger: Any) -> Ended:
     """Runs the loop until the coroutine has ended, whatever other tasks raise.
 
-    The loop stops for a SystemExit or KeyboardInterrupt of any task, also of one that a handler has started and that
-    called `sys.exit`. That must not end the service for everybody, so the loop goes on.
+    The loop stops when any task raises SystemExit or KeyboardInterrupt, also a task that a handler has started and that
+    called `sys.exit`. This must not end the service, so the loop continues.
     """
     task = loop.create_task(main)
     while True:
@@ -51,7 +51,7 @@ def run_until_complete(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any
 
 
 def close_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Cancels what is left and closes the loop, with or without what does not let itself be cancelled.
+    """Cancels remaining tasks and closes the loop, even if some cannot be cancelled.
 
     Functions in the loop's threads are not waited for: they cannot be stopped, and end with the process.
     """
@@ -63,15 +63,15 @@ def close_loop(loop: asyncio.AbstractEventLoop) -> None:
     # A generator of a handler may wait for anything when it is closed.
     closing = loop.create_task(loop.shutdown_asyncgens())
     loop.run_until_complete(asyncio.wait({closing}, timeout=CLOSE_GRACE))
-    # The drain has logged whose handlers do not stop; that their tasks end unfinished needs no line each.
+    # The drain has logged the handlers that do not stop; their unfinished tasks need no further lines.
     loop.set_exception_handler(lambda _loop, _context: None)
     asyncio.set_event_loop(None)
     loop.close()
 
 
 class LoopThreads(ThreadPoolExecutor):
-    """A function that goes on after its handler was cancelled counts as part of the attempt until it has ended, as a
-    plain function of ours does: `concurrency` stays true, and no request runs twice at one time.
+    """A function that continues after its handler was cancelled counts as part of the attempt until it has ended, like
+    a plain function handler: `concurrency` remains correct, and no request runs twice at the same time.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,8 @@ class LoopThreads(ThreadPoolExecutor):
         future = super().submit(fn, *args, **kwargs)
         left = current_leftovers.get()
         if left is not None:
-            # Called when the handler no longer waits for it. What it never waited for is not part of the attempt.
+            # Called when the handler stops waiting for it. A function that it never waited for is not part of the
+            # attempt.
             future.cancel = functools.partial(_cancel, future, left)  # type: ignore[method-assign]
         return future
 
@@ -97,6 +98,6 @@ def _cancel(future: Future[Any], left: list[asyncio.Future[Any]]) -> bool:
 
 
 def _set_ended(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[Any]) -> None:
-    # On a loop that has closed nothing waits for it.
+    # On a closed loop nothing waits for it.
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(ended.set_result, None)

@@ -1,4 +1,4 @@
-"""structlog without rich: it would load it, where it is installed, for tracebacks that the service writes itself."""
+"""structlog without rich, which it would import for tracebacks that the service formats itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, cast
 
 _modules = cast("dict[str, Any]", sys.modules)
 if "structlog" not in _modules and "rich" not in _modules:
-    # None makes the import fail as if it were not installed; structlog is written for that.
+    # None makes the import fail as if rich were not installed, which structlog supports.
     _modules["rich"] = None
     try:
         import structlog

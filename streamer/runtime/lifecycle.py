@@ -1,10 +1,10 @@
-"""The life of a service's process, whatever it runs: it starts, runs until a signal or a failure, drains, and ends.
+"""The lifecycle of a service's process: it starts, runs until a signal or a failure, drains, and ends.
 
-1. Signals count before anything is opened, so that a start that waits can be given up.
-2. What the process runs is opened, and its tasks begin.
-3. The first signal, a store that has failed for good, or the end of a task begins the drain: nothing new is taken, and
-   what runs has `server.drain_timeout`. A second signal ends that time at once.
-4. The tasks are cancelled, connections are closed, what was opened is closed in the reverse order, the loop at last.
+1. Signals are handled before anything is opened, so that a waiting start can be given up. 2. The parts of the process
+are opened, and its tasks start. 3. The first signal, a store that has failed permanently, or the end of a task starts
+the drain: nothing new is accepted, and
+   running requests have `server.drain_timeout`. A second signal ends that time at once.
+4. The tasks are cancelled, connections are closed, the parts are closed in reverse order, and the loop at last.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from streamer.runtime.process_exit import LoopWatchdog
 from streamer.runtime.signals import on_stop
 
 YOUNG_OBJECTS: Final = 2_000
-"""Objects that are made, and not freed, between two looks at the young ones. Python's own number suits programs that
-make few; requests under way are many, all of them found alive. Not much larger: what a failed request leaves behind in
-its traceback, such as its payload, waits for the next look.
+"""Objects that are created, and not freed, between two collections of the youngest generation. Python's default suits
+programs that create few objects; requests in progress are many, and each collection would find all of them alive. Not
+much larger, because the traceback of a failed request keeps objects, such as its payload, until the next collection.
 """
 
 
 class Process(Protocol):
-    """What one kind of process runs. `Lifecycle` calls the methods in this order, each once if nothing else is said."""
+    """What one kind of process runs. `Lifecycle` calls the methods in this order, each once unless stated otherwise."""
 
     def tasks(self) -> Mapping[str, Coroutine[Any, Any, Any]]:
-        """What runs until the process stops, by name. The end of one ends the process."""
+        """The tasks that run until the process stops, by name. If one ends, the process ends."""
         ...
 
     def ready(self) -> None:
-        """Logs that requests are taken."""
+        """Logs that requests are accepted."""
         ...
 
     def under_way(self) -> dict[str, int]:
@@ -43,30 +43,30 @@ class Process(Protocol):
         ...
 
     def begin_drain(self) -> None:
-        """From now on nothing new is taken."""
+        """Nothing new is accepted from now on."""
         ...
 
     async def drain(self, queued: float, direct: float) -> int:
-        """Waits for what runs, then stops it. Called again, with no time at all, if it is cancelled.
+        """Waits for running requests, then stops them. Called again, without any time, if it is cancelled.
 
         Args:
-            queued: seconds that queued requests have.
-            direct: seconds that requests have which are answered directly.
+            queued: seconds for queued requests.
+            direct: seconds for direct requests.
 
-        Returns how many requests went back to the queue.
+        Returns how many requests returned to the queue.
         """
         ...
 
     async def close(self) -> None:
-        """Ends connections and writes what is still to be written. The drain is over, and the tasks are cancelled."""
+        """Closes connections and finishes writes. The drain is over, and the tasks are cancelled."""
         ...
 
 
 class Lifecycle:
-    """Takes one process from its first signal handler to its last log line. Made within its running loop.
+    """Takes one process from its first signal handler to its last log line. Created within its running loop.
 
     Args:
-        drain_timeout: seconds that running requests have once the process is to stop.
+        drain_timeout: seconds for running requests when the process must stop.
         logger: of the process.
     """
 
@@ -83,8 +83,8 @@ class Lifecycle:
         """Runs the process until a signal asks it to stop, then drains it.
 
         Raises:
-            StoreUnavailable: the store has failed for good.
-            Exception: what one of the tasks raised.
+            StoreUnavailable: the store has failed permanently.
+            Exception: raised by one of the tasks.
         """
         failed = asyncio.create_task(raise_when_failed(store), name="store")
         tasks = [failed, *(asyncio.create_task(task, name=name) for name, task in process.tasks().items())]
@@ -97,7 +97,7 @@ class Lifecycle:
                 if task.done():
                     task.result()
         finally:
-            # What no store can take back is not worth waiting for.
+            # Waiting is useless when no store can accept the outcomes.
             returned = await self._drain(process, queued=0.0 if failed.done() else self._drain_timeout)
             await _cancel(*tasks, stopping)
             await process.close()
@@ -118,9 +118,9 @@ class Lifecycle:
 
 
 def run_process(main: Coroutine[Any, Any, None], logger: Any) -> None:
-    """Runs the process's main coroutine on an event loop of its own, and closes that.
+    """Runs the process's main coroutine on a new event loop, and closes the loop.
 
-    Not by `asyncio.Runner`: it would wait for ever for a handler that swallows its cancellation.
+    Not with `asyncio.Runner`: it would wait forever for a handler that suppresses its cancellation.
     """
     loop = new_loop()
     try:
@@ -130,22 +130,24 @@ def run_process(main: Coroutine[Any, Any, None], logger: Any) -> None:
 
 
 async def raise_when_failed(store: RequestQueue) -> None:
-    """Waits until the store has failed for good.
+    """Waits until the store has failed permanently.
 
     Raises:
-        StoreUnavailable: it has; and why, as far as it says so.
+        StoreUnavailable: it has; with the reason, if known.
     """
     await store.failed()
-    reason = "it does not say why"
+    reason = "without a reason"
     try:
         await store.counts()
     except StoreError as problem:
         reason = str(problem)
-    raise StoreUnavailable(f"the store has failed for good: {reason}")
+    raise StoreUnavailable(f"the store has failed permanently: {reason}")
 
 
 def exempt_from_collection() -> None:
-    """What a start has made lives as long as the process: the garbage collector need not look at it again and again."""
+    """Objects created by the start live as long as the process: the garbage collector need not check them
+    repeatedly.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)

@@ -1,4 +1,4 @@
-"""One event of the log to one line, whatever is in it: bounded, on one line, without what a terminal might obey."""
+"""Formats one event of the log as one line: limited in length, and without control characters."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from streamer.core.printable import printable, printable_json, printable_lines
 from streamer.runtime.lean_structlog import structlog
 
 LONGEST_FIELD: Final = 8_000
-"""Characters of a text in a line; a traceback has its own bound."""
+"""Maximum characters of a text in a line; a traceback has its own limit."""
 LONGEST_LINE: Final = 64_000
-"""Bytes of a line. One beyond has its values as texts of at most `SHORT` characters."""
+"""Maximum bytes of a line. In a longer one, values become texts of at most `SHORT` characters."""
 SHORT: Final = 1_000
 MOST_FIELDS: Final = 40
-"""Of a line beyond its bound."""
+"""In a line that is too long."""
 
 Event = MutableMapping[str, Any]
 _now: Final = SystemClock.now
@@ -37,9 +37,9 @@ _PLAIN: Final = (int, float, bool, type(None))
 
 
 def prepare(_logger: Any, method: str, event: Event) -> Event:
-    """Adds the request, unless the line says it itself, and the level; writes `exc_info` out as `exception`.
+    """Adds the request, unless the line already names it, and the level; formats `exc_info` as `exception`.
 
-    What the frames of a traceback hold is not shown: it may be a token. All in one, for it runs for each line.
+    The values of local variables are not shown: they may be tokens. All in one function, because it runs for each line.
     """
     request = current_request.get()
     if request is not None:
@@ -59,7 +59,7 @@ def prepare(_logger: Any, method: str, event: Event) -> Event:
 
 
 def tame(_logger: Any, _method: str, event: Event) -> Event:
-    """What a client sent must neither steer a terminal nor look like a line of its own."""
+    """Text from a client must neither control a terminal nor look like a separate line."""
     event["event"] = printable(safe_text(event.get("event", ""), LONGEST_FIELD))
     for name, value in list(event.items()):
         if name == "exception" and isinstance(value, str):
@@ -67,13 +67,13 @@ def tame(_logger: Any, _method: str, event: Event) -> Event:
         elif type(value) is str:
             event[name] = value if len(value) <= LONGEST_FIELD else value[:LONGEST_FIELD] + "…"
         elif not _is_plain(value):
-            # The renderer quotes texts, but writes what others say of themselves.
+            # The renderer quotes strings, but not the representations of other objects.
             event[name] = _Shown(printable(safe_repr(value)))
     return event
 
 
 def _is_plain(value: object) -> bool:
-    """A number of thousands of digits is none: writing it out is refused by the interpreter."""
+    """The interpreter refuses to format a number of thousands of digits."""
     return type(value) in _PLAIN and not (type(value) is int and value.bit_length() > 64)  # noqa: PLR2004 - as JSON's encoder has it
 
 
@@ -90,12 +90,12 @@ class _Shown:
 
 
 def to_json(_logger: Any, _method: str, event: Event) -> bytes:
-    """The line as JSON, with its time and its line break. What JSON cannot say is written as text."""
+    """The line as JSON, with its time and line break. Values that JSON cannot express are written as text."""
     event["timestamp"] = timestamp(_now())
     try:
         line = orjson.dumps(event, safe_repr, _OPTIONS)
     except TypeError:
-        # Half a surrogate pair, a number beyond 64 bits, a tuple for a key.
+        # Half a surrogate pair, a number beyond 64 bits, a tuple as a key.
         line = _as_texts(event)
     if len(line) > LONGEST_LINE:
         line = _as_texts(event, SHORT)
@@ -116,7 +116,7 @@ def _as_text(value: Any, longest: int) -> str:
 
 
 def own_line(event: str, level: str, *, console: bool, **fields: Any) -> bytes:
-    """A line about the log itself, with its line break, made without any of what may be wrong with the others."""
+    """A line about the log itself, with its line break, without the parts that may have failed in other lines."""
     if console:
         shown = " ".join(f"{name}={value}" for name, value in fields.items())
         return f"{timestamp(SystemClock.now())} [{level}] {event} {shown}\n".encode("utf-8", "backslashreplace")
@@ -125,11 +125,11 @@ def own_line(event: str, level: str, *, console: bool, **fields: Any) -> bytes:
 
 
 def logger_class(least: int, unwritten: Callable[[str, BaseException], None]) -> type:
-    """A class of structlog's loggers, none of whose methods raises.
+    """A class of structlog's loggers whose methods never raise.
 
     Args:
-        least: the least level that is written, as a number of the standard library.
-        unwritten: called with the event whose line could not be made, and with why.
+        least: the minimum level that is written, as a number of the standard library.
+        unwritten: called with the event whose line could not be formatted, and with the reason.
     """
 
     def writing(method: str) -> Any:
@@ -144,12 +144,12 @@ def logger_class(least: int, unwritten: Callable[[str, BaseException], None]) ->
         return call
 
     def quiet(_self: Any, *_arguments: Any, **_fields: Any) -> None:
-        """Below the least level."""
+        """Below the minimum level."""
 
     methods = {name: writing(name) if level >= least else quiet for level, name in NAMES.items()}
 
     def log(self: Any, level: int, event: Any = "", *arguments: Any, **fields: Any) -> None:
-        # A level between the known ones counts as the one below it.
+        # A level between the known ones counts as the lower one.
         known = max((one for one in NAMES if one <= level), default=logging.DEBUG) if isinstance(level, int) else least
         methods[NAMES[known]](self, event, *arguments, **fields)
 

@@ -1,6 +1,6 @@
-"""Logs: for people on a terminal, JSON bytes otherwise. Configured once, when the service starts.
+"""Logs: text for people on a terminal, JSON bytes otherwise. Configured once, when the service starts.
 
-Logging neither waits nor raises, even if nothing reads the log, and whatever is in a line.
+Logging neither waits nor raises, even if nothing reads the log, and whatever a line contains.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 def configure(
     level: str = "info", form: str = "auto", stream: Any = None, secrets: AbstractSet[str] = frozenset()
 ) -> Any:
-    """Sets up structlog and returns the service's logger.
+    """Configures structlog and returns the service's logger.
 
     Args:
-        level: debug, info, warning or error; lines below it cost next to nothing.
+        level: debug, info, warning or error; lines below it cost almost nothing.
         form: `json`, `console`, or `auto`: console when the stream is a terminal.
-        stream: where lines go; by default standard error, so that standard output is free for results.
-        secrets: texts that never appear in a line, tracebacks included.
+        stream: for the lines; by default standard error, so that standard output is free for results.
+        secrets: texts that never appear in a line, including tracebacks.
     """
     stream = sys.stderr if stream is None else stream
     terminal = os.isatty(STDERR) if _is_stderr(stream) else stream.isatty()
@@ -80,7 +80,7 @@ def configure(
 
 @contextlib.contextmanager
 def take_over(logger: Any) -> Iterator[None]:
-    """Within it, prints and exceptions that end threads become lines of the log.
+    """Within this context, prints and exceptions that end threads become lines of the log.
 
     For a process that serves: a plugin's `print` would wait for a reader of standard output, or fail without one.
     """
@@ -99,7 +99,7 @@ def take_over(logger: Any) -> Iterator[None]:
 
 
 class _Lines:
-    """What structlog writes to: whole lines, whatever their level."""
+    """structlog's output: whole lines, whatever their level."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self.msg = self.debug = self.info = self.warning = self.error = write
@@ -136,7 +136,7 @@ def _is_stderr(stream: Any) -> bool:
 
 
 class _Forwarding(logging.Handler):
-    """Passes on what libraries log through the standard library."""
+    """Passes on log lines of libraries that use the standard library."""
 
     def __init__(self, logger: Any) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ class _Forwarding(logging.Handler):
 
 
 def _forward(logger: Any, level: int) -> None:
-    # Handlers of libraries that fail must not write tracebacks between the lines, or fail again in doing so.
+    # Failing handlers of libraries must not write tracebacks between the lines, or fail again in doing so.
     logging.raiseExceptions = False
     root = logging.getLogger()
     root.handlers = [handler for handler in root.handlers if not isinstance(handler, _Forwarding)]

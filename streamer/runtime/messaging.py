@@ -1,4 +1,6 @@
-"""The parts that bring the messages of queued requests to connections, by what the connections' component declares."""
+"""Builds the parts that deliver messages of queued requests to connections, by the declared capabilities of the
+connections' component.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ from streamer.engine.worker import Worker
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backends:
-    """The two backends of a file, and what they declare."""
+    """The two backends of a file, and their declarations."""
 
     store: Any
     connections: Any
@@ -35,24 +37,24 @@ class Backends:
 
     @property
     def shared(self) -> SharedConnections | None:
-        """The connections, where several processes send to them."""
-        # What the component declares: its object is that of an outsider, which nothing else can say the type of.
+        """The connections, if several processes send to them."""
+        # The component's declaration decides, since the type of a plugin's object is unknown.
         return self.connections if self.connections_component.several_processes else None
 
     @property
     def woken(self) -> WokenQueue | None:
-        """The store, where its requests can be claimed by their keys."""
+        """The store, if its requests can be claimed by their keys."""
         return self.store if self.store_component.claims_by_key else None
 
 
 class Messaging:
-    """Delivery, and what notices requests that nobody is connected for.
+    """Delivery, and the search for orphaned requests.
 
     Args:
         backends: of the file.
-        on_orphaned: where connections are shared, and this process holds none, wakes what looks for orphaned requests.
+        on_orphaned: for shared connections, in a process that holds none: called when a request may be orphaned.
         clock: the service's.
-        logger: bound with what concerns the whole service.
+        logger: bound with fields of the whole service.
     """
 
     def __init__(self, backends: Backends, *, on_orphaned: OnOrphaned | None, clock: Clock, logger: Any) -> None:
@@ -64,7 +66,7 @@ class Messaging:
         self._local = LocalSubscriptions(clock)
         self.tracker = DeliveryTracker(store, clock=clock, logger=logger)
         self.forwarded: ForwardedMessages | None = None
-        """Where this process holds connections that others send to."""
+        """For connections of this process that others send to."""
         shared = backends.shared
         if shared is None:
             self.delivery = Delivery(
@@ -85,7 +87,7 @@ class Messaging:
             self.forwarded = ForwardedMessages(self.delivery, subscribers)
 
     def orphan_watch(self, worker: Worker, routes: Mapping[str, Route]) -> OrphanWatch | SharedOrphanWatch | None:
-        """What cancels orphaned requests, where this process holds connections and an action asks for it."""
+        """Cancels orphaned requests, if this process holds connections and an action requires it."""
         if not self._backends.connections_component.holds_sockets:
             return None
         if all(route.cancel_after is None for route in routes.values()):

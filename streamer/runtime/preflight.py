@@ -1,4 +1,4 @@
-"""Finds what a start would refuse, without a start: components are built as for a start, and none is entered."""
+"""Finds problems that would prevent a start: components are built as for a start, but none is entered."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from streamer.runtime.component_factory import build_context, missing_members, n
 from streamer.transports.tls import TlsProblem, server_context
 
 _QUIET: Final = logging.getLogger("streamer.preflight")
-"""Takes what components log while they are built: it belongs in the log of a service."""
+"""Ignores lines that components log while they are built: they belong to the log of a service."""
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 
 
 class Refusal(NamedTuple):
-    """Something that a start would refuse."""
+    """A problem that would prevent a start."""
 
     code: str
     """A problem code."""
@@ -38,10 +38,10 @@ class Refusal(NamedTuple):
 
 
 def examine(settings: Settings, components: Components) -> Iterator[Refusal]:
-    """What a start on this machine would refuse in a file without other problems.
+    """The problems that would prevent a start on this machine, for a file without other problems.
 
     A factory returns an object, or an async context manager that does its work when it is entered: calling it starts
-    nothing. Objects that hold something open are managers, so there is nothing to close.
+    nothing. Objects that hold resources are context managers, so there is nothing to close.
 
     Args:
         settings: the file.
@@ -67,7 +67,7 @@ class _Examiner:
         self._context = build_context(settings, components, logger=_QUIET)
 
     def run(self) -> Iterator[Refusal]:
-        """Every refusal of the components that the file uses."""
+        """Every problem of the components that the file uses."""
         settings = self._settings
         yield from self._examined(Kind.STORE, settings.backends.store, ("backends", "store"))
         yield from self._examined(Kind.CONNECTIONS, settings.backends.connections, ("backends", "connections"))
@@ -84,7 +84,9 @@ class _Examiner:
                 middlewares.append(made)
             elif not is_context_manager(made):
                 what = type(made).__name__
-                message = f"the middleware {use.name!r} is a {what}: no Middleware, and no callable around a handler"
+                message = (
+                    f"the middleware {use.name!r} is a {what}; it must be a Middleware, or a callable around a handler"
+                )
                 yield Refusal("bad-option", place, message)
         yield from self._actions(middlewares)
 
@@ -112,12 +114,12 @@ class _Examiner:
         except _Refused as refused:
             yield Refusal("bad-option", place, str(refused))
             return
-        # None is an authenticator that asks for no proof.
+        # None is an authenticator that accepts everybody.
         if (made is None and kind is Kind.AUTH) or is_context_manager(made):
             return
         missing = missing_members(made, *protocols_of(self._components[kind, use.name]))
         if missing:
-            message = f"the {kind} {use.name!r} lacks {', '.join(missing)}; the plugin must fix it"
+            message = f"the {kind} {use.name!r} lacks {', '.join(missing)}; this is a bug in the plugin"
             yield Refusal("bad-option", place, message)
 
     def _built(self, kind: Kind, use: ComponentUse) -> Any:
@@ -126,7 +128,7 @@ class _Examiner:
             return component.factory(use.options, self._context)
 
     def _named(self, kind: Kind, use: ComponentUse, place: Place) -> list[Refusal]:
-        """What is wrong with what the options name on this machine."""
+        """The problems with the options on this machine."""
         component = self._components[kind, use.name]
         if component.check_machine is None:
             return []
@@ -139,12 +141,12 @@ class _Examiner:
 
 
 class _Refused(Exception):
-    """Why a component cannot be used, in one line."""
+    """Why a component cannot be used, on one line."""
 
 
 @contextlib.contextmanager
 def _refusing(component: Component) -> Iterator[None]:
-    """What is raised inside becomes a refusal."""
+    """Exceptions inside become problems."""
     try:
         with naming(component):
             yield

@@ -1,4 +1,4 @@
-"""A service's process exits in time, whatever its handlers have left running or do with the event loop."""
+"""Ensures that a service's process exits in time, whatever its handlers have left running or do with the event loop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXIT_GRACE: Final = 2.0
 _FLUSH: Final = 0.5
 _FAILED: Final = 1
 _FAULT: Final = 70
-"""As `streamer.cli.exits` has them."""
+"""As in `streamer.cli.exits`."""
 
 
 class LoopWatchdog:
@@ -39,10 +39,10 @@ class LoopWatchdog:
         self._watching = False
 
     def start(self, *_: Any) -> None:
-        """Called by the interpreter's own signal handler, which runs although the loop does not."""
+        """Called by the interpreter's own signal handler, which runs even if the loop does not."""
         if not self._watching and has_whole_process():
             self._watching = True
-            # Not `threading.Thread`: the signal may have come while the lock was held that starting one needs.
+            # Not `threading.Thread`: the signal may arrive while the lock for starting one is held.
             _thread.start_new_thread(self._watch, ())
 
     def _watch(self) -> None:
@@ -63,8 +63,8 @@ class LoopWatchdog:
 
 @contextlib.contextmanager
 def exiting_in_time() -> Iterator[None]:
-    """After it the process ends within `EXIT_GRACE`. The interpreter would wait for each thread that is not a daemon,
-    such as those of `asyncio.to_thread`, and for what foreign code has registered with `atexit`.
+    """Ends the process within `EXIT_GRACE` after it. The interpreter would wait for each thread that is not a daemon,
+    such as those of `asyncio.to_thread`, and for exit handlers of foreign code.
     """
     status = 0
     try:
@@ -91,7 +91,7 @@ def _leave(status: int) -> None:
 
 
 def _wait(seconds: float) -> None:
-    # The module `threading` may be shut down already; a bare lock works all the same.
+    # The module `threading` may be shut down already; a bare lock still works.
     lock = _thread.allocate_lock()
     lock.acquire()
     lock.acquire(timeout=seconds)

@@ -1,4 +1,4 @@
-"""Serves connections and runs what they ask for, until a signal stops it."""
+"""Serves connections and runs their requests, until a signal stops it."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from streamer.transports.websocket import WebSocketTransport
 def serve(
     settings: Settings, components: Components, *, logger: Any, clock: Clock | None = None, wait: float = 0.0
 ) -> None:
-    """Serves until SIGTERM, SIGINT, SIGHUP or SIGQUIT, then drains; a second one stops it at once.
+    """Serves until SIGTERM, SIGINT, SIGHUP or SIGQUIT, then drains; a second signal stops it at once.
 
     Args:
         settings: the file.
-        components: by kind and full name, as the registry has them.
+        components: by kind and full name, from the registry.
         logger: of the process.
         clock: time; by default the machine's.
         wait: seconds to wait for the store and the port of a service that is still draining.
 
     Raises:
-        StreamerError: it could not start, in one line; or its store failed for good.
+        StreamerError: it could not start, with the reason on one line; or its store failed permanently.
     """
     limit = raise_limit()
     run_process(_serve(settings, components, logger, clock or SystemClock(), wait, limit), logger)
@@ -86,12 +86,12 @@ async def _serve(
 
 
 class ServerProcess:
-    """A process that holds connections: it answers what is direct, and runs what is queued.
+    """A process that holds connections: it answers direct requests, and runs queued ones.
 
     Args:
-        service: what was opened.
-        transport: listens already.
-        configured: the `server` section before it was fitted into the limit of open files.
+        service: the opened service.
+        transport: already listening.
+        configured: the `server` section before it was limited by open files.
         limit: of open files.
         clock: time.
         logger: of the process.
@@ -131,7 +131,7 @@ class ServerProcess:
     def ready(self) -> None:
         server = self._service.settings.server
         self._logger.info("ready", url=_url(server, self._transport.port), actions=len(self._service.router.routes))
-        # Not before: what starts the service may wait for its first line.
+        # Not before: the program that starts the service may wait for its first line.
         warn(self._configured, server, self._limit, self._logger)
 
     def under_way(self) -> dict[str, int]:
@@ -148,12 +148,12 @@ class ServerProcess:
 
     async def close(self) -> None:
         await self._transport.close()
-        # Until their connections had ended, clients could show what they had received.
+        # Until their connections had ended, clients could confirm messages.
         await self._service.tracker.write()
 
 
 def _require_sockets(settings: Settings, components: Components) -> None:
-    """Refuses connections that are held elsewhere.
+    """Refuses connections that another system holds.
 
     Raises:
         StartError: they do not declare `holds_sockets`.

@@ -10,7 +10,7 @@ from typing import Final
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _LEFT_IGNORED: Final = frozenset({signal.SIGHUP, signal.SIGQUIT})
-"""`nohup`, and a shell for what it runs in the background, let a process ignore them: then it is meant to go on."""
+"""`nohup`, and a shell for background processes, make a process ignore them: then it must continue."""
 
 
 def on_stop(
@@ -18,12 +18,12 @@ def on_stop(
 ) -> None:
     """Sets `stop` at the first signal that asks the process to stop, and `stop_now` at a second one.
 
-    A second SIGHUP is no second request: a terminal that is closed may send it twice.
+    A second SIGHUP does not count: closing a terminal may send it twice.
 
     Args:
         stop: set by the loop.
         stop_now: likewise.
-        at_once: called for each signal, in whatever code runs just then, also where that holds the loop.
+        at_once: called for each signal, in the middle of any running code, even if that blocks the loop.
     """
     loop = asyncio.get_running_loop()
 
@@ -37,6 +37,6 @@ def on_stop(
         if number not in _LEFT_IGNORED or signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, received, number)
             if at_once is not None:
-                # The loop hears of signals by a descriptor, and its own handler does nothing.
+                # The loop is notified of signals by a descriptor, and its own handler does nothing.
                 signal.signal(number, at_once)
                 signal.siginterrupt(number, False)  # noqa: FBT003 - the standard library's own signature

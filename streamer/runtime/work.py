@@ -24,17 +24,17 @@ def work(
     clock: Clock | None = None,
     actions: Collection[str] = (),
 ) -> None:
-    """Claims and runs until SIGTERM, SIGINT, SIGHUP or SIGQUIT, then drains; a second one stops it at once.
+    """Claims and runs until SIGTERM, SIGINT, SIGHUP or SIGQUIT, then drains; a second signal stops it at once.
 
     Args:
         settings: the file.
-        components: by kind and full name, as the registry has them.
+        components: by kind and full name, from the registry.
         logger: of the process.
         clock: time; by default the machine's.
-        actions: only requests of these actions; of all if empty.
+        actions: only requests for these actions; all when empty.
 
     Raises:
-        StreamerError: it could not start, in one line; or its store failed for good.
+        StreamerError: it could not start, with the reason on one line; or its store failed permanently.
     """
     raise_limit()
     run_process(_work(settings, components, logger, clock or SystemClock(), actions), logger)
@@ -58,11 +58,11 @@ async def _work(
 
 
 class WorkerProcess:
-    """A process without connections of its own: it runs what is queued, and nothing else.
+    """A process without its own connections: it only runs queued requests.
 
     Args:
-        service: what was opened.
-        actions: those that it takes; all when empty.
+        service: the opened service.
+        actions: that it runs; all when empty.
         logger: of the process.
     """
 

@@ -143,7 +143,7 @@ async def test_a_store_that_fails_for_good_ends_the_service_with_one_line_and_an
     assert service.wait() == 1
     told = [line for line in service.raw if not line.startswith("{")]
     assert len(told) == 1, service.raw
-    assert "the store has failed for good" in told[0]
+    assert "the store has failed permanently" in told[0]
     assert "requests.db" in told[0]
     assert "Traceback" not in "".join(service.raw)
 

@@ -13,18 +13,18 @@ class Telling(Suite):
     async def test_what_has_not_ended_or_was_not_told_is_unsettled(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
-        for name in ("told", "ended_undelivered", "waiting"):
+        for name in ("delivered", "ended_undelivered", "waiting"):
             await store.enqueue(record(clock, name))
             await clock.advance(1)
         await store.enqueue(record(clock, "foreign", owner="client:two"))
-        for name in ("told", "ended_undelivered"):
+        for name in ("delivered", "ended_undelivered"):
             await store.cancel((OWNER, name))
-        await store.mark_delivered([(OWNER, "told"), (OWNER, "waiting"), (OWNER, "never")])
+        await store.mark_delivered([(OWNER, "delivered"), (OWNER, "waiting"), (OWNER, "never")])
         assert [one_id for _, one_id in await store.undelivered(OWNER)] == ["ended_undelivered", "waiting"]
         assert [one_id for _, one_id in await store.undelivered(OWNER, limit=1)] == ["ended_undelivered"]
-        told = await store.get((OWNER, "told"))
-        assert told is not None
-        assert told.delivered_at == clock.now()
+        delivered = await store.get((OWNER, "delivered"))
+        assert delivered is not None
+        assert delivered.delivered_at == clock.now()
 
     async def test_telling_twice_changes_nothing_and_running_again_is_to_be_told_again(
         self, store: RequestQueue, clock: ManualClock

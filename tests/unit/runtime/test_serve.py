@@ -144,7 +144,7 @@ async def test_a_second_signal_ends_the_drain_and_what_runs_goes_back(settings, 
 
 @pytest.mark.parametrize(
     ("reason", "told"),
-    [("the disk is gone", "the disk is gone"), ("", "it does not say why")],
+    [("the disk is gone", "the disk is gone"), ("", "without a reason")],
 )
 async def test_a_store_that_fails_for_good_ends_it_without_waiting_for_what_cannot_be_stored(
     settings, components, reason, told
@@ -157,7 +157,7 @@ async def test_a_store_that_fails_for_good_ends_it_without_waiting_for_what_cann
         assert json.loads(await client.recv())["type"] == "acknowledgment"
         await settle()
         store.broken.set()
-        with pytest.raises(StoreUnavailable, match=f"^the store has failed for good: {told}$"):
+        with pytest.raises(StoreUnavailable, match=f"^the store has failed permanently: {told}$"):
             await serving
 
 
