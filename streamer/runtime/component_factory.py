@@ -78,7 +78,7 @@ async def build(
                 what = f"the {component.kind} {component.full_name!r}"
                 raise PluginError(f"{what} lacks {', '.join(missing)}")
         if component.kind is Kind.MIDDLEWARE and not callable(made) and not isinstance(made, Middleware):
-            what = f"the middleware {component.full_name!r} is a {type(made).__name__}"
+            what = f"the middleware {component.full_name!r} is of type {type(made).__name__}"
             raise PluginError(f"{what}; it must be a Middleware, or a callable around a handler")
         if component.kind is Kind.STORE:
             return StoreBoundary(made, component.full_name)

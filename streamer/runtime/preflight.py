@@ -83,11 +83,8 @@ class _Examiner:
             if isinstance(made, Middleware) or (callable(made) and not is_context_manager(made)):
                 middlewares.append(made)
             elif not is_context_manager(made):
-                what = type(made).__name__
-                message = (
-                    f"the middleware {use.name!r} is a {what}; it must be a Middleware, or a callable around a handler"
-                )
-                yield Refusal("bad-option", place, message)
+                what = f"the middleware {use.name!r} is of type {type(made).__name__}"
+                yield Refusal("bad-option", place, f"{what}; it must be a Middleware, or a callable around a handler")
         yield from self._actions(middlewares)
 
     def _actions(self, middlewares: list[AnyMiddleware]) -> Iterator[Refusal]:

@@ -120,7 +120,7 @@ async def test_a_store_that_has_failed_takes_nothing_back_so_queued_requests_get
             return
 
     process.drained.set()
-    with pytest.raises(StoreUnavailable, match="has failed for good: without a reason"):
+    with pytest.raises(StoreUnavailable, match="has failed permanently: without a reason"):
         await (await started(process, logger, Failed()))
     assert ("drain", 0.0, 60.0) in process.calls
 

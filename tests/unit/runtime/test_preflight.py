@@ -155,7 +155,7 @@ def test_a_handler_that_cannot_be_used_is_reported_at_its_action(tmp_path, actio
         ("auth: acme.exits", "3:7: bad-option: auth: ", "SystemExit: 3"),
         ("auth: acme.half", "3:7: bad-option: auth: ", "authenticate"),
         ("middleware: [acme.refuses]", "3:14: bad-option: middleware[0]: ", "the licence is over"),
-        ("middleware: [acme.own, acme.number]", "3:24: bad-option: middleware[1]: ", "is a int: no Middleware"),
+        ("middleware: [acme.own, acme.number]", "3:24: bad-option: middleware[1]: ", "is of type int; it must"),
     ],
 )
 def test_other_components_are_reported_where_they_are_named(tmp_path, section, start, says):
@@ -235,7 +235,7 @@ async def test_a_store_without_its_methods_is_refused_at_start(tmp_path):
         (Kind.STORE, None, "the store 'acme.odd' lacks cancel"),
         (Kind.CONNECTIONS, object(), "the connections 'acme.odd' lacks "),
         (Kind.AUTH, object(), "the auth 'acme.odd' lacks authenticate"),
-        (Kind.MIDDLEWARE, 7, "the middleware 'acme.odd' is a int: no Middleware"),
+        (Kind.MIDDLEWARE, 7, "the middleware 'acme.odd' is of type int; it must be a Middleware"),
     ],
 )
 async def test_a_start_refuses_what_is_no_component_as_check_does(tmp_path, kind, made, says):
