@@ -113,7 +113,7 @@ def _component(component: Component) -> str:
         for name, described in properties.items():
             default = "required" if name in required else f"`{described['default']}`" if "default" in described else ""
             meaning = str(described.get("description", "")).replace("|", "\\|")
-            lines.append(f"| `{name}` | {_type(described)} | {default} | {meaning} |")
+            lines.append(f"| `{name}` | {_value_type(described)} | {default} | {meaning} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -158,6 +158,9 @@ def _value_type(described: Mapping[str, Any]) -> str:
         return ", ".join(f"`{choice}`" for choice in described["enum"])
     if "const" in described:
         return f"`{described['const']}`"
+    items = described.get("items", {})
+    if "enum" in items:
+        return f"array of {_value_type(items)}"
     return _type(described)
 
 

@@ -8,13 +8,14 @@ from typing import Any, Final, NamedTuple
 from streamer.admin.counters import OTHER, Counts
 from streamer.contracts.connections import FrameReceiver, Peer, PeerRegistry
 from streamer.core.clock import Clock
+from streamer.transports import close_codes
 from streamer.transports.peer import WebSocketPeer
 from streamer.transports.pending_auth import PendingAuth
 from streamer.transports.websocket import PeerTypes
 
 _NO_CLOSE_FRAME: Final = 1006
 """The code of a connection that ended without a close frame (RFC 6455, section 7.1.5)."""
-_CLOSE_CODES: Final = frozenset({1000, 1001, 1002, 1003, _NO_CLOSE_FRAME, 1007, 1008, 1009, 1011, 3001, 3008, 3500})
+_CLOSE_CODES: Final = close_codes.SENT | {_NO_CLOSE_FRAME}
 """Codes with their own label. A client may send any code, and must not add a series."""
 
 

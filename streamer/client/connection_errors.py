@@ -65,8 +65,11 @@ class ConnectionLost(StreamerError):
 
     @property
     def reconnect(self) -> bool:
-        """Whether connecting again may help. Codes 3000 to 3499 allow it, and 3500 to 3999 forbid it; of the standard
-        codes, those that are caused by the client's messages (1003, 1007, 1008, 1009) forbid it.
+        """Whether connecting again may help the request.
+
+        False for the codes 3500 to 3999, and for those that the client's messages cause: 1003, 1007, 1008 and 1009.
+        True for all others, including those from 4000. After 1009, sending the same request again fails again; a client
+        that reconnects does so for its other requests.
         """
         return not final_close(self.code)
 

@@ -67,8 +67,11 @@ class ServerSettings:
     is RATE_LIMITED. A few are processed at a time; the others wait.
     """
     refused_limit: Rate = Rate(6000, 60.0)  # noqa: RUF009 - a rate cannot be changed
-    """Messages per connection that are not valid requests (malformed, unknown action, schema violation); the count is
-    also the burst. One more closes the connection with 1008.
+    """Refused messages per connection; the count is also the burst. One more closes the connection with 1008.
+
+    Every refusal before a request is answered or queued counts, unless its error is retryable: malformed messages,
+    unknown actions, missing permissions (FORBIDDEN), and errors of the schema or of the handler's `validate`. A
+    VALIDATION_ERROR counts once for each violation that it lists.
     """
     max_buffered: int = 1024 * 1024
     """Bytes per connection that wait to be sent, in addition to the kernel's buffer. Above this limit, nothing more is

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
 from streamer.auth import options as auth_options
 from streamer.contracts.components import BuildContext, Component, Kind, OptionProblem
@@ -12,33 +12,9 @@ from streamer.contracts.provisioning import Resource
 from streamer.core.units import parse_duration, parse_size
 from streamer.handlers import options as handler_options
 from streamer.plugins.hookspecs import hookimpl
+from streamer.stores import options as store_options
 
 Options = Mapping[str, Any]
-
-SQLITE_OPTIONS: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "path": {
-            "type": "string",
-            "format": "path",
-            "default": "./streamer.db",
-            "description": "The database file, created if missing, with `-wal`, `-shm` and `.lock` files next to it.",
-        },
-        "max_pending": {
-            "type": "string",
-            "format": "size",
-            "default": "64MiB",
-            "description": "Maximum bytes that wait to be written. Beyond this, new requests are OVERLOADED.",
-        },
-        "max_reading": {
-            "type": "string",
-            "format": "size",
-            "default": "16MiB",
-            "description": "Maximum bytes of requests that are read at the same time. Beyond this, reads wait.",
-        },
-    },
-    "additionalProperties": False,
-}
 
 
 @hookimpl
@@ -114,7 +90,7 @@ def streamer_backends() -> list[Component]:
             name="sqlite",
             factory=_sqlite,
             summary="Keeps requests durably in one SQLite file, for one service",
-            options=SQLITE_OPTIONS,
+            options=store_options.SQLITE,
             check_machine=_check_sqlite,
             operator=_sqlite_operator,
             provision=_sqlite_file,
@@ -239,14 +215,16 @@ async def _memory(_options: Options, context: BuildContext) -> AsyncIterator[Any
 async def _sqlite(options: Options, context: BuildContext) -> AsyncIterator[Any]:
     from streamer.stores.sqlite import SqliteStore  # noqa: PLC0415 - as above
 
-    path = context.path(options.get("path", "./streamer.db"))
+    path = context.path(options["path"])
+    sizes: dict[str, Any] = {
+        name: parse_size(options[name]) for name in ("max_pending", "max_reading") if name in options
+    }
     store = await SqliteStore.open(
         path,
         clock=context.clock,
         warn=context.logger.warning,
         on_trouble=lambda trouble: context.health.report("store", trouble),
-        max_pending=parse_size(options.get("max_pending", "64MiB")),
-        max_reading=parse_size(options.get("max_reading", "16MiB")),
+        **sizes,
         **_bounds(context),
     )
     try:

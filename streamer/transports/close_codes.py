@@ -1,7 +1,10 @@
 """Close codes (RFC 6455, section 7.4, and the service's own) and their reasons.
 
-Clients decide by the code whether to connect again, in `client/machine/state.py` and `client/js/src/state.js`: with a
-code from 3500 to 3999 they do not. `docs/reference/messages.md` lists the codes.
+Clients decide by the code whether to connect again, in `client/machine/state.py` and `client/js/src/state.js`: not
+after a code from 3500 to 3999, nor after one that is listed there in `_FINAL_CODES` (those that the client's own
+messages cause); but after every other code, including those from 4000. Two of the final codes are exceptions: after
+1009 the client connects again, and only the request that was too large fails; after 3500 it connects once if it can get
+a new token. `docs/reference/messages.md` lists the codes.
 """
 
 from __future__ import annotations
@@ -19,6 +22,23 @@ INTERNAL_ERROR: Final = 1011
 SHUTDOWN: Final = 3001
 SLOW_CONSUMER: Final = 3008
 TOKEN_EXPIRED: Final = 3500
+
+SENT: Final = frozenset(
+    {
+        NORMAL,
+        GOING_AWAY,
+        PROTOCOL_ERROR,
+        BINARY,
+        INVALID_TEXT,
+        POLICY,
+        TOO_LARGE,
+        INTERNAL_ERROR,
+        SHUTDOWN,
+        SLOW_CONSUMER,
+        TOKEN_EXPIRED,
+    }
+)
+"""All of them. The metrics of closed connections have a label for each."""
 
 MAX_REASON: Final = 123
 """Bytes: a control frame has at most 125, and the code needs two."""

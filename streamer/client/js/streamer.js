@@ -86,7 +86,7 @@ const NO_CAUSE = new Set([1012, 1013, 3001, TOKEN_EXPIRED, 3501]); // no request
 const FINAL_CODES = new Set([1003, 1007, 1008, TOO_LARGE]);
 const FINAL_STATUSES = new Set([400, UNAUTHORIZED, 403, 404]);
 
-/** Whether a close code says that connecting again is useless. */
+/** Whether a close code says that connecting again is useless for the request that caused it; see `final_close` in Python. */
 const finalClose = (code) => (code >= 3500 && code < 4000) || FINAL_CODES.has(code);
 
 /** Whether an HTTP status of the handshake says that trying again is useless. */

@@ -42,7 +42,11 @@ _FINAL_STATUSES: Final = frozenset({400, UNAUTHORIZED, 403, 404})
 
 
 def final_close(code: int) -> bool:
-    """Whether a close code says that connecting again is useless."""
+    """Whether a close code says that connecting again is useless for the request that caused it.
+
+    1009 is final for the request that was too large. The client itself connects again for its other requests, and after
+    3500 it connects once more if it can get a new token (`ended` in `ends.py`).
+    """
     return 3500 <= code < 4000 or code in _FINAL_CODES  # noqa: PLR2004 - the protocol's range
 
 

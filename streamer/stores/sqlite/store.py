@@ -23,6 +23,7 @@ from streamer.queue.common import (
     owner_full,
     queue_full,
 )
+from streamer.stores.options import MAX_PENDING, MAX_READING
 from streamer.stores.sqlite.budget import ByteBudget
 from streamer.stores.sqlite.files import make_private
 from streamer.stores.sqlite.operations import NUMBERS
@@ -31,8 +32,6 @@ from streamer.stores.sqlite.rows import encode_cause, encode_error, summary_of, 
 from streamer.stores.sqlite.write_queries import ADDRESS_FULL, FULL, LOST, NOT_FOUND, OWNER_FULL
 from streamer.stores.sqlite.writer_process import WriterProcess
 
-MAX_PENDING: Final = 64 * 1024 * 1024
-MAX_READING: Final = 16 * 1024 * 1024
 LEAST_PURGED: Final = 16
 MOST_PURGED: Final = 512
 """Maximum number of records that are deleted in one transaction."""

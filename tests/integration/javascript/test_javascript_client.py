@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from client_traces.walks import walk
 
+from streamer.client.machine.state import final_close
+
 HERE = Path(__file__).parent
 CLIENT = HERE.parents[2] / "streamer" / "client" / "js"
 CONFIG = """
@@ -96,6 +98,19 @@ def test_its_state_machine_answers_as_the_traces_say_and_as_the_python_clients_d
     walks = [{"options": options, "steps": steps} for options, steps in map(walk, range(150))]
     (tmp_path / "walks.json").write_text(json.dumps(walks))
     run_tests(node, "machine.test.mjs", WALKS=str(tmp_path / "walks.json"))
+
+
+def test_both_clients_give_up_after_the_same_close_codes(node: list[str]) -> None:
+    codes = range(1000, 5000)
+    ask = (
+        f"const {{ finalClose }} = await import({json.dumps(str(CLIENT / 'src/state.js'))});"
+        f"const codes = Array.from({{ length: {len(codes)} }}, (_, index) => {codes.start} + index);"
+        "console.log(JSON.stringify(codes.filter(finalClose)))"
+    )
+    done = subprocess.run([*node, "--input-type=module", "-e", ask], capture_output=True, text=True, check=True)
+    final = json.loads(done.stdout)
+    assert len(final) > 500
+    assert final == [code for code in codes if final_close(code)]
 
 
 def test_odd_options_missing_tokens_and_deadly_requests_do_no_harm(node: list[str]) -> None:

@@ -15,6 +15,7 @@ from streamer.contracts.auth import Authenticator
 from streamer.contracts.components import Component, Kind
 from streamer.core.errors import UNAUTHORIZED, Error
 from streamer.core.principal import Principal
+from streamer.transports import close_codes
 
 V1 = "/admin/v1"
 
@@ -41,6 +42,14 @@ def frame(code):
 def test_the_code_of_the_side_that_closed_first_counts(received, sent, received_first, label):
     handshake = SimpleNamespace(recv=frame(received), sent=frame(sent), recv_then_sent=received_first)
     assert close_label(handshake) == label
+
+
+def test_every_close_code_of_the_service_has_a_label_of_its_own():
+    codes = [value for name, value in vars(close_codes).items() if type(value) is int and name != "MAX_REASON"]
+    assert len(codes) > 10
+    assert [close_label(SimpleNamespace(recv=None, sent=frame(code), recv_then_sent=False)) for code in codes] == [
+        str(code) for code in codes
+    ]
 
 
 def test_no_close_frame_is_1006():

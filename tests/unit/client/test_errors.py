@@ -1,11 +1,16 @@
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 
 from streamer.client import ConnectionFailed, ConnectionLost, InternalError, RequestFailed
 from streamer.client.advice import on_close, on_refusal
 from streamer.client.errors import _BY_CODE, request_failed
+from streamer.client.machine import Options, Phase, State, events, next_state
+from streamer.client.machine.state import final_close
 from streamer.core.errors import CODES, StreamerError
+from streamer.transports.close_codes import SENT
 
 
 def test_every_code_of_the_service_has_its_own_exception():
@@ -103,3 +108,42 @@ def test_the_status_of_a_refusal_says_whether_to_try_again(status, final):
 )
 def test_the_close_code_says_whether_to_connect_again(code, welcome):
     assert ConnectionLost("ws://h/ws", code).reconnect is welcome
+
+
+REACTIONS = {
+    "reconnect": (False, True),
+    "give up": (True, False),
+    "reconnect, without that request, which fails": (True, True),
+    "reconnect once with a new token, or give up": (True, False),
+}
+"""By the words of the page: whether the code is final for the request, and whether a client without a token function
+connects again.
+"""
+
+
+def documented():
+    """Each close code of the page, and what it says that both clients do."""
+    page = (Path(__file__).parents[3] / "docs/reference/messages.md").read_text()
+    table = page.partition("| code | reason | both clients |\n| --- | --- | --- |\n")[2].partition("\n\n")[0]
+    for line in table.splitlines():
+        codes, _reason, reaction = line.strip("| ").split(" | ")
+        for code in re.findall(r"\d{4}", codes):
+            yield int(code), reaction
+
+
+def test_the_page_is_read():
+    assert len(list(documented())) >= len(SENT) - 1
+
+
+@pytest.mark.parametrize(("code", "reaction"), list(documented()))
+def test_the_client_reacts_to_each_close_code_as_the_page_says(code, reaction):
+    final, connects_again = REACTIONS[reaction]
+    assert final_close(code) is final
+    assert ConnectionLost("ws://h/ws", code).reconnect is not final
+    state = State(options=Options())
+    for event in (events.Submitted("small"), events.Submitted("large")):
+        state, _ = next_state(state, event)
+    state, _ = next_state(state, events.Due(state.epoch))
+    state, _ = next_state(state, events.Opened(state.epoch))
+    state, _ = next_state(state, events.Ended(state.epoch, code))
+    assert state.phase is (Phase.WAITING if connects_again else Phase.CLOSED)

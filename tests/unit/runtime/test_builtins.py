@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import streamer
+from streamer.config.build import with_defaults
 from streamer.config.settings import PluginSettings, Settings, WorkerSettings
 from streamer.contracts.components import BuildContext, Kind, Stability
 from streamer.contracts.handlers import Handler
@@ -113,7 +114,8 @@ def record(name: str) -> RequestRecord:
 
 @pytest.mark.parametrize("name", ["memory", "sqlite"])
 async def test_a_store_is_bounded_by_the_files_max_queued_and_closed_after_use(registry, context, name):
-    async with registry.components[Kind.STORE, name].factory({}, context) as store:
+    component = registry.components[Kind.STORE, name]
+    async with component.factory(with_defaults({}, component.options), context) as store:
         await store.enqueue(record("1"))
         with pytest.raises(Error) as caught:
             await store.enqueue(record("2"))
@@ -126,7 +128,8 @@ async def test_a_store_is_bounded_by_the_files_max_queued_and_closed_after_use(r
 async def test_a_store_is_bounded_for_each_owner_by_the_files_max_queued_per_owner(registry, tmp_path, name):
     settings = Settings(path=tmp_path / "streamer.yaml", worker=WorkerSettings(max_queued_per_owner=1))
     context = BuildContext(base_dir=tmp_path, settings=settings)
-    async with registry.components[Kind.STORE, name].factory({}, context) as store:
+    component = registry.components[Kind.STORE, name]
+    async with component.factory(with_defaults({}, component.options), context) as store:
         await store.enqueue(record("1"))
         with pytest.raises(Error, match="the limit for one owner"):
             await store.enqueue(record("2"))
