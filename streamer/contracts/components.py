@@ -121,7 +121,9 @@ class Component:
     """
     stability: Stability = Stability.STABLE
     immediate: bool = False
-    """The object fulfils `Middleware.immediate`: it can be stepped without a task."""
+    """Of a handler: the object fulfils `Middleware.immediate`, so it can be stepped without a task. Of a middleware,
+    the attribute `Middleware.immediate` of the object decides, and this field is not read.
+    """
     check_machine: Check | None = None
     """As `check`, for things that must exist on the machine where the service starts: files, folders, programs. Only
     `streamer check` calls it, since other commands, such as an export, may run on another machine.
