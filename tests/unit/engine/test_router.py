@@ -624,6 +624,20 @@ async def test_what_was_no_request_is_counted_and_nothing_else(house):
     assert peer.refusals == 3
 
 
+async def test_a_request_without_the_permission_counts_as_refused_and_a_handlers_own_error_does_not(house):
+    async def fails(request):
+        raise Error("FORBIDDEN", "not you")
+
+    house.declare("secret", double, immediate=True, permissions=frozenset({"read"}))
+    house.declare("fails", fails)
+    peer = house.peer()
+    house.send(peer, action="secret", payload=1)
+    assert (peer.messages[0]["error"]["code"], peer.refusals) == ("FORBIDDEN", 1)
+    house.send(peer, action="fails", payload=1)
+    await house.settle()
+    assert (peer.messages[1]["error"]["code"], peer.refusals) == ("FORBIDDEN", 1)
+
+
 async def test_a_message_that_breaks_many_rules_counts_for_many(house):
     house.declare("checked", double, schema={"items": {"type": "string"}}, immediate=True)
     peer = house.peer()
