@@ -22,41 +22,13 @@ from typing import Any, NoReturn
 
 import pytest
 import structlog
-
-LANES = {
-    "unit": "needs nothing but Python, and runs in the process of the tests",
-    "service": "starts services as their users do, on SQLite and in memory, or processes that they consist of",
-    "aws": "needs the emulators of AWS",
-    "browser": "needs Node or Chromium",
-}
-_AWS = {"ministack", "moto", "aws_tool"}
-_ON_AWS = ("aws", "dynamodb")
-"""How the names of stores and of deployments begin that the emulators are needed for."""
-_BROWSER = {"node", "node_package", "tsc", "chromium"}
-_SERVICE = {"acceptance", "conversations", "integration"}
-
-
-def lane_of(item: pytest.Item) -> str:
-    """The lane of a test: what it needs on the machine decides. A test of several needs is in the rarest of them."""
-    fixtures = set(getattr(item, "fixturenames", ()))
-    parameters = getattr(getattr(item, "callspec", None), "params", {})
-    if fixtures & _AWS or any(isinstance(one, str) and one.startswith(_ON_AWS) for one in parameters.values()):
-        return "aws"
-    if fixtures & _BROWSER or parameters.get("make") in ("ws", "javascript"):
-        return "browser"
-    return "service" if _is_of_a_service(item) or item.get_closest_marker("service") else "unit"
-
-
-def _is_of_a_service(item: pytest.Item) -> bool:
-    return not _SERVICE.isdisjoint(item.path.relative_to(ROOT).parts[:2])
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        item.add_marker(lane_of(item))
-        if _is_of_a_service(item):
-            # What is tested from outside has its tests inside as well. Tracing its processes would double their time.
-            item.add_marker("no_cover")
+from lanes import (  # noqa: F401 - hooks of pytest
+    pytest_collection_modifyitems,
+    pytest_deselected,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
 
 
 class RunningService:
@@ -181,7 +153,7 @@ def any_loop(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
 
 ROOT = Path(__file__).parents[1]
 TOOLS = Path(os.environ.get("STREAMER_TEST_TOOLS", ROOT / ".tools"))
-NODE_MODULES = ROOT / ".tools" / "node_modules"
+NODE_MODULES = TOOLS.absolute() / "node_modules"
 
 
 def without(name: str | Path) -> NoReturn:

@@ -6,28 +6,21 @@ import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
+import lanes
 import pytest
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def conftest(request):
-    """`tests/conftest.py` as pytest has loaded it."""
-    path = str(ROOT / "tests" / "conftest.py")
-    plugins = request.config.pluginmanager.get_plugins()
-    return next(plugin for plugin in plugins if getattr(plugin, "__file__", None) == path)
-
-
-def test_the_lanes_are_markers_and_in_the_readme(conftest):
+def test_the_lanes_are_markers_and_in_the_readme():
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["markers"]
-    assert set(conftest.LANES) <= {marker.partition(":")[0] for marker in declared}
-    assert all(f"`-m {name}`" in (ROOT / "README.md").read_text() for name in conftest.LANES)
+    assert set(lanes.LANES) <= {marker.partition(":")[0] for marker in declared}
+    assert all(f"`-m {name}`" in (ROOT / "README.md").read_text() for name in lanes.LANES)
 
 
-def test_each_test_is_in_exactly_one_lane(request, conftest):
+def test_each_test_is_in_exactly_one_lane(request):
     for item in request.session.items:
-        assert len({marker.name for marker in item.iter_markers()} & set(conftest.LANES)) == 1, item.nodeid
+        assert len({marker.name for marker in item.iter_markers()} & set(lanes.LANES)) == 1, item.nodeid
 
 
 @pytest.mark.parametrize(
@@ -46,11 +39,11 @@ def test_each_test_is_in_exactly_one_lane(request, conftest):
         ("tests/conversations/test_it.py", [], ["home"], {"home": "aws-processes", "make": "ws"}, "aws"),
     ],
 )
-def test_what_a_test_needs_decides(conftest, place, marks, fixtures, parameters, lane):
+def test_what_a_test_needs_decides(place, marks, fixtures, parameters, lane):
     item = SimpleNamespace(
         path=ROOT / place,
         fixturenames=fixtures,
         callspec=SimpleNamespace(params=parameters),
         get_closest_marker=lambda name: name if name in marks else None,
     )
-    assert conftest.lane_of(item) == lane
+    assert lanes.lane_of(item) == lane
