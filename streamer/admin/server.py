@@ -82,7 +82,7 @@ class AdminServer:
     def _run(self) -> None:
         self._loop.run_forever()
         self._loop.close()
-        # A service that was not closed in order has no loop any more.
+        # A service that was not closed in order no longer has a loop.
         with contextlib.suppress(RuntimeError):
             self._service.call_soon_threadsafe(self._ended.set)
 

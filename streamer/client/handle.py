@@ -94,7 +94,7 @@ class RequestHandle:
 
         Raises:
             Conflict: when awaited: it has already ended.
-            NotFound: when awaited: the service does not know it (any more).
+            NotFound: when awaited: the service does not know it, or no longer does.
             ConnectionLost: when awaited: the connection ended permanently.
         """
         assert self._canceller is not None, "the client gives every handle its canceller"

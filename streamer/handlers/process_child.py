@@ -116,7 +116,7 @@ def run(job: bytes, reporter: Reporter) -> bytes:
         value = function(request, **options)
     except Error as error:
         return _pickled_error(error)
-    except BaseException as problem:  # noqa: BLE001 - it belongs to whoever waits, SystemExit included
+    except BaseException as problem:  # noqa: BLE001 - it belongs to the caller, SystemExit included
         return _pickled_failure(describe(problem), format_traceback(problem))
     try:
         return pickle.dumps(("returned", value))

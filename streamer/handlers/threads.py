@@ -185,7 +185,7 @@ def _serve(work: queue.SimpleQueue[_Job | None], ended: Callable[[_Job, Any, Bas
         try:
             # A job that was cancelled on its way to this thread never starts.
             value = None if job.cancelled.is_set() else job.run()
-        except BaseException as raised:  # noqa: BLE001 - it belongs to whoever waits, SystemExit included
+        except BaseException as raised:  # noqa: BLE001 - it belongs to the caller, SystemExit included
             error = _deliverable(raised)
         # A closed loop has no callers.
         with contextlib.suppress(RuntimeError):

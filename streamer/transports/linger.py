@@ -48,7 +48,7 @@ class Linger:
         try:
             own.shutdown(socket.SHUT_WR)
         except OSError:
-            own.close()  # It ended with a reset: no client reads any more.
+            own.close()  # It ended with a reset: no client reads it.
             return
         everyone.add(cls(own, loop, everyone))
 

@@ -419,6 +419,38 @@ def test_every_module_says_what_it_is():
     assert [name for name in silent if not name.endswith("__main__.py")] == []
 
 
+def empty_docstrings(source):
+    """Lines of docstrings that only name what they implement: the docstring of the protocol is inherited."""
+    for node in nodes(source):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node) or ""
+            if re.fullmatch(r"(Part of|See|Implements) `[^`]+`\.?", text):
+                yield getattr(node, "lineno", 1)
+
+
+def test_no_docstring_only_names_what_it_implements():
+    found = {name_of(path): lines for path in EVERY_MODULE if (lines := list(empty_docstrings(path.read_text())))}
+    assert found == {}
+
+
+def test_an_empty_docstring_is_recognised():
+    assert list(empty_docstrings('class A:\n    def close(self):\n        """Part of `Store`."""')) == [2]
+    assert not list(empty_docstrings('class A:\n    def close(self):\n        """Part of `Store`; it waits."""'))
+
+
+UNCLEAR = re.compile(
+    r"\b(told|tells|telling|whoever|whom|beside|mends?|any more|in its turn|in their turn)\b", re.IGNORECASE
+)
+"""Words that this project used with a meaning of its own, for which English has a plain one."""
+PAGES = [ROOT.parent / "README.md", *ROOT.parent.glob("docs/**/*.md"), *ROOT.parent.glob("plugins/*/README.md")]
+
+
+@pytest.mark.parametrize("path", [*PAGES, *EVERY_MODULE], ids=lambda path: path.relative_to(ROOT.parent).as_posix())
+def test_text_uses_the_words_of_the_field(path):
+    lines = enumerate(path.read_text().splitlines(), 1)
+    assert [f"{number}: {line.strip()}" for number, line in lines if UNCLEAR.search(line)] == []
+
+
 @pytest.mark.parametrize(
     "library",
     [

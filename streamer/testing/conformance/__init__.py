@@ -24,25 +24,25 @@ import pytest
 from streamer.contracts.stores import RequestQueue
 from streamer.core.errors import StoreUnavailable
 from streamer.testing.clock import ManualClock
-from streamer.testing.conformance.claims import Claiming
-from streamer.testing.conformance.delivered import Telling
+from streamer.testing.conformance.claims import Claims
+from streamer.testing.conformance.deliveries import Deliveries
 from streamer.testing.conformance.ends import Ends
-from streamer.testing.conformance.enqueue import Enqueueing
+from streamer.testing.conformance.enqueue import Enqueues
 from streamer.testing.conformance.fairness import Fairness
 from streamer.testing.conformance.history import History
 from streamer.testing.conformance.leases import Leases
 from streamer.testing.conformance.operators import Operators
-from streamer.testing.conformance.queries import Looking
+from streamer.testing.conformance.queries import Queries
 from streamer.testing.conformance.records import LEASE, lease_of, record
 from streamer.testing.conformance.times import Times
 
 __all__ = ["StoreConformance", "lease_of", "record"]
 
 
-class StoreConformance(Enqueueing, Claiming, Fairness, Times, Leases, Ends, History, Operators, Telling, Looking):
+class StoreConformance(Enqueues, Claims, Fairness, Times, Leases, Ends, History, Operators, Deliveries, Queries):
     """The promises of `RequestQueue`, one test each. Subclass it and add a `store` fixture."""
 
-    async def test_a_closed_store_says_so(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_a_closed_store_refuses_every_call(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.close()
         with pytest.raises(StoreUnavailable):
             await store.enqueue(record(clock))

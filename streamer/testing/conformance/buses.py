@@ -79,7 +79,7 @@ class BusConformance:
         """That of another process, which publishes."""
         return await open_bus()
 
-    async def test_a_message_arrives_once_where_it_is_listened_for(self, bus: Bus, elsewhere: Bus) -> None:
+    async def test_a_message_arrives_once_at_its_listener(self, bus: Bus, elsewhere: Bus) -> None:
         async with listening(bus, "gateway-1") as one, listening(elsewhere, "gateway-2") as two:
             await elsewhere.publish("gateway-1", b"for one")
             await bus.publish("gateway-2", b"for two")
@@ -96,14 +96,14 @@ class BusConformance:
             await asyncio.gather(*(elsewhere.publish("gateway-1", message) for message in sent[100:]))
             assert await listener.until(200) == sent
 
-    async def test_a_message_is_any_bytes_of_any_size(self, bus: Bus, elsewhere: Bus) -> None:
+    async def test_a_message_may_be_any_bytes_of_any_size(self, bus: Bus, elsewhere: Bus) -> None:
         sent = [b"", bytes(range(256)), b"\x00" * 10_000, bytes(self.largest), b"after it"]
         async with listening(bus, "gateway-1") as listener:
             for message in sent:
                 await elsewhere.publish("gateway-1", message)
             assert await listener.until(len(sent)) == sent
 
-    async def test_addresses_of_like_names_are_kept_apart(self, bus: Bus, elsewhere: Bus) -> None:
+    async def test_similar_addresses_are_kept_apart(self, bus: Bus, elsewhere: Bus) -> None:
         name = "machine.example:4711:" + "x" * 40
         async with listening(bus, name) as one, listening(bus, name + "y") as two:
             await elsewhere.publish(name + "y", b"two")
@@ -112,7 +112,7 @@ class BusConformance:
             assert await one.until(1) == [b"one"]
             assert await two.until(1) == [b"two"]
 
-    async def test_a_message_to_nobody_is_lost_and_no_error(self, bus: Bus, elsewhere: Bus) -> None:
+    async def test_a_message_without_a_listener_is_dropped_without_an_error(self, bus: Bus, elsewhere: Bus) -> None:
         await elsewhere.publish("gateway-1", b"early")
         async with listening(bus, "gateway-1") as listener:
             await elsewhere.publish("gateway-1", b"in time")

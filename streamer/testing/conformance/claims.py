@@ -12,10 +12,10 @@ from streamer.testing.clock import ManualClock
 from streamer.testing.conformance.records import BROKEN, LEASE, Suite, lease_of, record
 
 
-class Claiming(Suite):
+class Claims(Suite):
     """Claims: which records are due, in what order, under which limits."""
 
-    async def test_a_claim_takes_the_record_under_a_new_fence_and_a_lease(
+    async def test_a_claim_gives_the_record_a_new_fencing_token_and_a_lease(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock))
@@ -25,14 +25,14 @@ class Claiming(Suite):
         assert claimed.started_at == clock.now()
         assert await store.get(claimed.key) == claimed
 
-    async def test_what_is_claimed_is_not_claimed_again(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_a_claimed_request_is_not_claimed_again(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(record(clock))
         await self.claim_one(store)
         claims = await store.claim("w2", 10, LEASE)
         assert claims.records == []
         assert claims.next_due == clock.now() + LEASE
 
-    async def test_of_32_contenders_one_wins(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_only_one_of_32_workers_claims_a_request(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(record(clock))
         claims = await asyncio.gather(*(store.claim(f"w{n}", 10, LEASE) for n in range(32)))
         assert sum(len(claim.records) for claim in claims) == 1
@@ -44,7 +44,7 @@ class Claiming(Suite):
         assert len((await store.claim("w1", 0, LEASE)).records) == 0
         assert len((await store.claim("w1", 3, LEASE)).records) == 2
 
-    async def test_higher_priority_goes_first_then_what_waits_longest(
+    async def test_higher_priority_goes_first_then_the_longest_wait(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         for n, priority in enumerate((0, 5, 0, 5)):
@@ -53,7 +53,7 @@ class Claiming(Suite):
         claimed = (await store.claim("w1", 10, LEASE)).records
         assert [one.id for one in claimed] == ["r1", "r3", "r0", "r2"]
 
-    async def test_an_action_without_free_slots_waits_and_holds_nobody_up(
+    async def test_an_action_without_free_slots_waits_and_delays_no_other(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         for n in range(4):
@@ -65,13 +65,11 @@ class Claiming(Suite):
         assert claims.records == []
         assert claims.next_due is None or claims.next_due > clock.now()
 
-    async def test_nothing_waits_in_an_empty_store(self, store: RequestQueue) -> None:
+    async def test_a_claim_in_an_empty_store_returns_nothing(self, store: RequestQueue) -> None:
         claims = await store.claim("w1", 10, LEASE)
         assert (claims.records, claims.abandoned, claims.next_due) == ([], [], None)
 
-    async def test_what_must_be_abandoned_holds_up_nothing_that_can_run(
-        self, store: RequestQueue, clock: ManualClock
-    ) -> None:
+    async def test_abandoned_requests_do_not_delay_runnable_ones(self, store: RequestQueue, clock: ManualClock) -> None:
         for n in range(5):
             await store.enqueue(record(clock, f"deadly{n}", max_attempts=1))
         await store.claim("dead", 5, LEASE)
@@ -82,7 +80,7 @@ class Claiming(Suite):
         assert {one.id for one in claims.abandoned} == {f"deadly{n}" for n in range(5)}
 
     @pytest.mark.parametrize(("limit", "free_slots"), [(0, None), (5, {"work": 0})])
-    async def test_what_must_be_abandoned_is_so_even_when_nothing_can_be_claimed(
+    async def test_requests_are_abandoned_even_if_none_can_be_claimed(
         self, store: RequestQueue, clock: ManualClock, limit: int, free_slots: dict[str, int] | None
     ) -> None:
         await store.enqueue(record(clock, "deadly", max_attempts=1))
@@ -93,7 +91,7 @@ class Claiming(Suite):
         assert claims.records == []
         assert [one.id for one in claims.abandoned] == ["deadly"]
 
-    async def test_when_the_next_is_due_is_said_whatever_was_claimed(
+    async def test_every_claim_returns_when_the_next_request_is_due(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         now = clock.now()
@@ -107,7 +105,7 @@ class Claiming(Suite):
         assert (await store.claim("w1", 0, LEASE, free_slots={"work0": 0, "work1": 0})).next_due == now + 5
         assert (await store.claim("w1", 0, LEASE, free_slots={"work0": 0, "work1": 0, "work2": 0})).next_due == now + 9
 
-    async def test_headroom_is_used_for_the_most_urgent_of_the_action(
+    async def test_free_slots_go_to_the_most_urgent_request_of_the_action(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock, "late"))
@@ -117,6 +115,8 @@ class Claiming(Suite):
         assert [one.id for one in claims.records] == ["urgent"]
         assert claims.next_due is None
 
-    async def test_headroom_below_nothing_is_nothing(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_a_negative_number_of_free_slots_counts_as_zero(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
         await store.enqueue(record(clock))
         assert (await store.claim("w1", 10, LEASE, free_slots={"work": -1})).records == []

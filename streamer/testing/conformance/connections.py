@@ -79,7 +79,7 @@ class ConnectionsConformance:
         # Where the client is not slow, nothing is dropped.
         assert received == [b'"acknowledged"', b'"half"', b'"other"', b'"end"']
 
-    async def test_a_message_reaches_its_connection_alone(
+    async def test_a_message_reaches_only_its_connection(
         self, connections: ConnectionManager, open_connection: Opened
     ) -> None:
         one, two = await open_connection(), await open_connection()
@@ -94,7 +94,7 @@ class ConnectionsConformance:
         [b'{"a":"\xc3\xa4"}', {"a": "ä"}, Acknowledgment("r1")],
         ids=["encoded", "mapping", "struct"],
     )
-    async def test_a_message_is_json_text_or_becomes_it(
+    async def test_a_message_is_encoded_as_json_text(
         self, connections: ConnectionManager, open_connection: Opened, message: Any
     ) -> None:
         connection = await open_connection()
@@ -103,14 +103,14 @@ class ConnectionsConformance:
         plain = msgspec.json.decode(message) if isinstance(message, bytes) else msgspec.to_builtins(message)
         assert msgspec.json.decode(received) == plain
 
-    async def test_what_is_no_message_is_the_callers_mistake(
+    async def test_an_object_that_is_not_a_message_raises_a_type_error(
         self, connections: ConnectionManager, open_connection: Opened
     ) -> None:
         connection = await open_connection()
         with pytest.raises(TypeError):
             await connections.send(connection.id, {"a": object()})
 
-    async def test_a_large_message_arrives_whole_in_its_place(
+    async def test_a_large_message_arrives_whole_and_in_order(
         self, connections: ConnectionManager, open_connection: Opened
     ) -> None:
         connection = await open_connection()
@@ -121,7 +121,7 @@ class ConnectionsConformance:
         one, joined, two = await connection.received(3)
         assert (one, msgspec.json.decode(joined), two) == (b"1", msgspec.json.decode(large), b"2")
 
-    async def test_sending_to_a_connection_that_has_ended_says_so(
+    async def test_sending_to_an_ended_connection_returns_gone(
         self, connections: ConnectionManager, open_connection: Opened
     ) -> None:
         connection, other = await open_connection(), await open_connection()
@@ -137,14 +137,14 @@ class ConnectionsConformance:
         await connections.send(other.id, b"3")
         assert await other.received(1) == [b"3"]
 
-    async def test_an_open_connection_is_active_and_has_room(
+    async def test_an_open_connection_is_active_and_accepts_messages(
         self, connections: ConnectionManager, open_connection: Opened
     ) -> None:
         connection = await open_connection()
         assert await connections.is_active(connection.id)
         assert connections.room(connection.id) is None
 
-    async def test_a_broadcast_reaches_all_and_names_those_that_are_gone(
+    async def test_a_broadcast_reaches_all_and_returns_the_ended_connections(
         self, connections: ConnectionManager, open_connection: Opened
     ) -> None:
         one, two, gone = [await open_connection() for _ in range(3)]
@@ -153,7 +153,7 @@ class ConnectionsConformance:
         assert missed == ([gone.id] if self.notices_ends else [])
         assert await one.received(1) == await two.received(1) == [b'{"n":1}']
 
-    async def test_many_may_send_at_the_same_time(
+    async def test_many_senders_can_send_at_the_same_time(
         self, connections: ConnectionManager, open_connection: Opened
     ) -> None:
         opened = [await open_connection() for _ in range(3)]

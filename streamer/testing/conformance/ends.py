@@ -15,7 +15,7 @@ from streamer.testing.conformance.records import BROKEN, LEASE, Suite, lease_of,
 class Ends(Suite):
     """Progress, results and errors."""
 
-    async def test_progress_is_kept_and_never_falls(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_progress_is_stored_and_never_decreases(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(record(clock))
         claimed = await self.claim_one(store)
         await store.update_progress(lease_of(claimed), seq=4, percentage=60, message="far", metadata=b'{"n":1}')
@@ -24,7 +24,7 @@ class Ends(Suite):
         assert found is not None
         assert (found.percentage, found.message, found.progress_metadata, found.seq) == (60, "back", b"", 5)
 
-    async def test_a_completed_request_keeps_its_result_and_is_never_due(
+    async def test_a_completed_request_stores_its_result_and_is_never_due(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock))
@@ -38,7 +38,7 @@ class Ends(Suite):
         await clock.advance(1000 * LEASE)
         assert (await store.claim("w2", 10, LEASE)).records == []
 
-    async def test_an_outcome_is_kept_with_the_progress_before_it(
+    async def test_an_outcome_is_stored_together_with_the_progress_before_it(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         for name in ("completed", "silent", "retried", "failed"):
@@ -63,7 +63,7 @@ class Ends(Suite):
             "failed": (80, "Writing PDF", b'{"page":9}'),
         }
 
-    async def test_a_failed_attempt_with_a_time_is_tried_again_then(
+    async def test_a_failed_attempt_with_a_retry_time_is_retried_then(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock))
@@ -78,7 +78,7 @@ class Ends(Suite):
         again = await self.claim_one(store)
         assert (again.attempts, again.fence, again.percentage) == (2, 2, 0)
 
-    async def test_a_failed_request_keeps_its_error(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_a_failed_request_stores_its_error(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(record(clock))
         claimed = await self.claim_one(store)
         await store.fail(lease_of(claimed), seq=2, error=BROKEN)
@@ -100,7 +100,9 @@ class Ends(Suite):
                 else:
                     await store.fail(lease, seq=1, error=BROKEN, retry_at=clock.now() + 1000)
 
-    async def test_an_ended_request_does_not_end_again_otherwise(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_an_ended_request_does_not_end_again_with_another_outcome(
+        self, store: RequestQueue, clock: ManualClock
+    ) -> None:
         await store.enqueue(record(clock))
         lease = lease_of(await self.claim_one(store))
         await store.complete(lease, seq=1, result=b"1")

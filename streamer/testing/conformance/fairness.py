@@ -31,7 +31,7 @@ class Fairness(Suite):
         return taken
 
     @pytest.mark.parametrize("at_once", [True, False], ids=["in one claim", "in many claims"])
-    async def test_two_owners_take_turns_and_each_ones_records_go_in_their_order(
+    async def test_owners_take_turns_and_each_keeps_its_order(
         self, store: RequestQueue, clock: ManualClock, at_once: bool
     ) -> None:
         for owner in ("a", "b"):
@@ -43,7 +43,7 @@ class Fairness(Suite):
         for owner in ("a", "b"):
             assert [one.id for one in taken if one.owner == owner] == [f"{owner}{n}" for n in range(5)]
 
-    async def test_one_who_queued_much_does_not_hold_up_anothers_one(
+    async def test_a_client_that_queues_many_requests_delays_no_other(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         for n in range(self.max_queued - 3):
@@ -55,7 +55,7 @@ class Fairness(Suite):
         taken = await self.in_turn(store, 4)
         assert {one.owner for one in taken} >= {"modest0", "modest1", "modest2"}
 
-    async def test_who_took_back_what_was_queued_does_not_wait_behind_it(
+    async def test_a_client_that_cancelled_its_requests_does_not_wait_for_them(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         for n in range(20):
@@ -65,7 +65,7 @@ class Fairness(Suite):
             await store.cancel(("a", f"a{n}"))
         assert "a19" in [one.id for one in await self.in_turn(store, 2)]
 
-    async def test_tenants_take_turns_however_many_owners_each_has(
+    async def test_tenants_take_turns_regardless_of_their_number_of_owners(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         for user in range(10):
@@ -85,15 +85,13 @@ class Fairness(Suite):
         await store.enqueue(record(clock, "rare", owner="b", action="rare"))
         assert "rare" in [one.id for one in await self.in_turn(store, 2)]
 
-    async def test_priority_goes_before_turns(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_priority_takes_precedence_over_turns(self, store: RequestQueue, clock: ManualClock) -> None:
         for n in range(3):
             await store.enqueue(record(clock, f"a{n}", owner="a", priority=1))
             await store.enqueue(record(clock, f"b{n}", owner="b"))
         assert [one.owner for one in await self.in_turn(store, 4)] == ["a", "a", "a", "b"]
 
-    async def test_a_retry_that_is_due_takes_its_owners_turn_and_nobody_elses(
-        self, store: RequestQueue, clock: ManualClock
-    ) -> None:
+    async def test_a_due_retry_uses_only_its_owners_turn(self, store: RequestQueue, clock: ManualClock) -> None:
         for n in range(6):
             await store.enqueue(record(clock, f"a{n}", owner="a"))
         failing = (await store.claim("w1", 6, LEASE)).records
@@ -108,7 +106,7 @@ class Fairness(Suite):
         assert Counter(one.owner for one in taken[:6]) == {"a": 3, "b": 3}
         assert [one.id for one in taken if one.owner == "a"] == [f"a{n}" for n in range(7)]
 
-    async def test_a_lease_that_ran_out_goes_before_what_waits(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_expired_leases_go_before_queued_requests(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(record(clock, "lost"))
         await self.claim_one(store, "dead")
         for n in range(3):
@@ -116,9 +114,7 @@ class Fairness(Suite):
         await clock.advance(LEASE)
         assert (await store.claim("w1", 1, LEASE)).records[0].id == "lost"
 
-    async def test_a_tenant_at_its_limit_is_passed_over_and_nobody_else(
-        self, store: RequestQueue, clock: ManualClock
-    ) -> None:
+    async def test_only_a_tenant_at_its_limit_is_passed_over(self, store: RequestQueue, clock: ManualClock) -> None:
         for n in range(3):
             for tenant in ("x", "y", "z"):
                 await store.enqueue(of_tenant(clock, tenant, "u", n))
@@ -131,9 +127,7 @@ class Fairness(Suite):
         again = await store.claim("w1", 20, LEASE, tenant_limit=2, tenants={"y": 1, "z": 2})
         assert Counter(one.tenant for one in again.records) == {"x": 2, "y": 1}
 
-    async def test_a_tenants_limit_holds_for_leases_that_ran_out_too(
-        self, store: RequestQueue, clock: ManualClock
-    ) -> None:
+    async def test_a_tenants_limit_includes_expired_leases(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(of_tenant(clock, "x", "u", 1))
         await self.claim_one(store, "dead")
         await clock.advance(LEASE)
@@ -142,14 +136,14 @@ class Fairness(Suite):
         assert (await store.claim("w1", 0, LEASE, tenant_limit=1)).next_due == clock.now()
         assert len((await store.claim("w1", 20, LEASE, tenant_limit=1)).records) == 1
 
-    async def test_what_is_due_and_has_room_is_due_now(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_a_due_request_with_a_free_slot_is_due_now(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(of_tenant(clock, "x", "u", 1))
         await clock.advance(5)
         assert (await store.claim("w1", 0, LEASE, tenant_limit=1)).next_due == clock.now()
         assert (await store.claim("w1", 0, LEASE, tenant_limit=1, tenants={"x": 1})).next_due is None
         assert (await store.claim("w1", 0, LEASE, free_slots={"work": 0})).next_due is None
 
-    async def test_what_is_given_back_is_its_owners_next(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_a_released_request_is_its_owners_next(self, store: RequestQueue, clock: ManualClock) -> None:
         for n in range(3):
             await store.enqueue(record(clock, f"r{n}"))
         (first,) = (await store.claim("w1", 1, LEASE)).records

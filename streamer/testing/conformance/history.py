@@ -16,7 +16,7 @@ from streamer.testing.conformance.records import BROKEN, LEASE, Suite, lease_of,
 class History(Suite):
     """The principal, and the history of attempts."""
 
-    async def test_who_asked_comes_back_as_it_was_given_through_all_of_a_life(
+    async def test_the_principal_is_returned_unchanged_in_every_status(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         principal = Principal(
@@ -38,7 +38,7 @@ class History(Suite):
         assert stored is not None
         assert stored.principal == principal
 
-    async def test_why_an_attempt_failed_is_kept_and_the_newest_tracebacks_with_it(
+    async def test_errors_of_attempts_and_the_newest_tracebacks_are_stored(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock, max_attempts=10))
@@ -53,7 +53,7 @@ class History(Suite):
         older = len(causes) - MAX_TRACEBACKS
         assert kept[:older] == [Cause(type=one.type, text=one.text) for one in causes[:older]]
 
-    async def test_each_attempt_that_did_not_complete_it_is_remembered(
+    async def test_every_attempt_that_did_not_complete_is_in_the_history(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         start = clock.now()
@@ -78,7 +78,7 @@ class History(Suite):
         assert found is not None
         assert (found.status, found.history) == (Status.COMPLETED, expected)
 
-    async def test_a_dead_letter_tells_every_attempt_and_keeps_them_when_it_is_run_again(
+    async def test_a_dead_letter_keeps_its_attempts_when_it_is_run_again(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock, max_attempts=2))
@@ -97,7 +97,7 @@ class History(Suite):
         assert [one.worker for one in found.history] == ["w1", "w2", "w4"]
         assert found.history[-1].error == BROKEN
 
-    async def test_an_attempt_that_was_cancelled_while_it_ran_is_told_too(
+    async def test_an_attempt_cancelled_while_running_is_in_the_history(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock))
@@ -107,7 +107,7 @@ class History(Suite):
         assert (await store.get(ended.key)) == ended
         assert (await store.requeue(ended.key)).history == ended.history
 
-    async def test_of_many_attempts_the_newest_are_remembered(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_the_history_holds_the_newest_of_many_attempts(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(record(clock))
         for _ in range(MAX_HISTORY + 2):
             await store.release([lease_of(await self.claim_one(store))])
@@ -115,7 +115,7 @@ class History(Suite):
         assert found is not None
         assert [one.fence for one in found.history] == list(range(3, MAX_HISTORY + 3))
 
-    async def test_what_was_cancelled_while_it_ran_is_never_tried_again(
+    async def test_a_request_cancelled_while_running_is_never_retried(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock, max_attempts=5))

@@ -14,7 +14,7 @@ from streamer.testing.conformance.records import BROKEN, LEASE, OWNER, Suite, le
 class Leases(Suite):
     """Leases that expire, are renewed, returned or claimed by another worker."""
 
-    async def test_work_of_a_dead_worker_is_taken_over_when_its_lease_runs_out(
+    async def test_the_requests_of_a_dead_worker_are_taken_over_when_the_lease_expires(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock))
@@ -32,7 +32,7 @@ class Leases(Suite):
         await clock.advance(LEASE - 1)
         assert (await store.claim("w2", 10, LEASE)).records == []
 
-    async def test_renewing_names_the_claims_that_were_lost(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_renewing_returns_the_lost_claims(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(record(clock, "kept"))
         await store.enqueue(record(clock, "ended"))
         kept, ended = sorted((await store.claim("w1", 10, LEASE)).records, key=lambda one: one.id, reverse=True)
@@ -41,7 +41,7 @@ class Leases(Suite):
         lost = await store.renew([lease_of(kept), lease_of(ended), stranger], LEASE)
         assert sorted(lost) == sorted([lease_of(ended), stranger])
 
-    async def test_a_late_writer_is_refused_everywhere(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_a_worker_without_its_claim_cannot_write(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(record(clock))
         late = lease_of(await self.claim_one(store, "late"))
         await clock.advance(LEASE)
@@ -57,7 +57,7 @@ class Leases(Suite):
         await store.release([late])
         assert await store.get(newer.key) == newer
 
-    async def test_a_request_that_kills_its_worker_again_and_again_ends_as_failed(
+    async def test_a_request_that_kills_its_worker_repeatedly_ends_as_failed(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock, max_attempts=2))
@@ -73,7 +73,7 @@ class Leases(Suite):
         assert await store.get(abandoned.key) == abandoned
         assert (await store.claim("w1", 10, LEASE)).abandoned == []
 
-    async def test_as_many_as_may_run_together_are_taken_over_and_what_is_new_is_not_held_up(
+    async def test_takeovers_fill_the_free_slots_and_do_not_delay_new_requests(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         for n in range(3):
@@ -90,7 +90,7 @@ class Leases(Suite):
         assert (await store.claim("w1", 0, LEASE)).next_due == clock.now()
         assert len((await store.claim("w1", 10, LEASE, lost_limit=5, lost_running=1)).records) == 2
 
-    async def test_a_request_whose_workers_died_until_its_last_attempt_is_taken_over_alone(
+    async def test_a_request_in_its_last_attempt_is_taken_over_alone(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         for n in range(3):
@@ -107,7 +107,7 @@ class Leases(Suite):
             (alone,) = (await store.claim("w1", 10, LEASE, lost_limit=4)).records
             await store.complete(lease_of(alone), seq=1, result=b"1")
 
-    async def test_a_released_claim_is_due_at_once_and_its_attempt_does_not_count(
+    async def test_a_released_claim_is_due_immediately_and_its_attempt_does_not_count(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock, max_attempts=1))
@@ -116,7 +116,7 @@ class Leases(Suite):
         again = await self.claim_one(store)
         assert (again.attempts, again.fence) == (1, 2)
 
-    async def test_claims_are_renewed_and_given_back_many_at_once(
+    async def test_many_claims_are_renewed_and_released_in_one_call(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         for n in range(4):
@@ -133,7 +133,7 @@ class Leases(Suite):
         assert await store.renew([], LEASE) == []
         await store.release([])
 
-    async def test_a_claim_of_a_request_that_is_not_known_is_lost(self, store: RequestQueue) -> None:
+    async def test_a_claim_of_an_unknown_request_is_lost(self, store: RequestQueue) -> None:
         never = Lease(OWNER, "never", 1)
         for write in (
             store.complete(never, seq=1, result=b"1"),

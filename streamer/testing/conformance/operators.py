@@ -30,7 +30,7 @@ class Operators(Suite):
             await store.complete(lease_of(running), seq=1, result=b"1")
         assert (await store.claim("w1", 10, LEASE)).records == []
 
-    async def test_what_has_ended_cannot_be_cancelled_and_what_has_not_cannot_be_requeued(
+    async def test_ended_requests_cannot_be_cancelled_and_unfinished_ones_not_requeued(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock))
@@ -41,7 +41,7 @@ class Operators(Suite):
             with pytest.raises(TransitionRefused):
                 await refused
 
-    async def test_a_failed_request_runs_again_with_its_whole_payload_and_a_new_count(
+    async def test_a_requeued_request_keeps_its_payload_and_counts_attempts_anew(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock))

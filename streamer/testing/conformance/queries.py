@@ -15,10 +15,10 @@ from streamer.testing.clock import ManualClock
 from streamer.testing.conformance.records import OWNER, Suite, lease_of, record
 
 
-class Looking(Suite):
+class Queries(Suite):
     """Listing, counting and deleting."""
 
-    async def test_a_listing_goes_from_new_to_old_in_pages_that_neither_repeat_nor_skip(
+    async def test_pages_of_a_listing_go_from_new_to_old_without_gaps_or_duplicates(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         for n in range(25):
@@ -38,7 +38,7 @@ class Looking(Suite):
             await store.enqueue(record(clock, f"late{len(seen)}"))
         assert seen == [f"r{n:02}" for n in reversed(range(25))]
 
-    async def test_a_listing_tells_how_each_request_is_whatever_its_size(
+    async def test_a_listing_returns_the_state_of_requests_of_any_size(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         long = "x" * (2 * MAX_TEXT)
@@ -61,7 +61,7 @@ class Looking(Suite):
         assert not hasattr(listed[2], "payload")
         assert len(await store.find("failed", limit=0)) == 0
 
-    async def test_a_listing_can_be_narrowed(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_a_listing_can_be_filtered(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(record(clock, "a", action="one"))
         await store.enqueue(record(clock, "b", action="two"))
         await store.enqueue(record(clock, "c", action="two", owner="client:two"))
@@ -71,12 +71,12 @@ class Looking(Suite):
         assert {one.id for one in (await store.list(status=Status.CANCELLED)).requests} == {"b"}
         assert (await store.list(owner="client:none")).requests == []
 
-    async def test_a_cursor_of_somebody_else_is_refused(self, store: RequestQueue) -> None:
+    async def test_a_cursor_of_another_owner_is_refused(self, store: RequestQueue) -> None:
         with pytest.raises(Error) as refused:
             await store.list(cursor="not one of ours")
         assert refused.value.code == VALIDATION_ERROR
 
-    async def test_counts_name_every_state(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_counts_include_every_status(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(record(clock, "a"))
         await store.enqueue(record(clock, "b"))
         await store.cancel((OWNER, "b"))
@@ -84,7 +84,7 @@ class Looking(Suite):
         assert set(counts) == set(Status)
         assert (counts[Status.PENDING], counts[Status.CANCELLED], counts[Status.FAILED]) == (1, 1, 0)
 
-    async def test_purging_takes_what_ended_before_and_nothing_else(
+    async def test_purging_deletes_only_requests_that_ended_before(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         for name in ("old", "new", "waiting"):
@@ -96,9 +96,7 @@ class Looking(Suite):
         assert {one.id for one in (await store.list()).requests} == {"new", "waiting"}
         assert await store.purge(clock.now() - 50) == 0
 
-    async def test_what_is_kept_for_the_store_as_a_whole_stays_as_it_was_first(
-        self, store: RequestQueue, clock: ManualClock
-    ) -> None:
+    async def test_a_value_of_the_store_keeps_its_first_value(self, store: RequestQueue, clock: ManualClock) -> None:
         values = [bytes([n]) * 32 for n in range(10)]
         kept = set(await asyncio.gather(*(store.keep("key", value) for value in values)))
         assert len(kept) == 1
@@ -113,13 +111,13 @@ class Looking(Suite):
         assert sum((await store.counts()).values()) == 1
         assert await store.purge(clock.now() + 1) == 0
 
-    async def test_a_page_that_holds_all_is_the_last(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_a_page_with_all_requests_is_the_last(self, store: RequestQueue, clock: ManualClock) -> None:
         for n in range(3):
             await store.enqueue(record(clock, f"r{n}"))
         assert (await store.list(limit=3)).cursor is None
         assert (await store.list(limit=2)).cursor is not None
 
-    async def test_what_runs_again_is_not_purged(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_a_requeued_request_is_not_purged(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(record(clock))
         await store.cancel((OWNER, "r1"))
         await store.requeue((OWNER, "r1"))

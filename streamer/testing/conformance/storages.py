@@ -74,7 +74,9 @@ class StorageConformance:
         """The records that answer one query."""
         return [one.id for one in await self.ask(storage, query)]
 
-    async def test_new_records_come_back_whole_with_rising_numbers(self, storage: Storage, clock: ManualClock) -> None:
+    async def test_new_records_are_returned_whole_with_increasing_numbers(
+        self, storage: Storage, clock: ManualClock
+    ) -> None:
         principal = Principal(user_id="u", tenant_id="t", permissions=frozenset({"read"}), claims={"n": [1, None]})
         given = [
             record(clock, "one", owner=principal.owner, principal=principal, payload=b'"' + b"x" * 100_000 + b'"'),
@@ -90,7 +92,7 @@ class StorageConformance:
         assert await storage.get([]) == []
         assert await storage.insert([]) == []
 
-    async def test_a_key_that_is_taken_stays_as_it_is_and_is_answered_with_its_row(
+    async def test_an_existing_key_is_not_changed_and_its_row_is_returned(
         self, storage: Storage, clock: ManualClock
     ) -> None:
         first, other = record(clock, "r1"), record(clock, "r1", owner="client:two")
@@ -129,7 +131,7 @@ class StorageConformance:
         assert (await self.row(storage, given)).version == 2
         assert await storage.replace([Change(1, advance(given, Claimed(NOW, "w2", NOW + LEASE)))]) == [False]
 
-    async def test_of_a_batch_each_change_succeeds_or_not_by_itself(self, storage: Storage, clock: ManualClock) -> None:
+    async def test_each_change_of_a_batch_succeeds_or_fails_alone(self, storage: Storage, clock: ManualClock) -> None:
         given = [record(clock, f"r{n}") for n in range(3)]
         await storage.insert(given)
         after = [advance(one, Cancelled(NOW)) for one in given]
@@ -141,7 +143,7 @@ class StorageConformance:
         counts = await storage.counts()
         assert (counts[Status.CANCELLED], counts[Status.PENDING]) == (2, 1)
 
-    async def test_lines_count_what_waits(self, storage: Storage, clock: ManualClock) -> None:
+    async def test_lines_count_queued_requests(self, storage: Storage, clock: ManualClock) -> None:
         assert await storage.lines() == []
         principal = Principal(user_id="u", tenant_id="t")
         given = [record(clock, f"r{n}") for n in range(4)]
@@ -157,7 +159,9 @@ class StorageConformance:
             LineCount(Line("work", 0, address.share, "client:two"), 1, 0),
         ]
 
-    async def test_the_first_of_a_line_are_those_that_could_start(self, storage: Storage, clock: ManualClock) -> None:
+    async def test_the_head_of_a_line_contains_requests_that_could_start(
+        self, storage: Storage, clock: ManualClock
+    ) -> None:
         given = [record(clock, f"r{n}") for n in range(5)]
         await storage.insert([*given, record(clock, "other", owner="client:two")])
         started = Claimed(NOW, "w", NOW + LEASE)
@@ -172,14 +176,14 @@ class StorageConformance:
         (one,) = await self.ask(storage, Ready(LINE, NOW, 1))
         assert (one.line, one.key, one.number) == (LINE, given[2].key, (await self.row(storage, given[2])).number)
 
-    async def test_many_queries_are_answered_in_their_order(self, storage: Storage, clock: ManualClock) -> None:
+    async def test_many_queries_are_answered_in_order(self, storage: Storage, clock: ManualClock) -> None:
         await storage.insert([record(clock, "a"), record(clock, "b", owner="client:two")])
         two = Ready(Line("work", 0, "", "client:two"), NOW, 5)
         found = await storage.candidates([two, Timed(Status.PROCESSING), Ready(LINE, NOW, 5)])
         assert [[one.id for one in ones] for ones in found] == [["b"], [], ["a"]]
         assert await storage.candidates([]) == []
 
-    async def test_what_waits_for_a_time_is_found_by_it(self, storage: Storage, clock: ManualClock) -> None:
+    async def test_requests_that_wait_for_a_time_are_found_by_it(self, storage: Storage, clock: ManualClock) -> None:
         given = [record(clock, f"r{n}", action=f"a{n % 2}") for n in range(5)]
         await storage.insert(given)
         for n, due_at in ((0, 9), (1, 3), (2, 6)):
@@ -196,7 +200,7 @@ class StorageConformance:
         await self.write(storage, given[3], Completed(NOW, 1, 1, b"1"))
         assert await self.ids(storage, Timed(Status.PROCESSING)) == []
 
-    async def test_what_expires_is_found_while_it_waits(self, storage: Storage, clock: ManualClock) -> None:
+    async def test_expiring_requests_are_found_while_queued(self, storage: Storage, clock: ManualClock) -> None:
         given = [record(clock, f"r{n}", expires_at=NOW + 9 - n) for n in range(4)]
         await storage.insert([*given, record(clock, "never")])
         started = Claimed(NOW, "w", NOW + LEASE)
@@ -209,7 +213,7 @@ class StorageConformance:
         await self.write(storage, given[3], Cancelled(NOW))
         assert await self.ids(storage, Expiring(NOW + 8, 9)) == ["r1"]
 
-    async def test_pages_go_from_new_to_old_and_neither_repeat_nor_skip(
+    async def test_pages_go_from_new_to_old_without_gaps_or_duplicates(
         self, storage: Storage, clock: ManualClock
     ) -> None:
         for n in range(9):
@@ -225,7 +229,7 @@ class StorageConformance:
         oldest = await storage.page(Filter(), 2, after=after, oldest_first=True)
         assert [row.record.id for row in oldest] == ["r1", "r2"]
 
-    async def test_pages_show_what_is_wanted(self, storage: Storage, clock: ManualClock) -> None:
+    async def test_pages_can_be_filtered(self, storage: Storage, clock: ManualClock) -> None:
         given = [record(clock, "a"), record(clock, "a", owner="client:two"), record(clock, "b", action="rare")]
         await storage.insert(given)
         await self.write(storage, given[1], Cancelled(NOW), Delivered(NOW))
@@ -241,7 +245,9 @@ class StorageConformance:
         assert await found(undelivered=True) == [(OWNER, "a"), (OWNER, "b")]
         assert await found(action="none") == []
 
-    async def test_what_ended_long_ago_is_deleted_in_slices(self, storage: Storage, clock: ManualClock) -> None:
+    async def test_requests_that_ended_long_ago_are_deleted_in_batches(
+        self, storage: Storage, clock: ManualClock
+    ) -> None:
         given = [record(clock, f"r{n}") for n in range(5)]
         await storage.insert(given)
         for one in given[:3]:
@@ -257,13 +263,13 @@ class StorageConformance:
         assert row.version == 1
         assert row.number > max(one.number for one in left), "numbers must be unique"
 
-    async def test_a_value_is_kept_as_it_was_first_until_it_is_replaced(self, storage: Storage) -> None:
+    async def test_a_value_is_kept_until_it_is_replaced(self, storage: Storage) -> None:
         assert await storage.keep("name", b"\x00first") == b"\x00first"
         assert await storage.keep("name", b"second") == b"\x00first"
         assert await storage.keep("name", b"third", replace=True) == b"third"
         assert await storage.keep("name", b"") == b"third"
         assert dict.fromkeys(Status, 0) | dict(await storage.counts()) == dict.fromkeys(Status, 0)
 
-    async def test_it_can_be_closed_twice(self, storage: Storage) -> None:
+    async def test_a_storage_can_be_closed_twice(self, storage: Storage) -> None:
         await storage.close()
         await storage.close()

@@ -49,7 +49,7 @@ class OrphansConformance:
         """Those of another."""
         return open_subscriptions()
 
-    async def test_a_request_is_orphaned_when_its_time_without_a_subscriber_is_over(
+    async def test_a_request_is_orphaned_after_its_time_without_a_subscriber(
         self, subscriptions: Subscriptions, elsewhere: Subscriptions, clock: ManualClock
     ) -> None:
         await subscriptions.add(KEY, "c1", 30.0)
@@ -75,7 +75,7 @@ class OrphansConformance:
         await clock.advance(31)
         assert await subscriptions.is_orphaned(KEY)
 
-    async def test_the_newest_loss_of_a_subscriber_counts(
+    async def test_the_most_recent_loss_of_a_subscriber_counts(
         self, subscriptions: Subscriptions, clock: ManualClock
     ) -> None:
         await subscriptions.add(KEY, "c1", 30.0)
@@ -89,7 +89,7 @@ class OrphansConformance:
         await clock.advance(11)
         assert await subscriptions.is_orphaned(KEY)
 
-    async def test_no_more_orphans_are_returned_than_were_asked_for(
+    async def test_no_more_orphans_are_returned_than_requested(
         self, subscriptions: Subscriptions, clock: ManualClock
     ) -> None:
         keys = {(KEY[0], f"r{number}") for number in range(5)}
@@ -107,7 +107,7 @@ class OrphansConformance:
 class SubscriptionsConformance(OrphansConformance):
     """The promises of `Subscriptions`, one test each. Subclass it and add an `open_subscriptions` fixture."""
 
-    async def test_every_process_sees_the_subscribers_at_once(
+    async def test_every_process_sees_a_new_subscriber_immediately(
         self, subscriptions: Subscriptions, elsewhere: Subscriptions
     ) -> None:
         assert await elsewhere.of(KEY) == []
@@ -117,18 +117,18 @@ class SubscriptionsConformance(OrphansConformance):
         assert sorted(await elsewhere.of(KEY)) == ["c1", "c2"]
         assert await subscriptions.of(OTHER) == ["c1"]
 
-    async def test_requests_of_like_names_are_kept_apart(self, subscriptions: Subscriptions) -> None:
+    async def test_requests_with_similar_names_are_kept_apart(self, subscriptions: Subscriptions) -> None:
         keys = [("a", "b#c"), ("a#b", "c"), ("a", "B#c"), ("ä", "b" * 128), ("client:" + "x" * 500, "b")]
         for number, key in enumerate(keys):
             await subscriptions.add(key, f"c{number}")
         assert [await subscriptions.of(key) for key in keys] == [[f"c{number}"] for number in range(len(keys))]
 
-    async def test_a_subscription_is_made_once(self, subscriptions: Subscriptions) -> None:
+    async def test_a_subscription_is_created_once(self, subscriptions: Subscriptions) -> None:
         for _ in range(2):
             await subscriptions.add(KEY, "c1")
         assert await subscriptions.of(KEY) == ["c1"]
 
-    async def test_of_all_that_claim_an_outcome_one_gets_it(
+    async def test_only_one_process_can_claim_an_outcome(
         self, subscriptions: Subscriptions, open_subscriptions: Open
     ) -> None:
         await subscriptions.add(KEY, "c1")
@@ -136,7 +136,7 @@ class SubscriptionsConformance(OrphansConformance):
         assert claims.count(True) == 1
         assert await subscriptions.of(KEY) == []
 
-    async def test_an_outcome_is_claimed_for_each_connection_by_itself(
+    async def test_an_outcome_is_claimed_for_each_connection_separately(
         self, subscriptions: Subscriptions, elsewhere: Subscriptions
     ) -> None:
         for connection in ("c1", "c2"):
@@ -145,7 +145,7 @@ class SubscriptionsConformance(OrphansConformance):
         assert await elsewhere.of(KEY) == ["c2"]
         assert await elsewhere.claim(KEY, "c2")
 
-    async def test_what_has_no_subscription_cannot_be_claimed(self, subscriptions: Subscriptions) -> None:
+    async def test_an_outcome_without_a_subscription_cannot_be_claimed(self, subscriptions: Subscriptions) -> None:
         await subscriptions.add(KEY, "c1")
         assert not await subscriptions.claim(KEY, "c2")
         assert not await subscriptions.claim(OTHER, "c1")
@@ -173,7 +173,7 @@ class SubscriptionsConformance(OrphansConformance):
         assert await subscriptions.of(KEY, old) == []
         assert not await subscriptions.claim(KEY, "c1", old)
 
-    async def test_only_requests_that_end_with_their_subscribers_are_left(
+    async def test_only_requests_that_end_with_their_subscribers_are_orphaned(
         self, subscriptions: Subscriptions, elsewhere: Subscriptions
     ) -> None:
         await subscriptions.add(KEY, "c1", 30.0)

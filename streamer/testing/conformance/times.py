@@ -20,9 +20,7 @@ class Times(Suite):
         assert claims.records == []
         return claims.abandoned
 
-    async def test_what_waited_too_long_ends_as_failed_and_is_told_once(
-        self, store: RequestQueue, clock: ManualClock
-    ) -> None:
+    async def test_an_expired_request_fails_and_is_returned_once(self, store: RequestQueue, clock: ManualClock) -> None:
         given = record(clock, expires_at=clock.now() + 5)
         await store.enqueue(given)
         await clock.advance(5)
@@ -33,7 +31,7 @@ class Times(Suite):
         assert await store.get(given.key) == ended
         assert await self.ended(store) == []
 
-    async def test_until_the_very_instant_it_may_begin(self, store: RequestQueue, clock: ManualClock) -> None:
+    async def test_a_request_can_start_until_it_expires(self, store: RequestQueue, clock: ManualClock) -> None:
         await store.enqueue(record(clock, expires_at=clock.now() + 5))
         await clock.advance(4.5)
         claimed = await self.claim_one(store)
@@ -44,7 +42,7 @@ class Times(Suite):
     @pytest.mark.parametrize(
         ("limit", "limits"), [(0, {}), (5, {"free_slots": {"work": 0}}), (5, {"tenant_limit": 0})], ids=str
     )
-    async def test_it_ends_whatever_may_be_claimed(
+    async def test_an_expired_request_ends_even_if_nothing_can_be_claimed(
         self, store: RequestQueue, clock: ManualClock, limit: int, limits: dict[str, object]
     ) -> None:
         await store.enqueue(record(clock, "late", expires_at=clock.now() + 1))
@@ -53,7 +51,7 @@ class Times(Suite):
         assert [one.id for one in claims.abandoned] == ["late"]
         assert (await store.counts())[Status.FAILED] == 1
 
-    async def test_what_waits_for_another_attempt_or_lost_its_worker_ends_too(
+    async def test_retries_and_requests_without_a_worker_expire_too(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock, "retrying", expires_at=clock.now() + LEASE))
@@ -66,7 +64,7 @@ class Times(Suite):
         assert [one.outcome for one in ended["retrying"].history] == [Outcome.FAILED]
         assert [one.outcome for one in ended["lost"].history] == [Outcome.LOST]
 
-    async def test_it_makes_room_in_the_queue_and_may_be_run_again(
+    async def test_an_expired_request_frees_its_place_and_can_be_requeued(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         for n in range(self.max_queued):
@@ -78,7 +76,7 @@ class Times(Suite):
         assert again.expires_at is None
         assert {one.id for one in (await store.claim("w1", 10, LEASE)).records} == {"r0", "new"}
 
-    async def test_a_clock_put_back_holds_up_neither_retries_nor_leases_nor_what_is_new(
+    async def test_a_clock_set_back_delays_no_retries_leases_or_new_requests(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock, "retrying"))
@@ -95,9 +93,7 @@ class Times(Suite):
         await clock.advance(LEASE - 5)
         assert "running" in {one.id for one in (await store.claim("w1", 10, LEASE)).records}
 
-    async def test_a_clock_put_back_does_to_each_record_what_the_table_says(
-        self, store: RequestQueue, clock: ManualClock
-    ) -> None:
+    async def test_a_clock_set_back_rebases_each_record(self, store: RequestQueue, clock: ManualClock) -> None:
         await clock.advance(100)
         await store.enqueue(record(clock, "before"))
         await self.claim_one(store)
@@ -114,7 +110,7 @@ class Times(Suite):
         for one in await self.whole(store):
             assert one == (rebase_clock(known[one.id], clock.now()) if self.one_clock else known[one.id])
 
-    async def test_a_clock_that_is_corrected_a_little_changes_nothing(
+    async def test_a_small_correction_of_the_clock_changes_nothing(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock, "running"))
@@ -126,7 +122,7 @@ class Times(Suite):
         assert found is not None
         assert found.due_at == running.due_at
 
-    async def test_a_retry_that_was_due_and_is_no_longer_waits_again(
+    async def test_a_due_retry_waits_again_if_the_clock_is_set_back(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock))

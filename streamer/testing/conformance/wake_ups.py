@@ -73,7 +73,7 @@ class WakeUpsConformance:
         """That of another process."""
         return await open_queue()
 
-    async def test_a_request_that_another_process_stores_wakes(
+    async def test_a_request_stored_by_another_process_wakes_the_watch(
         self, queue: WatchedQueue, elsewhere: WatchedQueue, clock: ManualClock
     ) -> None:
         async with watching(queue) as woken:
@@ -83,7 +83,7 @@ class WakeUpsConformance:
                 claims = await queue.claim("w1", 1, LEASE)
                 assert [one.id for one in claims.records] == [name]
 
-    async def test_a_request_that_another_process_gives_back_wakes(
+    async def test_a_request_released_by_another_process_wakes_the_watch(
         self, queue: WatchedQueue, elsewhere: WatchedQueue, clock: ManualClock
     ) -> None:
         await elsewhere.enqueue(record(clock))
@@ -93,7 +93,7 @@ class WakeUpsConformance:
             await wait_for(woken)
             assert len((await queue.claim("w1", 1, LEASE)).records) == 1
 
-    async def test_a_request_that_an_operator_runs_again_wakes(
+    async def test_a_requeued_request_wakes_the_watch(
         self, queue: WatchedQueue, elsewhere: WatchedQueue, clock: ManualClock
     ) -> None:
         await elsewhere.enqueue(record(clock))
@@ -103,7 +103,7 @@ class WakeUpsConformance:
             await wait_for(woken)
             assert len((await queue.claim("w1", 1, LEASE)).records) == 1
 
-    async def test_a_watch_begins_again_after_it_was_cancelled(
+    async def test_a_watch_restarts_after_it_was_cancelled(
         self, queue: WatchedQueue, elsewhere: WatchedQueue, clock: ManualClock
     ) -> None:
         async with watching(queue):
@@ -112,7 +112,7 @@ class WakeUpsConformance:
             await elsewhere.enqueue(record(clock))
             await wait_for(woken)
 
-    async def test_a_burst_of_requests_leaves_none_unclaimed(
+    async def test_every_request_of_a_burst_is_claimed(
         self, queue: WatchedQueue, elsewhere: WatchedQueue, clock: ManualClock
     ) -> None:
         """Wake-ups may be merged, but one comes after the last request was stored."""

@@ -140,7 +140,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOIL_HASTY", "yes")
     monkeypatch.setattr(sweep, "GRACE", 1.0)
     monkeypatch.setattr(sweep, "LONG_GRACE", 3.0)
-    monkeypatch.setattr(sweep, "TELLING", 1.0)
+    monkeypatch.setattr(sweep, "DELIVERING", 1.0)
 
 
 async def hold(emulator: Emulator, wake: str, count: int, seed: int, ledger: Path, witness: Witness) -> None:

@@ -133,7 +133,7 @@ class Peer:
         self._life.at(f"{step}.after")
 
     def refused(self, _count: int = 1, /) -> None:
-        """Part of `Peer`; it sends no nonsense."""
+        """Nothing: this peer sends only valid messages."""
 
     def send_latest(self, name: str, data: bytes, final: bool = False, /) -> None:
         self.send(data)

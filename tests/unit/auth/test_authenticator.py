@@ -11,7 +11,7 @@ from streamer.core.errors import UNAUTHORIZED, Error
 
 
 class Rotating:
-    """Part of `KeySource`: knows one set, and another once it has looked."""
+    """A `KeySource` that holds one set of keys, and another one after its first refresh."""
 
     def __init__(self, first, second):
         self.keys = KeySet(from_jwks(first), ALGORITHMS)

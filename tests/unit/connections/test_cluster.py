@@ -16,7 +16,7 @@ KEY = ("client:one", "r1")
 
 
 class Peer:
-    """Part of `Peer`: remembers what it is sent."""
+    """A `Peer` that records the messages sent to it."""
 
     owner = "client:one"
 

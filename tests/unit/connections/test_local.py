@@ -11,7 +11,7 @@ from streamer.core.principal import Principal
 
 
 class Recorder:
-    """Part of `Peer`: remembers calls. Unlike a real one it never closes and never drops anything."""
+    """A `Peer` that records calls. Unlike a real one it never closes and never drops a message."""
 
     def __init__(self, id: str) -> None:
         self.id = id

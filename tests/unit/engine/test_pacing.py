@@ -14,7 +14,7 @@ KEY = ("client:one", "r")
 
 
 class Connections:
-    """Part of `ConnectionManager`: one connection, which is behind while `room_for` is set."""
+    """A `ConnectionManager` with one connection, which lags behind while `room_for` is set."""
 
     def __init__(self):
         self.room_for = None

@@ -142,7 +142,7 @@ async def test_connections_of_no_sockets_of_this_process_are_not_remembered(subs
 
 
 class Worker:
-    """Part of `Worker`: remembers what it was to cancel."""
+    """A `Worker` that records the requests it was asked to cancel."""
 
     def __init__(self):
         self.cancelled = []

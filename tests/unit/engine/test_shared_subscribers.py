@@ -27,7 +27,7 @@ DONE = b'{"type":"complete","request_id":"r1","seq":9,"success":true,"result":1}
 
 
 class MemorySubscriptions:
-    """Part of `Subscriptions`, in this process. Each call waits where a test holds it; none ever lags."""
+    """`Subscriptions` in this process. A test can hold each call; no read is ever out of date."""
 
     def __init__(self):
         self.rows = {}

@@ -29,12 +29,12 @@ async def test_a_claim_that_all_get_is_noticed(clock):
 
     made = Generous(clock)
     with pytest.raises(AssertionError):
-        await SubscriptionsConformance().test_of_all_that_claim_an_outcome_one_gets_it(made, lambda: made)
+        await SubscriptionsConformance().test_only_one_process_can_claim_an_outcome(made, lambda: made)
 
 
 async def test_subscriptions_that_others_do_not_see_are_noticed(clock):
     with pytest.raises(AssertionError):
-        await SubscriptionsConformance().test_every_process_sees_the_subscribers_at_once(
+        await SubscriptionsConformance().test_every_process_sees_a_new_subscriber_immediately(
             MemorySubscriptions(clock), MemorySubscriptions(clock)
         )
 
@@ -63,8 +63,8 @@ class Altered(InProcessBus):
 @pytest.mark.parametrize(
     ("alter", "test"),
     [
-        (lambda message: [message, message], "test_a_message_arrives_once_where_it_is_listened_for"),
-        (lambda message: [message[:8000]], "test_a_message_is_any_bytes_of_any_size"),
+        (lambda message: [message, message], "test_a_message_arrives_once_at_its_listener"),
+        (lambda message: [message[:8000]], "test_a_message_may_be_any_bytes_of_any_size"),
         (
             lambda message: [] if message == b"7" else [message],
             "test_messages_of_one_process_arrive_in_the_order_of_the_calls",
@@ -82,7 +82,7 @@ async def test_a_bus_that_alters_messages_is_noticed(alter, test, monkeypatch):
 async def test_a_store_that_does_not_wake_is_noticed(clock, monkeypatch):
     monkeypatch.setattr(wake_ups, "WAIT", 0.05)
     with pytest.raises(TimeoutError):
-        await WakeUpsConformance().test_a_request_that_another_process_stores_wakes(
+        await WakeUpsConformance().test_a_request_stored_by_another_process_wakes_the_watch(
             Hub(clock).queue(), Hub(clock).queue(), clock
         )
 
@@ -116,4 +116,6 @@ async def test_connections_that_do_not_say_who_is_gone_are_noticed():
         return Connection(next(names), connections)
 
     with pytest.raises(AssertionError):
-        await ConnectionsConformance().test_a_broadcast_reaches_all_and_names_those_that_are_gone(connections, opened)
+        await ConnectionsConformance().test_a_broadcast_reaches_all_and_returns_the_ended_connections(
+            connections, opened
+        )

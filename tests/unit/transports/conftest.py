@@ -30,7 +30,7 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
 
 class Receiver:
-    """Part of `FrameReceiver`: remembers what came and answers by whatever the test puts into `answer`."""
+    """A `FrameReceiver` that records frames and answers by the function in `answer`."""
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []

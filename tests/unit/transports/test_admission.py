@@ -15,7 +15,7 @@ ALICE = Principal(user_id="alice")
 
 
 class Scripted(Authenticator):
-    """Part of `Authenticator`: does what the token says."""
+    """An `Authenticator` whose result is named by the token."""
 
     def __init__(self, immediate):
         self.immediate = immediate

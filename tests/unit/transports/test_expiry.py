@@ -22,7 +22,7 @@ class Peer:
 
 
 class Inner:
-    """Part of `FrameReceiver` and `PeerRegistry`."""
+    """A `FrameReceiver` and `PeerRegistry` in one."""
 
     def __init__(self):
         self.calls = []

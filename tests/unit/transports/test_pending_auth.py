@@ -28,7 +28,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class Slow(Authenticator):
-    """Part of `Authenticator`: decides when the test says so."""
+    """An `Authenticator` that decides when the test lets it."""
 
     def __init__(self, *, immediate: bool = True):
         self.immediate = immediate

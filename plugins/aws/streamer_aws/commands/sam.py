@@ -77,7 +77,7 @@ def command(
     code = "./package" if package is None else Path(os.path.relpath(package, place)).as_posix()
     # Before anything is built: the file may not be exportable.
     text = render(template(settings, raw, Choices(code=code, python=python, wake=wake)))
-    told = list(notes(settings, raw))
+    lines = list(notes(settings, raw))
     if package is not None:
         plugins = [
             plugin.distribution
@@ -85,13 +85,13 @@ def command(
             if plugin.status is PluginStatus.LOADED and plugin.distribution != OWN
         ]
         made = build(package.absolute(), settings, plugins, python=python, include=include)
-        told += left_out(settings, raw, made.files)
+        lines += left_out(settings, raw, made.files)
         if made.size > LARGEST:
-            told.append(
+            lines.append(
                 f"{package}: it has {made.size >> 20} MB, but Lambda accepts {LARGEST >> 20}; block some plugins"
             )
         note(f"{package}: created, {made.size >> 20} MB")
-    for one in told:
+    for one in lines:
         note(f"note: {one}")
     if output is None:
         say_text(text)

@@ -153,8 +153,8 @@ class SubscriptionRows:
     def _follows(self, row: Item, claimed_before: float | None) -> bool:
         if float(row["gone_at"]["N"]) <= self._clock.now():
             return False
-        told: Any = row.get("told_at")
-        return told is None or (claimed_before is not None and float(told["N"]) <= claimed_before)
+        delivered: Any = row.get("told_at")
+        return delivered is None or (claimed_before is not None and float(delivered["N"]) <= claimed_before)
 
 
 def _row(key: Key, connection_id: str) -> Item:

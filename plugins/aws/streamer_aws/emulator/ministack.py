@@ -37,12 +37,12 @@ def default_home(environ: Mapping[str, str]) -> Path:
     return Path(cache) / "streamer" / f"ministack-{VERSION}"
 
 
-async def install(home: Path, tell: Callable[[str], Any], requirement: str = REQUIREMENT) -> Path:
+async def install(home: Path, report: Callable[[str], Any], requirement: str = REQUIREMENT) -> Path:
     """Its program; on first use the environment is created, which needs the package index.
 
     Args:
         home: of the environment.
-        tell: called with one line when this takes a while.
+        report: called with one line when this takes a while.
         requirement: what pip installs.
 
     Raises:
@@ -52,7 +52,7 @@ async def install(home: Path, tell: Callable[[str], Any], requirement: str = REQ
     done = home / "installed"
     if done.exists():
         return program
-    tell(f"installing {requirement} into {home}, once")
+    report(f"installing {requirement} into {home}, once")
     for command in (
         [sys.executable, "-m", "venv", "--clear", str(home)],
         [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement],

@@ -152,9 +152,9 @@ class Process:
 
     async def _error(self, request: web.Request) -> web.Response:
         body = await request.read()
-        told: dict[str, Any] = orjson.loads(body)
-        kind = request.headers.get("Lambda-Runtime-Function-Error-Type") or told.get("errorType") or "Unhandled"
-        return self._take(b"", FunctionError(str(kind), str(told.get("errorMessage", ""))))
+        failure: dict[str, Any] = orjson.loads(body)
+        kind = request.headers.get("Lambda-Runtime-Function-Error-Type") or failure.get("errorType") or "Unhandled"
+        return self._take(b"", FunctionError(str(kind), str(failure.get("errorMessage", ""))))
 
     def _take(self, body: bytes, problem: FunctionError | None) -> web.Response:
         answer = self._answer

@@ -94,5 +94,5 @@ async def make_queue(name: str, sqs: Any, limits: Limits) -> Queue:
 
 async def _queue(sqs: Any, name: str, attributes: dict[str, str]) -> Queue:
     url = (await sqs.create_queue(QueueName=name, Attributes=attributes))["QueueUrl"]
-    told = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    return Queue(url, told["Attributes"]["QueueArn"])
+    answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    return Queue(url, answer["Attributes"]["QueueArn"])

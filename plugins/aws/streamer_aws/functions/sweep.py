@@ -28,7 +28,7 @@ GRACE: Final = 60.0
 LONG_GRACE: Final = 15 * 60.0
 """The same while many wait: then the wake-up is probably among them, and another would only add to them."""
 MANY: Final = 100
-TELLING: Final = 15.0
+DELIVERING: Final = 15.0
 """Seconds in which the process that ended a request has sent its outcome."""
 LOOK_BACK: Final = 10 * 60.0
 """Seconds for which sending an outcome is retried; then it waits for its owner to resume."""
@@ -86,7 +86,7 @@ class Sweep:
             remaining: seconds until the function is killed.
         """
         ends_at = self._clock.monotonic() + remaining
-        found = dict.fromkeys(("ended", "told", "left", "woken"), 0)
+        found = dict.fromkeys(("ended", "delivered", "orphaned", "woken"), 0)
         abandoned: list[RequestRecord] = []
 
         async def look(name: str, what: Callable[[], Awaitable[int]]) -> None:
@@ -104,8 +104,8 @@ class Sweep:
             self._logger.error("a sweep is incomplete", part="counted", error=str(problem))
         sending = asyncio.gather(
             all_of(self._delivery.terminal(one.key, partial(terminal_message, one)) for one in abandoned),
-            look("told", self._untold),
-            look("left", self._orphans.sweep),
+            look("delivered", self._deliver_outcomes),
+            look("orphaned", self._orphans.sweep),
         )
         seconds = max(min(remaining - MARGIN, SENDING), 0.0)
         if not await wait_up_to(seconds, asyncio.wait({sending}), self._clock):
@@ -127,9 +127,9 @@ class Sweep:
         abandoned += claims.abandoned
         return len(claims.abandoned)
 
-    async def _untold(self) -> int:
+    async def _deliver_outcomes(self) -> int:
         now = self._clock.now()
-        claimed_before = now - TELLING
+        claimed_before = now - DELIVERING
         keys = await self._queue.ended_undelivered(now - LOOK_BACK, claimed_before)
         # In a different order each time: connections that accept nothing must not block the others.
         keys = random.sample(keys, len(keys))

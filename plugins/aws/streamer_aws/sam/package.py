@@ -158,5 +158,5 @@ def _pip(*arguments: str) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell, our own words
     if done.returncode:
-        told = [line for line in done.stderr.splitlines() if line.strip()]
-        raise ExportError("\n".join([f"pip {arguments[0]} failed:", *told[-10:]]))
+        output = [line for line in done.stderr.splitlines() if line.strip()]
+        raise ExportError("\n".join([f"pip {arguments[0]} failed:", *output[-10:]]))

@@ -74,10 +74,10 @@ class Writer:
             await self._calls.make("put_item", **writes.create(self._calls.table, item, self.now()))
         except Refused as refused:
             if not _ours(refused, stored.version):
-                stands = refused.item
-                assert stands is not None, "only the condition can refuse it"
+                existing_row = refused.item
+                assert existing_row is not None, "only the condition can refuse it"
                 self.queue.left(record.key)
-                return existing(await self.blobs.whole(to_stored(stands)), record)
+                return existing(await self.blobs.whole(to_stored(existing_row)), record)
         except BaseException as problem:
             self.queue.left(record.key)
             if isinstance(problem, TooLarge):
@@ -123,10 +123,10 @@ class Writer:
             await self._repeated_or_lost(claim, event, refused.item)
 
     async def fail(self, claim: Lease, event: Failed) -> None:
-        stands = await self._get(claim[:2])
-        if stands is not None and same_outcome(to_stored(stands).record, event):
+        existing_row = await self._get(claim[:2])
+        if existing_row is not None and same_outcome(to_stored(existing_row).record, event):
             return
-        await self._apply(claim[:2], event, stands)
+        await self._apply(claim[:2], event, existing_row)
 
     async def release(self, leases: Sequence[Lease]) -> None:
         now = self.now()

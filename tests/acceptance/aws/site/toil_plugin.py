@@ -32,7 +32,7 @@ if "TOIL_HASTY" in os.environ:
     # In a real sandbox nothing but its environment can say so.
     from streamer_aws.functions import sweep
 
-    sweep.GRACE, sweep.LONG_GRACE, sweep.TELLING = 1.0, 3.0, 1.0  # type: ignore[misc] # small, for a test
+    sweep.GRACE, sweep.LONG_GRACE, sweep.DELIVERING = 1.0, 3.0, 1.0  # type: ignore[misc] # small, for a test
 
 
 @hookimpl

@@ -14,7 +14,7 @@ from streamer_aws.dynamodb.clients import connect
 
 
 class Rows:
-    """Part of `ConnectionRows`: forgets nothing, as nothing was written down."""
+    """`ConnectionRows` that delete nothing, because nothing was stored."""
 
     async def remove(self, _connection_id, /):
         pass

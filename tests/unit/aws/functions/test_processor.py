@@ -16,7 +16,7 @@ from streamer.engine.routes import Mode, Route
 from streamer.testing.clock import settle
 from streamer.testing.conformance import lease_of, record
 from streamer_aws.functions.processor import LONGEST, Processor, fits
-from streamer_aws.functions.sweep import GRACE, LONG_GRACE, MANY, TELLING, Sweep
+from streamer_aws.functions.sweep import DELIVERING, GRACE, LONG_GRACE, MANY, Sweep
 
 OWNER = "client:one"
 NOTHING_FAILED = {"batchItemFailures": []}
@@ -352,7 +352,7 @@ def test_what_a_function_may_take_is_told_by_the_timeout_or_else_the_estimate(op
 
 
 async def test_a_quiet_service_is_swept_in_silence(house, sweep):
-    assert await sweep.run(60.0) == {"ended": 0, "told": 0, "left": 0, "woken": 0}
+    assert await sweep.run(60.0) == {"ended": 0, "delivered": 0, "orphaned": 0, "woken": 0}
     assert house.log.lines == []
 
 
@@ -410,11 +410,11 @@ async def test_an_outcome_that_a_dying_sandbox_did_not_tell_is_told(house, sweep
         (taken,) = (await house.store.claim_one((OWNER, name), "dead", 30.0)).records
         await house.store.complete(lease_of(taken), seq=5, result=b'{"success":true,"result":1}')
     await house.subscriptions.claim((OWNER, "half told"), "c1")
-    assert (await sweep.run(60.0))["told"] == 0
-    house.clock.jump(TELLING + 1)
-    assert (await sweep.run(60.0))["told"] == 2
+    assert (await sweep.run(60.0))["delivered"] == 0
+    house.clock.jump(DELIVERING + 1)
+    assert (await sweep.run(60.0))["delivered"] == 2
     assert house.messages() == ["complete", "complete"]
-    assert (await sweep.run(60.0))["told"] == 0
+    assert (await sweep.run(60.0))["delivered"] == 0
 
 
 async def test_what_was_left_and_whose_wake_up_was_lost_is_cancelled_by_the_sweep(house, sweep):
@@ -422,11 +422,11 @@ async def test_what_was_left_and_whose_wake_up_was_lost_is_cancelled_by_the_swee
     await stored(house, "gone")
     await house.subscriptions.add((OWNER, "gone"), "c1", 30.0)
     await house.subscriptions.leave("c1")
-    assert (await sweep.run(60.0))["left"] == 0
+    assert (await sweep.run(60.0))["orphaned"] == 0
     house.clock.jump(31)
-    assert (await sweep.run(60.0))["left"] == 1
+    assert (await sweep.run(60.0))["orphaned"] == 1
     assert await state(house, "gone") is Status.CANCELLED
-    assert (await sweep.run(60.0))["left"] == 0
+    assert (await sweep.run(60.0))["orphaned"] == 0
 
 
 async def test_a_part_that_fails_does_not_keep_from_the_rest(house, sweep):
@@ -440,7 +440,7 @@ async def test_a_part_that_fails_does_not_keep_from_the_rest(house, sweep):
         raise StoreUnavailable("not now")
 
     house.store.claim = house.store.ended_undelivered = house.store.due = broken
-    assert await sweep.run(60.0) == {"ended": 0, "told": 0, "left": 1, "woken": 0}
+    assert await sweep.run(60.0) == {"ended": 0, "delivered": 0, "orphaned": 1, "woken": 0}
     assert house.log.events("error") == ["a sweep is incomplete"] * 3
 
 

@@ -103,7 +103,7 @@ async def test_a_queued_request_is_acknowledged_run_and_told(sandbox, posts):
     woken = {"Records": [{"messageId": "m", "body": body}]}
     assert await sandbox.processor(woken, Context()) == {"batchItemFailures": []}
     assert [message["type"] for _, message in posts] == ["acknowledgment", "complete"]
-    assert await sandbox.sweep({}, Context()) == {"ended": 0, "told": 0, "left": 0, "woken": 0}
+    assert await sandbox.sweep({}, Context()) == {"ended": 0, "delivered": 0, "orphaned": 0, "woken": 0}
 
 
 async def test_what_is_opened_is_opened_once_and_no_task_is_left_between_invocations(sandbox):
@@ -153,7 +153,7 @@ async def test_who_left_is_noted_for_those_requests_that_end_with_it(sandbox, po
     await sandbox.connect(event("CONNECT"), Context())
     await sandbox.default(event(action="watched", id="r1"), Context())
     await sandbox.disconnect(event("DISCONNECT"), Context())
-    assert (await sandbox.sweep({}, Context()))["left"] == 1
+    assert (await sandbox.sweep({}, Context()))["orphaned"] == 1
     owner = f"connection:{event()['requestContext']['connectionId']}"
     runtime = await sandbox.open_runtime()
     assert (await runtime.service.store.get((owner, "r1"))).status == "CANCELLED"

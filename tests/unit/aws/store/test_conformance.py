@@ -12,9 +12,9 @@ from streamer.core.errors import VALIDATION_ERROR, Error
 from streamer.core.records import Status
 from streamer.testing import StoreConformance
 from streamer.testing.conformance import record
-from streamer.testing.conformance.claims import Claiming
+from streamer.testing.conformance.claims import Claims
 from streamer.testing.conformance.ends import Ends
-from streamer.testing.conformance.enqueue import Enqueueing
+from streamer.testing.conformance.enqueue import Enqueues
 from streamer.testing.conformance.operators import Operators
 from streamer_aws.store.store import DynamoStore
 
@@ -30,14 +30,14 @@ class TestMinistackWithABucket(StoreConformance):
 
 
 @pytest.mark.no_cover  # the other emulator's covers as much
-class TestMoto(Enqueueing, Claiming, Ends, Operators):
+class TestMoto(Enqueues, Claims, Ends, Operators):
     one_clock = False
     large_payload = 300 * 1024
 
     # It serves each call in a thread, and looks at a condition and makes the write without holding the item in between:
     # now and then two writers of one item both get through. Who wins a race is asked of the other emulator.
-    test_of_32_contenders_one_wins = None
-    test_of_many_enqueues_of_one_key_at_once_one_is_stored = None
+    test_only_one_of_32_workers_claims_a_request = None
+    test_of_many_concurrent_enqueues_of_one_key_one_is_stored = None
 
     @pytest.fixture
     async def store(self, clock, moto, connected, empty_table):

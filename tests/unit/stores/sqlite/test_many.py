@@ -24,7 +24,7 @@ from streamer.stores.sqlite.state import State
 from streamer.stores.sqlite.writer import BROKEN, DONE, apply
 from streamer.testing import store_machine
 from streamer.testing.conformance import record
-from streamer.testing.conformance.claims import Claiming
+from streamer.testing.conformance.claims import Claims
 from streamer.testing.conformance.fairness import Fairness
 
 NO_LIMITS = (None, None, None)
@@ -37,7 +37,7 @@ def _many(monkeypatch):
 
 @pytest.mark.service
 @pytest.mark.usefixtures("_many")
-class TestPromises(Claiming, Fairness):
+class TestPromises(Claims, Fairness):
     """The parts of the suite that have to do with turns and limits. The property test below does all the rest."""
 
     @pytest.fixture

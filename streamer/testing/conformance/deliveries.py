@@ -7,16 +7,16 @@ from streamer.testing.clock import ManualClock
 from streamer.testing.conformance.records import OWNER, Suite, record
 
 
-class Telling(Suite):
+class Deliveries(Suite):
     """Delivery of outcomes to owners."""
 
-    async def test_what_has_not_ended_or_was_not_told_is_unsettled(
+    async def test_unfinished_and_undelivered_requests_are_listed(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         for name in ("delivered", "ended_undelivered", "waiting"):
             await store.enqueue(record(clock, name))
             await clock.advance(1)
-        await store.enqueue(record(clock, "foreign", owner="client:two"))
+        await store.enqueue(record(clock, "of_another_owner", owner="client:two"))
         for name in ("delivered", "ended_undelivered"):
             await store.cancel((OWNER, name))
         await store.mark_delivered([(OWNER, "delivered"), (OWNER, "waiting"), (OWNER, "never")])
@@ -26,7 +26,7 @@ class Telling(Suite):
         assert delivered is not None
         assert delivered.delivered_at == clock.now()
 
-    async def test_telling_twice_changes_nothing_and_running_again_is_to_be_told_again(
+    async def test_marking_twice_changes_nothing_and_a_rerun_is_undelivered_again(
         self, store: RequestQueue, clock: ManualClock
     ) -> None:
         await store.enqueue(record(clock))
