@@ -174,6 +174,12 @@ def program() -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
+def promtool() -> str:
+    """The program that checks metrics and alerts; Debian has it in its package `prometheus`."""
+    return found("promtool")
+
+
+@pytest.fixture(scope="session")
 def node() -> list[str]:
     """The command that runs a script. Node 20 has a WebSocket only if it is asked for one."""
     path = found("node")

@@ -13,12 +13,12 @@ LANES = {
     "unit": "need nothing but Python, and run in the process of the tests",
     "service": "start services, or processes that these consist of, on SQLite and in memory",
     "aws": "need the emulators of AWS",
-    "browser": "need Node or Chromium",
+    "browser": "need Node, Chromium or promtool",
 }
 _AWS = {"ministack", "moto", "aws_tool"}
 _ON_AWS = ("aws", "dynamodb")
 """How the names of stores and of deployments begin that the emulators are needed for."""
-_BROWSER = {"node", "node_package", "tsc", "chromium"}
+_BROWSER = {"node", "node_package", "tsc", "chromium", "promtool"}
 _SERVICE = {"acceptance", "conversations", "integration"}
 
 _left_out: Counter[str] = Counter()

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -12,8 +11,6 @@ from click.testing import CliRunner
 from streamer.admin.alert_rules import as_yaml, rules
 from streamer.admin.dashboard import as_json
 from streamer.admin.exports import grafana, prometheus_rules
-
-PROMTOOL = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is in Debian's package prometheus")
 
 STORED = 'streamer_stored_requests{status="PENDING"}'
 ATTEMPTS = 'streamer_attempts_total{action="a",outcome="completed"}'
@@ -102,8 +99,14 @@ def test_every_rule_has_a_case():
     assert all(fires and quiet for fires, quiet in CASES.values())
 
 
-def promtool(folder, *arguments):
-    return subprocess.run(["promtool", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+@pytest.fixture
+def check(promtool, tmp_path):
+    """Runs promtool in the folder of the test."""
+
+    def run(*arguments):
+        return subprocess.run([promtool, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    return run
 
 
 def only(name):
@@ -125,16 +128,14 @@ def situation(name, series, *, fires):
     return {"interval": "1m", "input_series": inputs, "promql_expr_test": [expectation]}
 
 
-@PROMTOOL
-def test_promtool_accepts_the_rules(tmp_path):
+def test_promtool_accepts_the_rules(check, tmp_path):
     (tmp_path / "rules.yml").write_text(as_yaml())
-    done = promtool(tmp_path, "check", "rules", "rules.yml")
+    done = check("check", "rules", "rules.yml")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@PROMTOOL
 @pytest.mark.parametrize("name", CASES)
-def test_a_rule_fires_when_it_should_and_only_then(tmp_path, name):
+def test_a_rule_fires_when_it_should_and_only_then(check, tmp_path, name):
     fires, quiet = CASES[name]
     tests = [
         *(situation(name, series, fires=True) for series in fires),
@@ -142,17 +143,16 @@ def test_a_rule_fires_when_it_should_and_only_then(tmp_path, name):
     ]
     (tmp_path / "rules.yml").write_text(only(name))
     (tmp_path / "test.yml").write_text(yaml.safe_dump({"rule_files": ["rules.yml"], "tests": tests}))
-    done = promtool(tmp_path, "test", "rules", "test.yml")
+    done = check("test", "rules", "test.yml")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@PROMTOOL
-def test_the_test_of_rules_sees_one_that_does_not_fire(tmp_path):
+def test_the_test_of_rules_sees_one_that_does_not_fire(check, tmp_path):
     name = "StreamerPartDown"
     (tmp_path / "rules.yml").write_text(only(name).replace("streamer_health_problems", "streamer_made_up"))
     tests = [situation(name, CASES[name][0][0], fires=True)]
     (tmp_path / "test.yml").write_text(yaml.safe_dump({"rule_files": ["rules.yml"], "tests": tests}))
-    assert promtool(tmp_path, "test", "rules", "test.yml").returncode != 0
+    assert check("test", "rules", "test.yml").returncode != 0
 
 
 def names_in(text):
