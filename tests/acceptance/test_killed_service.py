@@ -132,7 +132,7 @@ async def test_200_requests_queued_and_running_survive_a_kill(
     assert_one_row_each(tmp_path / "requests.db", ledger.acknowledged)
 
 
-KILLS = int(os.environ.get("STREAMER_TEST_KILLS", "15"))
+KILLS = int(os.environ.get("STREAMER_TEST_KILLS", "10"))
 """Of one service, one after the other. The soak kills far more often, and other things beside."""
 
 

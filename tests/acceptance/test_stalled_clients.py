@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import websockets
 
 STALLED = 100
-QUEUED = 24
+QUEUED = 10
 """Requests of each, whose results come when nobody reads any more."""
 MAX_BUFFERED = 16 * 1024
 MARGIN = 64 * 1024 * 1024

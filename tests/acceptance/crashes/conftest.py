@@ -68,10 +68,12 @@ service does between two writes is the same on every store.
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     after_writes = [crash for crash in CRASHES if crash.at in AFTER_WRITES]
+    second_after_writes = [crash for crash in SECOND_ATTEMPTS if crash.at in {*AFTER_WRITES, "claimed.after#2"}]
     for name, crashes in (
         ("crash", CRASHES),
         ("second_crash", SECOND_ATTEMPTS),
         ("crash_after_a_write", after_writes),
+        ("second_crash_after_a_write", second_after_writes),
     ):
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, crashes, ids=str)
