@@ -12,8 +12,6 @@ from streamer.cli.app import app
 from streamer.stores.sqlite.schema import MIGRATIONS
 from streamer.stores.sqlite.service_lock import ServiceLock
 
-pytestmark = pytest.mark.service  # it starts writers of SQLite
-
 CLOUD = """
 version: 1
 service: {{name: cloud}}

@@ -18,8 +18,6 @@ from streamer.stores.sqlite import SqliteStore
 from streamer.testing import ManualClock
 from streamer.testing.conformance import record
 
-pytestmark = pytest.mark.service  # it starts writers of SQLite
-
 CONFIG = """\
 version: 1
 backends: {store: {use: sqlite, path: ./queue.db}}
