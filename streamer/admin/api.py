@@ -193,7 +193,7 @@ def _answering(handler: Call) -> Handler:
             status = HTTPStatus.NOT_FOUND if error.code == NOT_FOUND else HTTPStatus.BAD_REQUEST
             return problem(status, error.message)
         except StoreError as error:
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"the store did not answer: {error}")
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"the store did not respond: {error}")
 
     return answer
 
