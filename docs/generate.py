@@ -205,6 +205,8 @@ A change (`POST`) needs a header that a page of another site cannot send: `Autho
 `Sec-Fetch-Site: same-origin`. The header `Host` must be an IP address, `localhost`, `admin.host` or one of
 `admin.allowed_hosts`.
 
+Each connection has one request and at most 30 seconds. There are at most 100 connections; one more closes the oldest.
+
 ## Metrics
 
 No label has a value that a client can choose: an action that is not declared is `_unknown`, and a code that is not one

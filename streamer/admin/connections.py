@@ -17,8 +17,6 @@ _NO_CLOSE_FRAME: Final = 1006
 """The code of a connection that ended without a close frame (RFC 6455, section 7.1.5)."""
 _CLOSE_CODES: Final = close_codes.SENT | {_NO_CLOSE_FRAME}
 """Codes with their own label. A client may send any code, and must not add a series."""
-
-
 _TEXT: Final = 0x81
 """The first byte of a whole text message (RFC 6455, section 5.2); a ping has another."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from streamer.admin.counters import SHORT, Counts, Histogram
@@ -57,31 +57,8 @@ class ObservedQueue:
         storing.add_done_callback(functools.partial(self._stored, record.action, began))
         return storing
 
-    async def claim(
-        self,
-        worker: str,
-        limit: int,
-        lease: float,
-        *,
-        free_slots: Mapping[str, int] | None = None,
-        tenant_limit: int | None = None,
-        tenants: Mapping[str, int] | None = None,
-        lost_limit: int | None = None,
-        lost_running: int = 0,
-    ) -> Claims:
-        claims: Claims = await self._timed(
-            "claim",
-            self._store.claim(
-                worker,
-                limit,
-                lease,
-                free_slots=free_slots,
-                tenant_limit=tenant_limit,
-                tenants=tenants,
-                lost_limit=lost_limit,
-                lost_running=lost_running,
-            ),
-        )
+    async def claim(self, worker: str, limit: int, lease: float, **limits: Any) -> Claims:
+        claims: Claims = await self._timed("claim", self._store.claim(worker, limit, lease, **limits))
         self._on_claim()
         if claims.records:
             now, moment = self._clock.now(), self._clock.monotonic()

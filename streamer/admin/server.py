@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from streamer.admin.bounded_connections import BoundedConnections
 from streamer.admin.guard import Asked, Guard
 
 MAX_BODY: Final = 64 * 1024
@@ -24,6 +26,10 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+_MALFORMED: Final = logging.getLogger("streamer.admin.malformed")
+"""Where aiohttp reports requests that are no HTTP. Nobody reads it, or any client could fill the service's log; what
+fails in a handler is logged here, by `AdminServer`."""
+_MALFORMED.disabled = True
 _CLOSE: Final = 2.0
 """Seconds that open answers get when the port closes."""
 
@@ -54,6 +60,7 @@ class AdminServer:
         self._service = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
 
     async def start(self) -> int:
         """Listens. Returns the port.
@@ -97,13 +104,18 @@ class AdminServer:
                 app.router.add_get(path, handler)
             else:
                 app.router.add_route(method, path, handler)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_CLOSE)
+        self._runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=_CLOSE, logger=_MALFORMED
+        )
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
-        address = self._runner.addresses[0]
-        return int(address[1])
+        assert self._runner.server is not None, "the runner was set up"
+        protocols = BoundedConnections(self._runner.server, self._loop)
+        self._listener = await self._loop.create_server(protocols, self._host, self._port)
+        return int(self._listener.sockets[0].getsockname()[1])
 
     async def _stop(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -132,6 +144,8 @@ class AdminServer:
                 self._logger.error("a request to the admin port failed", path=request.path, exc_info=problem)
                 answer = plain("internal error; the log says more", HTTPStatus.INTERNAL_SERVER_ERROR)
         answer.headers.update(_HEADERS)
+        # One request a connection: a connection without a request under way is one of a silent client.
+        answer.force_close()
         return answer
 
 

@@ -1,10 +1,10 @@
 """The lifecycle of a service's process: it starts, runs until a signal or a failure, drains, and ends.
 
-1. Signals are handled before anything is opened, so that a waiting start can be given up. 2. The parts of the process
-are opened, and its tasks start. 3. The first signal, a store that has failed permanently, or the end of a task starts
-the drain: nothing new is accepted, and
-   running requests have `server.drain_timeout`. A second signal ends that time at once.
-4. The tasks are cancelled, connections are closed, the parts are closed in reverse order, and the loop at last.
+1. Signals are handled before anything is opened, so that a start that waits can be given up.
+2. The parts of the process are opened, and its tasks start.
+3. The first signal, a store that has failed permanently, or the end of a task starts the drain: nothing new is
+   accepted, and running requests have `server.drain_timeout`. A second signal ends that time at once.
+4. The tasks are cancelled, connections are closed, then the parts in reverse order, and the loop at last.
 """
 
 from __future__ import annotations
