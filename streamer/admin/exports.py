@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 import click
 
+_SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"]}
+"""As of the command line around them: a command keeps the help option of whoever runs it first."""
 
-@click.command(short_help="Write alerting rules for Prometheus.")
+
+@click.command(context_settings=_SETTINGS, short_help="Write alerting rules for Prometheus.")
 @click.option(
     "--objective",
     type=click.FloatRange(95, 99.999),
@@ -20,7 +25,7 @@ def prometheus_rules(objective: float) -> None:
     click.echo(as_yaml(objective), nl=False)
 
 
-@click.command(short_help="Write a dashboard for Grafana.")
+@click.command(context_settings=_SETTINGS, short_help="Write a dashboard for Grafana.")
 @click.option("--title", default="streamer", show_default=True, help="The title of the dashboard.")
 def grafana(title: str) -> None:
     """Write a dashboard for Grafana on standard output: JSON, for Dashboards, New, Import."""
