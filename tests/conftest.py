@@ -30,6 +30,16 @@ from lanes import (  # noqa: F401 - hooks of pytest
     pytest_testnodedown,
 )
 
+# `nohup`, and a shell that runs the tests in the background, ignore these signals for them and for every process that
+# they start; processes that a user starts do not.
+for _number, _usual in (
+    (signal.SIGHUP, signal.SIG_DFL),
+    (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGINT, signal.default_int_handler),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
+
 
 class RunningService:
     """`python -m streamer run` as a real process, with its log read line by line."""

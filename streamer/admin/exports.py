@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 _SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"]}
-"""As of the command line around them: a command keeps the help option of whoever runs it first."""
+"""Those of the command line: a click command keeps the help option of its first caller."""
 
 
 @click.command(context_settings=_SETTINGS, short_help="Write alerting rules for Prometheus.")

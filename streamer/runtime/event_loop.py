@@ -46,6 +46,9 @@ def run_until_complete(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any
             return loop.run_until_complete(task)
         except (SystemExit, KeyboardInterrupt) as problem:
             if task.done():
+                # It is raised here, so asyncio need not log at the end that nobody has asked for it.
+                if not task.cancelled():
+                    task.exception()
                 raise
             logger.error("a task of a handler tried to end the process", exc_info=problem)
 

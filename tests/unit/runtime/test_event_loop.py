@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
 from typing import Any
@@ -43,7 +44,7 @@ def test_a_task_that_tries_to_end_the_process_ends_itself_alone(loop, problem):
     )  # fmt: skip
 
 
-def test_what_the_service_itself_raises_ends_it(loop):
+def test_what_the_service_itself_raises_ends_it_and_is_not_logged_as_lost(loop, caplog):
     async def main():
         sys.exit(3)
 
@@ -51,6 +52,8 @@ def test_what_the_service_itself_raises_ends_it(loop):
     with pytest.raises(SystemExit):
         run_until_complete(loop, main(), logger)
     assert logger.lines == []
+    gc.collect()
+    assert caplog.records == []
 
 
 def test_a_platform_without_uvloop_gets_pythons_own_loop(monkeypatch):

@@ -17,8 +17,6 @@ from streamer.runtime.signals import STOP_SIGNALS, on_stop
 async def sent():
     """`await sent(number)`: sends it to this process and waits until the loop has handled it."""
     loop = asyncio.get_running_loop()
-    # The tests themselves may have been started by nohup.
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in STOP_SIGNALS}
 
     async def send(number):
         handled = asyncio.Event()
@@ -29,7 +27,6 @@ async def sent():
     yield send
     for number in STOP_SIGNALS:
         loop.remove_signal_handler(number)
-        signal.signal(number, before[number])
 
 
 @pytest.mark.parametrize("first", STOP_SIGNALS)
